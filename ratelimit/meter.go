@@ -91,9 +91,6 @@ func (m *meter) when(v int64) int64 {
 		a = -a
 	}
 	hi, lo := a>>m.shift, a<<shift
-	if m.shift == 0 {
-		hi, lo = a, 0
-	}
 	if hi >= m.mul {
 		if v < 0 {
 			return -never
@@ -182,15 +179,18 @@ func (m *meter) convert(to *meter, pos, v int64) int64 {
 		a = -a
 	}
 	hi, lo := bits.Mul64(a, uint64(to.unit))
-	if hi >= uint64(m.unit) {
-		hi, lo = 0, maxDebt*uint64(m.unit) // saturates below
+	q, rem := uint64(maxDebt), uint64(0)
+	if hi < uint64(m.unit) {
+		q, rem = bits.Div64(hi, lo, uint64(m.unit))
 	}
-	q, rem := bits.Div64(hi, lo, uint64(m.unit))
-	q = min(q, maxDebt)
-	if debt < 0 {
-		return max(-int64(q), full)
-	}
-	if rem > 0 && q < maxDebt {
+	switch {
+	case q >= maxDebt && debt < 0:
+		return full
+	case q >= maxDebt:
+		return maxDebt
+	case debt < 0:
+		return -int64(q)
+	case rem > 0:
 		q++
 	}
 	return int64(q)

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"math"
+	"math/big"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// drawLimit returns any limit that New accepts, extremes included.
+func drawLimit(t *rapid.T, label string) Limit {
+	per := rapid.OneOf(
+		rapid.SampledFrom([]time.Duration{1, time.Microsecond, time.Second, time.Minute, 24 * time.Hour, math.MaxInt64}),
+		rapid.Map(rapid.Int64Range(1, math.MaxInt64), func(d int64) time.Duration { return time.Duration(d) }),
+	).Draw(t, label+".per")
+	most := int64(math.MaxInt64)
+	if int64(per) < most/maxRate {
+		most = int64(per) * maxRate
+	}
+	count := rapid.OneOf(rapid.Int64Range(0, min(most, 1000)), rapid.Int64Range(0, most)).Draw(t, label+".count")
+	burst := rapid.OneOf(rapid.Int64Range(1, 100), rapid.Int64Range(1, maxBurst)).Draw(t, label+".burst")
+	return Limit{Rate: Per(count, per), Burst: burst}
+}
+
+// exactSupply is supply in rational numbers: d · unit · count / per.
+func exactSupply(m *meter, d int64) *big.Rat {
+	r := new(big.Rat).SetFrac64(m.limit.Rate.count, int64(m.limit.Rate.per))
+	r.Mul(r, new(big.Rat).SetInt64(m.unit))
+	return r.Mul(r, new(big.Rat).SetInt64(d))
+}
+
+// TestPropSupply checks the arithmetic against rational numbers: for any two readings of any
+// limit, the supply between them is at most the exact one plus one unit, and at most three
+// units less; and one unit is at most 2 ns of refill, or 2^-60 of the time to fill the bucket.
+func TestPropSupply(t *testing.T) { rapid.Check(t, propSupply) }
+
+func FuzzSupply(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propSupply)) }
+
+func propSupply(t *rapid.T) {
+	l := drawLimit(t, "limit")
+	m := newMeter(l)
+	if m.unit < 1 || m.capacity < 1 || m.capacity > maxCapacity || m.span < 1 {
+		t.Fatalf("meter of %v: %+v", l, m)
+	}
+	if l.Rate.count > 0 {
+		// unit/q ≤ max(2 ns, fill/2^60), where fill = burst·per/count and q = unit·count/per.
+		unit := new(big.Rat).SetFrac64(int64(l.Rate.per), l.Rate.count)
+		fill := new(big.Rat).Mul(unit, new(big.Rat).SetInt64(l.Burst))
+		unit.Quo(unit, new(big.Rat).SetInt64(m.unit))
+		fill.Quo(fill, new(big.Rat).SetInt64(1<<60))
+		if unit.Cmp(big.NewRat(2, 1)) > 0 && unit.Cmp(fill) > 0 {
+			t.Fatalf("%v: a unit is %v ns, fill/2^60 is %v", l, unit, fill)
+		}
+	}
+	a := rapid.Int64Range(-m.span, m.span).Draw(t, "a")
+	b := rapid.Int64Range(a, m.span).Draw(t, "b")
+	va, vb := m.supply(a), m.supply(b)
+	if va < -maxSupply || vb > maxSupply || vb < va {
+		t.Fatalf("%v: supply(%d) = %d, supply(%d) = %d", l, a, va, b, vb)
+	}
+	got := new(big.Rat).SetInt64(vb - va)
+	want := new(big.Rat).Sub(exactSupply(&m, b), exactSupply(&m, a))
+	diff, _ := new(big.Rat).Sub(got, want).Float64()
+	if diff > 1 || diff < -3 {
+		t.Fatalf("%v: supply from %d to %d is %d units, exactly %v", l, a, b, vb-va, want)
+	}
+
+	v := rapid.Int64Range(-maxSupply, maxSupply).Draw(t, "v")
+	switch d := m.when(v); {
+	case d == never || m.mul == 0:
+	case !m.inSpan(d):
+	case m.supply(d) < v:
+		t.Fatalf("%v: when(%d) = %d, but supply is %d", l, v, d, m.supply(d))
+	case d > -m.span && m.supply(d-1) >= v:
+		t.Fatalf("%v: when(%d) = %d is late", l, v, d)
+	}
+}
+
+// TestPropConvert checks that tokens spent survive a change of limit, rounded up to a unit.
+func TestPropConvert(t *testing.T) { rapid.Check(t, propConvert) }
+
+func propConvert(t *rapid.T) {
+	from, to := newMeter(drawLimit(t, "from")), newMeter(drawLimit(t, "to"))
+	v := rapid.Int64Range(-maxSupply, maxSupply).Draw(t, "v")
+	pos := rapid.Int64Range(full+1, maxSupply+maxDebt).Draw(t, "pos")
+	got := from.convert(&to, pos, v)
+	want := new(big.Int).Mul(big.NewInt(pos-v), big.NewInt(to.unit))
+	// Ceiling division: Div floors for a positive divisor.
+	want.Neg(want).Div(want, big.NewInt(from.unit)).Neg(want)
+	if lim := big.NewInt(maxDebt); want.CmpAbs(lim) > 0 {
+		want.Mul(lim, big.NewInt(int64(want.Sign())))
+	}
+	if want.Int64() != got {
+		t.Fatalf("convert(%d at %d) from unit %d to %d is %d, want %v", pos, v, from.unit, to.unit, got, want)
+	}
+}
+
+// TestInSpanOverflow checks that a difference of readings that wraps is never in the span.
+func TestInSpanOverflow(t *testing.T) {
+	for _, l := range []Limit{{PerSecond(1), 1}, {PerSecond(1e12), 1}, {Inf, 1}, {Rate{}, 1}} {
+		m := newMeter(l.resolve())
+		for _, tt := range []struct{ t, base int64 }{{maxReading, -maxReading}, {-maxReading, maxReading}} {
+			if m.inSpan(tt.t - tt.base) {
+				t.Errorf("%v: %d - %d is in the span", l, tt.t, tt.base)
+			}
+		}
+		if !m.inSpan(m.span) || !m.inSpan(-m.span) || m.inSpan(m.span+1) || m.inSpan(-m.span-1) {
+			t.Errorf("%v: span %d is not closed", l, m.span)
+		}
+	}
+}
