@@ -21,8 +21,9 @@ import (
 // and no Close: a slot whose bucket is full is a free slot. The table (table.go) is split
 // into shards with a mutex each.
 //
-// Limits are plans: the tiers that apply to a key, as meters. The plan that SetLimits replaces
-// is carried over shard by shard, when a shard is next used.
+// Limits are plans: the tiers that apply to a key, as meters. A plan that SetLimits replaces
+// leads to its successor and the time of the change, and each shard follows when it is next
+// used: what was spent is carried over as of that time.
 //
 // Invariants, checked under the tag invariants after each change of a shard:
 //
@@ -53,15 +54,17 @@ type Keyed[K comparable] struct {
 	now     func() time.Time
 	plan    atomic.Pointer[plan]
 
-	mu    sync.Mutex                // protects plans
+	mu    sync.Mutex                // protects plans, and orders SetLimits
 	plans map[[maxTiers]Limit]*plan // of the limits given to TakeLimits
 }
 
-// A plan is the limits of a key. It never changes.
+// A plan is the limits of a key. It never changes, but that SetLimits gives it a successor.
 type plan struct {
 	meters []meter
 	limits []Limit
 	span   int64 // the smallest of the meters
+	since  int64 // the reading at which it became the plan of its Keyed
+	next   atomic.Pointer[plan]
 }
 
 func newPlan(limits []Limit) *plan {
@@ -92,8 +95,9 @@ func NewKeyed[K comparable](limits []Limit, opts *KeyedOptions) *Keyed[K] {
 	if o.MaxKeys == 0 {
 		o.MaxKeys = defaultMaxKeys
 	}
-	// Shards of 256 keys or more, at most 256 of them.
-	log := min(max(bits.Len(uint(o.MaxKeys/256))-1, 0), 8)
+	// At most 256 shards, of 1024 keys or more: in smaller ones the luck of the hash would
+	// fill some long before the others.
+	log := min(max(bits.Len(uint(o.MaxKeys/1024))-1, 0), 8)
 	k := &Keyed[K]{
 		shards:  make([]shard[K], 1<<log),
 		shift:   uint8(64 - log),
@@ -146,15 +150,19 @@ func (k *Keyed[K]) lock(key K, t int64, own *plan) (s *shard[K], h uint64, d int
 // prepare brings a locked shard up to date with p, the plan of its Keyed, and returns the
 // reading t relative to the shard's base.
 func (s *shard[K]) prepare(p *plan, t int64) int64 {
-	if p != s.plan {
-		s.span = min(s.span, p.span)
+	for s.plan != p && s.plan.next.Load() != nil {
+		next := s.plan.next.Load()
+		s.span = min(s.span, next.span)
+		s.adopt(next, s.near(next.since))
 	}
+	return s.near(t)
+}
+
+// near returns the reading t relative to the shard's base, which it moves if it must.
+func (s *shard[K]) near(t int64) int64 {
 	d := t - s.base
 	if uint64(d+s.span) > uint64(2*s.span) {
-		d = s.rebase(t)
-	}
-	if p != s.plan {
-		s.adopt(p, d)
+		return s.rebase(t)
 	}
 	return d
 }
@@ -434,10 +442,16 @@ func (k *Keyed[K]) SetLimits(limits ...Limit) {
 	if err := validateLimits(limits); err != nil {
 		panic("ratelimit: SetLimits: " + reason(err))
 	}
-	if want := len(k.plan.Load().meters); len(limits) != want {
-		panic(fmt.Sprintf("ratelimit: SetLimits: want %d limits, got %d", want, len(limits)))
+	next := newPlan(limits)
+	next.since = k.elapsed()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := k.plan.Load()
+	if len(limits) != len(p.meters) {
+		panic(fmt.Sprintf("ratelimit: SetLimits: want %d limits, got %d", len(p.meters), len(limits)))
 	}
-	k.plan.Store(newPlan(limits))
+	p.next.Store(next)
+	k.plan.Store(next)
 }
 
 // Limits returns the limits given to NewKeyed or SetLimits last.

@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"flag"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var floodKeys = flag.Int("flood", 1_000_000, "distinct keys in TestKeyedFlood, such as 10000000")
+
+// TestModelKeyed checks that a Keyed decides for each key as a Limiter of its own for each tier would,
+// for any mix of calls, while the table grows, forgets what is full, and changes limits.
+func TestModelKeyed(t *testing.T) { rapid.Check(t, modelKeyed) }
+
+func FuzzModelKeyed(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelKeyed)) }
+
+func modelKeyed(t *rapid.T) {
+	var clock fakeClock
+	// Tokens of 2^14 to 2^22 ns, at times that are multiples of 2^20 ns, make all tokens
+	// multiples of a quarter, so that nothing is ever rounded and decisions are equal.
+	draw := func(label string) Limit {
+		return Limit{
+			Every(time.Duration(1) << rapid.IntRange(14, 22).Draw(t, label+".token")),
+			rapid.Int64Range(1, 8).Draw(t, label+".burst"),
+		}
+	}
+	plans := [][]Limit{{draw("a"), draw("b")}, {draw("c"), draw("d")}, {draw("e"), draw("f")}}
+	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	k := NewKeyed[int](plans[0], opts)
+	shared := plans[0]
+	models := map[int][]*Limiter{}
+	own := map[int]bool{}
+	model := func(key int, limits []Limit, change bool) []*Limiter {
+		ls := models[key]
+		if ls == nil {
+			for _, l := range shared {
+				ls = append(ls, New(l.Rate, l.Burst, &Options{Now: clock.now}))
+			}
+			models[key] = ls
+		}
+		for i, l := range limits {
+			if change && ls[i].Limit() != l {
+				ls[i].SetLimit(l.Rate, l.Burst)
+			}
+		}
+		return ls
+	}
+	take := func(ls []*Limiter, n int64) (Decision, bool) {
+		gates := make([]Gate, len(ls))
+		for i := range ls {
+			gates[i] = ls[i]
+		}
+		d := All(gates...).Take(n)
+		return d, d.OK
+	}
+	key := func(t *rapid.T) int { return rapid.IntRange(0, 40).Draw(t, "key") }
+	n := func(t *rapid.T) int64 { return rapid.Int64Range(0, 9).Draw(t, "n") }
+	t.Repeat(map[string]func(*rapid.T){
+		"pass": func(t *rapid.T) { clock.t += rapid.Int64Range(0, 20).Draw(t, "d") << 20 },
+		"Take": func(t *rapid.T) {
+			key, n := key(t), n(t)
+			var peek Decision
+			if !own[key] {
+				peek = k.Peek(key, n)
+			}
+			got := k.Take(key, n)
+			if !own[key] && got != peek {
+				t.Fatalf("Take(%d, %d) = %+v, Peek said %+v", key, n, got, peek)
+			}
+			own[key] = false
+			want, _ := take(model(key, shared, true), n)
+			if got.OK != want.OK || got.OK && got != want {
+				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, n, got, want)
+			}
+		},
+		"AllowN": func(t *rapid.T) {
+			key, n := key(t), n(t)
+			own[key] = false
+			got := k.AllowN(key, n)
+			if _, want := take(model(key, shared, true), n); got != want {
+				t.Fatalf("AllowN(%d, %d) = %v", key, n, got)
+			}
+		},
+		"TakeLimits": func(t *rapid.T) {
+			key, n, p := key(t), n(t), plans[rapid.IntRange(1, 2).Draw(t, "plan")]
+			got := k.TakeLimits(key, n, p...)
+			want, ok := take(model(key, p, true), n)
+			if ok && n > 0 || k.hasOwn(key) {
+				own[key] = true
+			} else {
+				model(key, shared, true) // nothing to remember
+			}
+			if got.OK != ok {
+				t.Fatalf("TakeLimits(%d, %d, %v) = %+v, want %+v", key, n, p, got, want)
+			}
+		},
+		"TakeUpTo": func(t *rapid.T) {
+			key, n := key(t), n(t)
+			got, want := k.TakeUpTo(key, n), n
+			for _, l := range model(key, nil, false) {
+				want = min(want, l.Peek(0).Remaining)
+			}
+			if got != want {
+				t.Fatalf("TakeUpTo(%d, %d) = %d, want %d", key, n, got, want)
+			}
+			take(model(key, nil, false), want)
+		},
+		"Charge": func(t *rapid.T) {
+			key, n := key(t), n(t)
+			k.Charge(key, n)
+			for _, l := range model(key, nil, false) {
+				l.Charge(n)
+			}
+		},
+		"Return": func(t *rapid.T) {
+			key, n := key(t), n(t)
+			k.Return(key, n)
+			for _, l := range model(key, nil, false) {
+				l.Return(n)
+			}
+		},
+		"Drain": func(t *rapid.T) {
+			key := key(t)
+			k.Drain(key)
+			for _, l := range model(key, nil, false) {
+				l.Drain()
+			}
+		},
+		"Fill": func(t *rapid.T) {
+			key := key(t)
+			k.Fill(key)
+			delete(models, key)
+			own[key] = false
+		},
+		"SetLimits": func(t *rapid.T) {
+			shared = []Limit{draw("g"), draw("h")}
+			k.SetLimits(shared...)
+			for key := range models {
+				if !own[key] {
+					model(key, shared, true)
+				}
+			}
+		},
+		"": func(t *rapid.T) {
+			if got := k.Stats(); got.Keys > 41 || got.Evicted > 0 || got.Keys != k.Len() {
+				t.Fatalf("%+v with 41 keys and room for 1024", got)
+			}
+			// A key whose bucket is full may be forgotten, and its own plan with it.
+			for key := range models {
+				if own[key] && !k.hasOwn(key) {
+					own[key] = false
+					model(key, shared, true)
+				}
+			}
+		},
+	})
+}
+
+// hasOwn reports whether key is held under a plan of its own.
+func (k *Keyed[K]) hasOwn(key K) bool {
+	s, h, _ := k.lock(key, k.elapsed(), nil)
+	defer s.mu.Unlock()
+	return s.ownPlan(s.find(key, h)) != nil
+}
+
+// TestKeyedBound fills tables of many sizes with keys that stay in debt, and checks that they
+// never hold more than MaxKeys, that they hold nearly all once there are more, and that
+// few are forgotten (and all of them counted) while there are only nine tenths as many.
+func TestKeyedBound(t *testing.T) {
+	for _, size := range []int{16, 17, 100, 1000, 4096, 65536} {
+		var clock fakeClock
+		k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{MaxKeys: size, Now: clock.now})
+		for i := range 2 * size {
+			if !k.Allow(i) {
+				t.Fatalf("size %d: new key %d denied", size, i)
+			}
+			if i%97 == 0 && k.Len() > size {
+				t.Fatalf("size %d: %d keys", size, k.Len())
+			}
+			if i == size*9/10 && size >= 1000 {
+				if s := k.Stats(); s.Evicted > uint64(size/50) {
+					t.Errorf("size %d at nine tenths: %+v", size, s)
+				}
+			}
+		}
+		s := k.Stats()
+		if s.Keys < size-size/8-8 || s.Keys > size || s.Evicted != uint64(2*size-s.Keys) || s.Forgiven != s.Evicted {
+			t.Errorf("size %d: %+v", size, s)
+		}
+	}
+}
+
+// TestKeyedFlood is a flood of keys used once, far more than the table holds, while an abuser and
+// clients within their limits go on: the abuser gets nothing from it, and memory stays flat.
+func TestKeyedFlood(t *testing.T) {
+	n := *floodKeys
+	if testing.Short() || raceEnabled {
+		n /= 10
+	}
+	var clock fakeClock
+	const maxKeys = 4096
+	limit := Limit{PerSecond(10), 20}
+	k := NewKeyed[uint64]([]Limit{limit}, &KeyedOptions{MaxKeys: maxKeys, Now: clock.now})
+	const abuser = 1 << 63
+	var abuses []admission
+	var before, after runtime.MemStats
+	for i := range n {
+		if i == n/2 {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+		}
+		clock.t += int64(10 * time.Microsecond)
+		if !k.Allow(uint64(i)) {
+			t.Fatalf("one-shot key %d denied", i)
+		}
+		if i%8 == 0 && k.Allow(abuser) {
+			abuses = append(abuses, admission{clock.t, 1})
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	checkEnvelope(t, limit, 2, abuses)
+	s := k.Stats()
+	if s.Keys > maxKeys || s.Evicted == 0 || s.Forgiven < s.Evicted {
+		t.Errorf("%+v", s)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	runtime.KeepAlive(k)
+}
+
+// TestKeyedDenyNew checks the other policy: nothing is forgiven, new keys wait for room.
+func TestKeyedDenyNew(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	admitted := 0
+	for i := range 100 {
+		if k.Allow(i) {
+			admitted++
+		}
+	}
+	d := k.Take(1000, 1)
+	if admitted > 16 || admitted < 9 || k.Stats().Evicted > 0 || d.OK || d.RetryAfter != time.Second || k.Peek(1000, 1) != d {
+		t.Errorf("%d admitted, %+v, %+v", admitted, k.Stats(), d)
+	}
+	clock.t += int64(d.RetryAfter)
+	if !k.Allow(1000) {
+		t.Error("after RetryAfter there is no room")
+	}
+}
+
+// TestTrapTiersAllOrNothing checks that a request that a short tier denies does not spend the
+// long one, in a Keyed and in All (trap 12).
+func TestTrapTiersAllOrNothing(t *testing.T) {
+	var clock fakeClock
+	short, long := Limit{PerSecond(1), 1}, Limit{PerDay(100), 100}
+	k := NewKeyed[string]([]Limit{short, long}, &KeyedOptions{Now: clock.now})
+	a, b := New(long.Rate, long.Burst, &Options{Now: clock.now}), New(short.Rate, short.Burst, &Options{Now: clock.now})
+	all := All(a, b)
+	for range 50 {
+		k.Take("x", 1)
+		all.Take(1)
+	}
+	if left := a.Peek(0).Remaining; left != 99 {
+		t.Errorf("All spent the long quota: %d left", left)
+	}
+	clock.t += int64(time.Second)
+	if d := k.Take("x", 1); !d.OK || d.Remaining != 0 || d.Tier != 0 {
+		t.Errorf("%+v", d)
+	}
+	if got := k.TakeUpTo("y", 500); got != 1 {
+		t.Errorf("TakeUpTo = %d", got)
+	}
+	k.Drain("x")
+	if d := k.Take("x", 1); d.OK || d.Tier != 1 || d.RetryAfter <= time.Second {
+		t.Errorf("the longest refusal is not the one described: %+v", d)
+	}
+}
+
+// TestTrapPlanChange checks that a client whose plan changes does not start with a full bucket
+// (trap 11), and that going back and forth is no loss and no gain.
+func TestTrapPlanChange(t *testing.T) {
+	var clock fakeClock
+	small, large := Limit{PerHour(10), 10}, Limit{PerHour(1000), 1000}
+	k := NewKeyed[string]([]Limit{small}, &KeyedOptions{Now: clock.now})
+	if got := k.TakeUpTo("x", 10); got != 10 {
+		t.Fatalf("TakeUpTo = %d", got)
+	}
+	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 989 {
+		t.Errorf("the larger plan: %+v", d)
+	}
+	if d := k.Take("x", 1); d.OK {
+		t.Errorf("the smaller plan forgot: %+v", d)
+	}
+	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 988 {
+		t.Errorf("the larger plan again: %+v", d)
+	}
+	k.SetLimits(Limit{PerHour(20), 20})
+	if d := k.Take("x", 1); !d.OK || d.Remaining != 7 {
+		t.Errorf("the new limit: %+v", d)
+	}
+	if got := k.Limits(); !slices.Equal(got, []Limit{{PerHour(20), 20}}) {
+		t.Errorf("Limits() = %v", got)
+	}
+}
+
+// TestKeyedFar checks readings that move the base of a shard, at a rate where that is a matter of days.
+func TestKeyedFar(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1e12), maxBurst}, {PerSecond(1), 1000}}, &KeyedOptions{Now: clock.now})
+	for range 40 {
+		k.Charge(1, 10)
+		k.TakeLimits(2, 10, Limit{PerSecond(1), 1000}, Limit{PerSecond(2), 1000})
+		clock.t += int64(10 * time.Second)
+		if d := k.Take(1, 0); d.Remaining != 1000 {
+			t.Fatalf("at %d: %+v", clock.t, d)
+		}
+		k.Charge(1, 5)
+		clock.t += int64(100 * 24 * time.Hour)
+	}
+	clock.t = 0
+	if k.AllowAt(1, clock.now(), 1000) {
+		t.Error("a clock that went back gave tokens")
+	}
+}
+
+// TestKeyedConcurrent uses few keys from many goroutines at a standing clock: sums are exact.
+func TestKeyedConcurrent(t *testing.T) {
+	var clock fakeClock
+	const burst = 1000
+	k := NewKeyed[int]([]Limit{{PerSecond(1), burst}, {PerHour(1), 2 * burst}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	taken := map[int]int64{}
+	for g := range 8 {
+		wg.Go(func() {
+			rng, mine := rand.New(rand.NewPCG(1, uint64(g))), map[int]int64{}
+			for i := range 4000 {
+				key, n := rng.IntN(10), rng.Int64N(3)+1
+				switch i % 4 {
+				case 0:
+					mine[key] += k.TakeUpTo(key, n)
+				case 1:
+					if k.AllowN(key, n) {
+						mine[key] += n
+					}
+				default:
+					if k.Take(key, n).OK {
+						mine[key] += n
+					}
+				}
+				if i%1000 == 0 {
+					for range k.All() {
+						k.Len()
+					}
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for key, n := range mine {
+				taken[key] += n
+			}
+		})
+	}
+	wg.Wait()
+	for key, n := range taken {
+		if n != burst {
+			t.Errorf("key %d: %d taken of %d", key, n, burst)
+		}
+	}
+	held := map[int]bool{}
+	for key, d := range k.All() {
+		held[key] = true
+		if d.Remaining != 0 {
+			t.Errorf("All: key %d: %+v", key, d)
+		}
+		if len(held) == 5 {
+			break
+		}
+	}
+	if s := k.Stats(); s.Sub(KeyedStats{Allowed: 1}).Allowed != s.Allowed-1 || s.Allowed == 0 || s.Denied == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestEmptyBits checks the bit trick that finds free slots, for which a wrong answer would
+// overwrite a key.
+func TestEmptyBits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		tags, want := uint64(0), uint64(0)
+		for i := range ways {
+			b := uint64(0)
+			if rng.IntN(2) > 0 {
+				b = rng.Uint64() & 0xff
+			}
+			tags |= b << (8 * i)
+			if b == 0 {
+				want |= 0x80 << (8 * i)
+			}
+		}
+		if got := empty(tags); got != want {
+			t.Fatalf("empty(%x) = %x, want %x", tags, got, want)
+		}
+	}
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func TestMaskAddr(t *testing.T) {
+	for _, tt := range []struct{ in, want netip.Addr }{
+		{addr("192.0.2.7"), addr("192.0.2.7")},
+		{addr("::ffff:192.0.2.7"), addr("192.0.2.7")},
+		{addr("2001:db8:1:2:3:4:5:6"), addr("2001:db8:1:2::")},
+		{addr("fe80::1%eth0"), addr("fe80::")},
+		{netip.Addr{}, netip.Addr{}},
+	} {
+		if got := MaskAddr(tt.in, 32, 64); got != tt.want {
+			t.Errorf("MaskAddr(%v) = %v, want %v", tt.in, got, tt.want)
+		}
+	}
+	if got := MaskAddr(addr("192.0.2.7"), 24, 48); got != addr("192.0.2.0") {
+		t.Errorf("/24: %v", got)
+	}
+}

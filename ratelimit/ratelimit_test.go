@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"encoding"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestVectors works the published examples.
+func TestVectors(t *testing.T) {
+	var clock fakeClock
+	// The table of doc.go: 100 a minute with a burst of 100 admits 200 in the first minute.
+	lim := New(PerMinute(100), 100, &Options{Now: clock.now})
+	admitted := int64(0)
+	for ; clock.t < int64(time.Minute); clock.t += int64(100 * time.Millisecond) {
+		admitted += lim.TakeUpTo(math.MaxInt64)
+	}
+	if admitted != 199 { // the 200th comes at 60 s
+		t.Errorf("the first minute admits %d, want 199 before its end", admitted)
+	}
+	// boulder's README: 20 a second, burst 20: after one request 19 are left, reset in 50 ms.
+	lim = New(PerSecond(20), 20, &Options{Now: clock.now})
+	if d := lim.Take(1); d.Remaining != 19 || d.ResetAfter != 50*time.Millisecond || d.Limit != 20 {
+		t.Errorf("%+v", d)
+	}
+	// sethvargo/go-limiter#29: 65535 a second, a second later: 65535.
+	lim = New(PerSecond(65535), 65535, &Options{Now: clock.now})
+	lim.Drain()
+	clock.t += int64(time.Second)
+	if got := lim.TakeUpTo(1e9); got != 65535 && got != 65534 { // within 2 ns
+		t.Errorf("%d after a second", got)
+	}
+}
+
+// TestI371 checks that the limiter is both forms of the algorithm of ITU-T I.371, virtual
+// scheduling and the continuous-state leaky bucket, whose decisions are the same.
+func TestI371(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var clock fakeClock
+	const increment, burst = 1000, 5 // T, and tau = (burst-1)·T
+	lim := New(Every(increment), burst, &Options{Now: clock.now})
+	tat, level, last := int64(0), int64(0), int64(0)
+	for range 10_000 {
+		clock.t += rng.Int64N(2 * increment)
+		// Virtual scheduling: early by more than tau is non-conforming.
+		scheduled := clock.t >= tat-(burst-1)*increment
+		if scheduled {
+			tat = max(clock.t, tat) + increment
+		}
+		// Leaky bucket: drained by one a nanosecond, it conforms up to tau.
+		drained := max(level-(clock.t-last), 0)
+		leaky := drained <= (burst-1)*increment
+		if leaky {
+			level, last = drained+increment, clock.t
+		}
+		if got := lim.Allow(); got != scheduled || got != leaky {
+			t.Fatalf("at %d: ours %v, virtual scheduling %v, leaky bucket %v", clock.t, got, scheduled, leaky)
+		}
+	}
+}
+
+func TestPriorityReserve(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
+	low := 0
+	for lim.TakeKeeping(1, 3) {
+		low++
+	}
+	if low != 7 || !lim.AllowN(3) || lim.Allow() {
+		t.Errorf("low priority got %d", low)
+	}
+}
+
+func TestParseLimit(t *testing.T) {
+	for _, tt := range []struct {
+		text, canon string
+		want        Limit
+	}{
+		{"100/s", "100/s", Limit{Rate: PerSecond(100)}},
+		{" 1000/h  burst  50 ", "1000/h burst 50", Limit{PerHour(1000), 50}},
+		{"1/1m30s", "1/1m30s", Limit{Rate: Every(90 * time.Second)}},
+		{"5/60s", "5/m", Limit{Rate: PerMinute(5)}},
+		{"2/24h", "2/d", Limit{Rate: PerDay(2)}},
+		{"0/s burst 3", "0/s burst 3", Limit{PerSecond(0), 3}},
+		{"1000/ns", "1000/ns", Limit{Rate: PerSecond(1e12 / 1e9 * 1e9)}},
+		{"inf", "inf", Limit{Rate: Inf}},
+	} {
+		got, err := ParseLimit(tt.text)
+		if tt.text == "1000/ns" {
+			tt.want = Limit{Rate: Per(1000, 1)}
+		}
+		if err != nil || got != tt.want || got.String() != tt.canon {
+			t.Errorf("ParseLimit(%q) = %v, %v; want %v", tt.text, got, err, tt.canon)
+		}
+	}
+	for _, bad := range []string{
+		"", "100", "/s", "100/", "-1/s", "1/0s", "1/-1s", "1.5/s", "1001/ns", "x/s", "1/week", "1/s burst", "1/s burst 0",
+		"1/s burst -1", "1/s 5", "1/s burst 5 6", "9223372036854775808/s", "inf burst 3", "1/s burst 2305843009213693953", "INF",
+	} {
+		if got, err := ParseLimit(bad); err == nil || got != (Limit{}) || !strings.HasPrefix(err.Error(), "ratelimit: parse limit ") {
+			t.Errorf("ParseLimit(%q) = %v, %v", bad, got, err)
+		}
+		l := Limit{PerSecond(7), 7}
+		if err := l.UnmarshalText([]byte(bad)); err == nil || l != (Limit{PerSecond(7), 7}) {
+			t.Errorf("UnmarshalText(%q) = %v, %v", bad, l, err)
+		}
+	}
+	var _ encoding.TextUnmarshaler = (*Limit)(nil)
+	if got := (Rate{}).String(); got != "0/s" {
+		t.Errorf("the zero rate is %q", got)
+	}
+}
+
+// FuzzParseLimit checks that text never panics, and that what was read is written and read alike
+// and makes a limiter.
+func FuzzParseLimit(f *testing.F) {
+	for _, s := range []string{"100/s", "1000/h burst 50", "1/1m30s", "inf", "9/ns burst 2305843009213693951"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		l, err := ParseLimit(s)
+		if err != nil {
+			return
+		}
+		text, _ := l.MarshalText()
+		var again Limit
+		if err := again.UnmarshalText(text); err != nil || again != l {
+			t.Errorf("%q is %v, written %q, read %v, %v", s, l, text, again, err)
+		}
+		NewKeyed[int]([]Limit{l}, nil).Allow(1)
+	})
+}
+
+func TestHeaders(t *testing.T) {
+	for _, tt := range []struct {
+		d    Decision
+		want []string
+	}{
+		{Decision{OK: true, Limit: 100, Remaining: 50, ResetAfter: 29*time.Second + 1}, []string{
+			`RateLimit-Policy: "my \"api\"";q=100;w=60`, `RateLimit: "my \"api\"";r=50;t=30`,
+		}},
+		{Decision{Limit: 100, RetryAfter: 1, ResetAfter: time.Minute}, []string{
+			`RateLimit-Policy: "my \"api\"";q=100;w=60`, `RateLimit: "my \"api\"";r=0;t=60`, "Retry-After: 1",
+		}},
+		{Decision{Limit: math.MaxInt64, RetryAfter: -1, ResetAfter: -1}, []string{
+			`RateLimit-Policy: "my \"api\"";q=999999999999999;w=60`, `RateLimit: "my \"api\"";r=0`,
+		}},
+	} {
+		var got []string
+		for field, value := range tt.d.Headers(`my "api"`, time.Minute) {
+			got = append(got, field+": "+value)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %q", tt.d, got)
+		}
+		for range tt.d.Headers("x", time.Second) {
+			break // must not go on
+		}
+	}
+}
+
+// TestPropStep checks that the pure function decides as a Limiter does, and that states are
+// safe whatever they hold.
+func TestPropStep(t *testing.T) { rapid.Check(t, propStep) }
+
+func FuzzPropStep(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propStep)) }
+
+func propStep(t *rapid.T) {
+	var clock fakeClock
+	clock.t = rapid.Int64Range(0, 1<<61).Draw(t, "start")
+	l := drawLimit(t, "limit")
+	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
+	s := State{Base: clock.t, Spent: full} // as New does, so that both round alike
+	for range rapid.IntRange(1, 20).Draw(t, "steps") {
+		clock.t += rapid.OneOf(rapid.Int64Range(-5, 1e10), rapid.Int64Range(0, 1<<55)).Draw(t, "dt")
+		n := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, math.MaxInt64)).Draw(t, "n")
+		if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
+			to := drawLimit(t, "limit")
+			s, l = to.Adopt(s, l, clock.t), to
+			lim.SetLimit(l.Rate, l.Burst)
+		}
+		next, got := l.Step(s, clock.t, n)
+		if want := lim.Take(n); got != want {
+			t.Fatalf("Step(%+v, %d, %d) of %v = %+v, Take = %+v", s, clock.t, n, l, got, want)
+		}
+		if !got.OK && next != s {
+			t.Fatalf("a refusal changed %+v to %+v", s, next)
+		}
+		s = next
+	}
+	// The zero State is a full bucket, before and after a change of limit.
+	if _, d := l.Step(l.Adopt(State{}, l, clock.t), clock.t, l.Burst); !d.OK {
+		t.Fatalf("a new key of %v denied: %+v", l, d)
+	}
+	// A state from elsewhere may hold anything.
+	l.Step(State{rapid.Int64().Draw(t, "base"), rapid.Int64().Draw(t, "spent")}, rapid.Int64().Draw(t, "now"), 1)
+}
+
+// TestLinearizable checks that at a standing clock a Limiter is a counter: every concurrent history
+// of calls has an order in which each finds the tokens that those before it left.
+func TestLinearizable(t *testing.T) {
+	type op struct {
+		kind int
+		n    int64
+	}
+	for start := time.Now(); time.Since(start) < *linearTime; {
+		var clock fakeClock
+		lim := New(Rate{}, 6, &Options{Now: clock.now})
+		h := record(4, 10, func(p, i int) op { return op{rand.IntN(6), rand.Int64N(4)} }, func(o op) int64 {
+			switch o.kind {
+			case 0:
+				return b2i(lim.AllowN(o.n))
+			case 1:
+				return lim.TakeUpTo(o.n)
+			case 2:
+				lim.Return(o.n)
+			case 3:
+				lim.Charge(o.n)
+			case 4:
+				return b2i(lim.Take(o.n).OK)
+			case 5:
+				lim.SetLimit(Rate{}, 6)
+			}
+			return 0
+		})
+		if !linearizable(int64(6), h, func(left int64, o op, out int64) (int64, bool) {
+			switch o.kind {
+			case 0, 4:
+				if o.n == 0 {
+					return left, out == 1
+				}
+				return left - o.n*out, out == b2i(left >= o.n)
+			case 1:
+				return left - out, out == min(max(left, 0), o.n)
+			case 2:
+				return min(left+o.n, 6), true
+			case 3:
+				return left - o.n, true
+			}
+			return left, true
+		}) {
+			t.Fatalf("no order explains %+v", h)
+		}
+	}
+}
+
+func b2i(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestAllGates(t *testing.T) {
+	var clock fakeClock
+	global := New(PerSecond(100), 5, &Options{Now: clock.now})
+	users := NewKeyed[string]([]Limit{{PerSecond(1), 2}}, &KeyedOptions{Now: clock.now})
+	alice := All(users.Gate("alice"), global)
+	for i, want := range []Decision{
+		{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Second},
+		{OK: true, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second},
+		{OK: false, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second, RetryAfter: time.Second},
+	} {
+		if peek := alice.Peek(1); peek.OK != want.OK {
+			t.Errorf("%d: Peek %+v", i, peek)
+		}
+		if got := alice.Take(1); got != want {
+			t.Errorf("%d: %+v, want %+v", i, got, want)
+		}
+	}
+	alice.Return(2)
+	if got := global.Peek(0).Remaining; got != 5 {
+		t.Errorf("global has %d left", got)
+	}
+	global.Drain()
+	users.Drain("alice")
+	if d := alice.Take(1); d.OK || d.Tier != 0 || d.RetryAfter != time.Second {
+		t.Errorf("%+v", d)
+	}
+	if d := All().Take(1); !d.OK {
+		t.Errorf("nothing refuses nothing: %+v", d)
+	}
+	if errors.Is(ErrBurst, ErrLimited) {
+		t.Error("the sentinels are one")
+	}
+}

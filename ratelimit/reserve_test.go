@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestTrapCancelOrder is x/time/rate's Cancel, which restores one token of ten when queued
+// reservations are cancelled first to last (trap 2). Any order restores all ten.
+func TestTrapCancelOrder(t *testing.T) {
+	for name, order := range map[string][]int{
+		"first to last": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+		"last to first": {9, 8, 7, 6, 5, 4, 3, 2, 1, 0},
+		"mixed":         {3, 9, 0, 5, 4, 8, 1, 7, 2, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var clock fakeClock
+			lim := New(PerSecond(1), 1, &Options{Now: clock.now})
+			lim.Allow()
+			before := lim.Peek(1)
+			rs := make([]Reservation, 10)
+			for i := range rs {
+				rs[i] = lim.Reserve(1)
+				if got, want := rs[i].Delay(), time.Duration(i+1)*time.Second; got != want {
+					t.Fatalf("reservation %d is due in %v, want %v", i, got, want)
+				}
+			}
+			for _, i := range order {
+				rs[i].Cancel()
+				rs[i].Cancel() // again: nothing
+			}
+			if got := lim.Peek(1); got != before || len(lim.holes) > 0 {
+				t.Errorf("after all were cancelled %+v, before %+v; holes %v", got, before, lim.holes)
+			}
+		})
+	}
+}
+
+// TestTrapCancelImmediate is x/time/rate losing all tokens of a reservation that could act at
+// once and is cancelled a nanosecond later (trap 2).
+func TestTrapCancelImmediate(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 5, &Options{Now: clock.now})
+	r := lim.Reserve(5)
+	if !r.OK() || r.Delay() != 0 {
+		t.Fatalf("reservation %+v", r)
+	}
+	clock.t++
+	r.Cancel()
+	if !lim.AllowN(5) {
+		t.Error("tokens were lost")
+	}
+}
+
+// TestCancelledPlaceIsTaken checks that the place of a cancelled reservation is given to the
+// next that fits, at its time, while promises after it stand.
+func TestCancelledPlaceIsTaken(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
+	lim.AllowN(2)
+	a, b, c := lim.Reserve(1), lim.Reserve(2), lim.Reserve(1) // due at 1, 3 and 4 s
+	b.Cancel()
+	d := lim.Reserve(1)
+	if a.Delay() != time.Second || c.Delay() != 4*time.Second || d.Delay() != 2*time.Second {
+		t.Errorf("due in %v, %v, %v", a.Delay(), c.Delay(), d.Delay())
+	}
+	if e := lim.Reserve(2); e.Delay() != 6*time.Second { // one token is free before c: not enough
+		t.Errorf("two more are due in %v", e.Delay())
+	}
+	clock.t = int64(3 * time.Second)
+	if !lim.Allow() || lim.Allow() {
+		t.Error("at 3 s exactly one token was free")
+	}
+}
+
+// TestPropCancelRestores makes, cancels and uses reservations of any size at any time, mixed with
+// Allow, across changes of limit, and checks three things: promises keep the law; times are
+// never moved; and when every promise still ahead is cancelled, the limiter is where
+// it would be without them.
+func TestPropCancelRestores(t *testing.T) { rapid.Check(t, propCancelRestores) }
+
+func FuzzPropCancelRestores(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propCancelRestores)) }
+
+func propCancelRestores(t *rapid.T) {
+	var clock fakeClock
+	burst := rapid.Int64Range(1, 6).Draw(t, "burst")
+	l := Limit{Every(time.Duration(rapid.Int64Range(1, 1000).Draw(t, "token"))), burst}
+	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
+	type promise struct {
+		r   Reservation
+		due int64
+		n   int64
+	}
+	var ahead []promise
+	var events []admission
+	for range rapid.IntRange(1, 50).Draw(t, "steps") {
+		clock.t += rapid.Int64Range(0, 2*int64(l.Rate.per)).Draw(t, "dt")
+		n := rapid.Int64Range(1, burst).Draw(t, "n")
+		switch rapid.IntRange(0, 3).Draw(t, "op") {
+		case 0:
+			if lim.AllowN(n) {
+				events = append(events, admission{clock.t, n})
+			}
+		case 1, 2:
+			r := lim.Reserve(n)
+			if !r.OK() {
+				t.Fatalf("%d of %v: not OK", n, l)
+			}
+			ahead = append(ahead, promise{r, clock.t + int64(r.Delay()), n})
+		case 3:
+			if len(ahead) > 0 {
+				i := rapid.IntRange(0, len(ahead)-1).Draw(t, "cancel")
+				ahead[i].r.Cancel()
+				ahead = slices.Delete(ahead, i, i+1)
+			}
+		}
+		ahead = slices.DeleteFunc(ahead, func(p promise) bool {
+			if got := clock.t + int64(p.r.Delay()); got != max(p.due, clock.t) {
+				t.Fatalf("a promise for %d moved to %d", p.due, got)
+			}
+			if p.due > clock.t {
+				return false
+			}
+			events = append(events, admission{p.due, p.n})
+			return true
+		})
+	}
+	for _, i := range rapid.Permutation(seq(len(ahead))).Draw(t, "order") {
+		ahead[i].r.Cancel()
+	}
+	slices.SortStableFunc(events, func(a, b admission) int { return int(a.at - b.at) })
+	checkEnvelope(t, l, 2, events)
+	if spent := lim.bucket.Load(); spent.spent.Load() > spent.supply(clock.t-spent.base)+spent.capacity {
+		t.Fatalf("nothing is promised, but %v is in debt", lim.Peek(1))
+	}
+	// What is left can be taken now: together with the past it keeps the law, and is all of it.
+	for lim.Allow() {
+		events = append(events, admission{clock.t, 1})
+	}
+	checkEnvelope(t, l, 2, events)
+	clock.t += int64(l.Rate.per)
+	if !lim.Allow() {
+		t.Fatal("a token's time after the last there is none")
+	}
+}
+
+func seq(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = i
+	}
+	return s
+}
+
+// TestReservationSurvivesSetLimit checks that a cancel after a change of limit gives back the tokens.
+func TestReservationSurvivesSetLimit(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 4, &Options{Now: clock.now})
+	lim.AllowN(4)
+	a, b := lim.Reserve(2), lim.Reserve(2)
+	lim.SetLimit(PerSecond(7), 4)
+	lim.SetLimit(PerMinute(13), 4)
+	if a.Delay() != 2*time.Second || b.Delay() != 4*time.Second {
+		t.Errorf("promises moved: %v, %v", a.Delay(), b.Delay())
+	}
+	b.Cancel()
+	a.Cancel()
+	if d := lim.Peek(4); d.Remaining != 0 || d.RetryAfter.Round(time.Microsecond) != (4*time.Minute/13).Round(time.Microsecond) {
+		t.Errorf("%+v, want 4 tokens spent", d)
+	}
+}
+
+// TestReserveRefuses lists what cannot be promised.
+func TestReserveRefuses(t *testing.T) {
+	var clock fakeClock
+	lim := New(Rate{}, 2, &Options{Now: clock.now})
+	for i, ok := range []bool{true, true, false} {
+		if r := lim.Reserve(1); r.OK() != ok {
+			t.Errorf("reservation %d of a rate of 0: OK = %v", i, r.OK())
+		}
+	}
+	if r := New(PerSecond(1), 2, nil).Reserve(3); r.OK() || r.Delay() <= 0 {
+		t.Errorf("more than the burst was promised: %+v", r)
+	}
+	if r := New(Inf, 1, nil).Reserve(1 << 62); !r.OK() || r.Delay() != 0 {
+		t.Errorf("Inf refused: %+v", r)
+	}
+	var none Reservation
+	none.Cancel()
+}
+
+// TestReturnBehindPromise checks that Return frees nothing in front of a promise.
+func TestReturnBehindPromise(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 1, &Options{Now: clock.now})
+	lim.Allow()
+	r := lim.Reserve(1) // due at 1 s
+	lim.Return(1)
+	lim.Fill()
+	if s := lim.Reserve(1); s.Delay() != 2*time.Second || r.Delay() != time.Second {
+		t.Errorf("two promises for one burst: %v and %v", r.Delay(), s.Delay())
+	}
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestTrapOldReading is x/time/rate letting its last time go back: alternating between a reading
+// and one a second older admits 2000 events where 20 are right (golang/go#65508; trap 1).
+func TestTrapOldReading(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	lim, admitted := New(PerSecond(10), 10, nil), 0
+	for range 1000 {
+		for _, at := range []time.Time{now, now.Add(-time.Second)} {
+			if lim.AllowAt(at, 1) {
+				admitted++
+			}
+		}
+	}
+	if admitted > 20 {
+		t.Errorf("%d events admitted, want at most 20", admitted)
+	}
+}
+
+// TestEnvelopeConcurrent is the same in earnest: many goroutines, each with the reading it
+// took before it was preempted. Peers admit up to 2.3 times the bound (trap 1).
+func TestEnvelopeConcurrent(t *testing.T) {
+	const burst = 1000
+	for _, rate := range []int64{1e5, 1e6} {
+		lim := New(PerSecond(rate), burst, nil)
+		start := time.Now()
+		stop := start.Add(100 * time.Millisecond)
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				for time.Now().Before(stop) {
+					if lim.Allow() {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		bound := burst + rate*int64(time.Since(start)+2)/int64(time.Second) + 1
+		if got := admitted.Load(); got > bound || got < burst {
+			t.Errorf("%d admitted at %d/s, bound %d", got, rate, bound)
+		}
+	}
+}
+
+// TestTrapFloatDrift polls a rate of 3 a second every microsecond for 3 s: 3 at first and 9 by
+// refill; float tokens lose one (golang/go#46579; trap 3).
+func TestTrapFloatDrift(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(3), 3, &Options{Now: clock.now})
+	admitted := 0
+	for ; clock.t <= int64(3*time.Second); clock.t += int64(time.Microsecond) {
+		if lim.Allow() {
+			admitted++
+		}
+	}
+	if admitted != 12 && admitted != 11 { // the last falls within 2 ns of the end
+		t.Errorf("%d admitted, want 3+9", admitted)
+	}
+	// folly#2430: the first token of a rate of 1e-4 a second must not be refused.
+	if !New(Per(1, 10_000*time.Second), 1, nil).Allow() {
+		t.Error("the first event of a slow rate was refused")
+	}
+}
+
+// TestTrapRateRounding checks rates whose nanoseconds a token are not whole, where peers are
+// off by up to 66 %, unlimited, or divide by zero (traps 4, 5 and 8).
+func TestTrapRateRounding(t *testing.T) {
+	for _, r := range []Rate{
+		PerSecond(600e6), PerSecond(1_000_000_001), PerSecond(3e8), PerSecond(1e10), PerSecond(12_500_000_000),
+		PerSecond(65535), Per(100_000, 250*time.Millisecond), PerDay(1), Per(7, 3*time.Nanosecond),
+	} {
+		var clock fakeClock
+		lim := New(r, 1_000_000, &Options{Now: clock.now})
+		got := lim.TakeUpTo(1_000_000)
+		const steps = 1000
+		step := max(int64(r.per)/r.count*10, 777)
+		for range steps {
+			clock.t += step
+			got += lim.TakeUpTo(math.MaxInt64)
+		}
+		want := 1e6 + float64(r.count)*float64(clock.t)/float64(r.per)
+		if diff := float64(got) - want; math.Abs(diff) > 1+float64(r.count)/float64(r.per)*2 {
+			t.Errorf("%v: %d events in %d ns, want %.1f", r, got, clock.t, want)
+		}
+	}
+}
+
+// TestTrapOverflow checks requests whose cost wraps in peers, which then allow them
+// (redis#14826), and an idle time that makes tokens negative (bucket4j#51; trap 7).
+func TestTrapOverflow(t *testing.T) {
+	var clock fakeClock
+	lim := New(Per(1, 86400*time.Second), 1, &Options{Now: clock.now})
+	for _, n := range []int64{2, 2e8, 1 << 61, math.MaxInt64 - 1, math.MaxInt64} {
+		if d := lim.Take(n); d.OK || d.RetryAfter >= 0 {
+			t.Errorf("n = %d: %+v", n, d)
+		}
+		if lim.TakeKeeping(1, n) || lim.TakeKeeping(n, n) {
+			t.Errorf("keep = %d was allowed", n)
+		}
+	}
+	clock.t += maxReading
+	if d := lim.Peek(1); !d.OK || d.Remaining != 0 {
+		t.Errorf("after 146 years: %+v", d)
+	}
+	fast := New(PerSecond(1e12), maxBurst, &Options{Now: clock.now})
+	fast.Drain()
+	clock.t -= maxReading / 2
+	if fast.AllowN(1) {
+		t.Error("a clock that went back gave tokens")
+	}
+	clock.t += int64(time.Hour) + maxReading/2
+	if got, want := fast.TakeUpTo(math.MaxInt64), int64(3600e12); got < want-1000 || got > want {
+		t.Errorf("after an hour at 10^12 a second: %d", got)
+	}
+}
+
+// TestTrapChargeOverflow checks that no number of charges wraps around into credit.
+func TestTrapChargeOverflow(t *testing.T) {
+	var clock fakeClock
+	for _, l := range []Limit{{PerSecond(1), 1e9}, {PerSecond(1), 1}, {PerSecond(1e12), maxBurst}, {Rate{}, 5}} {
+		lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
+		for range 20 {
+			lim.Charge(l.Burst)
+			lim.Charge(math.MaxInt64)
+		}
+		if d := lim.Take(1); d.OK || d.Remaining != 0 {
+			t.Errorf("%v: debt was forgiven: %+v", l, d)
+		}
+		lim.SetLimit(l.Rate, l.Burst)
+		lim.SetLimit(PerSecond(1e9), 1)
+		if lim.Allow() {
+			t.Errorf("%v: debt was forgiven by SetLimit", l)
+		}
+		lim.Return(math.MaxInt64)
+		lim.Return(math.MaxInt64)
+		if !lim.Allow() {
+			t.Errorf("%v: Return did not pay the debt", l)
+		}
+	}
+}
+
+// TestTrapFrozenBucket checks that what changes a bucket while SetLimit replaces it neither
+// revives the old one nor is lost.
+func TestTrapFrozenBucket(t *testing.T) {
+	lim := New(PerSecond(1), 100, nil)
+	old := lim.load()
+	lim.SetLimit(PerSecond(1), 100)
+	if got := old.spent.Load(); got != frozen {
+		t.Fatalf("the old bucket has %d spent", got)
+	}
+	for _, m := range []*meter{{}, new(newMeter(Limit{PerSecond(1e12), maxBurst})), new(newMeter(Limit{PerSecond(1), 1}))} {
+		for _, v := range []int64{-maxSupply, 0, maxSupply} {
+			if _, ok := m.admit(frozen, v, 0, 0); ok {
+				t.Errorf("a frozen bucket admits at supply %d", v)
+			}
+		}
+	}
+}
+
+// TestSetLimitConcurrent changes the limit all the time, among values with the same burst and
+// a rate of 0, while others take, charge and return: the sum is exact.
+func TestSetLimitConcurrent(t *testing.T) {
+	const burst = 100_000
+	lim := New(Rate{}, burst, nil)
+	var net atomic.Int64
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for i := range int64(5_000) {
+				switch i % 4 {
+				case 0, 1:
+					if lim.Take(3).OK {
+						net.Add(3)
+					}
+				case 2:
+					lim.Charge(2)
+					net.Add(2)
+				case 3:
+					lim.Return(1)
+					net.Add(-1)
+				}
+			}
+		})
+	}
+	go func() { wg.Wait(); close(done) }() // ends with the workers
+	changes := 0
+	for ; ; changes++ {
+		select {
+		case <-done:
+			if left := lim.Peek(0).Remaining; left != burst-net.Load() {
+				t.Errorf("%d left after %d taken and %d changes", left, net.Load(), changes)
+			}
+			return
+		default:
+			lim.SetLimit(Rate{}, burst)
+		}
+	}
+}
+
+// TestSetLimitRules pins what a change of limit means: what is spent stays spent.
+func TestSetLimitRules(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
+	lim.AllowN(4)
+	for _, tt := range []struct {
+		burst, want int64
+		retry       time.Duration
+	}{{100, 96, 0}, {5, 1, 0}, {2, 0, 3 * time.Second}, {10, 6, 0}} {
+		lim.SetLimit(PerSecond(1), tt.burst)
+		if d := lim.Peek(1); d.OK != (tt.retry == 0) || d.RetryAfter != tt.retry || d.Limit != tt.burst ||
+			d.OK && d.Remaining != tt.want-1 {
+			t.Errorf("burst %d: %+v", tt.burst, d)
+		}
+	}
+	if got := lim.Limit(); got != (Limit{PerSecond(1), 10}) {
+		t.Errorf("Limit() = %v", got)
+	}
+	full := New(PerSecond(1), 1, &Options{Now: clock.now})
+	full.SetLimit(PerSecond(3), 50)
+	if !full.AllowN(50) {
+		t.Error("a full bucket is not full after SetLimit")
+	}
+	full.SetLimit(Inf, 1)
+	if !full.AllowN(math.MaxInt64) || full.Peek(1).Remaining != math.MaxInt64 {
+		t.Error("Inf refuses")
+	}
+}
+
+// TestFarReadings takes tokens at readings centuries apart.
+func TestFarReadings(t *testing.T) {
+	for _, r := range []Rate{PerSecond(1), PerSecond(1e12), PerDay(1), Inf} {
+		var clock fakeClock
+		lim := New(r, 3, &Options{Now: clock.now})
+		for _, year := range []int{-140, -60, 10, 50, 90, 140} {
+			at := time.Unix(0, int64(year)*365*24*3600e9)
+			if !lim.AllowAt(at, 3) {
+				t.Errorf("%v: a full bucket denied in year %d", r, year)
+			}
+			if r != Inf && lim.AllowAt(at.Add(-150*365*24*time.Hour), 1) {
+				t.Errorf("%v: year %d - 150 gave tokens", r, year)
+			}
+			if r != Inf && lim.AllowAt(at, 1) {
+				t.Errorf("%v: an empty bucket allowed in year %d", r, year)
+			}
+		}
+	}
+}
+
+// TestPanics lists what a programmer can get wrong.
+func TestPanics(t *testing.T) {
+	lim := New(PerSecond(1), 1, nil)
+	one := []Limit{{PerSecond(1), 1}}
+	keyed := NewKeyed[int](one, nil)
+	for name, f := range map[string]func(){
+		"ratelimit: New: burst must be positive, got 0":                          func() { New(PerSecond(1), 0, nil) },
+		"ratelimit: New: burst must be at most 2^61, got 2305843009213693953":    func() { New(PerSecond(1), maxBurst+1, nil) },
+		"ratelimit: SetLimit: burst must be positive, got -1":                    func() { lim.SetLimit(PerSecond(1), -1) },
+		"ratelimit: AllowN: n must not be negative, got -1":                      func() { lim.AllowN(-1) },
+		"ratelimit: TakeKeeping: keep must not be negative, got -2":              func() { lim.TakeKeeping(1, -2) },
+		"ratelimit: Wait: n must not be negative, got -1":                        func() { _ = lim.Wait(t.Context(), -1) },
+		"ratelimit: Per: count must not be negative, got -1":                     func() { PerSecond(-1) },
+		"ratelimit: Per: period must be positive, got 0s":                        func() { Every(0) },
+		"ratelimit: Per: 1001 events every 1ns is above 10^12 a second; use Inf": func() { Per(1001, 1) },
+		"ratelimit: zero Limiter: use New":                                       func() { new(Limiter).Allow() },
+		"ratelimit: zero Keyed: use NewKeyed":                                    func() { new(Keyed[int]).Allow(1) },
+		"ratelimit: NewKeyed: at least one limit is needed":                      func() { NewKeyed[int](nil, nil) },
+		"ratelimit: NewKeyed: at most 8 limits, got 9":                           func() { NewKeyed[int](make([]Limit, 9), nil) },
+		"ratelimit: NewKeyed: burst must be between 0 and 2^61, got -1":          func() { NewKeyed[int]([]Limit{{Burst: -1}}, nil) },
+		"ratelimit: NewKeyed: KeyedOptions.MaxKeys must be at least 16, got 15":  func() { NewKeyed[int](one, &KeyedOptions{MaxKeys: 15}) },
+		"ratelimit: SetLimits: want 1 limits, got 2":                             func() { keyed.SetLimits(one[0], one[0]) },
+		"ratelimit: TakeLimits: want 1 limits, got 0":                            func() { keyed.TakeLimits(1, 1) },
+		"ratelimit: TakeLimits: burst must be between 0 and 2^61, got -1":        func() { keyed.TakeLimits(1, 1, Limit{Burst: -1}) },
+		"ratelimit: Step: n must not be negative, got -1":                        func() { one[0].Step(State{}, 0, -1) },
+		"ratelimit: Step: burst must be between 0 and 2^61, got -1":              func() { Limit{Burst: -1}.Step(State{}, 0, 1) },
+		"ratelimit: Adopt: burst must be between 0 and 2^61, got -1":             func() { Limit{Burst: -1}.Adopt(State{}, one[0], 1) },
+		"ratelimit: Headers: name must be printable ASCII, got \"a\\nb\"":        func() { Decision{}.Headers("a\nb", time.Second) },
+		"ratelimit: MaskAddr: prefix length out of range":                        func() { MaskAddr(addr("10.0.0.1"), 33, 64) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != name {
+					t.Errorf("panic %v, want %q", got, name)
+				}
+			}()
+			f()
+		}()
+	}
+}

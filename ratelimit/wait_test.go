@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestWaitFIFO checks that waits are granted in the order of arrival, each at its exact instant.
+func TestWaitFIFO(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim, start := New(PerSecond(10), 2, nil), time.Now()
+		lim.AllowN(2)
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				if err := lim.Wait(t.Context(), int64(1+i%2)); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+				// Waiters 0, 1, 2... ask for 1, 2, 1, 2... tokens of 100 ms.
+				tokens := i + 1 + (i+1)/2
+				if got, want := time.Since(start), time.Duration(tokens)*100*time.Millisecond; got != want {
+					t.Errorf("waiter %d was granted after %v, want %v", i, got, want)
+				}
+			})
+			synctest.Wait() // it is in line before the next
+		}
+		wg.Wait()
+		for i, got := range order {
+			if got != i {
+				t.Fatalf("order of grants %v", order)
+			}
+		}
+	})
+}
+
+// TestPropWaitCancel lets waiters of any size arrive and give up at any time, and checks that
+// those who stay are granted in order and exactly when they would have been had the others never
+// come. Since a waiter in front may hold tokens for a while, the model is the queue itself.
+func TestPropWaitCancel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, propWaitCancel) })
+}
+
+func propWaitCancel(t *rapid.T) {
+	const step = 100 * time.Millisecond // of one token
+	lim := New(Every(step), 3, nil)
+	type waiter struct {
+		n              int64
+		arrive, giveUp time.Duration
+		granted        time.Duration
+		err            error
+	}
+	ws := make([]waiter, rapid.IntRange(1, 8).Draw(t, "waiters"))
+	at := time.Duration(0)
+	for i := range ws {
+		at += time.Duration(rapid.IntRange(1, 200).Draw(t, "gap"))*time.Millisecond + time.Duration(i+1)
+		ws[i] = waiter{n: rapid.Int64Range(1, 3).Draw(t, "n"), arrive: at, giveUp: at + time.Hour}
+		if rapid.Bool().Draw(t, "cancels") {
+			ws[i].giveUp = at + time.Duration(rapid.IntRange(1, 900).Draw(t, "patience"))*time.Millisecond + 500*time.Microsecond
+		}
+	}
+	lim.AllowN(3)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i := range ws {
+		w := &ws[i]
+		wg.Go(func() {
+			time.Sleep(w.arrive)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			stop := time.AfterFunc(w.giveUp-w.arrive, cancel)
+			defer stop.Stop()
+			w.err = lim.Wait(ctx, w.n)
+			w.granted = time.Since(start)
+		})
+	}
+	wg.Wait()
+	// The model: the first in line who has not given up by the time its tokens are there gets them.
+	spent, free := time.Duration(0), time.Duration(0) // refill time used; when the line moves on
+	for i, w := range ws {
+		// A full bucket holds 3 tokens: refill before ready-3·step is lost to nobody waiting.
+		begin := max(w.arrive, free)
+		base := max(spent, begin-3*step)
+		ready := max(begin, base+time.Duration(w.n)*step)
+		if ready > w.giveUp {
+			if !errors.Is(w.err, context.Canceled) || w.granted != w.giveUp {
+				t.Fatalf("waiter %d of %+v: err %v at %v, want canceled at %v", i, ws, w.err, w.granted, w.giveUp)
+			}
+			// It stood at the head from begin on, or left before: the next moves up then.
+			free = max(free, min(begin, w.giveUp))
+			if w.giveUp > begin {
+				free = w.giveUp
+			}
+			continue
+		}
+		if w.err != nil || w.granted != ready {
+			t.Fatalf("waiter %d of %+v: err %v at %v, want a grant at %v", i, ws, w.err, w.granted, ready)
+		}
+		spent, free = base+time.Duration(w.n)*step, ready
+	}
+}
+
+// TestTrapCancelledWaitsLoseNothing is failsafe-go's cancelled AcquirePermit, which keeps its
+// permits: there 20 cancelled waits make the next wait 2.1 s long instead of 0.1 s (trap 6).
+func TestTrapCancelledWaitsLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(10), 1, nil)
+		lim.Allow()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if err := lim.Wait(ctx, 1); !errors.Is(err, context.Canceled) {
+					t.Errorf("err = %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		start := time.Now()
+		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 100*time.Millisecond {
+			t.Errorf("waited %v, err %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestWaitLongRun cancels thousands of waits at random and checks that the rest pass at the rate.
+func TestWaitLongRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 3000
+		lim, start, rng := New(PerSecond(1000), 1, nil), time.Now(), rand.New(rand.NewPCG(1, 2))
+		var granted atomic.Int64
+		var wg sync.WaitGroup
+		for range n {
+			patience := time.Duration(rng.Int64N(int64(4 * time.Second)))
+			wg.Go(func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				stop := time.AfterFunc(patience, cancel)
+				defer stop.Stop()
+				if lim.Wait(ctx, 1) == nil {
+					granted.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		took := time.Since(start)
+		// Every token of the time that somebody waited was used: one was there at the start.
+		if got, most := granted.Load(), 1+took.Milliseconds(); got > most || got < most*9/10 {
+			t.Errorf("%d granted in %v", got, took)
+		}
+		lim.mu.Lock()
+		defer lim.mu.Unlock()
+		if lim.queue.head != nil || lim.queue.waiting.Load() != 0 || lim.queue.timer != nil || len(lim.holes) > 0 {
+			t.Errorf("left over: %+v, holes %v", &lim.queue, lim.holes)
+		}
+	})
+}
+
+// TestWaitRefusals checks the errors of waits that fail at once, and that they take nothing.
+func TestWaitRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(1), 2, nil)
+		lim.AllowN(2)
+		soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		done, cancelDone := context.WithCancel(t.Context())
+		cancelDone()
+		start := time.Now()
+		for _, tt := range []struct {
+			name string
+			err  error
+			want []error
+		}{
+			{"deadline", lim.Wait(soon, 1), []error{context.DeadlineExceeded, ErrLimited}},
+			{"max", lim.WaitMax(t.Context(), 1, 999*time.Millisecond), []error{ErrLimited}},
+			{"max zero", lim.WaitMax(t.Context(), 1, 0), []error{ErrLimited}},
+			{"burst", lim.Wait(t.Context(), 3), []error{ErrBurst}},
+			{"done", lim.Wait(done, 1), []error{context.Canceled}},
+		} {
+			for _, want := range tt.want {
+				if !errors.Is(tt.err, want) {
+					t.Errorf("%s: err = %v, want %v", tt.name, tt.err, want)
+				}
+			}
+		}
+		var we *WaitError
+		if err := lim.WaitMax(t.Context(), 2, time.Second); !errors.As(err, &we) || we.Delay != 2*time.Second || we.N != 2 || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("err = %#v", err)
+		}
+		if time.Since(start) != 0 {
+			t.Errorf("a refusal took %v", time.Since(start))
+		}
+		if d := lim.Peek(1); d.RetryAfter != time.Second {
+			t.Errorf("refusals took tokens: %+v", d)
+		}
+		if err := lim.WaitMax(t.Context(), 1, time.Second); err != nil || time.Since(start) != time.Second {
+			t.Errorf("err = %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestWaitServedByOthers checks that Return, Fill and SetLimit serve those who wait, and that
+// a limit that became too small refuses them.
+func TestWaitServedByOthers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(*Limiter)
+		want time.Duration
+		err  error
+	}{
+		"Return":       {func(l *Limiter) { l.Return(1) }, time.Second, nil},
+		"Fill":         {func(l *Limiter) { l.Fill() }, time.Second, nil},
+		"SetLimit":     {func(l *Limiter) { l.SetLimit(Every(2*time.Second), 2) }, 2800 * time.Millisecond, nil}, // 0.9 tokens short,
+		"SetLimit Inf": {func(l *Limiter) { l.SetLimit(Inf, 1) }, time.Second, nil},
+		"smaller":      {func(l *Limiter) { l.SetLimit(PerSecond(1), 1) }, time.Second, ErrBurst},
+		"Charge":       {func(l *Limiter) { l.Charge(5) }, 20 * time.Second, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lim, start := New(Every(10*time.Second), 2, nil), time.Now()
+				lim.AllowN(2)
+				time.AfterFunc(time.Second, func() { tt.do(lim) })
+				n := int64(2)
+				if name == "Return" || name == "SetLimit" {
+					n = 1
+				}
+				if err := lim.Wait(t.Context(), n); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
+					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestWaitNoBarging checks that Allow cannot take the tokens of the first in line.
+func TestWaitNoBarging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(10), 5, nil)
+		lim.AllowN(5)
+		done := make(chan error, 1)
+		go func() { done <- lim.Wait(t.Context(), 5) }() // ends after 500 ms
+		synctest.Wait()
+		for range 49 {
+			time.Sleep(10 * time.Millisecond)
+			if lim.Allow() {
+				t.Fatal("Allow took a token that is kept for the waiter")
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWaitFrozenClock checks that a wait by a clock of the user's ends when that clock moves.
+func TestWaitFrozenClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at atomic.Int64
+		lim := New(PerSecond(1), 1, &Options{Now: func() time.Time { return time.Unix(0, at.Load()) }})
+		lim.Allow()
+		time.AfterFunc(5*time.Second, func() { at.Store(int64(time.Second)) })
+		start := time.Now()
+		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) < 5*time.Second || time.Since(start) > 6*time.Second {
+			t.Errorf("err %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// TestTrapSynctestBubbles uses one limiter in several bubbles and outside: nothing that belongs
+// to a bubble may stay in it (trap 15).
+func TestTrapSynctestBubbles(t *testing.T) {
+	lim := New(PerSecond(1000), 1, nil)
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			lim.Fill()
+			start := time.Now()
+			for range 5 {
+				if err := lim.Wait(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := time.Since(start); got != 4*time.Millisecond {
+				t.Errorf("5 waits took %v", got)
+			}
+		})
+	}
+	// Made in a bubble, decades from the base of the process: readings start at 0 there too.
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(1), 1, nil)
+		if !lim.Allow() || lim.Allow() {
+			t.Error("a new limiter in a bubble is not full")
+		}
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		if !lim.Allow() || lim.Allow() {
+			t.Error("after a century the bucket is not full")
+		}
+	})
+}
+
+// TestNoGoroutines checks that nothing is left running.
+func TestNoGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	lim := New(PerSecond(1e6), 1, nil)
+	keyed := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+	for i := range 1000 {
+		keyed.Allow(i)
+		if err := lim.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines, were %d", runtime.NumGoroutine(), before)
+}
