@@ -2,4 +2,7 @@ module github.com/ashlar-go/ashlar
 
 go 1.26.0
 
-require pgregory.net/rapid v1.3.0 // indirect
+require (
+	golang.org/x/sync v0.25.0
+	pgregory.net/rapid v1.3.0
+)

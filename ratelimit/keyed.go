@@ -114,7 +114,7 @@ func NewKeyed[K comparable](limits []Limit, opts *KeyedOptions) *Keyed[K] {
 	p := newPlan(limits)
 	for i := range k.shards {
 		k.shards[i].maxSets = o.MaxKeys / ways >> log
-		k.shards[i].plan, k.shards[i].span = p, p.span
+		k.shards[i].plan, k.shards[i].span, k.shards[i].latest = p, p.span, -maxReading
 	}
 	k.plan.Store(p)
 	return k
@@ -148,14 +148,16 @@ func (k *Keyed[K]) lock(key K, t int64, own *plan) (s *shard[K], h uint64, d int
 }
 
 // prepare brings a locked shard up to date with p, the plan of its Keyed, and returns the
-// reading t relative to the shard's base.
+// reading t relative to the shard's base. A reading older than the last counts as the last: what
+// was full then may have been forgotten.
 func (s *shard[K]) prepare(p *plan, t int64) int64 {
 	for s.plan != p && s.plan.next.Load() != nil {
 		next := s.plan.next.Load()
 		s.span = min(s.span, next.span)
 		s.adopt(next, s.near(next.since))
 	}
-	return s.near(t)
+	s.latest = max(s.latest, t)
+	return s.near(s.latest)
 }
 
 // near returns the reading t relative to the shard's base, which it moves if it must.

@@ -90,6 +90,22 @@ func modelKeyed(t *rapid.T) {
 				t.Fatalf("AllowN(%d, %d) = %v", key, n, got)
 			}
 		},
+		"TakeKeeping": func(t *rapid.T) {
+			key, n, keep := key(t), n(t), rapid.Int64Range(0, 3).Draw(t, "keep")
+			own[key] = false
+			ls, want := model(key, shared, true), true
+			for _, l := range ls {
+				d := l.Peek(n + keep)
+				want = want && d.OK
+			}
+			want = want || n == 0 && keep == 0
+			if got := k.TakeKeeping(key, n, keep); got != want {
+				t.Fatalf("TakeKeeping(%d, %d, %d) = %v", key, n, keep, got)
+			}
+			if want {
+				take(ls, n)
+			}
+		},
 		"TakeLimits": func(t *rapid.T) {
 			key, n, p := key(t), n(t), plans[rapid.IntRange(1, 2).Draw(t, "plan")]
 			got := k.TakeLimits(key, n, p...)
@@ -153,6 +169,9 @@ func modelKeyed(t *rapid.T) {
 		"": func(t *rapid.T) {
 			if got := k.Stats(); got.Keys > 41 || got.Evicted > 0 || got.Keys != k.Len() {
 				t.Fatalf("%+v with 41 keys and room for 1024", got)
+			}
+			for i := range k.shards {
+				k.shards[i].checkLocked(k)
 			}
 			// A key whose bucket is full may be forgotten, and its own plan with it.
 			for key := range models {
@@ -239,6 +258,26 @@ func TestKeyedFlood(t *testing.T) {
 	runtime.KeepAlive(k)
 }
 
+// TestTrapForgottenThenBack checks that a bucket that was full, and so forgotten, is not found
+// full again by readings from before: the clock of a table stands still while it goes back.
+func TestTrapForgottenThenBack(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	admitted := 0
+	for i := range 100 {
+		clock.t = int64(10 * time.Second)
+		if k.Allow(-1) {
+			admitted++
+		}
+		clock.t = int64(20 * time.Second)
+		k.Take(i, 0)
+		k.Charge(i, 0)
+	}
+	if s := k.Stats(); admitted > 11 || s.Forgiven > 0 { // 10 s are refilled once
+		t.Errorf("%d admitted, %+v", admitted, s)
+	}
+}
+
 // TestKeyedDenyNew checks the other policy: nothing is forgiven, new keys wait for room.
 func TestKeyedDenyNew(t *testing.T) {
 	var clock fakeClock
@@ -253,9 +292,27 @@ func TestKeyedDenyNew(t *testing.T) {
 	if admitted > 16 || admitted < 9 || k.Stats().Evicted > 0 || d.OK || d.RetryAfter != time.Second || k.Peek(1000, 1) != d {
 		t.Errorf("%d admitted, %+v, %+v", admitted, k.Stats(), d)
 	}
+	k.Charge(1000, 5)
+	if got := k.TakeUpTo(1000, 5); got != 0 || k.Len() > 16 {
+		t.Errorf("TakeUpTo took %d without room, %d keys", got, k.Len())
+	}
 	clock.t += int64(d.RetryAfter)
 	if !k.Allow(1000) {
 		t.Error("after RetryAfter there is no room")
+	}
+	forever := NewKeyed[int]([]Limit{{Rate{}, 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	for i := range 100 {
+		forever.Allow(i)
+	}
+	if d := forever.Take(1000, 1); d.OK || d.RetryAfter >= 0 {
+		t.Errorf("no room for ever: %+v", d)
+	}
+	none := NewKeyed[int]([]Limit{{Rate{}, 1}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	for i := range 100 {
+		none.Allow(i)
+	}
+	if s := none.Stats(); s.Forgiven != uint64(100-s.Keys) {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -144,6 +144,11 @@ func modelLimiter(t *rapid.T) {
 			m.model.limit = l
 		},
 		"pass": func(t *rapid.T) { m.pass(t) },
+		"": func(*rapid.T) {
+			m.lim.mu.Lock()
+			defer m.lim.mu.Unlock()
+			m.lim.checkLocked()
+		},
 	})
 }
 

@@ -391,7 +391,7 @@ func (l *Limiter) Return(n int64) {
 	checkN("Return", n)
 	l.lower(func(b *bucket, spent, _ int64) int64 {
 		cost := b.cost(n)
-		for i := len(l.holes) - 1; i >= 0 && spent-cost < l.holes[i].end; i-- {
+		for i := len(l.holes) - 1; i >= 0 && spent-cost <= l.holes[i].end; i-- {
 			cost -= spent - l.holes[i].end
 			spent = l.holes[i].start
 		}

@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -99,6 +100,9 @@ func propCancelRestores(t *rapid.T) {
 	var ahead []promise
 	var events []admission
 	for range rapid.IntRange(1, 50).Draw(t, "steps") {
+		if rapid.IntRange(0, 9).Draw(t, "same limit") == 0 {
+			lim.SetLimit(l.Rate, l.Burst) // carries what is cancelled and promised over
+		}
 		clock.t += rapid.Int64Range(0, 2*int64(l.Rate.per)).Draw(t, "dt")
 		n := rapid.Int64Range(1, burst).Draw(t, "n")
 		switch rapid.IntRange(0, 3).Draw(t, "op") {
@@ -119,6 +123,9 @@ func propCancelRestores(t *rapid.T) {
 				ahead = slices.Delete(ahead, i, i+1)
 			}
 		}
+		lim.mu.Lock()
+		lim.checkLocked()
+		lim.mu.Unlock()
 		ahead = slices.DeleteFunc(ahead, func(p promise) bool {
 			if got := clock.t + int64(p.r.Delay()); got != max(p.due, clock.t) {
 				t.Fatalf("a promise for %d moved to %d", p.due, got)
@@ -205,4 +212,56 @@ func TestReturnBehindPromise(t *testing.T) {
 	if s := lim.Reserve(1); s.Delay() != 2*time.Second || r.Delay() != time.Second {
 		t.Errorf("two promises for one burst: %v and %v", r.Delay(), s.Delay())
 	}
+}
+
+// TestReturnPastHoles checks that Return counts only what is spent, not what was cancelled.
+func TestReturnPastHoles(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerHour(1), 9, &Options{Now: clock.now})
+	rs := [6]Reservation{}
+	for i := range rs {
+		rs[i] = lim.Reserve(1)
+	}
+	rs[1].Cancel()
+	rs[3].Cancel()
+	lim.Return(1) // the place of 5
+	if got := lim.Peek(0).Remaining; got != 4 || len(lim.holes) != 2 {
+		t.Errorf("%d left, holes %v", got, lim.holes)
+	}
+	lim.Return(1) // of 4, and with it what was cancelled below
+	if got := lim.Peek(0).Remaining; got != 6 || len(lim.holes) != 1 {
+		t.Errorf("%d left, holes %v", got, lim.holes)
+	}
+	lim.Drain()
+	if got := lim.Peek(1); got.OK || len(lim.holes) != 0 {
+		t.Errorf("after Drain %+v, holes %v", got, lim.holes)
+	}
+	lim.Fill()
+	if got := lim.Peek(0).Remaining; got != 9 {
+		t.Errorf("after Fill %d", got)
+	}
+	// A hole that a fall of spending cuts in two.
+	a, b := lim.Reserve(4), lim.Reserve(1)
+	a.Cancel()
+	lim.Return(1)
+	if got := lim.Peek(0).Remaining; got != 9 || len(lim.holes) != 0 {
+		t.Errorf("%d left, holes %v, %v", got, lim.holes, b.OK())
+	}
+}
+
+// TestWaitInCancelledPlace checks that a waiter takes a place that was cancelled, and says so
+// beforehand.
+func TestWaitInCancelledPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim, start := New(PerSecond(1), 1, nil), time.Now()
+		lim.Allow()
+		a, b := lim.Reserve(1), lim.Reserve(1) // due at 1 and 2 s
+		a.Cancel()
+		if err := lim.WaitMax(t.Context(), 1, time.Second); err != nil || time.Since(start) != time.Second {
+			t.Errorf("err %v after %v; the other is due in %v", err, time.Since(start), b.Delay())
+		}
+		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 3*time.Second {
+			t.Errorf("err %v after %v", err, time.Since(start))
+		}
+	})
 }

@@ -17,14 +17,15 @@ const ways = 8
 // Tags are one byte of the hash, 0 for an empty slot, and are compared 8 at a time.
 // A single choice of set would overflow long before the table is full.
 type shard[K comparable] struct {
-	mu    sync.Mutex // protects what follows
-	plan  *plan      // of the slots without one of their own
-	base  int64      // readings of this shard are relative to it
-	span  int64      // the smallest of the plans in use
-	tags  []uint64   // one a set
-	keys  []K        // one a slot
-	spent []int64    // one a tier and slot
-	own   []*plan    // one a slot; empty until TakeLimits is used
+	mu     sync.Mutex // protects what follows
+	plan   *plan      // of the slots without one of their own
+	base   int64      // readings of this shard are relative to it
+	latest int64      // the latest reading so far
+	span   int64      // the smallest of the plans in use
+	tags   []uint64   // one a set
+	keys   []K        // one a slot
+	spent  []int64    // one a tier and slot
+	own    []*plan    // one a slot; empty until TakeLimits is used
 
 	maxSets, used                      int
 	allowed, denied, evicted, forgiven uint64
@@ -116,7 +117,7 @@ func (s *shard[K]) adopt(p *plan, d int64) {
 }
 
 // rebase moves the base so that the reading t is in the span, and returns it relative to the
-// base; readings too far back count as the first of the span.
+// base. A time of SetLimits before all readings counts as the first of the span.
 func (s *shard[K]) rebase(t int64) int64 {
 	if s.used == 0 {
 		s.base = t

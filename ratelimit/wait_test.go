@@ -204,6 +204,15 @@ func TestWaitRefusals(t *testing.T) {
 		if err := lim.WaitMax(t.Context(), 2, time.Second); !errors.As(err, &we) || we.Delay != 2*time.Second || we.N != 2 || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("err = %#v", err)
 		}
+		for want, err := range map[string]error{
+			"ratelimit: wait would be too long: 2s for 2":              lim.WaitMax(t.Context(), 2, 1),
+			"ratelimit: more tokens than the burst: 3 asked for":       lim.Wait(t.Context(), 3),
+			"ratelimit: wait would be too long: the tokens never come": func() error { l := New(Rate{}, 1, nil); l.Drain(); return l.WaitMax(t.Context(), 1, time.Hour) }(),
+		} {
+			if err == nil || err.Error() != want {
+				t.Errorf("err = %v, want %s", err, want)
+			}
+		}
 		if time.Since(start) != 0 {
 			t.Errorf("a refusal took %v", time.Since(start))
 		}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ashlar-go/ashlar/ratelimit"
+)
+
+// token is what a client of the API must show.
+const token = "Bearer demo"
+
+// Where a path leads, apart from the services themselves.
+const (
+	toSummary = "summary" // the gateway itself answers, from several services
+	toNowhere = "unknown" // no service has it
+)
+
+// route returns the name of the service for path. It is the only place that reads paths, and
+// compares whole segments: /api/usersettings is not a user.
+func route(path string) string {
+	if !isAPI(path) {
+		return "web"
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, "/api"), "/"), "/")
+	switch name {
+	case "users", "products", "orders", toSummary:
+		return name
+	}
+	return toNowhere
+}
+
+func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
+
+// newGateway returns the gateway without its limits: token, routes, proxies.
+func newGateway(services map[string]*picker, transport http.RoundTripper) http.Handler {
+	handlers := map[string]http.Handler{toSummary: newSummary(services, transport)}
+	for name, p := range services {
+		handlers[name] = newProxy(p, transport)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isAPI(r.URL.Path) && !authorized(r) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
+			writeError(w, http.StatusUnauthorized, "token wanted")
+			return
+		}
+		h, ok := handlers[route(r.URL.Path)]
+		if !ok {
+			writeError(w, http.StatusNotFound, "no such service")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func authorized(r *http.Request) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(token)) == 1
+}
+
+// newProxy returns the reverse proxy to one service.
+func newProxy(p *picker, transport http.RoundTripper) http.Handler {
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(p.pick())
+			// ReverseProxy has removed the forwarding headers: anybody can write them. Those of a
+			// trusted peer are put back, and the address of the peer is added.
+			if peer, ok := peerOf(r.In); ok && trusted(peer) {
+				r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+			}
+			r.SetXForwarded()
+			r.Out.Header.Del("Authorization") // checked here; services need not see it
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			// What failed behind the gateway is nobody's business in front of it.
+			writeError(w, http.StatusBadGateway, "the service did not answer")
+		},
+	}
+}
+
+// newSummary returns the handler that asks several services at once and makes one answer of
+// theirs. If one fails, so does the whole: a page with a silent hole is worse than an error.
+func newSummary(services map[string]*picker, transport http.RoundTripper) http.Handler {
+	names := []string{"users", "products", "orders"}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.Header().Set("Allow", http.MethodGet)
+			writeError(w, http.StatusMethodNotAllowed, "GET only")
+			return
+		}
+		parts := make([]json.RawMessage, len(names))
+		g, ctx := errgroup.WithContext(r.Context())
+		for i, name := range names {
+			g.Go(func() (err error) {
+				url := services[name].pick().JoinPath("api", name, "summary").String()
+				parts[i], err = fetch(ctx, transport, url)
+				return err
+			})
+		}
+		if g.Wait() != nil {
+			writeError(w, http.StatusBadGateway, "a service did not answer")
+			return
+		}
+		answer := make(map[string]json.RawMessage)
+		for i, name := range names {
+			answer[name] = parts[i]
+		}
+		writeJSON(w, http.StatusOK, answer)
+	})
+}
+
+// maxPart bounds what the gateway holds in memory of one service's answer.
+const maxPart = 1 << 20
+
+func fetch(ctx context.Context, transport http.RoundTripper, url string) (json.RawMessage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPart))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || !json.Valid(body) {
+		return nil, fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return body, nil
+}
+
+// clientOf returns the key that r's client is limited by.
+//
+// The peer of the connection is known for sure, but behind a load balancer it is always the
+// load balancer, which says in X-Forwarded-For whom it speaks for. The header is believed if
+// the peer is trusted, and from the right: each proxy appends the peer it saw, so what stands
+// to the left of the first address that is not a proxy of ours was written by the client, who
+// may write what it likes.
+func clientOf(r *http.Request) string {
+	peer, ok := peerOf(r)
+	if !ok {
+		return r.RemoteAddr
+	}
+	if !trusted(peer) {
+		return keyOf(peer.String())
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop := strings.TrimSpace(hops[i])
+		if addr, err := netip.ParseAddr(hop); hop != "" && (err != nil || !trusted(addr.Unmap())) {
+			return keyOf(hop)
+		}
+	}
+	return keyOf(peer.String())
+}
+
+func peerOf(r *http.Request) (addr netip.Addr, ok bool) {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr().Unmap(), err == nil
+}
+
+// trusted reports whether the peer may speak for others: the driver of this program, which
+// stands for the load balancer, is on the loopback interface.
+func trusted(peer netip.Addr) bool { return peer.IsLoopback() }
+
+// keyOf returns the key of a client: an IPv4 address, the first 64 bits of an IPv6 address,
+// since whoever has one of those has all that share them, or a host name.
+func keyOf(client string) string {
+	addr, err := netip.ParseAddr(client)
+	if err != nil {
+		return strings.ToLower(client)
+	}
+	addr = addr.Unmap()
+	masked := ratelimit.MaskAddr(addr, 32, 64).String()
+	if addr.Is6() {
+		masked += "/64"
+	}
+	return masked
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+
+// Gateway is an API gateway that limits each of its clients, in front of real HTTP servers.
+//
+// The problem: several services stand behind one address. Whoever answers there must find the
+// right service, turn away who has no token, survive a server that hangs up, and above all see to
+// it that one client, by malice or by mistake, does not take the service away from the others.
+//
+//	                 X-Forwarded-For          ┌──────────────── gateway ────────────────┐
+//	access log ──▶ driver (stands for the ──▶ │ limit by client ▶ token ▶ route ▶ proxy │
+//	or generator   load balancer in front)    └──┬─────────┬─────────┬────────┬────────┬┘
+//	                 │ answers                   │401 429  │         │        │        │
+//	                 ▼                           ▼      users ×2 products ×2 orders ×2 web ×2
+//	              report, law                  client
+//
+// Every arrow is HTTP over the loopback interface: nine servers are started, and stopped at the end.
+// One goroutine sends the requests of an access log in the order of the log, and sets the clock
+// that the limits are counted by to the time of each line, so that days of traffic replay in
+// seconds and the same input prints the same output, byte for byte.
+//
+//	go run ./examples/gateway
+//	go run ./examples/gateway -in /var/log/apache2/access.log -limit "5/s burst 100"
+//
+// What to look at:
+//
+//   - The strips. The flash crowd is a tower of admissions with hardly a refusal under it: many
+//     clients, each within its limit. The abusive client is the opposite.
+//   - Busiest clients: what each asked for, what it got, and its bound, the most that its limits
+//     permit over the time that it was seen. No admitted count is above its bound.
+//   - The law at the end. It is not the limiter's word: an account in exact integers, kept by the
+//     driver from the answers it got, checks that every window between two admissions of a client
+//     holds at most burst + rate × window, and that each refusal was needed. If not, the program
+//     fails.
+//
+// The flags:
+//
+//	-in FILE     replay FILE, an access log in Common or Combined format
+//	-seed N      without -in: seed of the generated traffic (1); see traffic.go for its parameters
+//	-n N         without -in: number of requests to generate (5000)
+//	-limit L     a limit per client, such as "2/s burst 10"; may be repeated, all must admit a
+//	             request ("1/s burst 40" and "480/d burst 100")
+//	-keys N      the most clients that the limiter remembers (65536); when it is too small for
+//	             the input, which clients are forgotten depends on a hash seeded anew in each run
+//	-top N       how many of the busiest clients to print (8)
+//
+// The report goes to stdout; wall-clock latencies, which differ from run to run, go to stderr.
+//
+// A request of the log carries the demo token if the log names a user (its third field).
+// Paths below /api/ go to services, all others to web, which lacks the paths that the log
+// only ever answered with 404.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ashlar-go/ashlar/ratelimit"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills at once
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "gateway:", err)
+		os.Exit(1)
+	}
+}
+
+// A config is what the flags say.
+type config struct {
+	in       string
+	seed     uint64
+	n        int
+	limits   []ratelimit.Limit
+	maxKeys  int
+	top      int
+	progress func(done, total int) // called after every request
+}
+
+// defaultLimits let a page with its images through at once, a person through all day, and
+// stop who hammers.
+var defaultLimits = []ratelimit.Limit{
+	{Rate: ratelimit.PerSecond(1), Burst: 40},
+	{Rate: ratelimit.PerDay(480), Burst: 100},
+}
+
+// maxLimits is the most that ratelimit.NewKeyed takes.
+const maxLimits = 8
+
+func parseFlags(args []string, stderr io.Writer) (*config, error) {
+	c := &config{progress: func(int, int) {}}
+	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&c.in, "in", "", "replay the access log in `FILE` (Common or Combined format)")
+	fs.Uint64Var(&c.seed, "seed", 1, "seed of the generated traffic")
+	fs.IntVar(&c.n, "n", 5000, "number of requests to generate")
+	fs.IntVar(&c.maxKeys, "keys", 1<<16, "the most clients that the limiter remembers")
+	fs.IntVar(&c.top, "top", 8, "how many of the busiest clients to print")
+	fs.Func("limit", "a `LIMIT` per client, such as \"2/s burst 10\"; may be repeated", func(s string) error {
+		l, err := ratelimit.ParseLimit(s)
+		c.limits = append(c.limits, l)
+		return err
+	})
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if c.n < 1 || c.n > maxRequests {
+		return nil, fmt.Errorf("-n must be between 1 and %d, got %d", maxRequests, c.n)
+	}
+	if err := (&ratelimit.KeyedOptions{MaxKeys: c.maxKeys}).Validate(); err != nil || c.maxKeys == 0 {
+		return nil, fmt.Errorf("-keys is too small: %d", c.maxKeys)
+	}
+	if len(c.limits) > maxLimits {
+		return nil, fmt.Errorf("at most %d limits, got %d", maxLimits, len(c.limits))
+	}
+	if c.limits == nil {
+		c.limits = defaultLimits
+	}
+	return c, nil
+}
+
+// run is the program.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	c, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if isTerminal(stderr) {
+		c.progress = func(done, total int) {
+			if done%(total/50+1) == 0 || done == total {
+				fmt.Fprintf(stderr, "\r%3d %%", 100*done/total)
+			}
+			if done == total {
+				fmt.Fprint(stderr, "\r     \r")
+			}
+		}
+	}
+	return c.execute(ctx, stdout, stderr)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// execute starts the servers, replays the traffic, stops the servers, prints and judges.
+func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
+	t, err := c.traffic()
+	if err != nil {
+		return err
+	}
+	sys, err := start(ctx, t, c.limits, c.maxKeys)
+	if err != nil {
+		return err
+	}
+	out, err := sys.replay(ctx, t.requests, c.progress)
+	if stopErr := sys.stop(); err == nil {
+		err = stopErr
+	}
+	if err != nil {
+		return err
+	}
+	stats := sys.limiter.keyed.Stats()
+	out.printTiming(stderr)
+	w := &errWriter{w: stdout}
+	out.print(w, t, sys.limiter, c.top)
+	if w.err != nil {
+		return fmt.Errorf("report: %w", w.err)
+	}
+	if err := out.reconcile(stats); err != nil {
+		return err
+	}
+	if err := out.law.check(stats.Forgiven); err != nil {
+		return err
+	}
+	out.printVerdict(w, stats.Forgiven)
+	return w.err
+}
+
+// A traffic is the input of a replay.
+type traffic struct {
+	source    string // for the report
+	requests  []request
+	malformed int // lines of the log that are not requests
+}
+
+func (c *config) traffic() (*traffic, error) {
+	if c.in == "" {
+		return &traffic{
+			source:   fmt.Sprintf("generated with seed %d", c.seed),
+			requests: generate(c.seed, c.n),
+		}, nil
+	}
+	f, err := os.Open(c.in)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t := &traffic{source: "from the log"}
+	if t.requests, t.malformed, err = readLog(f); err != nil {
+		return nil, fmt.Errorf("read %s: %w", c.in, err)
+	}
+	if len(t.requests) == 0 {
+		return nil, fmt.Errorf("read %s: no line of %d is a request in Common or Combined format", c.in, t.malformed)
+	}
+	return t, nil
+}
+
+// A system is the running servers.
+type system struct {
+	front   string // address of the gateway
+	clock   *logClock
+	limiter *limiter
+	stop    func() error // stops every server and waits for every goroutine
+}
+
+// start starts the backends and the gateway in front of them.
+func start(ctx context.Context, t *traffic, limits []ratelimit.Limit, maxKeys int) (_ *system, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	back := newTransport()
+	sys := &system{clock: new(logClock), stop: func() error {
+		cancel()
+		err := g.Wait()
+		back.CloseIdleConnections()
+		return err
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sys.stop())
+		}
+	}()
+	services := make(map[string]*picker)
+	missing := missingPaths(t.requests)
+	for _, name := range []string{"users", "products", "orders", "web"} {
+		p := new(picker)
+		for i := range 2 {
+			url, err := serve(ctx, g, newBackend(name, i+1, missing))
+			if err != nil {
+				return nil, err
+			}
+			p.backends = append(p.backends, url)
+		}
+		services[name] = p
+	}
+	if len(t.requests) > 0 {
+		sys.clock.advance(t.requests[0].at)
+	}
+	if sys.limiter, err = newLimiter(limits, maxKeys, sys.clock.now); err != nil {
+		return nil, err
+	}
+	url, err := serve(ctx, g, sys.limiter.wrap(newGateway(services, back)))
+	if err != nil {
+		return nil, err
+	}
+	sys.front = url.Host
+	return sys, nil
+}

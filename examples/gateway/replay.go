@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ashlar-go/ashlar/ratelimit"
+)
+
+// An outcome is what the driver saw: nothing in it was asked of the limiter.
+type outcome struct {
+	services map[string]*tally
+	refusals map[string]int // by the policy named in the answer
+	events   []event
+	law      *law
+	waits    []time.Duration // wall clock, per request
+	elapsed  time.Duration   // wall clock
+}
+
+// A tally counts the answers of a service.
+type tally struct{ requests, ok, unauthorized, notFound, limited, failed, other int }
+
+// An event is a request in log time.
+type event struct {
+	at       time.Time
+	admitted bool
+}
+
+// replay sends the requests one after the other. The driver stands for the load balancer that
+// a gateway has in front of it: it is trusted to say who the client is.
+func (sys *system) replay(ctx context.Context, requests []request, progress func(done, total int)) (*outcome, error) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	out := &outcome{services: make(map[string]*tally), refusals: make(map[string]int)}
+	var bounds []bound
+	for _, t := range sys.limiter.tiers {
+		bounds = append(bounds, t.bound)
+	}
+	out.law = newLaw(bounds)
+	start := time.Now()
+	for i := range requests {
+		r := &requests[i]
+		at := sys.clock.advance(r.at)
+		sent := time.Now()
+		resp, err := sys.send(ctx, transport, r)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("interrupted after %d of %d requests: %w", i, len(requests), context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("request %d, %s %s: %w", i+1, r.method, r.target, err)
+		}
+		out.waits = append(out.waits, time.Since(sent))
+		if err := out.add(r, at, resp); err != nil {
+			return nil, err
+		}
+		progress(i+1, len(requests))
+	}
+	out.elapsed = time.Since(start)
+	return out, nil
+}
+
+// send makes one round trip and reads the whole answer, so that the connection is used again.
+func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *request) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url(sys.front).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("X-Forwarded-For", r.client) // as the load balancer would
+	if r.user != "" {
+		req.Header.Set("Authorization", token)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp, err
+}
+
+// add enters an answer. Whatever was not refused was admitted, also if it failed afterwards.
+func (out *outcome) add(r *request, at time.Time, resp *http.Response) error {
+	service := route(r.url("").Path)
+	t := out.services[service]
+	if t == nil {
+		t = new(tally)
+		out.services[service] = t
+	}
+	t.add(resp.StatusCode)
+	admitted := resp.StatusCode != http.StatusTooManyRequests
+	if !admitted {
+		policy, _, _ := strings.Cut(resp.Header.Get("RateLimit-Policy"), ";")
+		out.refusals[strings.Trim(policy, `"`)]++
+	}
+	if resp.Header.Get("RateLimit") == "" {
+		return fmt.Errorf("answer %d to %s has no RateLimit field", resp.StatusCode, r.target)
+	}
+	out.events = append(out.events, event{at, admitted})
+	out.law.observe(seenAs(r), at, admitted)
+	return nil
+}
+
+// seenAs returns the client that the gateway sees behind r: not quite the one in the log if
+// that is a loopback address, which the gateway takes for another proxy.
+func seenAs(r *request) string {
+	return clientOf(&http.Request{
+		RemoteAddr: "127.0.0.1:0",
+		Header:     http.Header{"X-Forwarded-For": {r.client}},
+	})
+}
+
+func (t *tally) add(status int) {
+	t.requests++
+	switch {
+	case status/100 == 2:
+		t.ok++
+	case status == http.StatusUnauthorized:
+		t.unauthorized++
+	case status == http.StatusNotFound:
+		t.notFound++
+	case status == http.StatusTooManyRequests:
+		t.limited++
+	case status/100 == 5:
+		t.failed++
+	default:
+		t.other++
+	}
+}
+
+// sum returns the tally of all services.
+func (out *outcome) sum() tally {
+	var s tally
+	for _, t := range out.services {
+		s.requests += t.requests
+		s.ok += t.ok
+		s.unauthorized += t.unauthorized
+		s.notFound += t.notFound
+		s.limited += t.limited
+		s.failed += t.failed
+		s.other += t.other
+	}
+	return s
+}
+
+// reconcile returns an error if the limiter counted other than the driver saw.
+func (out *outcome) reconcile(stats ratelimit.KeyedStats) error {
+	s := out.sum()
+	if stats.Denied != uint64(s.limited) || stats.Allowed != uint64(s.requests-s.limited) {
+		return fmt.Errorf("the limiter counted %d allowed and %d denied, the driver saw %d and %d",
+			stats.Allowed, stats.Denied, s.requests-s.limited, s.limited)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"context"
+	"math"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+func TestAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	lim, empty, inf := New(PerSecond(1e9), 1e9, nil), New(Rate{}, 1, nil), New(Inf, 1, nil)
+	empty.Allow()
+	ctx := context.Background()
+	keyed := NewKeyed[string]([]Limit{{PerSecond(1), 1}, {PerHour(9), 5}}, nil)
+	keyed.Take("denied", 1)
+	other := []Limit{{PerSecond(2), 2}, {PerHour(10), 7}}
+	now := time.Now()
+	for name, f := range map[string]func(){
+		"Allow":            func() { lim.Allow() },
+		"Allow denied":     func() { empty.Allow() },
+		"Allow Inf":        func() { inf.Allow() },
+		"AllowAt":          func() { lim.AllowAt(now, 1) },
+		"Take":             func() { lim.Take(1) },
+		"Take denied":      func() { empty.Take(1) },
+		"Peek":             func() { lim.Peek(1) },
+		"TakeUpTo":         func() { lim.TakeUpTo(2) },
+		"Charge, Return":   func() { lim.Charge(1); lim.Return(1) },
+		"Wait":             func() { _ = lim.Wait(ctx, 1) },
+		"Reserve, Cancel":  func() { r := lim.Reserve(1); r.Cancel() },
+		"Keyed.Allow":      func() { keyed.Allow("denied") },
+		"Keyed.Take":       func() { keyed.Take("denied", 1) },
+		"Keyed.TakeLimits": func() { keyed.TakeLimits("denied", 1, other...) },
+		"Keyed.Return":     func() { keyed.Return("denied", 1) },
+		"Step":             func() { other[0].Step(State{}, math.MaxInt32, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := testing.AllocsPerRun(200, f); n != 0 {
+				t.Errorf("%v allocations, want 0", n)
+			}
+		})
+	}
+}
+
+// TestSizes pins the memory that doc.go promises.
+func TestSizes(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("sizes are given for 64 bits")
+	}
+	if n := unsafe.Sizeof(Limiter{}) + unsafe.Sizeof(bucket{}); n > 320 {
+		t.Errorf("a Limiter takes %d bytes", n)
+	}
+	if n := unsafe.Offsetof(bucket{}.base) + 8; n > 128 {
+		t.Errorf("Allow reads the first %d bytes of a bucket, more than two lines", n)
+	}
+	if n := unsafe.Sizeof(Reservation{}); n != 40 {
+		t.Errorf("a Reservation takes %d bytes", n)
+	}
+}
+
+// TestInlining checks that the arithmetic of a decision is inlined into it.
+func TestInlining(t *testing.T) {
+	if testing.Short() || raceEnabled || invariants {
+		t.Skip("builds the package again")
+	}
+	out, err := exec.Command("go", "build", "-gcflags=-m", ".").CombinedOutput()
+	if err != nil {
+		t.Skipf("no toolchain: %v", err)
+	}
+	var inlined []string
+	for _, m := range regexp.MustCompile(`can inline \(\*(\w+)\)\.(\w+)`).FindAllStringSubmatch(string(out), -1) {
+		inlined = append(inlined, m[1]+"."+m[2])
+	}
+	all := strings.Join(inlined, " ") + " "
+	for _, want := range []string{"meter.supply", "meter.inSpan", "meter.admit", "Limiter.load"} {
+		if !strings.Contains(all, want+" ") {
+			t.Errorf("%s is not inlined any more", want)
+		}
+	}
+}

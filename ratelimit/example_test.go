@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"time"
+
+	"github.com/ashlar-go/ashlar/ratelimit"
+)
+
+// A clock that the examples move by hand, so that their output is always the same.
+type handClock struct{ t time.Time }
+
+func (c *handClock) now() time.Time           { return c.t }
+func (c *handClock) sleep(d time.Duration)    { c.t = c.t.Add(d) }
+func newClock() *handClock                    { return &handClock{time.Unix(0, 0)} }
+func (c *handClock) opts() *ratelimit.Options { return &ratelimit.Options{Now: c.now} }
+
+func ExampleLimiter() {
+	// region quickstart
+	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // 100 a second, 20 at once
+	hello := func(w http.ResponseWriter, r *http.Request) {
+		d := lim.Take(1)
+		for field, value := range d.Headers("default", time.Second) {
+			w.Header().Set(field, value)
+		}
+		if !d.OK {
+			http.Error(w, "slow down", http.StatusTooManyRequests)
+			return
+		}
+		fmt.Fprintf(w, "hello; %d more at once\n", d.Remaining)
+	}
+	// endregion quickstart
+	w := httptest.NewRecorder()
+	hello(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Print(w.Body)
+	// Output:
+	// hello; 19 more at once
+}
+
+func ExampleNew() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(10), 2, clock.opts())
+	fmt.Println(lim.Allow(), lim.Allow(), lim.Allow())
+	clock.sleep(100 * time.Millisecond)
+	fmt.Println(lim.Allow(), lim.Allow())
+	// Output:
+	// true true false
+	// true false
+}
+
+// "100 a minute" as a token bucket admits up to 200 in one minute, and how to admit at most 100.
+func ExampleLimiter_trap() {
+	count := func(rate ratelimit.Rate, burst int64) (admitted int) {
+		clock := newClock()
+		lim := ratelimit.New(rate, burst, clock.opts())
+		for range 6000 { // a client asks every 10 ms for a minute
+			if lim.Allow() {
+				admitted++
+			}
+			clock.sleep(10 * time.Millisecond)
+		}
+		return admitted
+	}
+	fmt.Println("100 a minute, burst 100:", count(ratelimit.PerMinute(100), 100))
+	fmt.Println("80 a minute, burst 20: ", count(ratelimit.PerMinute(80), 20))
+	// Output:
+	// 100 a minute, burst 100: 199
+	// 80 a minute, burst 20:  99
+}
+
+func ExampleLimiter_Take() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerMinute(6), 3, clock.opts())
+	lim.AllowN(2)
+	fmt.Printf("%+v\n", lim.Take(2))
+	// Output:
+	// {OK:false Limit:3 Remaining:1 RetryAfter:10s ResetAfter:20s Tier:0}
+}
+
+// A pacer, or leaky bucket as a queue: with a burst of 1, waiters leave one by one.
+func ExampleLimiter_Wait() {
+	pace := ratelimit.New(ratelimit.Every(10*time.Millisecond), 1, nil)
+	start := time.Now()
+	for range 3 {
+		if err := pace.Wait(context.Background(), 1); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(time.Since(start) >= 20*time.Millisecond)
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	err := ratelimit.New(ratelimit.PerHour(1), 1, nil).Wait(ctx, 2)
+	fmt.Println(errors.Is(err, ratelimit.ErrBurst))
+	// Output:
+	// true
+	// true
+}
+
+func ExampleLimiter_WaitMax() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerMinute(1), 1, clock.opts())
+	lim.Allow()
+	err := lim.WaitMax(context.Background(), 1, time.Second)
+	fmt.Println(err, errors.Is(err, ratelimit.ErrLimited))
+	// Output:
+	// ratelimit: wait would be too long: 1m0s for 1 true
+}
+
+func ExampleLimiter_Reserve() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(1), 1, clock.opts())
+	first, second := lim.Reserve(1), lim.Reserve(1)
+	fmt.Println(first.Delay(), second.Delay())
+	second.Cancel()
+	third := lim.Reserve(1)
+	fmt.Println(third.Delay())
+	// Output:
+	// 0s 1s
+	// 1s
+}
+
+// A reserve for work of high priority.
+func ExampleLimiter_TakeKeeping() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(1), 3, clock.opts())
+	fmt.Println("batch:", lim.TakeKeeping(1, 2), lim.TakeKeeping(1, 2))
+	fmt.Println("checkout:", lim.Allow(), lim.Allow())
+	// Output:
+	// batch: true false
+	// checkout: true true
+}
+
+// The cost of work is known only afterwards: admit on what is left, then charge.
+func ExampleLimiter_Charge() {
+	clock := newClock()
+	tokens := ratelimit.New(ratelimit.PerMinute(600), 100, clock.opts())
+	if tokens.Allow() {
+		tokens.Charge(249) // the answer was longer than thought
+	}
+	fmt.Println(tokens.Peek(1).RetryAfter)
+	// Output:
+	// 15.1s
+}
+
+func ExampleLimiter_SetLimit() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerHour(10), 10, clock.opts())
+	lim.AllowN(10)
+	lim.SetLimit(ratelimit.PerHour(20), 20) // the customer paid
+	fmt.Println(lim.Peek(0).Remaining)
+	// Output:
+	// 10
+}
+
+func ExampleParseLimit() {
+	for _, s := range []string{"100/s", "1000/h burst 50", "10/fortnight"} {
+		l, err := ratelimit.ParseLimit(s)
+		fmt.Println(l, err)
+	}
+	// Output:
+	// 100/s <nil>
+	// 1000/h burst 50 <nil>
+	// 0/s ratelimit: parse limit "10/fortnight": period must be ns, us, ms, s, m, h, d or a positive duration
+}
+
+// "Max 10 likes/s per user": a bucket for each user, in bounded memory.
+func ExampleKeyed() {
+	clock := newClock()
+	likes := ratelimit.NewKeyed[int64]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}},
+		&ratelimit.KeyedOptions{MaxKeys: 100_000, Now: clock.now})
+	const user = 42
+	admitted := 0
+	for range 15 {
+		if likes.Allow(user) {
+			admitted++
+		}
+	}
+	fmt.Println(admitted, likes.Allow(user+1), likes.Len())
+	// Output:
+	// 10 true 2
+}
+
+// Customers of different plans in one table.
+func ExampleKeyed_TakeLimits() {
+	clock := newClock()
+	api := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(10)}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	gold := ratelimit.Limit{Rate: ratelimit.PerMinute(1000)}
+	fmt.Println(api.TakeLimits("acme", 1, gold).Remaining, api.Take("someone", 1).Remaining)
+	// Output:
+	// 999 9
+}
+
+// One user and the whole service at once: all or nothing.
+func ExampleAll() {
+	clock := newClock()
+	users := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(5)}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	service := ratelimit.New(ratelimit.PerSecond(1000), 3, clock.opts())
+	for range 4 {
+		d := ratelimit.All(users.Gate("alice"), service).Take(1)
+		fmt.Println(d.OK, "gate", d.Tier)
+	}
+	fmt.Println(users.Peek("alice", 0).Remaining, "left for alice: the refusal cost nothing")
+	// Output:
+	// true gate 1
+	// true gate 1
+	// true gate 1
+	// false gate 1
+	// 2 left for alice: the refusal cost nothing
+}
+
+// An HTTP middleware: one limit for each client network, with the headers of a good citizen.
+func ExampleDecision_Headers() {
+	clock := newClock()
+	perClient := ratelimit.NewKeyed[netip.Addr]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(60), Burst: 1}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	limited := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Behind a proxy you trust, take the address from X-Forwarded-For instead.
+			client, _ := netip.ParseAddrPort(r.RemoteAddr)
+			d := perClient.Take(ratelimit.MaskAddr(client.Addr(), 32, 64), 1)
+			for field, value := range d.Headers("default", time.Second) {
+				w.Header().Set(field, value)
+			}
+			if !d.OK {
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	h := limited(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	for range 2 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Printf("%d %s retry=%q\n", w.Code, w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 200 "default";r=0;t=1 retry=""
+	// 429 "default";r=0;t=1 retry="1"
+}
+
+// A limit shared by several processes: the store runs the step, here a map under its lock.
+// Over Redis or SQL it would be a compare-and-swap of the two integers of the State.
+func ExampleLimit_Step() {
+	store := map[string]ratelimit.State{}
+	limit := ratelimit.Limit{Rate: ratelimit.PerSecond(1), Burst: 2}
+	now := time.Unix(0, 0).UnixNano() // of the store's clock
+	take := func(key string) ratelimit.Decision {
+		next, d := limit.Step(store[key], now, 1)
+		store[key] = next
+		return d
+	}
+	fmt.Println(take("alice").OK, take("alice").OK, take("alice").RetryAfter)
+	// Output:
+	// true true 1s
+}
+
+func ExampleMaskAddr() {
+	fmt.Println(ratelimit.MaskAddr(netip.MustParseAddr("2001:db8:1:2:3:4:5:6"), 32, 64))
+	fmt.Println(ratelimit.MaskAddr(netip.MustParseAddr("::ffff:192.0.2.7"), 32, 64))
+	// Output:
+	// 2001:db8:1:2::
+	// 192.0.2.7
+}
