@@ -196,6 +196,9 @@ func (k *Keyed[K]) hasOwn(key K) bool {
 // few are forgotten (and all of them counted) while there are only nine tenths as many.
 func TestKeyedBound(t *testing.T) {
 	for _, size := range []int{16, 17, 100, 1000, 4096, 65536} {
+		if size > 1000 && (raceEnabled || invariants) {
+			break // minutes
+		}
 		var clock fakeClock
 		k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{MaxKeys: size, Now: clock.now})
 		for i := range 2 * size {
@@ -222,8 +225,11 @@ func TestKeyedBound(t *testing.T) {
 // clients within their limits go on: the abuser gets nothing from it, and memory stays flat.
 func TestKeyedFlood(t *testing.T) {
 	n := *floodKeys
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		n /= 10
+	}
+	if raceEnabled || invariants {
+		n /= 20
 	}
 	var clock fakeClock
 	const maxKeys = 4096

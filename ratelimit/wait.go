@@ -57,7 +57,7 @@ type queue struct {
 }
 
 type waiter struct {
-	n          int64
+	n, joined  int64 // joined is a reading
 	prev, next *waiter
 	ready      chan struct{} // receives one value when the wait ends by itself
 	done       bool          // out of the queue, with err
@@ -125,7 +125,7 @@ func (l *Limiter) enqueue(ctx context.Context, n int64, limit time.Duration) (*w
 	if deadline, ok := ctx.Deadline(); ok && delay > time.Until(deadline) {
 		return nil, &WaitError{N: n, Delay: delay, err: context.DeadlineExceeded}
 	}
-	w := l.queue.join(n)
+	w := l.queue.join(n, t)
 	l.serveLocked(t)
 	return w, nil
 }
@@ -153,7 +153,12 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 
 // serveLocked grants, at reading t, every waiter whose time has come, and sets the timer for
 // the next. It ends every method that holds the lock and changed what waiters wait for.
+//
+// A timer is always late, and what is refilled meanwhile must not be lost to a full bucket
+// while others wait: the next waiter's interval begins as of the time when the one before it was
+// due, not as of now. Grants are then late by as much as the timer, but the rate is kept.
 func (l *Limiter) serveLocked(t int64) {
+	asOf := t
 	for w := l.queue.head; w != nil; w = l.queue.head {
 		b, d := l.nearLocked(t)
 		if w.n > b.burst { // SetLimit made it impossible
@@ -162,12 +167,13 @@ func (l *Limiter) serveLocked(t int64) {
 			w.ready <- struct{}{}
 			continue
 		}
-		l.holdLocked(w, b, d)
+		l.holdLocked(w, b, min(max(asOf, w.joined)-b.base, d))
 		if !w.held || w.span.end > b.supply(d)+b.capacity {
 			l.armLocked(w, b, d)
 			break
 		}
 		w.held = false // the tokens are the caller's now
+		asOf = max(b.base+b.when(w.span.end-b.capacity), w.joined)
 		l.queue.remove(w)
 		w.ready <- struct{}{}
 	}
@@ -179,7 +185,7 @@ func (l *Limiter) serveLocked(t int64) {
 	}
 }
 
-// holdLocked gives w, the head, an interval if it has none.
+// holdLocked gives w, the head, an interval as of reading d, if it has none.
 func (l *Limiter) holdLocked(w *waiter, b *bucket, d int64) {
 	if w.held {
 		return
@@ -238,15 +244,15 @@ func (l *Limiter) wake() {
 	l.serveLocked(l.elapsed())
 }
 
-// join appends a waiter for n tokens.
-func (q *queue) join(n int64) *waiter {
+// join appends a waiter for n tokens at reading t.
+func (q *queue) join(n, t int64) *waiter {
 	w := q.free
 	if w == nil {
 		w = &waiter{ready: make(chan struct{}, 1)}
 	} else {
 		q.free = w.next
 	}
-	*w = waiter{n: n, ready: w.ready, prev: q.tail}
+	*w = waiter{n: n, joined: t, ready: w.ready, prev: q.tail}
 	if q.tail != nil {
 		q.tail.next = w
 	} else {

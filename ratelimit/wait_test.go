@@ -292,6 +292,65 @@ func TestWaitFrozenClock(t *testing.T) {
 	})
 }
 
+// TestWaitLateTimer checks that waiters behind each other lose nothing by timers that are late,
+// here by 10 tokens: a pacer keeps its rate.
+func TestWaitLateTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at atomic.Int64
+		lim := New(Every(time.Millisecond), 1, &Options{Now: func() time.Time { return time.Unix(0, at.Load()) }})
+		lim.Allow()
+		granted := atomic.Int64{}
+		for range 15 {
+			go func() {
+				if lim.Wait(t.Context(), 1) == nil {
+					granted.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		at.Store(int64(10 * time.Millisecond))
+		time.Sleep(5 * time.Millisecond)
+		if got := granted.Load(); got != 10 {
+			t.Errorf("%d granted at 10 ms, want 10", got)
+		}
+		lim.Fill() // pays the debt of the eleventh's wait: it and nobody else goes
+		synctest.Wait()
+		if got := granted.Load(); got != 11 {
+			t.Errorf("%d granted after Fill, want 11", got)
+		}
+		lim.SetLimit(Inf, 1)
+		synctest.Wait()
+	})
+}
+
+// TestWaitNoCatchUp checks the limit of that: time that a waiter who gives up held is not made up for
+// by those behind it.
+func TestWaitNoCatchUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(1), 10, nil)
+		lim.AllowN(10)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = lim.Wait(ctx, 10) }() // until 10 s
+		synctest.Wait()
+		granted := atomic.Int64{}
+		lim.SetLimit(PerSecond(1), 10)
+		for range 12 {
+			go func() {
+				if lim.Wait(t.Context(), 1) == nil {
+					granted.Add(1)
+				}
+			}()
+		}
+		time.Sleep(9900 * time.Millisecond)
+		cancel()
+		synctest.Wait()
+		if got := granted.Load(); got != 9 { // what the bucket holds
+			t.Errorf("%d granted when the first gave up, want 9", got)
+		}
+		time.Sleep(10 * time.Second)
+	})
+}
+
 // TestTrapSynctestBubbles uses one limiter in several bubbles and outside: nothing that belongs
 // to a bubble may stay in it (trap 15).
 func TestTrapSynctestBubbles(t *testing.T) {
