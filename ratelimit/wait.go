@@ -28,6 +28,7 @@ type WaitError struct {
 	err   error
 }
 
+// Error says what the wait asked for and how long it would have been.
 func (e *WaitError) Error() string {
 	switch {
 	case errors.Is(e.err, ErrBurst):
