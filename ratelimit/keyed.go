@@ -250,7 +250,7 @@ func (s *shard[K]) take(k *Keyed[K], key K, h uint64, d, n, keep int64, own *pla
 	if i >= 0 {
 		s.setPlan(i, own, d)
 	}
-	var supply, next [maxTiers]int64
+	var next [maxTiers]int64
 	ok := true
 	for j := range p.meters {
 		m := &p.meters[j]
@@ -258,9 +258,8 @@ func (s *shard[K]) take(k *Keyed[K], key K, h uint64, d, n, keep int64, own *pla
 		if i >= 0 {
 			spent = s.spent[i*len(p.meters)+j]
 		}
-		supply[j] = m.supply(d)
 		var fits bool
-		next[j], fits = m.admit(spent, supply[j], n, keep)
+		next[j], fits = m.admit(spent, m.supply(d), n, keep)
 		ok = ok && fits
 	}
 	ok = ok || n == 0 && keep == 0
@@ -320,7 +319,8 @@ func tighter(a, b Decision) bool {
 	return a.RetryAfter > b.RetryAfter
 }
 
-// Peek returns what Take(key, n) would, and takes nothing. It panics if n is negative.
+// Peek returns what Take(key, n) would, under the limits that the key was last taken with, and
+// takes nothing. It panics if n is negative.
 func (k *Keyed[K]) Peek(key K, n int64) Decision {
 	checkN("Peek", n)
 	s, h, d := k.lock(key, k.elapsed(), nil)

@@ -28,6 +28,8 @@ type meter struct {
 	burst    int64
 	limit    Limit
 	shift    uint8
+
+	nsPerUnit float64 // for ranking only
 }
 
 const (
@@ -55,8 +57,10 @@ func newMeter(l Limit) meter {
 	m.capacity = m.unit * l.Burst
 	num := uint64(m.unit) * count // q = num/per; below 2^63 since unit is 1 or at most per/count
 	if num == 0 {
+		m.nsPerUnit = math.Inf(1)
 		return m
 	}
+	m.nsPerUnit = float64(per) / float64(num)
 	for num>>m.shift >= per { // until q < 2^shift
 		m.shift++
 	}

@@ -150,19 +150,14 @@ func (s *shard[K]) isFull(i int, d int64) bool {
 	return true
 }
 
-// debt returns the time that the bucket in slot i needs to be full: what it loses when it is
-// forgotten. It only ranks, so a float will do.
+// debt returns the nanoseconds that the bucket in slot i needs to be full: what is lost when
+// it is forgotten. It only ranks, so a float will do; it is 0 exactly if the bucket is full.
 func (s *shard[K]) debt(i int, d int64) float64 {
 	p, most := s.planOf(i), 0.0
 	for j := range p.meters {
 		m := &p.meters[j]
-		units := float64(s.spent[i*len(p.meters)+j] - m.supply(d))
-		switch {
-		case units <= 0:
-		case m.mul == 0:
-			return math.Inf(1)
-		default:
-			most = max(most, units/math.Ldexp(float64(m.mul), int(m.shift)-64))
+		if units := s.spent[i*len(p.meters)+j] - m.supply(d); units > 0 {
+			most = max(most, float64(units)*m.nsPerUnit)
 		}
 	}
 	return most
@@ -171,26 +166,25 @@ func (s *shard[K]) debt(i int, d int64) float64 {
 // place returns a slot for key, which is absent, with nothing spent, or -1 if there is none
 // and force does not make room by forgetting another key.
 func (s *shard[K]) place(k *Keyed[K], key K, h uint64, d int64, own *plan, force bool) int {
-	for {
-		i, occupied := s.freeSlot(h, d)
-		if i < 0 && len(s.tags) < s.maxSets {
+	i := s.emptySlot(h)
+	if i < 0 {
+		var debt float64
+		switch i, debt = s.victim(h, d); {
+		case debt > 0 && len(s.tags) < s.maxSets:
 			s.grow(k, d)
-			continue
-		}
-		if i < 0 {
-			if !force {
-				return -1
-			}
-			i, occupied = s.victim(h, d), true
+			return s.place(k, key, h, d, own, force)
+		case debt > 0 && !force:
+			return -1
+		case debt > 0:
 			s.evicted++
 			s.forgiven += s.forgivenTokens(i, d)
 		}
-		if occupied {
+		if i >= 0 {
 			s.remove(i)
 		}
-		s.fill(i, key, h, own)
-		return i
 	}
+	s.fill(i, key, h, own)
+	return i
 }
 
 func (s *shard[K]) fill(i int, key K, h uint64, own *plan) {
@@ -220,28 +214,20 @@ func (s *shard[K]) remove(i int) {
 	s.used--
 }
 
-// freeSlot returns an empty slot in the emptier of the two sets of h, else one whose bucket is
-// full, else -1.
-func (s *shard[K]) freeSlot(h uint64, d int64) (i int, occupied bool) {
+// emptySlot returns an empty slot in the emptier of the two sets of h, or -1.
+func (s *shard[K]) emptySlot(h uint64) int {
 	if len(s.tags) == 0 {
-		return -1, false
+		return -1
 	}
 	a, b := s.setsOf(h)
 	ea, eb := empty(s.tags[a]), empty(s.tags[b])
 	if bits.OnesCount64(eb) > bits.OnesCount64(ea) {
-		a, b, ea = b, a, eb
+		a, ea = b, eb
 	}
-	if ea != 0 {
-		return a*ways + bits.TrailingZeros64(ea)/8, false
+	if ea == 0 {
+		return -1
 	}
-	for _, set := range [2]int{a, b} {
-		for i := set * ways; i < (set+1)*ways; i++ {
-			if s.isFull(i, d) {
-				return i, true
-			}
-		}
-	}
-	return -1, false
+	return a*ways + bits.TrailingZeros64(ea)/8
 }
 
 // empty returns a bit for each byte of tags that is 0.
@@ -249,28 +235,40 @@ func empty(tags uint64) uint64 {
 	return ^((tags&^highBits + ^uint64(highBits)) | tags) & highBits
 }
 
-func (s *shard[K]) hasRoom(h uint64, d int64) bool {
-	i, _ := s.freeSlot(h, d)
-	return i >= 0 || len(s.tags) < s.maxSets
-}
-
-// victim returns the least indebted slot of the two sets of h.
-func (s *shard[K]) victim(h uint64, d int64) int {
+// victim returns the least indebted slot of the two full sets of h, and its debt; without a
+// table an infinite one. A debt of 0 is a full bucket: its slot is free.
+func (s *shard[K]) victim(h uint64, d int64) (best int, least float64) {
+	best, least = -1, math.Inf(1)
+	if len(s.tags) == 0 {
+		return best, least
+	}
 	a, b := s.setsOf(h)
-	best, least := a*ways, math.Inf(1)
 	for _, set := range [2]int{a, b} {
 		for i := set * ways; i < (set+1)*ways; i++ {
-			if debt := s.debt(i, d); debt < least {
+			debt := s.debt(i, d)
+			if best < 0 || debt < least {
 				best, least = i, debt
+			}
+			if debt == 0 {
+				return i, 0
 			}
 		}
 	}
-	return best
+	return best, least
+}
+
+// hasRoom reports whether place would find a slot without force.
+func (s *shard[K]) hasRoom(h uint64, d int64) bool {
+	if len(s.tags) < s.maxSets || s.emptySlot(h) >= 0 {
+		return true
+	}
+	_, debt := s.victim(h, d)
+	return debt == 0
 }
 
 // roomAfter returns the time until a slot of the two sets of h is free by refill.
 func (s *shard[K]) roomAfter(h uint64, d int64) time.Duration {
-	i := s.victim(h, d)
+	i, _ := s.victim(h, d)
 	p, wait := s.planOf(i), time.Duration(0)
 	for j := range p.meters {
 		w := p.meters[j].until(s.spent[i*len(p.meters)+j], d)
