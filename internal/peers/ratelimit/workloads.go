@@ -65,7 +65,7 @@ func waitRows() []*bench.Workload {
 			Floors: []bench.Impl{bench.Since(), bench.CAS()},
 		},
 		{
-			Name: "Wait/waiters=1000/rate=1e5",
+			Name:  "Wait/waiters=1000/rate=1e5",
 			Why:   "1000 goroutines that do nothing but wait, with a burst of 1; more is better, and the rate is the most there can be",
 			Unit:  "grants/s",
 			Ours:  grants(ours, waiters, during, oursWaiter(crowded)),
