@@ -294,8 +294,14 @@ func TestPropComplete(t *testing.T) { rapid.Check(t, propComplete) }
 
 func propComplete(t *rapid.T) {
 	l := rapid.SampledFrom([]Limit{
-		{PerSecond(3), 3}, {Per(1, 30*24*time.Hour), 1}, {PerSecond(3e8), 100}, {PerSecond(6e8), 1000},
-		{PerSecond(1_000_000_001), 10}, {PerSecond(1e10), 1e6}, {Per(1, 100*365*24*time.Hour), 1}, {PerDay(86399), 7},
+		{PerSecond(3), 3},
+		{Per(1, 30*24*time.Hour), 1},
+		{PerSecond(3e8), 100},
+		{PerSecond(6e8), 1000},
+		{PerSecond(1_000_000_001), 10},
+		{PerSecond(1e10), 1e6},
+		{Per(1, 100*365*24*time.Hour), 1},
+		{PerDay(86399), 7},
 	}).Draw(t, "limit")
 	var clock fakeClock
 	lim, ideal := New(l.Rate, l.Burst, &Options{Now: clock.now}), newSlowBucket(l)

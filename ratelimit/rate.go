@@ -76,8 +76,13 @@ var units = []struct {
 	name string
 	d    time.Duration
 }{
-	{"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour},
-	{"ms", time.Millisecond}, {"us", time.Microsecond}, {"ns", time.Nanosecond},
+	{"s", time.Second},
+	{"m", time.Minute},
+	{"h", time.Hour},
+	{"d", 24 * time.Hour},
+	{"ms", time.Millisecond},
+	{"us", time.Microsecond},
+	{"ns", time.Nanosecond},
 }
 
 // A Limit is a rate and the burst that may exceed it: a bucket of Burst tokens, refilled at Rate.
