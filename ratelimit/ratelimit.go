@@ -325,7 +325,7 @@ func (l *Limiter) Peek(n int64) Decision {
 	case ok:
 		spent = next
 	default:
-		_, ok = l.findHole(b, v, b.cost(n), v+b.capacity)
+		_, ok = l.findHole(v, b.cost(n), v+b.capacity)
 		ok = ok && n <= b.burst
 	}
 	return b.decide(spent, v, d, n, ok)

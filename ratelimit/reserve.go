@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -96,7 +97,7 @@ func (r *Reservation) Cancel() {
 func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool) {
 	v = b.supply(d)
 	cost := b.cost(n)
-	if s, ok := l.findHole(b, v, cost, math.MaxInt64); ok {
+	if s, ok := l.findHole(v, cost, math.MaxInt64); ok {
 		l.fillHole(s)
 		return s, v, true
 	}
@@ -115,17 +116,12 @@ func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool
 // releaseLocked makes s free at supply v. What lies at the end of the spending is given back
 // to it; the rest becomes a hole.
 func (l *Limiter) releaseLocked(b *bucket, s span, v int64) {
+	s.end = min(s.end, b.spent.Load()) // Fill and Return may have freed it already
 	if s.start >= s.end {
 		return
 	}
 	i, _ := slices.BinarySearchFunc(l.holes, s.start, func(h span, start int64) int {
-		switch {
-		case h.start < start:
-			return -1
-		case h.start > start:
-			return 1
-		}
-		return 0
+		return cmp.Compare(h.start, start)
 	})
 	holes := slices.Insert(l.holes, i, s)
 	if i+1 < len(holes) && holes[i].end >= holes[i+1].start {
@@ -146,7 +142,7 @@ func (l *Limiter) releaseLocked(b *bucket, s span, v int64) {
 
 // findHole returns the earliest interval of cost units within a hole, at or after supply v
 // and ending at or before end.
-func (l *Limiter) findHole(b *bucket, v, cost, end int64) (span, bool) {
+func (l *Limiter) findHole(v, cost, end int64) (span, bool) {
 	for _, h := range l.holes {
 		start := max(h.start, v)
 		if start > end-cost {
@@ -183,7 +179,7 @@ func (l *Limiter) allowHole(t, n int64) bool {
 	if n > b.burst {
 		return false
 	}
-	s, ok := l.findHole(b, v, b.cost(n), v+b.capacity)
+	s, ok := l.findHole(v, b.cost(n), v+b.capacity)
 	if ok {
 		l.fillHole(s)
 	}

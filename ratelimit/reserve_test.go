@@ -249,6 +249,19 @@ func TestReturnPastHoles(t *testing.T) {
 	}
 }
 
+// TestCancelAfterFill checks that what Fill has freed is not freed again.
+func TestCancelAfterFill(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerHour(1), 5, &Options{Now: clock.now})
+	a, b := lim.Reserve(2), lim.Reserve(2)
+	lim.Fill()
+	a.Cancel()
+	b.Cancel()
+	if !lim.AllowN(5) || lim.Allow() {
+		t.Errorf("more or less than a full bucket: %+v, holes %v", lim.Peek(0), lim.holes)
+	}
+}
+
 // TestWaitInCancelledPlace checks that a waiter takes a place that was cancelled, and says so
 // beforehand.
 func TestWaitInCancelledPlace(t *testing.T) {

@@ -138,7 +138,7 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 	ahead := l.queue.queued
 	start := max(b.spent.Load(), v)
 	if ahead == 0 && l.queue.head == nil {
-		if s, ok := l.findHole(b, v, b.cost(n), math.MaxInt64); ok {
+		if s, ok := l.findHole(v, b.cost(n), math.MaxInt64); ok {
 			start = s.start
 		}
 	}
