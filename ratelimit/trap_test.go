@@ -299,3 +299,35 @@ func TestPanics(t *testing.T) {
 		}()
 	}
 }
+
+// TestTrapContention checks that contention alone neither allows nor denies: peers give up after
+// 256 lost races and allow (bpowers/lockfree-rate), or after 10 with an error (throttled),
+// and a step of the clock refills everything (trap 10). The counts here are exact.
+func TestTrapContention(t *testing.T) {
+	const burst, goroutines = 10_000, 64
+	var clock fakeClock
+	lim := New(PerHour(1), burst, &Options{Now: clock.now})
+	keyed := NewKeyed[string]([]Limit{{PerHour(1), burst}}, &KeyedOptions{Now: clock.now})
+	var byLimiter, byKeyed atomic.Int64
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			for range 2 * burst / goroutines {
+				if lim.Allow() {
+					byLimiter.Add(1)
+				}
+				if keyed.Allow("key") {
+					byKeyed.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	clock.t -= int64(1000 * time.Hour)
+	if lim.Allow() || keyed.Allow("key") {
+		t.Error("a clock that was set back gave tokens")
+	}
+	if a, b := byLimiter.Load(), byKeyed.Load(); a != burst || b != burst {
+		t.Errorf("%d and %d admitted, want %d each", a, b, burst)
+	}
+}
