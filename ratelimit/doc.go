@@ -11,7 +11,8 @@
 //
 // # Choosing
 //
-// One shared resource: a [Limiter]. Many clients, each with a limit of its own, in bounded
+// One shared resource: a [Limiter]. A number that people count, such as "100 in any minute": a
+// [Window]. Many clients, each with a limit of its own, in bounded
 // memory: a [Keyed], whose keys may obey several limits at once ("10/s and 1000/d").
 // Limits of different kinds or keys at once (this user and the whole service): [All].
 //
@@ -23,8 +24,10 @@
 //
 // "100 a minute" can mean two things. A bucket of 100 tokens refilled at 100 a minute, as here,
 // admits 100 at once and 100 more during the first minute: up to 200 in one minute, and 100
-// in every minute after. If no minute may see more than 100, choose a rate and burst with
-// burst + rate·minute <= 100, such as 80 a minute and a burst of 20.
+// in every minute after. If no minute may see more than 100, use [NewSlidingLog], which is exact,
+// or [NewSlidingWindow], which needs little memory; or choose a rate and burst with
+// burst + rate·minute <= 100, such as 80 a minute and a burst of 20. [NewFixedWindow] does not do
+// it: around the edge of two windows it admits 200 at once.
 //
 // A rate does not bound how many operations run at once: for that use a buffered channel or
 // golang.org/x/sync/semaphore. To run something at most every so often, where being asked more
@@ -77,6 +80,10 @@
 // forgotten while others in its way owe less. Several tiers are taken all or none.
 // See TestKeyedBound, TestModelKeyed, TestKeyedFlood and TestTrapTiersAllOrNothing.
 //
+// A Window of the sliding kinds admits at most n events in any length of time; the log admits
+// all that this allows. A fixed window admits up to 2n around an edge.
+// See TestPropWindow and TestWindowAdversary.
+//
 // # Complexity
 //
 //	operation              time         allocations   memory
@@ -85,6 +92,7 @@
 //	Reserve, Cancel        O(h)         0 while h = 0, the cancelled reservations
 //	SetLimit               O(h)         1
 //	Keyed.Allow            O(1)         0             size of a key + 1 byte + 8 bytes a tier, a slot
+//	Window.Allow           O(1) amortized             log: 8 bytes an event; sliding: 8 a slice; fixed: 8
 //	Keyed, new key         O(1) amortized             slots are at most MaxKeys, 16 candidates a key
 //
 // # Concurrency

@@ -272,3 +272,41 @@ func ExampleMaskAddr() {
 	// 2001:db8:1:2::
 	// 192.0.2.7
 }
+
+// "100 a minute" for people who count: never more than 100 in any minute.
+func ExampleNewSlidingLog() {
+	clock := newClock()
+	log := ratelimit.NewSlidingLog(100, time.Minute, clock.opts())
+	admitted := 0
+	for range 6000 { // a client asks every 10 ms for a minute
+		if log.Allow() {
+			admitted++
+		}
+		clock.sleep(10 * time.Millisecond)
+	}
+	fmt.Println(admitted, log.Peek(1).OK)
+	// Output:
+	// 100 true
+}
+
+// The same in fixed memory: six counters of ten seconds and one that is partly outside.
+func ExampleNewSlidingWindow() {
+	clock := newClock()
+	w := ratelimit.NewSlidingWindow(100, time.Minute, 6, clock.opts())
+	fmt.Println(w.AllowN(100), w.Take(1).RetryAfter)
+	// Output:
+	// true 1m10s
+}
+
+// Counting anew each minute admits twice as many around the edge.
+func ExampleNewFixedWindow() {
+	clock := newClock()
+	w := ratelimit.NewFixedWindow(100, time.Minute, clock.opts())
+	clock.sleep(59 * time.Second)
+	fmt.Println("at 0:59", w.AllowN(100))
+	clock.sleep(time.Second)
+	fmt.Println("at 1:00", w.AllowN(100))
+	// Output:
+	// at 0:59 true
+	// at 1:00 true
+}
