@@ -12,7 +12,7 @@
 // # Choosing
 //
 // One shared resource: a [Limiter]. A number that people count, such as "100 in any minute": a
-// [Window]. Many clients, each with a limit of its own, in bounded
+// [Window]; a number in each day or month of a calendar: a [Quota]. Many clients, each with a limit of its own, in bounded
 // memory: a [Keyed], whose keys may obey several limits at once ("10/s and 1000/d").
 // Limits of different kinds or keys at once (this user and the whole service): [All].
 //
@@ -82,7 +82,8 @@
 //
 // A Window of the sliding kinds admits at most n events in any length of time; the log admits
 // all that this allows. A fixed window admits up to 2n around an edge.
-// See TestPropWindow and TestWindowAdversary.
+// See TestPropWindow and TestWindowAdversary. A Quota admits at most n between one midnight and the
+// next, wherever clocks change and however the clock is set; see TestPeriodFirstInstant and TestQuota.
 //
 // # Complexity
 //

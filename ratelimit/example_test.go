@@ -310,3 +310,16 @@ func ExampleNewFixedWindow() {
 	// at 0:59 true
 	// at 1:00 true
 }
+
+// "1000 a day" by the customer's calendar: the quota is new at midnight in Berlin.
+func ExampleNewQuota() {
+	berlin := time.FixedZone("CET", 3600) // or time.LoadLocation("Europe/Berlin")
+	now := time.Date(2026, 11, 25, 22, 30, 0, 0, time.UTC)
+	quota := ratelimit.NewQuota(1000, ratelimit.Daily(berlin), &ratelimit.Options{Now: func() time.Time { return now }})
+	fmt.Println(quota.AllowN(1000), quota.Take(1).RetryAfter)
+	now = now.Add(30 * time.Minute)
+	fmt.Println(quota.Allow())
+	// Output:
+	// true 30m0s
+	// true
+}
