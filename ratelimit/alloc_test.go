@@ -24,6 +24,7 @@ func TestAllocs(t *testing.T) {
 	keyed.Take("denied", 1)
 	other := []Limit{{PerSecond(2), 2}, {PerHour(10), 7}}
 	now := time.Now()
+	striped, window := NewStriped(PerSecond(1e9), 1e9, nil), NewSlidingWindow(9, time.Hour, 6, nil)
 	for name, f := range map[string]func(){
 		"Allow":            func() { lim.Allow() },
 		"Allow denied":     func() { empty.Allow() },
@@ -40,6 +41,8 @@ func TestAllocs(t *testing.T) {
 		"Keyed.Take":       func() { keyed.Take("denied", 1) },
 		"Keyed.TakeLimits": func() { keyed.TakeLimits("denied", 1, other...) },
 		"Keyed.Return":     func() { keyed.Return("denied", 1) },
+		"Striped.Allow":    func() { striped.Allow() },
+		"SlidingWindow":    func() { window.Allow() },
 		"Step":             func() { other[0].Step(State{}, math.MaxInt32, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {

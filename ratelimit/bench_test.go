@@ -39,6 +39,39 @@ func BenchmarkAllow(b *testing.B) {
 	}
 }
 
+func BenchmarkStriped(b *testing.B) {
+	lim := NewStriped(PerSecond(1e9), 1e12, nil)
+	b.Run("goroutines=1", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			lim.Allow()
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				lim.Allow()
+			}
+		})
+	})
+}
+
+func BenchmarkWindow(b *testing.B) {
+	for name, w := range map[string]*Window{
+		"log":     NewSlidingLog(1000, time.Millisecond, nil),
+		"sliding": NewSlidingWindow(1000, time.Millisecond, 10, nil),
+		"fixed":   NewFixedWindow(1000, time.Millisecond, nil),
+	} {
+		b.Run("kind="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Allow()
+			}
+		})
+	}
+}
+
 // BenchmarkClock is the floor of everything that reads the clock.
 func BenchmarkClock(b *testing.B) {
 	base := time.Now()

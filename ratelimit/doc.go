@@ -14,6 +14,7 @@
 // One shared resource: a [Limiter]. A number that people count, such as "100 in any minute": a
 // [Window]; a number in each day or month of a calendar: a [Quota]. Many clients, each with a limit of its own, in bounded
 // memory: a [Keyed], whose keys may obey several limits at once ("10/s and 1000/d").
+// More than ten million calls a second: a [Striped].
 // Limits of different kinds or keys at once (this user and the whole service): [All].
 //
 //   - To refuse what is too much, call Allow, or Take to tell the client when to come back.
@@ -75,6 +76,8 @@
 // (TestPropCancelRestores). SetLimit neither loses nor repeats an admission
 // (TestSetLimitConcurrent).
 //
+// A Striped keeps the law of a Limiter; see TestPropStriped and TestStripedEnvelope.
+//
 // A Keyed never holds more than MaxKeys keys, and admits for each key what a Limiter of its own
 // would, plus at most what [KeyedStats] says was forgiven to all. A key over its limit is not
 // forgotten while others in its way owe less. Several tiers are taken all or none.
@@ -93,6 +96,7 @@
 //	Reserve, Cancel        O(h)         0 while h = 0, the cancelled reservations
 //	SetLimit               O(h)         1
 //	Keyed.Allow            O(1)         0             size of a key + 1 byte + 8 bytes a tier, a slot
+//	Striped.Allow          O(1)         0             128 bytes a stripe
 //	Window.Allow           O(1) amortized             log: 8 bytes an event; sliding: 8 a slice; fixed: 8
 //	Keyed, new key         O(1) amortized             slots are at most MaxKeys, 16 candidates a key
 //

@@ -323,3 +323,11 @@ func ExampleNewQuota() {
 	// true 30m0s
 	// true
 }
+
+// A limit so high that a shared counter would be the bottleneck.
+func ExampleNewStriped() {
+	lim := ratelimit.NewStriped(ratelimit.PerSecond(50_000_000), 1_000_000, nil)
+	fmt.Println(lim.Allow())
+	// Output:
+	// true
+}

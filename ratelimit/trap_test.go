@@ -293,6 +293,8 @@ func TestPanics(t *testing.T) {
 		"ratelimit: NewSlidingWindow: slices must be between 1 and the nanoseconds of the window, got 3": func() { NewSlidingWindow(1, 2, 3, nil) },
 		"ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow or NewFixedWindow":                  func() { new(Window).Allow() },
 		"ratelimit: NewQuota: the number of events must be positive, got 0":                              func() { NewQuota(0, Daily(nil), nil) },
+		"ratelimit: NewStriped: burst must be between 256 and 2^61, got 255":                             func() { NewStriped(Inf, 255, nil) },
+		"ratelimit: zero Striped: use NewStriped":                                                        func() { new(Striped).Allow() },
 		"ratelimit: zero Quota: use NewQuota":                                                            func() { new(Quota).Allow() },
 	} {
 		func() {

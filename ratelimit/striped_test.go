@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// checkStash fails if the stripes hold more than they may, or the parts are more than the burst.
+func (s *Striped) checkStash(t interface{ Fatalf(string, ...any) }) {
+	total := int64(0)
+	for i := range s.stripes {
+		n := s.stripes[i].tokens.Load()
+		if n < 0 || n > s.batch.Load() {
+			t.Fatalf("stripe %d holds %d tokens of at most %d", i, n, s.batch.Load())
+		}
+		total += n
+	}
+	if part := s.shared.Limit().Burst; part+int64(len(s.stripes))*s.batch.Load() != s.burst.Load() {
+		t.Fatalf("%d shared and %d stripes of %d make no burst of %d", part, len(s.stripes), s.batch.Load(), s.burst.Load())
+	}
+}
+
+// TestPropStriped checks the law with any number of stripes, and that what is refused is not
+// there: neither in the shared bucket nor in a stripe.
+func TestPropStriped(t *testing.T) { rapid.Check(t, propStriped) }
+
+func propStriped(t *rapid.T) {
+	l := Limit{Per(rapid.Int64Range(1, 1000).Draw(t, "count"), time.Duration(rapid.Int64Range(1000, 1e9).Draw(t, "per"))), rapid.Int64Range(256, 2000).Draw(t, "burst")}
+	var clock fakeClock
+	s := NewStriped(l.Rate, l.Burst, &Options{Now: clock.now})
+	if rapid.Bool().Draw(t, "many") {
+		s.stripes = make([]stripe, 8)
+		s.shared.SetLimit(l.Rate, s.split("test", l.Burst))
+	}
+	token := max(int64(l.Rate.per)/l.Rate.count, 1)
+	var as []admission
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		clock.t += rapid.Int64Range(0, 100*token).Draw(t, "dt")
+		n := rapid.OneOf(rapid.Just(int64(1)), rapid.Int64Range(0, l.Burst)).Draw(t, "n")
+		have := s.shared.Peek(0).Remaining
+		for i := range s.stripes {
+			have += s.stripes[i].tokens.Load()
+		}
+		peek := s.Peek(n)
+		d := s.Take(n)
+		if d.OK != (n <= have) || peek.OK != d.OK || !d.OK && d.RetryAfter == 0 {
+			t.Fatalf("Take(%d) = %+v, Peek %+v, with %d there", n, d, peek, have)
+		}
+		if d.OK && n > 0 {
+			as = append(as, admission{clock.t, n})
+		}
+		if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
+			s.SetLimit(l.Rate, l.Burst)
+		}
+		s.checkStash(t)
+	}
+	checkEnvelope(t, l, 2, as)
+}
+
+// TestStripedConcurrent takes everything from many goroutines, at a standing clock, while the
+// limit changes: the sum is exact, since the burst ends up where somebody finds it.
+func TestStripedConcurrent(t *testing.T) {
+	const burst = 20_000
+	s := NewStriped(Rate{}, burst, nil)
+	s.stripes = make([]stripe, 4)
+	s.shared.SetLimit(Rate{}, s.split("test", burst))
+	s.shared.Fill()
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range burst / 4 {
+				if i%5 == 0 {
+					if s.AllowN(2) {
+						admitted.Add(2)
+					}
+				} else if s.Allow() {
+					admitted.Add(1)
+				}
+				if g == 0 && i%100 == 0 {
+					s.SetLimit(Rate{}, burst)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for s.Allow() {
+		admitted.Add(1)
+	}
+	s.checkStash(t)
+	if got := admitted.Load(); got > burst || got < burst-burst/16 {
+		t.Errorf("%d admitted, want at most %d and nearly all", got, burst)
+	}
+}
+
+// TestStripedEnvelope is TestEnvelopeConcurrent for a Striped.
+func TestStripedEnvelope(t *testing.T) {
+	const burst, rate = 1024, 1_000_000
+	s := NewStriped(PerSecond(rate), burst, nil)
+	start := time.Now()
+	stop := start.Add(100 * time.Millisecond)
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for time.Now().Before(stop) {
+				if s.Allow() {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got, bound := admitted.Load(), burst+rate*int64(time.Since(start)+2)/int64(time.Second)+1; got > bound || got < burst {
+		t.Errorf("%d admitted, bound %d", got, bound)
+	}
+}
+
+// TestStripeHash checks that one goroutine mostly stays with one stripe under the fast tier, and that
+// either tier reaches more than one stripe from many goroutines.
+func TestStripeHash(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[uint64]bool{}
+	var wg sync.WaitGroup
+	hold := make(chan struct{})
+	for range 64 {
+		wg.Go(func() {
+			h := stripeHash() & 7
+			mu.Lock()
+			seen[h] = true
+			mu.Unlock()
+			<-hold // so that the next has another stack
+		})
+	}
+	for {
+		mu.Lock()
+		n := len(seen)
+		mu.Unlock()
+		if n > 1 {
+			break
+		}
+		runtime.Gosched()
+	}
+	close(hold)
+	wg.Wait()
+}
+
+func TestStripedLimit(t *testing.T) {
+	s := NewStriped(PerSecond(5), 512, nil)
+	if got := s.Limit(); got != (Limit{PerSecond(5), 512}) {
+		t.Errorf("Limit() = %v", got)
+	}
+	if d := s.Take(513); d.OK || d.RetryAfter >= 0 || d.Limit != 512 {
+		t.Errorf("%+v", d)
+	}
+	if !s.AllowN(0) || !s.AllowN(480) || s.Allow() { // 15/16: no stripe holds anything yet
+		t.Error("the burst is not there, or more is")
+	}
+	s.Return(100)
+	if !s.AllowN(100) {
+		t.Error("Return did not")
+	}
+}
