@@ -71,8 +71,8 @@
 // from one a century to 10^12 a second, is exact for ever. See TestPropComplete and
 // TestModelLimiter.
 //
-// Waits are served in the order of arrival, and one that is cancelled leaves no trace
-// (TestWaitFIFO, TestPropWaitCancel). A cancelled reservation gives back exactly what it took
+// Waits are served in the order of arrival, and one that is canceled leaves no trace
+// (TestWaitFIFO, TestPropWaitCancel). A canceled reservation gives back exactly what it took
 // (TestPropCancelRestores). SetLimit neither loses nor repeats an admission
 // (TestSetLimitConcurrent).
 //
@@ -93,7 +93,7 @@
 //	operation              time         allocations   memory
 //	Allow, Take, Charge    O(1)         0             1 word of state; 256 bytes a Limiter
 //	Wait                   O(1)         0 if granted at once, else amortized 0 in a queue
-//	Reserve, Cancel        O(h)         0 while h = 0, the cancelled reservations
+//	Reserve, Cancel        O(h)         0 while h = 0, the canceled reservations
 //	SetLimit               O(h)         1
 //	Keyed.Allow            O(1)         0             size of a key + 1 byte + 8 bytes a tier, a slot
 //	Striped.Allow          O(1)         0             128 bytes a stripe

@@ -62,7 +62,7 @@ type Limiter struct {
 	holed  atomic.Bool      // len(holes) > 0
 
 	mu       sync.Mutex // protects what follows, and every fall of spent
-	holes    []span     // cancelled intervals below spent
+	holes    []span     // canceled intervals below spent
 	promised int64      // where the last interval promised by Reserve ends; full if none
 	queue    queue
 }

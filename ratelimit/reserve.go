@@ -25,7 +25,7 @@ type Reservation struct {
 // The caller sleeps for Delay and acts, or calls Cancel. The reservation is not OK, and nothing
 // is taken, if n exceeds the burst or if the time never comes. It panics if n is negative.
 //
-// A promise once made is kept: later calls get later times, and a cancelled promise frees only
+// A promise once made is kept: later calls get later times, and a canceled promise frees only
 // its own time. Where waiters often give up, [Limiter.Wait] serves the rest sooner.
 func (l *Limiter) Reserve(n int64) Reservation {
 	checkN("Reserve", n)
@@ -71,7 +71,7 @@ func (r Reservation) Delay() time.Duration {
 // Cancel takes the promise back: the events will not happen. Its tokens are free again at once,
 // exactly: if it was the last promise the bucket is as if it had not been made, and if others
 // were made after it, whose times stand, the next request that fits takes its place.
-// Cancelling again, or a reservation that is not OK, does nothing.
+// Canceling again, or a reservation that is not OK, does nothing.
 func (r *Reservation) Cancel() {
 	l := r.l
 	if l == nil {
@@ -170,7 +170,7 @@ func (l *Limiter) fillHole(s span) {
 	l.setHoles(l.holes)
 }
 
-// allowHole takes n tokens at t from what was cancelled, and reports whether it could.
+// allowHole takes n tokens at t from what was canceled, and reports whether it could.
 func (l *Limiter) allowHole(t, n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

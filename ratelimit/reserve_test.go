@@ -12,7 +12,7 @@ import (
 )
 
 // TestTrapCancelOrder is x/time/rate's Cancel, which restores one token of ten when queued
-// reservations are cancelled first to last (trap 2). Any order restores all ten.
+// reservations are canceled first to last (trap 2). Any order restores all ten.
 func TestTrapCancelOrder(t *testing.T) {
 	for name, order := range map[string][]int{
 		"first to last": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
@@ -36,14 +36,14 @@ func TestTrapCancelOrder(t *testing.T) {
 				rs[i].Cancel() // again: nothing
 			}
 			if got := lim.Peek(1); got != before || len(lim.holes) > 0 {
-				t.Errorf("after all were cancelled %+v, before %+v; holes %v", got, before, lim.holes)
+				t.Errorf("after all were canceled %+v, before %+v; holes %v", got, before, lim.holes)
 			}
 		})
 	}
 }
 
 // TestTrapCancelImmediate is x/time/rate losing all tokens of a reservation that could act at
-// once and is cancelled a nanosecond later (trap 2).
+// once and is canceled a nanosecond later (trap 2).
 func TestTrapCancelImmediate(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 5, &Options{Now: clock.now})
@@ -58,9 +58,9 @@ func TestTrapCancelImmediate(t *testing.T) {
 	}
 }
 
-// TestCancelledPlaceIsTaken checks that the place of a cancelled reservation is given to the
+// TestCanceledPlaceIsTaken checks that the place of a canceled reservation is given to the
 // next that fits, at its time, while promises after it stand.
-func TestCancelledPlaceIsTaken(t *testing.T) {
+func TestCanceledPlaceIsTaken(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
 	lim.AllowN(2)
@@ -81,7 +81,7 @@ func TestCancelledPlaceIsTaken(t *testing.T) {
 
 // TestPropCancelRestores makes, cancels and uses reservations of any size at any time, mixed with
 // Allow, across changes of limit, and checks three things: promises keep the law; times are
-// never moved; and when every promise still ahead is cancelled, the limiter is where
+// never moved; and when every promise still ahead is canceled, the limiter is where
 // it would be without them.
 func TestPropCancelRestores(t *testing.T) { rapid.Check(t, propCancelRestores) }
 
@@ -101,7 +101,7 @@ func propCancelRestores(t *rapid.T) {
 	var events []admission
 	for range rapid.IntRange(1, 50).Draw(t, "steps") {
 		if rapid.IntRange(0, 9).Draw(t, "same limit") == 0 {
-			lim.SetLimit(l.Rate, l.Burst) // carries what is cancelled and promised over
+			lim.SetLimit(l.Rate, l.Burst) // carries what is canceled and promised over
 		}
 		clock.t += rapid.Int64Range(0, 2*int64(l.Rate.per)).Draw(t, "dt")
 		n := rapid.Int64Range(1, burst).Draw(t, "n")
@@ -214,7 +214,7 @@ func TestReturnBehindPromise(t *testing.T) {
 	}
 }
 
-// TestReturnPastHoles checks that Return counts only what is spent, not what was cancelled.
+// TestReturnPastHoles checks that Return counts only what is spent, not what was canceled.
 func TestReturnPastHoles(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerHour(1), 9, &Options{Now: clock.now})
@@ -228,7 +228,7 @@ func TestReturnPastHoles(t *testing.T) {
 	if got := lim.Peek(0).Remaining; got != 4 || len(lim.holes) != 2 {
 		t.Errorf("%d left, holes %v", got, lim.holes)
 	}
-	lim.Return(1) // of 4, and with it what was cancelled below
+	lim.Return(1) // of 4, and with it what was canceled below
 	if got := lim.Peek(0).Remaining; got != 6 || len(lim.holes) != 1 {
 		t.Errorf("%d left, holes %v", got, lim.holes)
 	}
@@ -262,9 +262,9 @@ func TestCancelAfterFill(t *testing.T) {
 	}
 }
 
-// TestWaitInCancelledPlace checks that a waiter takes a place that was cancelled, and says so
+// TestWaitInCanceledPlace checks that a waiter takes a place that was canceled, and says so
 // beforehand.
-func TestWaitInCancelledPlace(t *testing.T) {
+func TestWaitInCanceledPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim, start := New(PerSecond(1), 1, nil), time.Now()
 		lim.Allow()

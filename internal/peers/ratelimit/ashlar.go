@@ -40,6 +40,20 @@ func oursAllow(l limit) bench.Impl {
 	}}
 }
 
+func oursStriped(l limit) bench.Impl {
+	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
+		lim := ratelimit.NewStriped(ratelimit.Per(int64(l.events), l.per), int64(l.burst), nil)
+		return func(_, n int) (admitted int) {
+			for range n {
+				if lim.Allow() {
+					admitted++
+				}
+			}
+			return admitted
+		}
+	}}
+}
+
 func oursTake(l limit) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
 		lim := newOurs(l)

@@ -24,7 +24,22 @@ func Workloads() []*bench.Workload {
 }
 
 func allowRows(goroutines int) []*bench.Workload {
+	striped := bench.Ratio(0.08)
+	if goroutines > 1 {
+		striped = bench.Ratio(0.045)
+	}
 	return []*bench.Workload{
+		{
+			Name:     fmt.Sprintf("Striped/case=granted/goroutines=%d", goroutines),
+			Why:      "the same rate, burst and bound; most calls of ours take a token that is paid already and read no clock",
+			Target:   striped,
+			Versus:   xtime,
+			Expect:   bench.Granted,
+			Parallel: goroutines,
+			Ours:     oursStriped(unreached),
+			Peers:    []bench.Impl{xtimeAllow(unreached), uberTake(unreached)},
+			Floors:   []bench.Impl{bench.CAS()},
+		},
 		{
 			Name:     fmt.Sprintf("Allow/case=granted/goroutines=%d", goroutines),
 			Why:      "one bucket of the same rate and burst, never empty; each call reads the clock and takes a token",
