@@ -56,6 +56,12 @@ func propSupply(t *rapid.T) {
 			t.Fatalf("%v: a unit is %v ns, fill/2^60 is %v", l, unit, fill)
 		}
 	}
+	// mul is q·2^(64-shift) rounded down, so that the supply is never above q·w + 1.
+	q := new(big.Rat).SetFrac64(l.Rate.count, int64(l.Rate.per))
+	q.Mul(q, new(big.Rat).SetInt64(m.unit)).Mul(q, new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), 64-uint(m.shift))))
+	if want := new(big.Int).Quo(q.Num(), q.Denom()); want.Cmp(new(big.Int).SetUint64(m.mul)) != 0 {
+		t.Fatalf("%v: mul = %d, want %v", l, m.mul, want)
+	}
 	a := rapid.Int64Range(-m.span, m.span).Draw(t, "a")
 	b := rapid.Int64Range(a, m.span).Draw(t, "b")
 	va, vb := m.supply(a), m.supply(b)

@@ -212,6 +212,12 @@ func TestReturnBehindPromise(t *testing.T) {
 	if s := lim.Reserve(1); s.Delay() != 2*time.Second || r.Delay() != time.Second {
 		t.Errorf("two promises for one burst: %v and %v", r.Delay(), s.Delay())
 	}
+	// A change of limit carries the promise over: now a token takes 10 s, and the last is 2 ahead.
+	lim.SetLimit(Every(10*time.Second), 1)
+	lim.Fill()
+	if s := lim.Reserve(1); s.Delay() != 30*time.Second {
+		t.Errorf("after SetLimit a promise is made for %v", s.Delay())
+	}
 }
 
 // TestReturnPastHoles checks that Return counts only what is spent, not what was canceled.

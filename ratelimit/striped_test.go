@@ -152,6 +152,18 @@ func TestStripeHash(t *testing.T) {
 	wg.Wait()
 }
 
+// TestStripeRefill checks that a stripe that another goroutine has just filled is not filled again.
+func TestStripeRefill(t *testing.T) {
+	s := NewStriped(PerSecond(1), 4096, nil)
+	p := &s.stripes[0]
+	for range 3 {
+		if !s.refill(p) {
+			t.Fatal("a full bucket gives nothing")
+		}
+		s.checkStash(t)
+	}
+}
+
 func TestStripedLimit(t *testing.T) {
 	s := NewStriped(PerSecond(5), 512, nil)
 	if got := s.Limit(); got != (Limit{PerSecond(5), 512}) {

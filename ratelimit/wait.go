@@ -156,10 +156,11 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 // the next. It ends every method that holds the lock and changed what waiters wait for.
 //
 // A timer is always late, and what is refilled meanwhile must not be lost to a full bucket
-// while others wait: the next waiter's interval begins as of the time when the one before it was
-// due, not as of now. Grants are then late by as much as the timer, but the rate is kept.
+// while others wait: the interval of who moves up after a grant begins where that of the one before
+// ended, as of when it joined and not of now. Grants are then late by as much as the timer, but the
+// rate is kept.
 func (l *Limiter) serveLocked(t int64) {
-	asOf := t
+	granted := false
 	for w := l.queue.head; w != nil; w = l.queue.head {
 		b, d := l.nearLocked(t)
 		if w.n > b.burst { // SetLimit made it impossible
@@ -168,13 +169,16 @@ func (l *Limiter) serveLocked(t int64) {
 			w.ready <- struct{}{}
 			continue
 		}
-		l.holdLocked(w, b, min(max(asOf, w.joined)-b.base, d))
+		asOf := d
+		if granted {
+			asOf = min(w.joined-b.base, d)
+		}
+		l.holdLocked(w, b, asOf)
 		if !w.held || w.span.end > b.supply(d)+b.capacity {
 			l.armLocked(w, b, d)
 			break
 		}
-		w.held = false // the tokens are the caller's now
-		asOf = max(b.base+b.when(w.span.end-b.capacity), w.joined)
+		w.held, granted = false, true // the tokens are the caller's now
 		l.queue.remove(w)
 		w.ready <- struct{}{}
 	}

@@ -167,7 +167,7 @@ func TestWaitLongRun(t *testing.T) {
 		}
 		lim.mu.Lock()
 		defer lim.mu.Unlock()
-		if lim.queue.head != nil || lim.queue.waiting.Load() != 0 || lim.queue.timer != nil || len(lim.holes) > 0 {
+		if lim.queue.head != nil || lim.queue.waiting.Load() != 0 || lim.queue.queued != 0 || lim.queue.timer != nil || len(lim.holes) > 0 {
 			t.Errorf("left over: %+v, holes %v", &lim.queue, lim.holes)
 		}
 	})
