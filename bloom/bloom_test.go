@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"errors"
+	"math"
+	"testing"
+)
+
+// TestForms checks that the forms of a key agree, and that numbers are keys of their own.
+func TestForms(t *testing.T) {
+	for _, seed := range []uint64{0, 42} {
+		f, c := New(1000, 1e-6, &Options{Seed: seed}), NewConcurrent(1000, 1e-6, &Options{Seed: seed})
+		if !f.Add([]byte("a")) || f.AddString("a") || f.AddHash(HashString("a", seed)) || !f.AddString("b") {
+			t.Error("Filter: forms of a key differ")
+		}
+		if !c.Add([]byte("a")) || c.AddString("a") || c.AddHash(Hash([]byte("a"), seed)) || !c.AddString("b") {
+			t.Error("Concurrent: forms of a key differ")
+		}
+		if !f.Has([]byte("b")) || !f.HasString("a") || f.HasString("c") || !c.Has([]byte("b")) || !c.HasString("a") || c.HasString("c") {
+			t.Error("Has differs from Add")
+		}
+		if f.HasUint64('a') || !f.AddUint64('a') || !f.HasUint64('a') || !c.AddUint64('a') || !c.HasUint64('a') {
+			t.Error("numbers are not keys of their own")
+		}
+		if !f.Equal(c.Snapshot()) || c.Len() != f.Len() || c.FillRatio() != f.FillRatio() || c.Rate() != f.Rate() || c.Bits() != f.Bits() {
+			t.Error("Concurrent differs from Filter")
+		}
+	}
+}
+
+// TestMismatch checks that filters that do not match are refused and left alone.
+func TestMismatch(t *testing.T) {
+	f := New(1000, 0.01, nil)
+	f.AddString("x")
+	before := f.Clone()
+	three := &Filter{shape: f.shape, lines: make([]line, 3*len(f.lines))}
+	for name, g := range map[string]*Filter{
+		"rate":  New(1000, 1e-3, nil),
+		"lines": New(1000, 0.01, &Options{Lines: 2}),
+		"seed":  New(1000, 0.01, &Options{Seed: 1}),
+		"size":  New(1500, 0.01, nil),
+		"zero":  {},
+	} {
+		if err := f.Union(g); !errors.Is(err, ErrMismatch) {
+			t.Errorf("%s: Union: %v", name, err)
+		}
+		if err := f.Intersect(g); !errors.Is(err, ErrMismatch) {
+			t.Errorf("%s: Intersect: %v", name, err)
+		}
+		if err := NewConcurrent(1000, 0.01, nil).Union(g); !errors.Is(err, ErrMismatch) {
+			t.Errorf("%s: Concurrent.Union: %v", name, err)
+		}
+	}
+	if err := f.Intersect(three); !errors.Is(err, ErrMismatch) {
+		t.Errorf("Intersect with a larger filter: %v", err)
+	}
+	if err := f.Fold(len(f.lines) + 1); !errors.Is(err, ErrMismatch) {
+		t.Errorf("Fold by more than there is: %v", err)
+	}
+	if !f.Equal(before) || f.Equal(three) {
+		t.Error("the filter changed")
+	}
+}
+
+// TestPanics checks the words of every panic.
+func TestPanics(t *testing.T) {
+	b, err := New(1, 0.1, nil).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := View(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[string]func(){
+		"bloom: New: n must be between 0 and 2^48, got -1":                    func() { New(-1, 0.1, nil) },
+		"bloom: New: p must be between 1e-12 and 1, got 0":                    func() { New(1, 0, nil) },
+		"bloom: New: p must be between 1e-12 and 1, got 1":                    func() { New(1, 1, nil) },
+		"bloom: New: p must be between 1e-12 and 1, got NaN":                  func() { New(1, math.NaN(), nil) },
+		"bloom: New: Options.Lines must be between 0 and 2, got 3":            func() { New(1, 0.1, &Options{Lines: 3}) },
+		"bloom: NewConcurrent: Options.Lines must be between 0 and 2, got -1": func() { NewConcurrent(1, 0.1, &Options{Lines: -1}) },
+		"bloom: NewConcurrent: p must be between 1e-12 and 1, got 2":          func() { NewConcurrent(1, 2, nil) },
+		"bloom: Add: zero Filter: use New":                                    func() { new(Filter).AddString("x") },
+		"bloom: Add: zero Concurrent: use NewConcurrent":                      func() { new(Concurrent).AddString("x") },
+		"bloom: Add: the filter is a view: use Clone":                         func() { view.AddString("x") },
+		"bloom: Union: the filter is a view: use Clone":                       func() { _ = view.Union(view) },
+		"bloom: Intersect: the filter is a view: use Clone":                   func() { _ = view.Intersect(view) },
+		"bloom: Clear: the filter is a view: use Clone":                       func() { view.Clear() },
+		"bloom: Fold: the filter is a view: use Clone":                        func() { _ = view.Fold(1) },
+		"bloom: Fold: d must be positive, got 0":                              func() { _ = New(1, 0.1, nil).Fold(0) },
+	} {
+		panics(t, want, f)
+	}
+	if math.MaxInt == math.MaxInt32 {
+		panics(t, "bloom: New: n is too large for this machine, got 2147483647", func() { New(math.MaxInt32, 1e-6, nil) })
+	}
+}
+
+// panics fails the test unless f panics with want.
+func panics(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		if got := recover(); got != want {
+			t.Errorf("panic %v, want %q", got, want)
+		}
+	}()
+	f()
+}
+
+// TestSlow checks that the textbook filter of the same size errs about as often, so that our layout
+// costs what the package comment says and no more.
+func TestSlow(t *testing.T) {
+	const n, p, probes = 20_000, 0.01, 100_000
+	slow, f := newSlowFilter(n, p), New(n, p, nil)
+	for i := range uint64(n) {
+		slow.add(HashUint64(i, 0))
+		f.AddUint64(i)
+	}
+	if ratio := float64(f.Bits()) / float64(len(slow.bits)); ratio > 1.08 {
+		t.Errorf("%.3f times the bits of the textbook", ratio)
+	}
+	slowHits, hits := 0, 0
+	for i := range uint64(n + probes) {
+		h := HashUint64(i, 0)
+		if i < n && (!slow.has(h) || !f.HasHash(h)) {
+			t.Fatalf("%d was added and is absent", i)
+		}
+		if i >= n && slow.has(h) {
+			slowHits++
+		}
+		if i >= n && f.HasHash(h) {
+			hits++
+		}
+	}
+	// Both are near 1000, with a standard deviation of 32.
+	if max(slowHits, hits) > 1000+5*32 || min(slowHits, hits) < 1000-5*32-50 {
+		t.Errorf("hits: textbook %d, ours %d of %d", slowHits, hits, probes)
+	}
+}

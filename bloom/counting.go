@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import "math/bits"
+
+// A counting filter has the lines, lanes and words of a Filter, with 16 counters of 4 bits where a
+// word had 64 bits. The hash picks the word of a lane by one bit and up to 3 counters by 4 bits
+// each, 13 bits a lane as there. All counters of a word are changed by one addition: those that are
+// to count have a one in their lowest bit, those that are full are masked out, and so none can
+// carry.
+//
+// Invariants:
+//
+//	C1 a key that was added more often than removed is present.
+//	C2 a counter that reached 15 stays there, and one that is zero is not counted down.
+
+const (
+	wordCounters = 16
+	maxCounters  = 3                  // of a key in a lane
+	lowBits      = 0x1111111111111111 // of each counter
+)
+
+// A Counting is a [Filter] from which keys can be removed, at four to five times the memory. Use
+// [NewCounting]; methods of a zero Counting panic. It is safe for any number of concurrent readers,
+// and not while somebody adds or removes.
+//
+// Each key counts as often as it was added, up to 15 for each counter it shares with others. A
+// counter that reached 15 no longer knows its number: it stays for ever, so that no present key is
+// lost, and those keys may be reported after they were removed.
+type Counting struct {
+	_ noCopy
+	shape
+	lines []line
+}
+
+// NewCounting returns an empty filter that, while it holds at most n different keys, reports a key
+// that it does not hold with probability at most p. If opts is nil, the defaults are used;
+// Options.Foldable has no effect. It panics as [New] does.
+func NewCounting(n int, p float64, opts *Options) *Counting {
+	s, lines := mustPlan("NewCounting", counterCurves[:maxCounters+1], n, p, opts)
+	return &Counting{shape: s, lines: make([]line, lines)}
+}
+
+// counters returns the numbers of the word that h picks in each lane of a line, and masks with
+// the lowest bits of its counters.
+func counters(h uint64, r int) (p pattern) {
+	x := h * spread1
+	for i := range p.word {
+		y := x << (13 * i)
+		p.word[i] = uint64(2*i) | y>>63
+		p.mask[i] = 1 << (y >> 59 & 15 << 2)
+		if r >= 2 {
+			p.mask[i] |= 1 << (y >> 55 & 15 << 2)
+		}
+		if r >= 3 {
+			p.mask[i] |= 1 << (y >> 51 & 15 << 2)
+		}
+	}
+	return p
+}
+
+// counted returns the lowest bits of the counters of w that are not zero.
+func counted(w uint64) uint64 {
+	w |= w >> 2
+	return (w | w>>1) & lowBits
+}
+
+// saturated returns the lowest bits of the counters of w that are full.
+func saturated(w uint64) uint64 {
+	w &= w >> 2
+	return w & (w >> 1) & lowBits
+}
+
+func (c *Counting) line(h uint64) *line {
+	if len(c.lines) == 0 {
+		panic("bloom: zero Counting: use NewCounting")
+	}
+	return &c.lines[index(h, uint64(len(c.lines)))]
+}
+
+// Add adds key once more and reports whether it certainly was not there.
+func (c *Counting) Add(key []byte) bool { return c.AddHash(Hash(key, c.seed)) }
+
+// AddString is [Counting.Add] of the bytes of key.
+func (c *Counting) AddString(key string) bool { return c.AddHash(HashString(key, c.seed)) }
+
+// AddUint64 is [Counting.Add] for numbers, which are keys of their own.
+func (c *Counting) AddUint64(v uint64) bool { return c.AddHash(HashUint64(v, c.seed)) }
+
+// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it must be.
+func (c *Counting) AddHash(h uint64) bool {
+	added, g := false, h
+	for range c.perKeyOf() {
+		l, p := c.line(g), counters(g, c.perLane)
+		for i, m := range p.mask {
+			w := &l[p.word[i]&(words-1)]
+			added = m&^counted(*w) != 0 || added
+			*w += m &^ saturated(*w)
+		}
+		g = mix64(g)
+	}
+	if invariants && !c.HasHash(h) {
+		panic("bloom: C1 violated: a key that was added is absent")
+	}
+	return added
+}
+
+// perKeyOf returns the number of lines of a key. That of a zero Counting is 1, for line to panic.
+func (c *Counting) perKeyOf() int { return max(c.perKey, 1) }
+
+// Remove takes back one Add of key and reports whether it did: it changes nothing if key is
+// certainly not there. Removing a key that was not added, or more often than it was, may make
+// others absent, if by a false report it seems to be there: at the rate of the filter. Otherwise
+// every key that was added more often than removed stays present.
+func (c *Counting) Remove(key []byte) bool { return c.RemoveHash(Hash(key, c.seed)) }
+
+// RemoveString is [Counting.Remove] of the bytes of key.
+func (c *Counting) RemoveString(key string) bool { return c.RemoveHash(HashString(key, c.seed)) }
+
+// RemoveUint64 is [Counting.Remove] for numbers that were added by AddUint64.
+func (c *Counting) RemoveUint64(v uint64) bool { return c.RemoveHash(HashUint64(v, c.seed)) }
+
+// RemoveHash is [Counting.Remove] for the key whose hash is h.
+func (c *Counting) RemoveHash(h uint64) bool {
+	if !c.HasHash(h) {
+		return false
+	}
+	for range c.perKeyOf() {
+		l, p := c.line(h), counters(h, c.perLane)
+		for i, m := range p.mask {
+			w := &l[p.word[i]&(words-1)]
+			// If both lines of a key are one, and it was not added, a counter may be zero by now.
+			*w -= m & counted(*w) &^ saturated(*w)
+		}
+		h = mix64(h)
+	}
+	return true
+}
+
+// Has reports whether key may be there. False is certain, if only keys that were added were removed.
+func (c *Counting) Has(key []byte) bool { return c.HasHash(Hash(key, c.seed)) }
+
+// HasString is [Counting.Has] of the bytes of key.
+func (c *Counting) HasString(key string) bool { return c.HasHash(HashString(key, c.seed)) }
+
+// HasUint64 reports whether v may be there, after AddUint64.
+func (c *Counting) HasUint64(v uint64) bool { return c.HasHash(HashUint64(v, c.seed)) }
+
+// HasHash reports whether the key whose hash is h may be there.
+func (c *Counting) HasHash(h uint64) bool {
+	for range c.perKeyOf() {
+		l, p := c.line(h), counters(h, c.perLane)
+		missing := uint64(0)
+		for i, m := range p.mask {
+			missing |= m &^ counted(l[p.word[i]&(words-1)])
+		}
+		if missing != 0 {
+			return false
+		}
+		h = mix64(h)
+	}
+	return true
+}
+
+// Clear removes all keys, also from counters that are full.
+func (c *Counting) Clear() { clear(c.lines) }
+
+// Rate returns the probability that a key that is not there is reported now, computed from the
+// counters as [Filter.Rate] computes it from bits.
+func (c *Counting) Rate() float64 {
+	n := len(c.lines)
+	if n == 0 {
+		return 0
+	}
+	sum, m := 0.0, min(n, sample)
+	for k := range m {
+		l := &c.lines[spaced(k, m, n)]
+		rate := 1.0
+		for j := 0; j < words; j += 2 {
+			a, b := bits.OnesCount64(counted(l[j])), bits.OnesCount64(counted(l[j+1]))
+			rate *= (power(float64(a)/wordCounters, c.perLane) + power(float64(b)/wordCounters, c.perLane)) / 2
+		}
+		sum += rate
+	}
+	return power(sum/float64(m), c.perKey)
+}
+
+// Bits returns the size of the filter in bits, a multiple of 512.
+func (c *Counting) Bits() uint64 { return uint64(len(c.lines)) * lineBits }

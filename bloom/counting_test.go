@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestModelCounting drives a counting filter against a multiset: a key that was added more often than
+// removed is present, however full its counters are.
+func TestModelCounting(t *testing.T) { rapid.Check(t, modelCounting) }
+
+func FuzzModelCounting(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelCounting)) }
+
+func modelCounting(t *rapid.T) {
+	c := &Counting{
+		shape: shape{
+			perKey:  rapid.IntRange(1, maxPerKey).Draw(t, "perKey"),
+			perLane: rapid.IntRange(1, maxCounters).Draw(t, "perLane"),
+		},
+		lines: make([]line, rapid.IntRange(1, 4).Draw(t, "lines")),
+	}
+	held := map[uint64]int{}
+	key := rapid.Uint64Range(0, 30)
+	t.Repeat(map[string]func(*rapid.T){
+		"Add": func(t *rapid.T) {
+			v := key.Draw(t, "v")
+			for range rapid.IntRange(1, 20).Draw(t, "times") {
+				if isNew := c.AddUint64(v); isNew && held[v] > 0 {
+					t.Fatalf("Add says that %d is new, and it is not", v)
+				}
+				held[v]++
+			}
+		},
+		"Remove": func(t *rapid.T) {
+			v := key.Draw(t, "v")
+			for range min(held[v], rapid.IntRange(1, 20).Draw(t, "times")) {
+				if !c.RemoveUint64(v) {
+					t.Fatalf("%d is there and was not removed", v)
+				}
+				held[v]--
+			}
+		},
+		"Clear": func(*rapid.T) { c.Clear(); clear(held) },
+		"": func(t *rapid.T) {
+			for v, n := range held {
+				if n > 0 && !c.HasUint64(v) {
+					t.Fatalf("%d was added %d times more than removed, and is absent", v, n)
+				}
+			}
+		},
+	})
+}
+
+// TestCounters checks the arithmetic of 16 counters in a word against counters one by one.
+func TestCounters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := rapid.Uint64().Draw(t, "w")
+		if rapid.Bool().Draw(t, "ones") {
+			w |= rapid.Uint64().Draw(t, "more") | rapid.Uint64().Draw(t, "most")
+		}
+		for i := range wordCounters {
+			n := w >> (4 * i) & 15
+			if got := counted(w)>>(4*i)&15 == 1; got != (n > 0) {
+				t.Fatalf("counted(%#x), counter %d", w, i)
+			}
+			if got := saturated(w)>>(4*i)&15 == 1; got != (n == 15) {
+				t.Fatalf("saturated(%#x), counter %d", w, i)
+			}
+		}
+	})
+}
+
+// TestTrapCounterOverflow: in tylertreat/BoomFilters 21 adds and 16 removes make a key absent that
+// was added 5 times more often: a counter stops at 15 and is counted down from there.
+func TestTrapCounterOverflow(t *testing.T) {
+	c := NewCounting(100, 0.01, nil)
+	for range 21 {
+		c.AddString("x")
+	}
+	for range 16 {
+		if !c.RemoveString("x") {
+			t.Fatal("present, and not removed")
+		}
+	}
+	if !c.HasString("x") {
+		t.Error("added 21 times, removed 16 times, absent")
+	}
+}
+
+// TestTrapCounterUnderflow removes a key that was not added, whose two lines are one and share a
+// counter: it must not be counted from 1 to 0 and on to 15.
+func TestTrapCounterUnderflow(t *testing.T) {
+	s := shape{perKey: 2, perLane: 1}
+	for h := range uint64(1000) {
+		a, b := counters(h, 1), counters(mix64(h), 1)
+		c := &Counting{shape: s, lines: make([]line, 1)}
+		shared := false
+		for i := range lanes {
+			c.lines[0][a.word[i]] |= a.mask[i]
+			c.lines[0][b.word[i]] |= b.mask[i]
+			shared = shared || a.word[i] == b.word[i] && a.mask[i] == b.mask[i]
+		}
+		if shared && (!c.RemoveHash(h) || c.lines[0] != line{}) {
+			t.Fatalf("%#x: counters %x after all ones were removed", h, c.lines[0])
+		}
+	}
+}
+
+// TestTrapOverfull: in seiflotfy/cuckoofilter an Add that fails for want of room throws out another
+// key. Here none fails, and all present keys stay when the filter is overfull.
+func TestTrapOverfull(t *testing.T) {
+	c := NewCounting(100, 0.01, nil)
+	for i := range uint64(10_000) {
+		c.AddUint64(i)
+	}
+	for i := range uint64(10_000) {
+		if !c.HasUint64(i) {
+			t.Fatalf("%d was added and is absent", i)
+		}
+	}
+}
+
+// TestCountingRate checks the rate of a full filter, and that a filter that was emptied is empty.
+func TestCountingRate(t *testing.T) {
+	const n, probes = 20_000, 200_000
+	for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4} {
+		c := NewCounting(n, p, nil)
+		for i := range uint64(n) {
+			c.AddUint64(i)
+		}
+		if got := c.Rate(); got > 1.1*p || got < 0.8*p {
+			t.Errorf("p = %g: Rate %g", p, got)
+		}
+		hits := 0
+		for i := range uint64(probes) {
+			if c.HasUint64(n + i) {
+				hits++
+			}
+		}
+		if want := 1.1 * p * probes; float64(hits) > want+5*math.Sqrt(want) {
+			t.Errorf("p = %g: %d hits of %d", p, hits, probes)
+		}
+		for i := range uint64(n) {
+			if !c.RemoveUint64(i) {
+				t.Fatalf("p = %g: %d was not there", p, i)
+			}
+		}
+		if got := c.Rate(); got > p/1000 { // a few counters may have been full
+			t.Errorf("p = %g: Rate of what is empty %g", p, got)
+		}
+	}
+}
+
+// TestCountingForms checks that the forms of a key agree, and that what is absent is not removed.
+func TestCountingForms(t *testing.T) {
+	c := NewCounting(100, 1e-6, &Options{Seed: 3})
+	if !c.Add([]byte("a")) || c.AddString("a") || !c.Has([]byte("a")) || !c.HasString("a") || c.HasHash(1) {
+		t.Error("forms of a key differ")
+	}
+	if c.Remove([]byte("b")) || !c.Remove([]byte("a")) || !c.RemoveHash(HashString("a", 3)) || c.HasString("a") {
+		t.Error("Remove differs from Add")
+	}
+	if c.Bits()%lineBits != 0 || c.Bits() == 0 || new(Counting).Rate() != 0 {
+		t.Errorf("%d bits", c.Bits())
+	}
+	panics(t, "bloom: zero Counting: use NewCounting", func() { new(Counting).AddUint64(1) })
+	panics(t, "bloom: NewCounting: p must be between 1e-12 and 1, got 3", func() { NewCounting(1, 3, nil) })
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/binary"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/iotest"
+)
+
+var (
+	_ encoding.BinaryAppender    = (*Filter)(nil)
+	_ encoding.BinaryMarshaler   = (*Filter)(nil)
+	_ encoding.BinaryUnmarshaler = (*Filter)(nil)
+	_ io.WriterTo                = (*Filter)(nil)
+	_ io.ReaderFrom              = (*Filter)(nil)
+)
+
+// sampleBytes returns a filter of 3 lines with a few keys, and its bytes.
+func sampleBytes(t testing.TB) (*Filter, []byte) {
+	f := &Filter{shape: shape{perKey: 2, perLane: 3, seed: 7}, lines: make([]line, 3)}
+	for _, key := range []string{"alice", "bob", "carol"} {
+		f.AddString(key)
+	}
+	b, err := f.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, b
+}
+
+// decoders are all ways to read b, and report an error.
+var decoders = map[string]func(b []byte) error{
+	"UnmarshalBinary": func(b []byte) error { return new(Filter).UnmarshalBinary(b) },
+	"ReadFrom": func(b []byte) error {
+		r := bytes.NewReader(b)
+		if _, err := new(Filter).ReadFrom(r); err != nil {
+			return err
+		}
+		if r.Len() > 0 {
+			return ErrCorrupt // the others refuse what follows
+		}
+		return nil
+	},
+	"Verify": Verify,
+}
+
+// TestDamage flips every bit and cuts at every byte: every reader must refuse.
+func TestDamage(t *testing.T) {
+	_, b := sampleBytes(t)
+	for name, decode := range decoders {
+		if err := decode(b); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i := range len(b) * 8 {
+			c := bytes.Clone(b)
+			c[i/8] ^= 1 << (i % 8)
+			if err := decode(c); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Fatalf("%s: bit %d flipped: %v", name, i, err)
+			}
+		}
+		for i := range b {
+			if err := decode(b[:i]); !errors.Is(err, ErrCorrupt) && !errors.Is(err, io.ErrUnexpectedEOF) && (i > 0 || err != io.EOF) {
+				t.Fatalf("%s: cut at %d: %v", name, i, err)
+			}
+			if _, err := View(b[:i]); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("View: cut at %d: %v", i, err)
+			}
+		}
+		if err := decode(append(bytes.Clone(b), 0)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: a byte more: %v", name, err)
+		}
+	}
+}
+
+// TestUnknown checks that a later version, another kind and reserved bytes are refused by name.
+func TestUnknown(t *testing.T) {
+	_, b := sampleBytes(t)
+	for at, want := range map[int]error{0: ErrCorrupt, 8: ErrVersion, 9: ErrVersion, 10: ErrVersion, 13: ErrCorrupt, 15: ErrCorrupt, 32: ErrCorrupt, 55: ErrCorrupt} {
+		c := bytes.Clone(b)
+		c[at] ^= 64
+		copy(c[56:], sumOf(c[:56]))
+		for name, decode := range decoders {
+			if err := decode(c); !errors.Is(err, want) {
+				t.Errorf("%s: byte %d: %v, want %v", name, at, err, want)
+			}
+		}
+	}
+}
+
+func sumOf(b []byte) []byte { return binary.LittleEndian.AppendUint64(nil, Hash(b, 0)) }
+
+// TestTrapAllocateFromHeader: greatroar/blobloom allocates 256 GiB for 64 bytes that say so.
+func TestTrapAllocateFromHeader(t *testing.T) {
+	b := header{shape{perKey: 1, perLane: 1}, 1 << 20}.append(nil) // small enough for all machines
+	b = append(b, make([]byte, 3*chunkBytes/2)...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var f Filter
+	n, err := f.ReadFrom(bytes.NewReader(b))
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || n != int64(len(b)) {
+		t.Errorf("ReadFrom = %d, %v", n, err)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 8*chunkBytes {
+		t.Errorf("%d bytes were allocated for %d", got, len(b))
+	}
+}
+
+// TestReadFrom checks filters larger than a chunk, readers that give a byte at a time, and those
+// that fail.
+func TestReadFrom(t *testing.T) {
+	f := New(200_000, 0.01, nil)
+	f.AddUint64(1)
+	f.AddUint64(99)
+	var b bytes.Buffer
+	if _, err := f.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	want, err := f.MarshalBinary()
+	if err != nil || !bytes.Equal(b.Bytes(), want) {
+		t.Fatalf("WriteTo and MarshalBinary differ: %v", err)
+	}
+	var g Filter
+	if n, err := g.ReadFrom(iotest.HalfReader(&b)); err != nil || n != int64(len(want)) || !g.Equal(f) {
+		t.Fatalf("ReadFrom = %d, %v", n, err)
+	}
+	if len(g.lines) != cap(g.lines) {
+		t.Errorf("%d lines in room for %d", len(g.lines), cap(g.lines))
+	}
+	bad := errors.New("bad disk")
+	for _, n := range []int{0, 10, headerBytes, headerBytes + 100, len(want) - 3} {
+		r := io.MultiReader(bytes.NewReader(want[:n]), iotest.ErrReader(bad))
+		if m, err := g.ReadFrom(r); !errors.Is(err, bad) || m != int64(n) || !g.Equal(f) {
+			t.Errorf("failure after %d bytes: %d, %v", n, m, err)
+		}
+		if m, err := f.WriteTo(&limited{n, bad}); !errors.Is(err, bad) || m != int64(n) {
+			t.Errorf("writer full after %d bytes: %d, %v", n, m, err)
+		}
+	}
+	if _, err := new(Filter).WriteTo(io.Discard); err == nil {
+		t.Error("the zero Filter was written")
+	}
+}
+
+// A limited writer fails after n bytes.
+type limited struct {
+	n   int
+	err error
+}
+
+func (w *limited) Write(b []byte) (int, error) {
+	if len(b) > w.n {
+		return w.n, w.err
+	}
+	w.n -= len(b)
+	return len(b), nil
+}
+
+// TestView checks that a view reads the bytes it was given, aligned or not, and that a clone of it
+// is free.
+func TestView(t *testing.T) {
+	f, b := sampleBytes(t)
+	for shift := range 9 {
+		c := append(make([]byte, shift), b...)[shift:]
+		v, err := View(c)
+		if err != nil || !v.Equal(f) {
+			t.Fatalf("shift %d: %v", shift, err)
+		}
+		w := v.Clone()
+		w.AddString("dave")
+		if v.HasString("dave") || !w.HasString("dave") || !v.HasString("alice") {
+			t.Errorf("shift %d: view and clone are not apart", shift)
+		}
+		if err := v.UnmarshalBinary(b); err != nil || !v.AddString("erin") {
+			t.Errorf("shift %d: a filter that was a view stays one: %v", shift, err)
+		}
+	}
+	c := slices.Clone(b)
+	c[headerBytes+5] ^= 1
+	if _, err := View(c); err != nil {
+		t.Errorf("View reads the lines: %v", err)
+	}
+}
+
+// TestProbe checks a probe against the filter, and that it reads one line, or two where the first
+// does not settle it.
+func TestProbe(t *testing.T) {
+	for _, lines := range []int{1, 2} {
+		f := New(1000, 0.01, &Options{Lines: lines, Seed: 5})
+		for i := range uint64(1000) {
+			f.AddUint64(i)
+		}
+		b, err := f.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &countingReader{b: b}
+		p, err := OpenProbe(r)
+		if err != nil || p.Bits() != f.Bits() {
+			t.Fatal(err)
+		}
+		for i := range uint64(3000) {
+			r.reads = 0
+			got, err := p.HasUint64(i)
+			if err != nil || got != f.HasUint64(i) {
+				t.Fatalf("%d: %v, %v", i, got, err)
+			}
+			if r.reads > lines || i < 1000 && r.reads != lines {
+				t.Fatalf("%d: %d reads", i, r.reads)
+			}
+		}
+		f.AddString("x")
+		for i := range b {
+			if _, err := OpenProbe(bytes.NewReader(b[:min(i, headerBytes-1)])); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Fatalf("%d bytes: %v", i, err)
+			}
+		}
+		cut, err := OpenProbe(bytes.NewReader(b[:headerBytes+10]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := cut.HasString("x"); !ok || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("a line that is not there: %v, %v", ok, err)
+		}
+		if ok, err := cut.Has([]byte("x")); !ok || err == nil {
+			t.Errorf("a line that is not there: %v, %v", ok, err)
+		}
+		b[0] = 'x'
+		if _, err := OpenProbe(r); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("no filter: %v", err)
+		}
+	}
+}
+
+// A countingReader reports the end together with the last bytes, as an [io.ReaderAt] may.
+type countingReader struct {
+	b     []byte
+	reads int
+}
+
+func (r *countingReader) ReadAt(b []byte, off int64) (int, error) {
+	r.reads++
+	n := copy(b, r.b[off:])
+	return n, io.EOF
+}

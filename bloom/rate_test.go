@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var large = flag.Bool("large", false, "measure the rates of filters of 10^8 keys and with 10^8 questions")
+
+// keyKinds make the hash of the i-th key. Different i are different keys.
+var keyKinds = map[string]func(seed, i uint64) uint64{
+	"random":     func(seed, i uint64) uint64 { return mix64(mix64(i*spread2) ^ seed*spread1) },
+	"sequential": func(seed, i uint64) uint64 { return HashUint64(i, seed) },
+	"prefixed":   func(seed, i uint64) uint64 { return HashString("user:"+strconv.FormatUint(i, 10), seed) },
+	"similar": func(seed, i uint64) uint64 {
+		var b [64]byte
+		for j := range 60 {
+			b[j] = 'x'
+		}
+		for j := range 4 {
+			b[60+j] = byte(i >> (8 * j))
+		}
+		return Hash(b[:], seed)
+	},
+}
+
+// measure returns how many of the given number of keys that were not added are reported, by as many
+// filters for n keys at rate p as it takes to average over what differs between small filters.
+func measure(t *testing.T, n int, p float64, probes int, key func(seed, i uint64) uint64) (hits int) {
+	t.Helper()
+	filters := min(max(20000/n, 1), 200)
+	f := New(n, p, nil)
+	hs, found := make([]uint64, 0, batch), []bool(nil)
+	for seed := range uint64(filters) {
+		f.Clear()
+		for i := range uint64(n) {
+			f.AddHash(key(seed, i))
+		}
+		for i := 0; i < probes/filters; i += batch {
+			hs, found = hs[:0], found[:0]
+			for j := range min(batch, probes/filters-i) {
+				hs = append(hs, key(seed, uint64(n+i+j)))
+			}
+			found = f.HasHashes(found, hs)
+			for _, ok := range found {
+				if ok {
+					hits++
+				}
+			}
+		}
+	}
+	return hits
+}
+
+// TestRate checks that the measured rate is at most 1.1 times the target. The number of hits is
+// binomial, and its mean would be exceeded by 5 standard deviations once in three million runs; the
+// keys are fixed.
+func TestRate(t *testing.T) {
+	sizes, probes := []int{1, 10, 100, 1000, 100_000, 1_000_000}, 1_000_000
+	if testing.Short() || raceEnabled || invariants {
+		sizes, probes = []int{1, 10, 100, 1000, 20_000}, 40_000
+	}
+	if *large {
+		sizes, probes = append(sizes, 100_000_000), 100_000_000
+	}
+	for name, key := range keyKinds {
+		for _, n := range sizes {
+			for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6} {
+				probes := probes
+				if !*large && (name != "random" || n > 1000) {
+					probes /= 8
+				}
+				hits := measure(t, n, p, probes, key)
+				if want := 1.1 * p * float64(probes); float64(hits) > want+5*math.Sqrt(want)+1 {
+					t.Errorf("%s, n = %d, p = %g: %d hits of %d questions, want at most %.1f", name, n, p, hits, probes, want)
+				}
+			}
+		}
+	}
+}
+
+// TestRateFull checks filters that hold what they were made for: that the rate computed from the
+// bits is that measured, within 10 % and 5 standard deviations; that it is at most 1.1 times the
+// target, and at least 0.9 times where the fullest lines, which differ from filter to filter, do
+// not decide it.
+func TestRateFull(t *testing.T) {
+	n, probes := 300_000, 4_000_000
+	if testing.Short() || raceEnabled || invariants {
+		n, probes = 30_000, 200_000
+	}
+	for _, lines := range []int{0, 1, 2} {
+		for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6} {
+			f := New(n, p, &Options{Lines: lines})
+			for i := range uint64(n) {
+				f.AddUint64(i)
+			}
+			claimed := f.Rate()
+			if claimed > 1.1*p || claimed < 0.9*p && p >= 1e-4 {
+				t.Errorf("p = %g, %v: rate %g", p, f.shape, claimed)
+			}
+			hits := 0
+			for i := range probes {
+				if f.HasUint64(uint64(n + i)) {
+					hits++
+				}
+			}
+			want := claimed * float64(probes)
+			if slack := 0.1*want + 5*math.Sqrt(want) + 1; math.Abs(float64(hits)-want) > slack {
+				t.Errorf("p = %g, %v: %d hits of %d, and Rate says %g", p, f.shape, hits, probes, claimed)
+			}
+			if got := f.Len(); math.Abs(float64(got-n)) > 0.01*float64(n) {
+				t.Errorf("p = %g: Len = %d, want %d within 1 %%", p, got, n)
+			}
+		}
+	}
+}
+
+// TestRateFew checks filters of few lines, in which the two lines of a key are often one and lines
+// differ much from filter to filter: their mean rate, which is known exactly from the bits, is at
+// most the target.
+func TestRateFew(t *testing.T) {
+	filters := 400
+	if testing.Short() || raceEnabled || invariants {
+		filters = 60
+	}
+	for n := 8; n <= 1000; n += 1 + n/3 {
+		for _, p := range []float64{1e-2, 1e-4, 1e-6} {
+			f, sum, squares := New(n, p, nil), 0.0, 0.0
+			for seed := range uint64(filters) {
+				f.Clear()
+				for i := range uint64(n) {
+					f.AddHash(keyKinds["random"](seed, i))
+				}
+				r := f.Rate()
+				sum, squares = sum+r, squares+r*r
+			}
+			mean := sum / float64(filters)
+			sigma := math.Sqrt((squares/float64(filters) - mean*mean) / float64(filters))
+			if mean > 1.02*p+5*sigma {
+				t.Errorf("n = %d, p = %g: %d lines err at %g", n, p, len(f.lines), mean)
+			}
+		}
+	}
+}
+
+// TestLen checks the estimate from one key to many times what the filter was made for.
+func TestLen(t *testing.T) {
+	f := New(1000, 1e-3, nil)
+	if f.Len() != 0 || f.Rate() != 0 || f.FillRatio() != 0 {
+		t.Error("an empty filter is not empty")
+	}
+	for i := range uint64(6000) {
+		f.AddUint64(i)
+		if n := float64(i + 1); i%97 == 0 && math.Abs(float64(f.Len())-n) > 0.02*n+5*math.Sqrt(n)/4+1 {
+			t.Fatalf("after %v keys Len = %d", n, f.Len())
+		}
+	}
+	for i := range f.lines {
+		f.lines[i] = line{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}
+	}
+	if f.Len() < 6000 || f.Rate() != 1 || f.FillRatio() != 1 {
+		t.Errorf("a filter of ones: Len %d, Rate %v, FillRatio %v", f.Len(), f.Rate(), f.FillRatio())
+	}
+	if toInt(1e300) != math.MaxInt {
+		t.Error("a number above all ints is not clamped")
+	}
+}
+
+// TestSample checks that what is computed from a sample of a large filter is that of the whole.
+func TestSample(t *testing.T) {
+	n := 5_000_000
+	if testing.Short() || raceEnabled || invariants {
+		n = 2_500_000
+	}
+	f := New(n, 1e-3, nil)
+	for i := range uint64(n) {
+		f.AddUint64(i)
+	}
+	if len(f.lines) <= sample {
+		t.Fatalf("%d lines are not more than the sample", len(f.lines))
+	}
+	if got := f.Len(); math.Abs(float64(got-n)) > 0.01*float64(n) {
+		t.Errorf("Len = %d, want %d", got, n)
+	}
+	if got := f.Rate(); got < 0.95e-3 || got > 1.05e-3 {
+		t.Errorf("Rate = %g, want 1e-3", got)
+	}
+}
+
+// table is the table of the package comment: bits a key, and how they are laid out.
+func table() (lines []string) {
+	for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10, 1e-12} {
+		const n = 1 << 30 // so that rounding to whole lines does not show
+		s, count := plan(bitCurves[:], n, p, &Options{})
+		bits := float64(count) * lineBits / n
+		textbook := math.Log2(1/p) / math.Ln2
+		lines = append(lines, fmt.Sprintf("//\t%-6.0e  %6.2f      %6.2f         %d              %2d",
+			p, bits, textbook, s.perKey, s.perKey*s.perLane*lanes))
+	}
+	return lines
+}
+
+// TestTable checks the table of the package comment. On all machines filters have the same size.
+func TestTable(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join(table(), "\n"); !strings.Contains(string(doc), want) {
+		t.Errorf("doc.go does not contain\n%s", want)
+	}
+}
+
+// TestPlan checks that each rate is met, just, by the expectation that filters are sized by.
+func TestPlan(t *testing.T) {
+	for _, lines := range []int{0, 1, 2} {
+		for p := minRate; p < 0.2; p *= 1.7 {
+			const n = 1 << 30 // so that rounding to whole lines does not show
+			s, count := plan(bitCurves[:], n, p, &Options{Lines: lines})
+			if lines != 0 && s.perKey != lines {
+				t.Errorf("%d lines a key, want %d", s.perKey, lines)
+			}
+			if got := s.rate(&bitCurves[s.perLane], float64(count), n); got > p*(1+1e-9) || got < 0.8*p {
+				t.Errorf("p = %g, %v: expected rate %g", p, s, got)
+			}
+		}
+	}
+	for _, n := range []int{0, 1, 7, 1000, 12345} {
+		for _, p := range []float64{0.99, 0.1, 1e-5} {
+			f, g := New(n, p, nil), New(n, p, &Options{Foldable: true})
+			if m := len(g.lines); m < len(f.lines) || 8*m > 9*len(f.lines)+8 {
+				t.Errorf("n = %d, p = %g: %d lines, foldable %d", n, p, len(f.lines), m)
+			}
+			m := len(g.lines)
+			for m > 16 && m%2 == 0 {
+				m /= 2
+			}
+			if m > 16 {
+				t.Errorf("n = %d, p = %g: %d lines cannot be folded to 16", n, p, len(g.lines))
+			}
+		}
+	}
+}

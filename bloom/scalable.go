@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import "fmt"
+
+// A Scalable is a filter that grows with the number of its keys and keeps its rate: the probability
+// that it reports a key that was not added never exceeds p, however many are. Use [NewScalable];
+// methods of a zero Scalable panic. It is safe for any number of concurrent readers, and not while
+// somebody adds.
+//
+// It is a list of filters, each four times as large as the one before. The i-th, from 0, is made
+// for the rate p / ((i+1)(i+2)); those add up to less than p however many there are, and fall so
+// slowly that the tenth filter pays 7 bits a key for it. Filters whose rates fall by half each time
+// would pay 10.
+type Scalable struct {
+	_      noCopy
+	opts   Options
+	p      float64
+	layers []*Filter // from the oldest
+	room   int       // keys that the last has room for
+	size   int       // keys that the last was made for
+}
+
+const (
+	growth          = 4
+	minScalableRate = 1e-9 // the rates of the 24 filters that can come stay above minRate
+)
+
+// NewScalable returns an empty filter with room for n keys to begin with. One that is made for the
+// number of keys that come, and never grows, costs 1 to 2 bits a key more than a Filter. If opts is
+// nil, the defaults are used; Options.Foldable has no effect. It panics as [New] does, and unless n
+// >= 1 and p >= 1e-9.
+func NewScalable(n int, p float64, opts *Options) *Scalable {
+	if n < 1 {
+		panic(fmt.Sprintf("bloom: NewScalable: n must be positive, got %d", n))
+	}
+	if !(p >= minScalableRate && p < 1) {
+		panic(fmt.Sprintf("bloom: NewScalable: p must be between %g and 1, got %v", minScalableRate, p))
+	}
+	s := &Scalable{p: p, size: n, room: n}
+	if opts != nil {
+		s.opts = *opts
+		s.opts.Foldable = false
+	}
+	s.layers = []*Filter{newFilter("NewScalable", n, p/2, &s.opts)}
+	return s
+}
+
+// Add adds key and reports whether it certainly was not there.
+func (s *Scalable) Add(key []byte) bool { return s.AddHash(Hash(key, s.opts.Seed)) }
+
+// AddString is [Scalable.Add] of the bytes of key.
+func (s *Scalable) AddString(key string) bool { return s.AddHash(HashString(key, s.opts.Seed)) }
+
+// AddUint64 is [Scalable.Add] for numbers, which are keys of their own.
+func (s *Scalable) AddUint64(v uint64) bool { return s.AddHash(HashUint64(v, s.opts.Seed)) }
+
+// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it must be. It takes
+// time in proportion to the number of filters, and that of making one when the last is full.
+func (s *Scalable) AddHash(h uint64) bool {
+	if len(s.layers) == 0 {
+		panic("bloom: Add: zero Scalable: use NewScalable")
+	}
+	last := len(s.layers) - 1
+	for _, f := range s.layers[:last] {
+		if f.HasHash(h) {
+			return false // it is reported from now on as before
+		}
+	}
+	if s.room == 0 {
+		if s.layers[last].HasHash(h) {
+			return false
+		}
+		s.grow()
+		last++
+	}
+	if !s.layers[last].AddHash(h) {
+		return false
+	}
+	s.room-- // keys that change nothing take no room
+	return true
+}
+
+func (s *Scalable) grow() {
+	i := float64(len(s.layers))
+	s.size = min(s.size, int(min(maxKeys, maxAddress)/growth)) * growth
+	s.layers = append(s.layers, newFilter("Scalable.Add", s.size, s.p/((i+1)*(i+2)), &s.opts))
+	s.room = s.size
+}
+
+// Has reports whether key may have been added. False is certain.
+func (s *Scalable) Has(key []byte) bool { return s.HasHash(Hash(key, s.opts.Seed)) }
+
+// HasString is [Scalable.Has] of the bytes of key.
+func (s *Scalable) HasString(key string) bool { return s.HasHash(HashString(key, s.opts.Seed)) }
+
+// HasUint64 reports whether v may have been added by AddUint64.
+func (s *Scalable) HasUint64(v uint64) bool { return s.HasHash(HashUint64(v, s.opts.Seed)) }
+
+// HasHash reports whether the key whose hash is h may have been added. The newest filter, which
+// holds most keys, is asked first.
+func (s *Scalable) HasHash(h uint64) bool {
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		if s.layers[i].HasHash(h) {
+			return true
+		}
+	}
+	return false
+}
+
+// Len returns an estimate of the number of different keys that were added, as [Filter.Len] does.
+func (s *Scalable) Len() (n int) {
+	for _, f := range s.layers {
+		n += f.Len()
+	}
+	return n
+}
+
+// Rate returns the probability that a key that was never added is reported now, computed from the
+// bits as [Filter.Rate] does.
+func (s *Scalable) Rate() float64 {
+	absent := 1.0
+	for _, f := range s.layers {
+		absent *= 1 - f.Rate()
+	}
+	return 1 - absent
+}
+
+// Bits returns the size of all filters together in bits, a multiple of 512.
+func (s *Scalable) Bits() (n uint64) {
+	for _, f := range s.layers {
+		n += f.Bits()
+	}
+	return n
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+const (
+	blockBytes     = 32
+	blockWords     = blockBytes / 4
+	maxBlocks      = (1<<31 - 1) / blockBytes // numBytes is a signed number of 32 bits
+	maxBlockLoad   = 64                       // keys a block, at 4 bits a key
+	parquetVersion = "\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x00"
+)
+
+// A block is the unit of a SplitBlock: each key sets one bit in each word of one block.
+type block [blockWords]uint32
+
+// salts spread a hash over the words of a block; the specification names them.
+var salts = [blockWords]uint32{
+	0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
+}
+
+// A SplitBlock is the split block Bloom filter of Apache Parquet, bit for bit. It is for data that
+// other systems write or read; among programs that use this package a [Filter] takes less memory
+// for the same rate. Use [NewSplitBlock] or [ParseParquet]; the zero SplitBlock is empty, and Add
+// to it panics. It is safe for any number of concurrent readers, and not while somebody adds.
+//
+// Its hash is XXH64 with seed 0 of the plain encoding of a value: the bytes of a BYTE_ARRAY without
+// its length, and 8 bytes, little endian, of an INT64.
+type SplitBlock struct {
+	_      noCopy
+	blocks []block
+}
+
+// NewSplitBlock returns an empty filter for n different keys and a rate of at most p. It panics
+// unless 1e-12 <= p < 1 and 0 <= n <= 2^48, and if the filter would be larger than the format
+// allows, 2 GiB.
+func NewSplitBlock(n int, p float64) *SplitBlock {
+	if err := validateSize(n, p); err != nil {
+		panic("bloom: NewSplitBlock: " + err.Error())
+	}
+	lo, hi := 0, maxBlockLoad*loadUnit+1 // as curve.fit
+	for hi-lo > 1 {
+		mid := int(uint(lo+hi) / 2)
+		if blockRate(float64(mid)/loadUnit) <= p {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	if lo == 0 || uint64(n)*loadUnit > uint64(lo)*maxBlocks {
+		panic(fmt.Sprintf("bloom: NewSplitBlock: %d keys at %v need more than 2 GiB", n, p))
+	}
+	count := (uint64(n)*loadUnit + uint64(lo) - 1) / uint64(lo)
+	return &SplitBlock{blocks: make([]block, max(count, 1))}
+}
+
+// blockRate returns the expected rate of blocks that hold load keys on average: of a block with j
+// keys, each of the 8 bits of another is set with probability 1-(31/32)^j. The formula that older
+// writers use, which counts on every block holding as many keys as the others, is up to 8 times too
+// low.
+func blockRate(load float64) (rate float64) {
+	weight, unset := math.Exp(-load), 1.0
+	for j := range int(load+12*math.Sqrt(load)) + 30 {
+		rate += weight * power(1-unset, blockWords)
+		weight *= load / float64(j+1)
+		unset *= 31.0 / 32
+	}
+	return rate
+}
+
+// Add adds a BYTE_ARRAY and reports whether it certainly was not there.
+func (s *SplitBlock) Add(key []byte) bool { return s.AddHash(Hash(key, 0)) }
+
+// AddString is [SplitBlock.Add] of the bytes of key.
+func (s *SplitBlock) AddString(key string) bool { return s.AddHash(HashString(key, 0)) }
+
+// AddUint64 adds the INT64 with the bits of v.
+func (s *SplitBlock) AddUint64(v uint64) bool { return s.AddHash(plain(v)) }
+
+// plain returns the hash of the plain encoding of v.
+func plain(v uint64) uint64 {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], v)
+	return Hash(b[:], 0)
+}
+
+// AddHash adds the value whose XXH64 is h.
+func (s *SplitBlock) AddHash(h uint64) bool {
+	if len(s.blocks) == 0 {
+		panic("bloom: Add: zero SplitBlock: use NewSplitBlock")
+	}
+	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
+	missing := uint32(0)
+	for i, salt := range salts {
+		bit := uint32(1) << (uint32(h) * salt >> 27)
+		missing |= bit &^ b[i]
+		b[i] |= bit
+	}
+	return missing != 0
+}
+
+// Has reports whether a BYTE_ARRAY may have been added. False is certain.
+func (s *SplitBlock) Has(key []byte) bool { return s.HasHash(Hash(key, 0)) }
+
+// HasString is [SplitBlock.Has] of the bytes of key.
+func (s *SplitBlock) HasString(key string) bool { return s.HasHash(HashString(key, 0)) }
+
+// HasUint64 reports whether the INT64 with the bits of v may have been added.
+func (s *SplitBlock) HasUint64(v uint64) bool { return s.HasHash(plain(v)) }
+
+// HasHash reports whether the value whose XXH64 is h may have been added.
+func (s *SplitBlock) HasHash(h uint64) bool {
+	if len(s.blocks) == 0 {
+		return false
+	}
+	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
+	set := uint32(1)
+	for i, salt := range salts {
+		set &= b[i] >> (uint32(h) * salt >> 27)
+	}
+	return set != 0
+}
+
+// Bits returns the size of the filter in bits, a multiple of 256.
+func (s *SplitBlock) Bits() uint64 { return uint64(len(s.blocks)) * blockBytes * 8 }
+
+// AppendParquet appends the filter to dst as it stands in a Parquet file: a BloomFilterHeader in
+// the compact protocol of Thrift, and the bitset. It panics if s is the zero SplitBlock, for which
+// there is no such form.
+func (s *SplitBlock) AppendParquet(dst []byte) []byte {
+	if len(s.blocks) == 0 {
+		panic("bloom: AppendParquet: zero SplitBlock: use NewSplitBlock")
+	}
+	dst = append(dst, 0x15) // field 1, numBytes, of type i32, in zigzag
+	dst = binary.AppendUvarint(dst, uint64(len(s.blocks))*blockBytes*2)
+	dst = append(dst, parquetVersion...) // algorithm BLOCK, hash XXHASH, compression UNCOMPRESSED
+	for i := range s.blocks {
+		for _, w := range s.blocks[i] {
+			dst = binary.LittleEndian.AppendUint32(dst, w)
+		}
+	}
+	return dst
+}
+
+// ParseParquet reads a filter from the beginning of b, as it stands in a Parquet file, and returns
+// it and the bytes that follow. The format has no checksum. It returns an error that wraps
+// [ErrCorrupt] if b is not a whole filter, and [ErrVersion] if it has another algorithm, hash or
+// compression, or fields that are not in the specification.
+func ParseParquet(b []byte) (s *SplitBlock, rest []byte, err error) {
+	if len(b) == 0 || b[0] != 0x15 {
+		return nil, b, fmt.Errorf("%w: no numBytes in the Parquet header", ErrCorrupt)
+	}
+	v, n := binary.Uvarint(b[1:])
+	size := v / 2
+	if n <= 0 || v%2 != 0 || size == 0 || size%blockBytes != 0 || size > maxBlocks*blockBytes {
+		return nil, b, fmt.Errorf("%w: numBytes in the Parquet header", ErrCorrupt)
+	}
+	body, ok := bytes.CutPrefix(b[1+n:], []byte(parquetVersion))
+	if !ok && len(b) < 1+n+len(parquetVersion) {
+		return nil, b, fmt.Errorf("%w: %d bytes are less than a Parquet header", ErrCorrupt, len(b))
+	}
+	if !ok {
+		return nil, b, fmt.Errorf("%w: Parquet header %x", ErrVersion, b[1+n:][:len(parquetVersion)])
+	}
+	if uint64(len(body)) < size {
+		return nil, b, fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(body), size)
+	}
+	s = &SplitBlock{blocks: make([]block, size/blockBytes)}
+	for i := range s.blocks {
+		for j := range s.blocks[i] {
+			s.blocks[i][j] = binary.LittleEndian.Uint32(body[i*blockBytes+4*j:])
+		}
+	}
+	return s, body[size:], nil
+}

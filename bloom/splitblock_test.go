@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"math"
+	"testing"
+)
+
+// parquetFile returns the filter of data/bloom_filter.xxhash.bin in apache/parquet-testing, which
+// parquet-mr wrote: 1024 bytes, zero but for four blocks.
+func parquetFile(t testing.TB) []byte {
+	b, err := hex.DecodeString("1580101c1c00001c1c00001c1c000000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := make([]byte, 1024)
+	for i, text := range map[int]string{
+		4:  "0000100000020000000400008000000000020000000000800000001000000008",
+		5:  "0000800000000010010000000000001020000000000020000000004000000800",
+		7:  "0400000000004000000040000000080000000004002000001000000002000000",
+		10: "0000200000080000000100000000002000008000000000080001000000100000",
+	} {
+		if _, err := hex.Decode(set[i*blockBytes:], []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return append(b, set...)
+}
+
+// TestParquetVector checks both directions against a file of another implementation.
+func TestParquetVector(t *testing.T) {
+	file := parquetFile(t)
+	if got := Hash(file[16:], 0); got != 0xb56ca192578a4053 {
+		t.Fatalf("the vector was copied wrongly: its hash is %x", got)
+	}
+	s := &SplitBlock{blocks: make([]block, 32)}
+	for _, key := range []string{"hello", "parquet", "bloom", "filter"} {
+		if s.HasString(key) || !s.AddString(key) || s.Add([]byte(key)) || !s.Has([]byte(key)) {
+			t.Errorf("%s: Add and Has differ", key)
+		}
+	}
+	if got := s.AppendParquet(nil); !bytes.Equal(got, file) {
+		t.Errorf("written: %x\nwant %x", got, file)
+	}
+	r, rest, err := ParseParquet(append(file, "next"...))
+	if err != nil || string(rest) != "next" || r.Bits() != 8192 {
+		t.Fatalf("rest %q: %v", rest, err)
+	}
+	if !r.HasString("parquet") || r.HasString("orc") {
+		t.Error("what was read has other keys")
+	}
+}
+
+// TestParquetInt64 checks that a number is its 8 bytes, little endian.
+func TestParquetInt64(t *testing.T) {
+	s := NewSplitBlock(100, 1e-6)
+	s.AddUint64(0x0102030405060708)
+	if !s.Has([]byte{8, 7, 6, 5, 4, 3, 2, 1}) || !s.HasUint64(0x0102030405060708) || s.HasUint64(1) {
+		t.Error("an INT64 is not hashed as its plain encoding")
+	}
+}
+
+// TestParquetRates checks the rates that the specification gives for 1024 blocks.
+func TestParquetRates(t *testing.T) {
+	for n, want := range map[int]float64{26214: 0.0126, 52428: 0.18, 13107: 0.0004} {
+		if got := blockRate(float64(n) / 1024); math.Abs(got-want) > 0.05*want {
+			t.Errorf("%d keys: %g, want %g", n, got, want)
+		}
+	}
+}
+
+// TestTrapSplitBlockSize: the formula -8n/ln(1-p^(1/8)), which several writers use, makes filters
+// too small: lance-format/lance#4730 saw 8 times the rate. The specification's own table of bits a
+// key is that of the Poisson distribution.
+func TestTrapSplitBlockSize(t *testing.T) {
+	n, probes := 100_000, 1_000_000
+	if testing.Short() || raceEnabled || invariants {
+		n, probes = 20_000, 100_000
+	}
+	for p, bits := range map[float64]float64{0.1: 6.0, 0.01: 10.5, 1e-3: 16.9, 1e-4: 26.4, 1e-5: 41} {
+		s := NewSplitBlock(n, p)
+		if got := float64(s.Bits()) / float64(n); math.Abs(got-bits) > 0.02*bits {
+			t.Errorf("p = %g: %.2f bits a key, want %.1f", p, got, bits)
+		}
+		for i := range n {
+			s.AddUint64(uint64(i))
+		}
+		hits := 0
+		for i := range probes {
+			if s.HasUint64(uint64(n + i)) {
+				hits++
+			}
+		}
+		if want := 1.1 * p * float64(probes); float64(hits) > want+5*math.Sqrt(want)+1 {
+			t.Errorf("p = %g: %d of %d", p, hits, probes)
+		}
+		for i := range n {
+			if !s.HasUint64(uint64(i)) {
+				t.Fatalf("p = %g: %d was added and is absent", p, i)
+			}
+		}
+	}
+}
+
+// TestParquetHostile checks that what is not a filter is refused, and takes no memory.
+func TestParquetHostile(t *testing.T) {
+	file := parquetFile(t)
+	for i := range file {
+		if _, rest, err := ParseParquet(file[:i]); !errors.Is(err, ErrCorrupt) || len(rest) != i {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+	for i := range 16 {
+		b := bytes.Clone(file)
+		b[i] ^= 2
+		if _, _, err := ParseParquet(b); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && i != 1 {
+			t.Errorf("byte %d: %v", i, err)
+		}
+	}
+	for _, b := range []string{"\x15\xff\xff\xff\xff\x0f", "\x15\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x15\x00", "\x15\x42"} {
+		if _, _, err := ParseParquet([]byte(b + parquetVersion)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%x: %v", b, err)
+		}
+	}
+	var zero SplitBlock
+	if zero.HasString("x") || zero.Bits() != 0 {
+		t.Error("the zero SplitBlock holds something")
+	}
+	if NewSplitBlock(0, 0.99).Bits() != 256 {
+		t.Error("a filter for no keys is not one block")
+	}
+	for want, f := range map[string]func(){
+		"bloom: Add: zero SplitBlock: use NewSplitBlock":                     func() { zero.AddString("x") },
+		"bloom: AppendParquet: zero SplitBlock: use NewSplitBlock":           func() { zero.AppendParquet(nil) },
+		"bloom: NewSplitBlock: n must be between 0 and 2^48, got -1":         func() { NewSplitBlock(-1, 0.1) },
+		"bloom: NewSplitBlock: 2000000000 keys at 0.01 need more than 2 GiB": func() { NewSplitBlock(2e9, 0.01) },
+	} {
+		panics(t, want, f)
+	}
+}
+
+// FuzzParquet gives ParseParquet any bytes. What it accepts must be written back as it was, but for
+// the length, which has more than one form.
+func FuzzParquet(f *testing.F) {
+	f.Add(parquetFile(f))
+	f.Add([]byte("\x15\xff\xff\xff\xff\x0f" + parquetVersion))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, rest, err := ParseParquet(b)
+		if err != nil {
+			return
+		}
+		size := int(s.Bits() / 8)
+		out := s.AppendParquet(nil)
+		if body := b[:len(b)-len(rest)]; !bytes.Equal(body[len(body)-size:], out[len(out)-size:]) {
+			t.Fatalf("written back as %x", out)
+		}
+		if r, _, err := ParseParquet(out); err != nil || r.Bits() != s.Bits() {
+			t.Fatal(err)
+		}
+	})
+}

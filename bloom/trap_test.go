@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"errors"
+	"math"
+	"testing"
+)
+
+// Each test is a fault that a filter in use had, or has. The names of the libraries are those of
+// their repositories on GitHub.
+
+// TestTrapPatternSpace: greatroar/blobloom has 2^18 patterns, so that the rate at 1e-6 is 43 times
+// the target while FPRate says 8e-7. Count the patterns of keys that share a line: they must not
+// repeat more often than 52 bits do.
+func TestTrapPatternSpace(t *testing.T) {
+	keys := 1 << 20
+	if testing.Short() || raceEnabled {
+		keys = 1 << 17
+	}
+	seen := make(map[pattern]bool, keys)
+	for i := range uint64(keys) {
+		h := 12345<<40 | mix64(i)>>24 // the same line of any filter of up to 2^24
+		seen[patternOf(h, 2)] = true
+	}
+	// The low 40 bits repeat for about keys^2/2^41 = 1/2 pairs, and patterns for some more.
+	if lost := keys - len(seen); lost > 16 {
+		t.Errorf("%d of %d patterns are repeated", lost, keys)
+	}
+}
+
+// TestTrapSmallFilter: tylertreat/BoomFilters at n = 1 and p = 1e-4 errs at 1e-2, since its
+// positions are an arithmetic sequence in few bits; google/guava#2767 is the same.
+func TestTrapSmallFilter(t *testing.T) {
+	for _, n := range []int{1, 10, 100} {
+		const probes = 400_000
+		if hits := measure(t, n, 1e-4, probes, keyKinds["random"]); hits > 1.1e-4*probes+5*7 {
+			t.Errorf("n = %d: %d of %d", n, hits, probes)
+		}
+	}
+}
+
+// TestTrapManyLines: an index from 32 bits leaves most of a large filter unused (SPARK-47547,
+// google/guava#1119, facebook/rocksdb#6317). Spread keys over 2^33 lines, which are not allocated.
+func TestTrapManyLines(t *testing.T) {
+	const n, buckets, keys = 1 << 33, 64, 1 << 16
+	var count [buckets]float64
+	low := map[uint64]bool{}
+	for i := range uint64(keys) {
+		j := index(HashUint64(i, 0), n)
+		count[j/(n/buckets)]++
+		low[j%4096] = true
+	}
+	chi := 0.0
+	for _, c := range count {
+		d := c - keys/buckets
+		chi += d * d / (keys / buckets)
+	}
+	// Chi square with 63 degrees of freedom exceeds 63 + 5·√126 less than once in 10^6.
+	if chi > 63+5*math.Sqrt(126) || len(low) != 4096 {
+		t.Errorf("chi square is %.1f, %d of 4096 low parts occur", chi, len(low))
+	}
+}
+
+// TestTrapForgedHeader: bits-and-blooms/bloom accepts m = 0 (then divides by it), k = 0 (then all
+// is present) and 2^40 bits of which 8 bytes came.
+func TestTrapForgedHeader(t *testing.T) {
+	for name, h := range map[string]header{
+		"no lines":       {shape{perKey: 1, perLane: 1}, 0},
+		"no bits":        {shape{perKey: 1, perLane: 0}, 1},
+		"no line a key":  {shape{perKey: 0, perLane: 1}, 1},
+		"too many bits":  {shape{perKey: 1, perLane: 5}, 1},
+		"too many lines": {shape{perKey: 3, perLane: 1}, 1},
+		"2^40 lines":     {shape{perKey: 1, perLane: 1}, 1 << 40},
+		"2^63 lines":     {shape{perKey: 1, perLane: 1}, 1 << 63},
+		"2^64-1 lines":   {shape{perKey: 1, perLane: 1}, 1<<64 - 1},
+	} {
+		b := append(h.append(nil), make([]byte, lineBytes+sumBytes)...)
+		f := New(1, 0.1, nil)
+		if err := f.UnmarshalBinary(b); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := View(b); err == nil {
+			t.Errorf("%s: View accepts it", name)
+		}
+		if !f.Equal(New(1, 0.1, nil)) {
+			t.Errorf("%s: the filter changed", name)
+		}
+	}
+}
+
+// TestTrapReproducible: holiman/bloomfilter draws keys at random, so that no two filters can be
+// united and no result be repeated.
+func TestTrapReproducible(t *testing.T) {
+	f, g := New(100, 0.01, nil), New(100, 0.01, nil)
+	for i := range uint64(100) {
+		f.AddUint64(i)
+		g.AddUint64(99 - i)
+	}
+	if !f.Equal(g) {
+		t.Error("the same keys make different filters")
+	}
+	if err := f.Union(New(100, 0.01, &Options{Seed: 1})); !errors.Is(err, ErrMismatch) {
+		t.Errorf("filters with different seeds are united: %v", err)
+	}
+}
+
+// TestTrapBatchDuplicates: apache/arrow-go#525: bulk insertion counted a key that came twice as
+// two, and so made filters too large.
+func TestTrapBatchDuplicates(t *testing.T) {
+	f := New(100, 1e-6, nil)
+	if n := f.AddHashes([]uint64{1 << 60, 2 << 60, 1 << 60, 1 << 60}); n != 2 {
+		t.Errorf("4 hashes of 2 keys: %d are new", n)
+	}
+}
+
+// TestTrapCountOfRepeats: google/guava#3952: the count grows when a key is added again.
+func TestTrapCountOfRepeats(t *testing.T) {
+	f := New(1000, 1e-3, nil)
+	for range 1000 {
+		f.AddString("one")
+	}
+	if f.Len() != 1 {
+		t.Errorf("one key a thousand times: Len = %d", f.Len())
+	}
+}
+
+// TestTrapNoBits: RedisBloom/RedisBloom#720 and #641: one key at a rate near 1 gave a filter of no
+// bits, and a crash.
+func TestTrapNoBits(t *testing.T) {
+	for _, n := range []int{0, 1} {
+		f := New(n, 0.99, nil)
+		f.AddString("x")
+		if f.Bits() != lineBits || !f.HasString("x") {
+			t.Errorf("n = %d: %d bits", n, f.Bits())
+		}
+	}
+}
+
+// TestTrapZero: the zero Filter of greatroar/blobloom panics when it is asked.
+func TestTrapZero(t *testing.T) {
+	var f Filter
+	var c Concurrent
+	if f.HasString("x") || f.Has(nil) || c.HasUint64(1) || f.Len() != 0 || f.Rate() != 0 || c.Rate() != 0 || f.Bits() != 0 {
+		t.Error("the zero filter holds something")
+	}
+	if got := append(f.HasHashes(nil, []uint64{1, 2}), c.HasHashes(nil, []uint64{3})...); len(got) != 3 || got[0] || got[1] || got[2] {
+		t.Errorf("the zero filter answers %v", got)
+	}
+	f.Clear()
+	if err := f.Fold(2); err != nil || !f.Clone().Equal(&Filter{}) {
+		t.Errorf("the zero filter cannot be folded or cloned: %v", err)
+	}
+	if err := f.Union(New(1, 0.1, nil)); !errors.Is(err, ErrMismatch) {
+		t.Errorf("union with the zero filter: %v", err)
+	}
+	if _, err := f.MarshalBinary(); err == nil {
+		t.Error("the zero filter was marshaled")
+	}
+}
