@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+
+package consistenthash
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// magic begins the binary form; its last byte is the version.
+const magic = "ASHRING\x01"
+
+// smallest is the size of a node with a name of one byte and no zone.
+const smallest = 8 + 2 + 1 + 2
+
+var errHash = errors.New("consistenthash: a snapshot with Options.Hash cannot be marshaled")
+
+// AppendBinary appends the binary form of s, described in the documentation of the package.
+// It returns an error if Options.Hash is set, which bytes cannot hold.
+func (s *Snapshot) AppendBinary(b []byte) ([]byte, error) {
+	if s.opts.Hash != nil {
+		return b, errHash
+	}
+	start := len(b)
+	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint64(b, s.opts.Seed)
+	b = binary.LittleEndian.AppendUint32(b, uint32(s.opts.resolve().VirtualNodes))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(s.nodes)))
+	for _, n := range s.nodes {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(n.Weight))
+		b = appendString(appendString(b, n.Name), n.Zone)
+	}
+	b = binary.LittleEndian.AppendUint64(b, s.Fingerprint())
+	return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b[start:])), nil
+}
+
+// MarshalBinary returns the binary form of s; see [Snapshot.AppendBinary].
+func (s *Snapshot) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
+
+// UnmarshalBinary makes s what data says. Any bytes are safe: on an error, which wraps
+// [ErrFormat], s is unchanged, and the memory used is bounded by 2^22 points.
+func (s *Snapshot) UnmarshalBinary(data []byte) error {
+	const head, tail = len(magic) + 8 + 4 + 4, 8 + 8
+	if len(data) < head+tail || string(data[:len(magic)]) != magic {
+		return fmt.Errorf("%w: no header of version 1", ErrFormat)
+	}
+	body := data[:len(data)-8]
+	if xxhash.Sum64(body) != binary.LittleEndian.Uint64(data[len(body):]) {
+		return fmt.Errorf("%w: the checksum is wrong", ErrFormat)
+	}
+	d := decoder{body[len(magic):]}
+	opts := Options{Seed: d.uint64(), VirtualNodes: int(d.uint32())}
+	count := d.uint32()
+	if uint64(count) > uint64(len(d.rest)/smallest) {
+		return fmt.Errorf("%w: %d nodes do not fit into the bytes", ErrFormat, count)
+	}
+	nodes := make([]Node, count)
+	for i := range nodes {
+		n := &nodes[i]
+		n.Weight = math.Float64frombits(d.uint64())
+		n.Name, n.Zone = d.string(), d.string()
+	}
+	if len(d.rest) != 8 {
+		return fmt.Errorf("%w: %d bytes where 8 are due", ErrFormat, len(d.rest))
+	}
+	fingerprint := d.uint64()
+	return s.restore(opts, nodes, &fingerprint)
+}
+
+// restore makes s a snapshot of nodes, if that has the fingerprint, or if none is given.
+func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) error {
+	if err := opts.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	next, err := (&Snapshot{opts: opts.resolve()}).build(nodes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if fingerprint != nil && next.Fingerprint() != *fingerprint {
+		return fmt.Errorf("%w: the fingerprint is not that of the nodes", ErrFormat)
+	}
+	*s = *next
+	return nil
+}
+
+// A decoder reads the fields of a binary form. What is missing reads as zeros, which the
+// checks that follow refuse.
+type decoder struct{ rest []byte }
+
+func (d *decoder) take(n int) []byte {
+	if n > len(d.rest) {
+		d.rest = nil
+		return make([]byte, min(n, 8))
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8)) }
+func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
+func (d *decoder) string() string { return string(d.take(int(binary.LittleEndian.Uint16(d.take(2))))) }
+
+// A document is the JSON form. Numbers of 64 bits are strings, which JavaScript does not round.
+type document struct {
+	Algorithm    string `json:"algorithm"`
+	Seed         uint64 `json:"seed,string"`
+	VirtualNodes int    `json:"virtualNodes"`
+	Nodes        []Node `json:"nodes"`
+	Fingerprint  string `json:"fingerprint"`
+}
+
+// MarshalJSON returns the JSON form of s, described in the documentation of the package. It returns
+// an error if Options.Hash is set or a name is not UTF-8, which JSON cannot hold.
+func (s *Snapshot) MarshalJSON() ([]byte, error) {
+	if s.opts.Hash != nil {
+		return nil, errHash
+	}
+	for _, n := range s.nodes {
+		if !utf8.ValidString(n.Name) || !utf8.ValidString(n.Zone) {
+			return nil, fmt.Errorf("consistenthash: the name or zone of node %q is not UTF-8", n.Name)
+		}
+	}
+	return json.Marshal(document{
+		algorithm, s.opts.Seed, s.opts.resolve().VirtualNodes,
+		append([]Node{}, s.nodes...), fmt.Sprintf("%016x", s.Fingerprint()),
+	})
+}
+
+// UnmarshalJSON makes s what data says. A fingerprint that is missing is not checked, so that a
+// person can write a snapshot. Any bytes are safe: on an error, which wraps
+// [ErrFormat], s is unchanged, and the memory used is bounded by 2^22 points.
+func (s *Snapshot) UnmarshalJSON(data []byte) error {
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if d.Algorithm != algorithm {
+		return fmt.Errorf("%w: the algorithm is %q, not %q", ErrFormat, d.Algorithm, algorithm)
+	}
+	opts := Options{Seed: d.Seed, VirtualNodes: d.VirtualNodes}
+	if d.Fingerprint == "" {
+		return s.restore(opts, d.Nodes, nil)
+	}
+	fingerprint, err := strconv.ParseUint(d.Fingerprint, 16, 64)
+	if err != nil {
+		return fmt.Errorf("%w: the fingerprint is %q", ErrFormat, d.Fingerprint)
+	}
+	return s.restore(opts, d.Nodes, &fingerprint)
+}

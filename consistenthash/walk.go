@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+
+package consistenthash
+
+import (
+	"iter"
+	"slices"
+	"sync"
+)
+
+// AppendN appends to dst the first n nodes of key's preference list, or all if there are fewer,
+// and returns the extended slice. The first is the owner, as Get returns it, the others are where to keep
+// copies: distinct nodes, and of distinct zones as long as there are any. A shorter list is a prefix
+// of a longer one. Removing a node that is not in the list does not change it.
+// If n is not positive, nothing is appended.
+//
+// The list orders the nodes by their rank within their zone, then by where they come on the ring
+// after the key: the first node of each zone, the second of each, and so on.
+// The complexity is O(n) expected while n is at most the number of zones or all are in one.
+// It does not allocate if dst has room.
+func (s *Snapshot) AppendN(dst []string, key string, n int) []string {
+	n = min(n, len(s.nodes))
+	if n <= 0 {
+		return dst
+	}
+	return s.appendFrom(dst, s.start(s.Hash(key)), n)
+}
+
+// appendFrom appends the names of the first n nodes from a point on. n is in [1, len(nodes)].
+func (s *Snapshot) appendFrom(dst []string, start, n int) []string {
+	if n <= few && (s.zones == 1 || n <= s.zones) {
+		return s.appendFew(dst, start, n)
+	}
+	w := s.walk(start)
+	for range n {
+		dst = append(dst, s.names[w.next()])
+	}
+	w.release()
+	return dst
+}
+
+// few is how many nodes are told apart by looking at them all.
+const few = 8
+
+// appendFew appends the first n nodes that differ in their zone, or, if there is one zone, in
+// their index.
+func (s *Snapshot) appendFew(dst []string, i, n int) []string {
+	var buf [few]int32
+	picked := buf[:0]
+	for {
+		owner := s.owners[i]
+		class := owner
+		if s.zones > 1 {
+			class = s.zoneOf[owner]
+		}
+		if !slices.Contains(picked, class) {
+			picked = append(picked, class)
+			dst = append(dst, s.names[owner])
+			if len(picked) == n {
+				return dst
+			}
+		}
+		i = s.after(i)
+	}
+}
+
+// after returns the point that follows point i.
+func (s *Snapshot) after(i int) int {
+	if i++; i >= len(s.points)-1 {
+		return 0
+	}
+	return i
+}
+
+// start returns a point from which a walk meets the nodes in the order in which it does from h.
+// It is the first at or after h, or, behind buckets that belong to one node, the first after them:
+// the points skipped belong to the owner of that one.
+func (s *Snapshot) start(h uint64) int {
+	b := s.bucket(h)
+	for e := range min(16, len(s.table)-b) {
+		i := s.table[b+e]
+		if i >= 0 {
+			continue
+		}
+		i = ^i
+		for e == 0 && s.points[i] < h {
+			i++
+		}
+		return int(i) % (len(s.points) - 1)
+	}
+	i, _ := slices.BinarySearch(s.points, h)
+	return i % (len(s.points) - 1)
+}
+
+// All returns an iterator over all nodes in key's preference order, of which [Snapshot.AppendN]
+// returns a prefix. To skip nodes that are down, range over it and break at the first that is up:
+// nodes are found as they are asked for.
+func (s *Snapshot) All(key string) iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		if len(s.nodes) == 0 {
+			return
+		}
+		w := s.walk(s.start(s.Hash(key)))
+		defer w.release()
+		for range s.nodes {
+			if !yield(s.nodes[w.next()]) {
+				return
+			}
+		}
+	}
+}
+
+// AppendShard appends to dst the k nodes that serve a tenant, or all if there are fewer, and returns
+// the extended slice. Each tenant has a stable subset of its own, and two tenants rarely have all
+// nodes in common, so that one whose requests break servers breaks few other tenants. Removing
+// one of the nodes replaces it and leaves the rest; removing another changes nothing. A
+// smaller shard is a prefix of a larger one. If k is not positive, nothing is appended.
+//
+// The i-th node is the first after the i-th of a sequence of positions that is not in the shard
+// yet. Zones are not considered. It does not allocate if dst has room.
+func (s *Snapshot) AppendShard(dst []string, tenant string, k int) []string {
+	k = min(k, len(s.nodes))
+	if k <= 0 {
+		return dst
+	}
+	w := scratch.Get().(*walk)
+	w.reset(s, 0)
+	for h := s.Hash(tenant); k > 0; k-- {
+		w.i = s.start(h)
+		for !w.mark(s.owners[w.i]) {
+			w.i = s.after(w.i)
+		}
+		dst = append(dst, s.names[w.order[len(w.order)-1]])
+		h = mix(h + phi)
+	}
+	w.release()
+	return dst
+}
+
+// A walk finds the nodes of a preference list one by one.
+type walk struct {
+	s     *Snapshot
+	i     int // the next point
+	order []int32
+	rank  []int32  // of each node of order within its zone
+	seen  []uint64 // set of the nodes of order
+	count []int32  // nodes of order in each zone
+
+	round   int32 // rank of the nodes being returned
+	pos     int   // those of order before it are returned or not of this round
+	emitted int32 // nodes returned in this round
+}
+
+// scratch holds walks that are not in use, with their memory.
+var scratch = sync.Pool{New: func() any { return new(walk) }}
+
+func (s *Snapshot) walk(start int) *walk {
+	w := scratch.Get().(*walk)
+	w.reset(s, start)
+	return w
+}
+
+// release gives w back. Only what was set is cleared.
+func (w *walk) release() {
+	for _, n := range w.order {
+		w.seen[n>>6] = 0
+		w.count[w.s.zoneOf[n]] = 0
+	}
+	w.s = nil
+	scratch.Put(w)
+}
+
+func (w *walk) reset(s *Snapshot, start int) {
+	w.s, w.i, w.order, w.rank = s, start, w.order[:0], w.rank[:0]
+	w.round, w.pos, w.emitted = 0, 0, 0
+	if n := (len(s.nodes) + 63) / 64; len(w.seen) < n {
+		w.seen = make([]uint64, n)
+	}
+	if len(w.count) < s.zones {
+		w.count = make([]int32, s.zones)
+	}
+}
+
+// mark appends a node to order and reports whether it was new.
+func (w *walk) mark(n int32) bool {
+	if w.seen[n>>6]>>(n&63)&1 == 1 {
+		return false
+	}
+	w.seen[n>>6] |= 1 << (n & 63)
+	z := w.s.zoneOf[n]
+	w.order = append(w.order, n)
+	w.rank = append(w.rank, w.count[z])
+	w.count[z]++
+	return true
+}
+
+// next returns the next node. It must not be called when all were returned.
+func (w *walk) next() int32 {
+	if w.emitted == w.s.larger[w.round] {
+		w.round, w.pos, w.emitted = w.round+1, 0, 0
+	}
+	for {
+		for w.pos == len(w.order) {
+			w.mark(w.s.owners[w.i])
+			w.i = w.s.after(w.i)
+		}
+		w.pos++
+		if w.rank[w.pos-1] == w.round {
+			w.emitted++
+			return w.order[w.pos-1]
+		}
+	}
+}
