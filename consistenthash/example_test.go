@@ -3,7 +3,9 @@
 package consistenthash_test
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ashlar-go/ashlar/consistenthash"
 )
@@ -96,4 +98,89 @@ func ExampleNewMaglev() {
 	fmt.Println(node, ok, err)
 	// Output:
 	// a true <nil>
+}
+
+// A ring in memory: its members in a file, its picture, and whether two processes agree.
+func ExampleSnapshot_MarshalJSON() {
+	s, err := consistenthash.Build(nil, consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b", Weight: 2})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := s.MarshalJSON()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var read consistenthash.Snapshot
+	fmt.Println(read.UnmarshalJSON(text), read.Fingerprint() == s.Fingerprint(), read.Nodes())
+	// Output:
+	// <nil> true [{a 1 } {b 2 }]
+}
+
+// The same in bytes, with a checksum.
+func ExampleSnapshot_MarshalBinary() {
+	s, _ := consistenthash.Build(nil, consistenthash.Node{Name: "a"})
+	data, _ := s.MarshalBinary()
+	var read consistenthash.Snapshot
+	fmt.Println(len(data), read.UnmarshalBinary(data), read.Len())
+	data[9]++
+	fmt.Println(errors.Is(read.UnmarshalBinary(data), consistenthash.ErrFormat))
+	// Output:
+	// 53 <nil> 1
+	// true
+}
+
+// To skip a node that is down, take the next of the key's preference.
+func ExampleSnapshot_All() {
+	s, _ := consistenthash.Build(nil, consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"}, consistenthash.Node{Name: "c"})
+	owner, _ := s.GetBytes([]byte("user:42"))
+	for n := range s.All("user:42") {
+		if n.Name != owner { // the owner is down
+			fmt.Println(n.Name != owner, s.Has(n.Name))
+			break
+		}
+	}
+	// Output:
+	// true true
+}
+
+// Each tenant has two of the nodes, and keeps them.
+func ExampleSnapshot_AppendShard() {
+	s, _ := consistenthash.Build(nil, consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"}, consistenthash.Node{Name: "c"}, consistenthash.Node{Name: "d"})
+	shard := s.AppendShard(nil, "tenant", 2)
+	again := s.Without("none of them").AppendShard(nil, "tenant", 2)
+	fmt.Println(len(shard), shard[0] != shard[1], slices.Equal(shard, again))
+	// Output:
+	// 2 true true
+}
+
+// What a node owns, and what the whole ring is.
+func ExampleSnapshot_Ranges() {
+	s, _ := consistenthash.Build(nil, consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"})
+	share := map[string]float64{}
+	for r, owner := range s.Ranges() {
+		share[owner] += r.Fraction()
+	}
+	ofA := 0.0
+	for r := range s.RangesOf("a") {
+		ofA += r.Fraction()
+	}
+	st := s.Stats()
+	fmt.Printf("%.3f %v %v\n", share["a"]+share["b"], ofA == share["a"], st.PeakToMean < 1.2)
+	// Output:
+	// 1.000 true true
+}
+
+// With two copies of each key, what must be copied when a node joins.
+func ExampleSnapshot_PlanN() {
+	before, _ := consistenthash.Build(nil, consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"})
+	after, _ := before.With(consistenthash.Node{Name: "c"})
+	copied := 0.0
+	for m := range before.PlanN(after, 2) {
+		copied += m.Fraction() * float64(len(m.Added()))
+	}
+	fmt.Printf("about two thirds of one copy: %v\n", copied > 0.6 && copied < 0.73)
+	// Output:
+	// about two thirds of one copy: true
 }
