@@ -190,6 +190,22 @@ func (l *Limiter) load() *bucket {
 	return b
 }
 
+// look returns the current bucket, and its spending and supply at reading t. The paths that are
+// hot spell it out.
+func (l *Limiter) look(t int64) (b *bucket, spent, v int64) {
+	for {
+		b = l.load()
+		d := t - b.base
+		if !b.inSpan(d) && l.far(&d, t, b) {
+			continue
+		}
+		if spent = b.spent.Load(); spent != frozen {
+			return b, spent, b.supply(d)
+		}
+		l.thaw()
+	}
+}
+
 // thaw waits until SetLimit has published the bucket that replaces a frozen one.
 func (l *Limiter) thaw() {
 	l.mu.Lock()
@@ -337,16 +353,7 @@ func (l *Limiter) TakeUpTo(n int64) int64 {
 	checkN("TakeUpTo", n)
 	t := l.elapsed()
 	for {
-		b := l.load()
-		d := t - b.base
-		if !b.inSpan(d) && l.far(&d, t, b) {
-			continue
-		}
-		spent, v := b.spent.Load(), b.supply(d)
-		if spent == frozen {
-			l.thaw()
-			continue
-		}
+		b, spent, v := l.look(t)
 		k := min(n, b.tokens(spent, v))
 		if k == 0 || b.spent.CompareAndSwap(spent, max(spent, v)+k*b.unit) {
 			return k
@@ -362,16 +369,7 @@ func (l *Limiter) Charge(n int64) {
 	checkN("Charge", n)
 	t := l.elapsed()
 	for {
-		b := l.load()
-		d := t - b.base
-		if !b.inSpan(d) && l.far(&d, t, b) {
-			continue
-		}
-		spent, v := b.spent.Load(), b.supply(d)
-		if spent == frozen {
-			l.thaw()
-			continue
-		}
+		b, spent, v := l.look(t)
 		next := max(spent, v)
 		if room := v + maxDebt - next; room > 0 {
 			next += min(b.cost(n), room)
