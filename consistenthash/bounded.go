@@ -72,9 +72,10 @@ func Bounded(r *Ring, factor float64) *Balancer {
 //
 //	ceil(total · factor · weight / weights)
 //
-// where total is the number of all leases and of the requests being admitted, this one included,
-// and factor·weight/weights is rounded up to a multiple of 2^-32. Leases do not move, so as others are
-// released a node may be above the bound of the moment until its own are.
+// where total is the number of all leases and of the requests being admitted, this one included;
+// a factor below 1 + n/2^32, where n is the number of nodes, may count as that.
+// Leases do not move, so as others are released a node may be above the bound of the moment until
+// its own are.
 func (b *Balancer) Acquire(key string) (l Lease, ok bool) {
 	if b.ring == nil {
 		panic("consistenthash: zero Balancer: use Bounded")
@@ -153,7 +154,7 @@ func (b *Balancer) current() *view {
 		return v
 	}
 	v := &view{snap: s, counters: make([]*counter, len(s.nodes)), bounds: make([]uint64, len(s.nodes))}
-	weights := 0.0
+	weights, sum := 0.0, uint64(0)
 	for _, n := range s.nodes {
 		weights += n.Weight
 	}
@@ -164,8 +165,13 @@ func (b *Balancer) current() *view {
 			b.counters[n.Name] = c
 		}
 		v.counters[i] = c
-		// One unit more than rounded down: together the bounds are no less than the factor.
-		v.bounds[i] = uint64(b.factor*(n.Weight/weights)*(1<<32)) + 1
+		v.bounds[i] = uint64(b.factor * (n.Weight / weights) * (1 << 32))
+		sum += v.bounds[i]
+	}
+	if sum < 1<<32 { // there must be room for all, however close to 1 the factor is
+		for i := range v.bounds {
+			v.bounds[i]++
+		}
 	}
 	for name, c := range b.counters {
 		if !s.Has(name) && c.load.CompareAndSwap(0, retired) {

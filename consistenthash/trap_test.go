@@ -226,6 +226,49 @@ func TestBoundedConcurrent(t *testing.T) {
 	}
 }
 
+// TestTrapBoundExact: the bound is the one that is promised, not one more where the share of the
+// total is a whole number. Ours was, and so is Envoy's, which admits at a load of exactly the bound.
+func TestTrapBoundExact(t *testing.T) {
+	for _, weights := range [][]float64{{1, 1, 2}, {1, 2, 3}, {1, 1, 1}, {3}, {0.1, 0.2, 0.7}} {
+		var ring Ring
+		nodes, all, load := numbered(len(weights)), 0.0, map[string]float64{}
+		for i, w := range weights {
+			nodes[i].Weight = w
+			all += w
+		}
+		if err := ring.Set(nodes...); err != nil {
+			t.Fatal(err)
+		}
+		b := Bounded(&ring, 1.25)
+		for n := 1; n <= 2400; n++ {
+			l, _ := b.Acquire(fmt.Sprint(n % 3))
+			load[l.Node()]++
+			for i, w := range weights {
+				if limit := math.Ceil(math.Round(1e9*float64(n)*1.25*w/all) / 1e9); l.Node() == nodes[i].Name && load[l.Node()] > limit {
+					t.Fatalf("weights %v: %v of %d admitted, at most %v", weights, load[l.Node()], n, limit)
+				}
+			}
+		}
+	}
+}
+
+// TestTrapFactorNearOne: however close to 1 the factor is, there is room for all.
+func TestTrapFactorNearOne(t *testing.T) {
+	var ring Ring
+	if err := ring.Set(numbered(7)...); err != nil {
+		t.Fatal(err)
+	}
+	b := Bounded(&ring, math.Nextafter(1, 2))
+	for range 700 {
+		b.Acquire("k")
+	}
+	for name, load := range b.Loads() {
+		if load > 101 || b.Total() != 700 {
+			t.Errorf("%s has %d of %d leases", name, load, b.Total())
+		}
+	}
+}
+
 // TestRendezvousMaglev: shares are as the weights, who leaves only gives (Rendezvous) or nearly
 // so (Maglev), and the order of nodes does not matter.
 func TestRendezvousMaglev(t *testing.T) {
