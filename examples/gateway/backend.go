@@ -21,14 +21,22 @@ import (
 // brokenPath is an endpoint whose backend hangs up without an answer.
 const brokenPath = "/api/orders/export"
 
+// A machine runs one server of each service. When it is dead, all of them hang up.
+type machine struct{ dead atomic.Bool }
+
 // newBackend returns the handler of one server of the named service. The answers are small:
 // what matters here is that they are real.
-func newBackend(service string, number int, missing map[string]bool) http.Handler {
-	name := fmt.Sprintf("%s-%d", service, number)
+func newBackend(service string, number int, m *machine, h *history, missing map[string]bool) http.Handler {
+	name := serverName(service, number)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != healthPath {
+			h.add(arrived)
+		}
 		switch {
-		case r.URL.Path == brokenPath:
-			panic(http.ErrAbortHandler) // net/http closes the connection
+		case m.dead.Load() || r.URL.Path == brokenPath:
+			hangUp(w)
+		case r.URL.Path == healthPath:
+			fmt.Fprintln(w, name, "is well")
 		case service != "web":
 			writeJSON(w, http.StatusOK, map[string]string{
 				"backend": name,
@@ -42,6 +50,17 @@ func newBackend(service string, number int, missing map[string]bool) http.Handle
 			fmt.Fprintln(w, name, "serves", r.URL.Path)
 		}
 	})
+}
+
+// hangUp closes the connection in the middle of the answer. Had it not begun, the client side of
+// net/http might ask again without a word, and the breaker would miss a failure.
+func hangUp(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "HTTP/1.1 2") // fails only if the client is gone
 }
 
 // missingPaths returns the static paths that the log never answered but with 404.
@@ -64,17 +83,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 func writeError(w http.ResponseWriter, status int, text string) {
 	writeJSON(w, status, map[string]string{"error": text})
-}
-
-// A picker chooses the backend for the next request: here, each in turn.
-// It is safe for concurrent use by multiple goroutines.
-type picker struct {
-	backends []*url.URL
-	turn     atomic.Uint64
-}
-
-func (p *picker) pick() *url.URL {
-	return p.backends[(p.turn.Add(1)-1)%uint64(len(p.backends))]
 }
 
 // stopGrace is how long a server may take to finish what it is doing.

@@ -6,12 +6,17 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,12 +49,13 @@ func route(path string) string {
 func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
 
 // newGateway returns the gateway without its limits: token, routes, proxies.
-func newGateway(services map[string]*picker, transport http.RoundTripper) http.Handler {
-	handlers := map[string]http.Handler{toSummary: newSummary(services, transport)}
-	for name, p := range services {
-		handlers[name] = newProxy(p, transport)
+func newGateway(services []*service) http.Handler {
+	handlers := map[string]http.Handler{toSummary: newSummary(services)}
+	for _, s := range services {
+		handlers[s.name] = newProxy(s)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(withClient(r.Context(), clientOf(r)))
 		if isAPI(r.URL.Path) && !authorized(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
 			writeError(w, http.StatusUnauthorized, "token wanted")
@@ -68,12 +74,12 @@ func authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(token)) == 1
 }
 
-// newProxy returns the reverse proxy to one service.
-func newProxy(p *picker, transport http.RoundTripper) http.Handler {
+// newProxy returns the reverse proxy to one service, which picks the server itself.
+func newProxy(s http.RoundTripper) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: transport,
+		Transport: s,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(p.pick())
+			r.SetURL(anyServer)
 			// ReverseProxy has removed the forwarding headers: anybody can write them. Those of a
 			// trusted peer are put back, and the address of the peer is added.
 			if peer, ok := peerOf(r.In); ok && trusted(peer) {
@@ -82,39 +88,55 @@ func newProxy(p *picker, transport http.RoundTripper) http.Handler {
 			r.SetXForwarded()
 			r.Out.Header.Del("Authorization") // checked here; services need not see it
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			// What failed behind the gateway is nobody's business in front of it.
-			writeError(w, http.StatusBadGateway, "the service did not answer")
-		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { writeFailure(w, err) },
 	}
+}
+
+// anyServer stands for an address that the service fills in.
+var anyServer = &url.URL{Scheme: "http", Host: "service"}
+
+// writeFailure answers for a service that did not. What failed behind the gateway is nobody's
+// business in front of it, except when it is worth while to come back.
+func writeFailure(w http.ResponseWriter, err error) {
+	var unavailable *unavailableError
+	if !errors.As(err, &unavailable) {
+		writeError(w, http.StatusBadGateway, "the service did not answer")
+		return
+	}
+	if d := unavailable.retryAfter; d > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10))
+	}
+	writeError(w, http.StatusServiceUnavailable, "the service is not available now")
 }
 
 // newSummary returns the handler that asks several services at once and makes one answer of
 // theirs. If one fails, so does the whole: a page with a silent hole is worse than an error.
-func newSummary(services map[string]*picker, transport http.RoundTripper) http.Handler {
-	names := []string{"users", "products", "orders"}
+func newSummary(services []*service) http.Handler {
+	parts := slices.DeleteFunc(slices.Clone(services), func(s *service) bool { return s.name == "web" })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			w.Header().Set("Allow", http.MethodGet)
 			writeError(w, http.StatusMethodNotAllowed, "GET only")
 			return
 		}
-		parts := make([]json.RawMessage, len(names))
-		g, ctx := errgroup.WithContext(r.Context())
-		for i, name := range names {
+		bodies := make([]json.RawMessage, len(parts))
+		// All are asked to the end, even when one has failed: a call that is canceled says nothing
+		// about its server, and which were would depend on who came first.
+		var g errgroup.Group
+		for i, s := range parts {
 			g.Go(func() (err error) {
-				url := services[name].pick().JoinPath("api", name, "summary").String()
-				parts[i], err = fetch(ctx, transport, url)
+				url := anyServer.JoinPath("api", s.name, "summary").String()
+				bodies[i], err = fetch(r.Context(), s, url)
 				return err
 			})
 		}
-		if g.Wait() != nil {
-			writeError(w, http.StatusBadGateway, "a service did not answer")
+		if err := g.Wait(); err != nil {
+			writeFailure(w, err)
 			return
 		}
 		answer := make(map[string]json.RawMessage)
-		for i, name := range names {
-			answer[name] = parts[i]
+		for i, s := range parts {
+			answer[s.name] = bodies[i]
 		}
 		writeJSON(w, http.StatusOK, answer)
 	})

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT
 
-// Gateway is an API gateway that limits each of its clients, in front of real HTTP servers.
+// Gateway is an API gateway that limits each of its clients, and spreads their requests over
+// real HTTP servers, some of which die.
 //
-// The problem: several services stand behind one address. Whoever answers there must find the
-// right service, turn away who has no token, survive a server that hangs up, and above all see to
-// it that one client, by malice or by mistake, does not take the service away from the others.
+// The problem: several services stand behind one address, and several servers behind each. Whoever
+// answers there must find the right service, turn away who has no token, see to it that one client,
+// by malice or by mistake, does not take the service away from the others, pick a server, and
+// notice when one is dead, without the clients noticing too, and without hammering at it.
 //
-//	                 X-Forwarded-For          ┌──────────────── gateway ────────────────┐
-//	access log ──▶ driver (stands for the ──▶ │ limit by client ▶ token ▶ route ▶ proxy │
-//	or generator   load balancer in front)    └──┬─────────┬─────────┬────────┬────────┬┘
-//	                 │ answers                   │401 429  │         │        │        │
-//	                 ▼                           ▼      users ×2 products ×2 orders ×2 web ×2
-//	              report, law                  client
+//	                 X-Forwarded-For          ┌───────────────────────── gateway ─────────────────────────┐
+//	access log ──▶ driver (stands for the ──▶ │ limit by client ▶ token ▶ route ▶ balance ▶ breaker ▶ call │
+//	or generator   load balancer in front)    └──┬──────────┬────────────┬──────────────┬────────────┬────┘
+//	                 │ answers                   │401 429   │            │              │            │
+//	                 ▼                           │502 503  users ×3   products ×3    orders ×3     web ×3
+//	            report, laws                     ▼
+//	                                           client
 //
-// Every arrow is HTTP over the loopback interface: nine servers are started, and stopped at the end.
+// Every arrow is HTTP over the loopback interface: thirteen servers are started, and stopped at
+// the end. A machine runs one server of each service; they die together.
 // One goroutine sends the requests of an access log in the order of the log, and sets the clock
 // that the limits are counted by to the time of each line, so that days of traffic replay in
 // seconds and the same input prints the same output, byte for byte.
 //
 //	go run ./examples/gateway
+//	go run ./examples/gateway -lb hash -kill 2@40%-70%
 //	go run ./examples/gateway -in /var/log/apache2/access.log -limit "5/s burst 100"
 //
 // What to look at:
@@ -27,10 +32,19 @@
 //     clients, each within its limit. The abusive client is the opposite.
 //   - Busiest clients: what each asked for, what it got, and its bound, the most that its limits
 //     permit over the time that it was seen. No admitted count is above its bound.
-//   - The law at the end. It is not the limiter's word: an account in exact integers, kept by the
+//   - The breakers. A server that dies gets no more after five failures, and then one request
+//     at a time that asks whether it is back, ever more rarely. The health check takes longer to
+//     notice, but asks at no client's cost. Clients see little of all this: a GET that fails is
+//     tried once more on another server.
+//   - The policies. The same requests go to imaginary servers of unequal strength under each
+//     policy. Taking turns is even in requests and uneven in load; a hash of the client keeps each
+//     at its server, however busy; bounded loads give up some of the one for some of the other.
+//   - The laws at the end. The first is not the limiter's word: an account in exact integers, kept by the
 //     driver from the answers it got, checks that every window between two admissions of a client
-//     holds at most burst + rate × window, and that each refusal was needed. If not, the program
-//     fails.
+//     holds at most burst + rate × window, and that each refusal was needed. The second is of what
+//     reached a server while it was dead, as the server counts it: until its breaker opened at most
+//     the failures that open it and the calls in flight, and then one in each half-open period.
+//     If a law is broken, the program fails.
 //
 // The flags:
 //
@@ -42,6 +56,10 @@
 //	-keys N      the most clients that the limiter remembers (65536); when it is too small for
 //	             the input, which clients are forgotten depends on a hash seeded anew in each run
 //	-top N       how many of the busiest clients to print (8)
+//	-lb P        who picks the server: roundrobin, weighted, leastconn, hash or bounded (roundrobin)
+//	-weights L   what the machines can do, such as 3,1 for two (1,1,2)
+//	-kill M      machine M dies, and may come back, when so much of the requests is done: 2@40%, 2@40%-70%
+//	-health D    time of the log between two health checks (5m); 0 is never
 //
 // The report goes to stdout; wall-clock latencies, which differ from run to run, go to stderr.
 //
@@ -58,6 +76,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -81,6 +103,10 @@ type config struct {
 	limits   []ratelimit.Limit
 	maxKeys  int
 	top      int
+	lb       string
+	weights  []int
+	kill     kill
+	health   time.Duration
 	progress func(done, total int) // called after every request
 }
 
@@ -95,7 +121,8 @@ var defaultLimits = []ratelimit.Limit{
 const maxLimits = 8
 
 func parseFlags(args []string, stderr io.Writer) (*config, error) {
-	c := &config{progress: func(int, int) {}}
+	c := &config{progress: func(int, int) {}, weights: defaultWeights}
+	var killed string
 	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&c.in, "in", "", "replay the access log in `FILE` (Common or Combined format)")
@@ -103,6 +130,13 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	fs.IntVar(&c.n, "n", 5000, "number of requests to generate")
 	fs.IntVar(&c.maxKeys, "keys", 1<<16, "the most clients that the limiter remembers")
 	fs.IntVar(&c.top, "top", 8, "how many of the busiest clients to print")
+	fs.StringVar(&c.lb, "lb", policies[0], "the `POLICY` that picks a server: "+strings.Join(policies, ", "))
+	fs.Func("weights", "what the machines can do, one `NUMBER` each (default 1,1,2)", func(s string) (err error) {
+		c.weights, err = parseWeights(s)
+		return err
+	})
+	fs.StringVar(&killed, "kill", "", "the `MACHINE` that dies and when, such as 2@40% or 2@40%-70%")
+	fs.DurationVar(&c.health, "health", 5*time.Minute, "the time of the log between two health checks; 0 is never")
 	fs.Func("limit", "a `LIMIT` per client, such as \"2/s burst 10\"; may be repeated", func(s string) error {
 		l, err := ratelimit.ParseLimit(s)
 		c.limits = append(c.limits, l)
@@ -126,7 +160,42 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	if c.limits == nil {
 		c.limits = defaultLimits
 	}
+	if !slices.Contains(policies, c.lb) {
+		return nil, fmt.Errorf("-lb must be one of %s, got %q", strings.Join(policies, ", "), c.lb)
+	}
+	if c.health < 0 {
+		return nil, fmt.Errorf("-health must not be negative, got %v", c.health)
+	}
+	if killed != "" {
+		var err error
+		if c.kill, err = parseKill(killed, len(c.weights)); err != nil {
+			return nil, fmt.Errorf("-kill: %w", err)
+		}
+	}
 	return c, nil
+}
+
+// defaultWeights are three machines, of which the last does as much as the others together.
+var defaultWeights = []int{1, 1, 2}
+
+// maxMachines and maxWeight bound what is started, and what a fair share may be.
+const (
+	maxMachines = 16
+	maxWeight   = 100
+)
+
+func parseWeights(s string) (weights []int, err error) {
+	for field := range strings.SplitSeq(s, ",") {
+		w, err := strconv.Atoi(field)
+		if err != nil || w < 1 || w > maxWeight {
+			return nil, fmt.Errorf("weights are whole numbers from 1 to %d, got %q", maxWeight, field)
+		}
+		weights = append(weights, w)
+	}
+	if len(weights) > maxMachines {
+		return nil, fmt.Errorf("at most %d machines, got %d", maxMachines, len(weights))
+	}
+	return weights, nil
 }
 
 // run is the program.
@@ -166,7 +235,7 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sys, err := start(ctx, t, c.limits, c.maxKeys)
+	sys, err := c.start(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -180,7 +249,14 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	stats := sys.limiter.keyed.Stats()
 	out.printTiming(stderr)
 	w := &errWriter{w: stdout}
-	out.print(w, t, sys.limiter, c.top)
+	out.print(w, t, sys, c.top)
+	balances, err := compareBalance(t.requests, sys.services[len(sys.services)-1].names(), c.weights, c.seed)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	printBalance(w, balances, c.weights)
+	fmt.Fprintln(w)
 	if w.err != nil {
 		return fmt.Errorf("report: %w", w.err)
 	}
@@ -191,6 +267,9 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	out.printVerdict(w, stats.Forgiven)
+	if err := sys.printKilled(w); err != nil {
+		return err
+	}
 	return w.err
 }
 
@@ -225,18 +304,24 @@ func (c *config) traffic() (*traffic, error) {
 
 // A system is the running servers.
 type system struct {
-	front   string // address of the gateway
-	clock   *logClock
-	limiter *limiter
-	stop    func() error // stops every server and waits for every goroutine
+	front    string // address of the gateway
+	clock    *logClock
+	limiter  *limiter
+	lb       string
+	weights  []int
+	machines []*machine
+	services []*service
+	checker  *checker
+	kill     kill
+	stop     func() error // stops every server and waits for every goroutine
 }
 
 // start starts the backends and the gateway in front of them.
-func start(ctx context.Context, t *traffic, limits []ratelimit.Limit, maxKeys int) (_ *system, err error) {
+func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	back := newTransport()
-	sys := &system{clock: new(logClock), stop: func() error {
+	sys := &system{clock: new(logClock), lb: c.lb, weights: c.weights, kill: c.kill, stop: func() error {
 		cancel()
 		err := g.Wait()
 		back.CloseIdleConnections()
@@ -247,26 +332,34 @@ func start(ctx context.Context, t *traffic, limits []ratelimit.Limit, maxKeys in
 			err = errors.Join(err, sys.stop())
 		}
 	}()
-	services := make(map[string]*picker)
-	missing := missingPaths(t.requests)
-	for _, name := range []string{"users", "products", "orders", "web"} {
-		p := new(picker)
-		for i := range 2 {
-			url, err := serve(ctx, g, newBackend(name, i+1, missing))
-			if err != nil {
-				return nil, err
-			}
-			p.backends = append(p.backends, url)
-		}
-		services[name] = p
-	}
 	if len(t.requests) > 0 {
 		sys.clock.advance(t.requests[0].at)
 	}
-	if sys.limiter, err = newLimiter(limits, maxKeys, sys.clock.now); err != nil {
+	for range c.weights {
+		sys.machines = append(sys.machines, new(machine))
+	}
+	missing := missingPaths(t.requests)
+	for _, name := range []string{"users", "products", "orders", "web"} {
+		var ends []endpoint
+		for i, m := range sys.machines {
+			h := &history{now: sys.clock.now}
+			url, err := serve(ctx, g, newBackend(name, i+1, m, h, missing))
+			if err != nil {
+				return nil, err
+			}
+			ends = append(ends, endpoint{url, h})
+		}
+		s, err := newService(name, c.lb, ends, c.weights, sys.clock.now, back)
+		if err != nil {
+			return nil, err
+		}
+		sys.services = append(sys.services, s)
+	}
+	sys.checker = &checker{services: sys.services, every: c.health}
+	if sys.limiter, err = newLimiter(c.limits, c.maxKeys, sys.clock.now); err != nil {
 		return nil, err
 	}
-	url, err := serve(ctx, g, sys.limiter.wrap(newGateway(services, back)))
+	url, err := serve(ctx, g, sys.limiter.wrap(newGateway(sys.services)))
 	if err != nil {
 		return nil, err
 	}

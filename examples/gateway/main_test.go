@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -34,29 +35,34 @@ func runProgram(t *testing.T, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
-// TestGolden pins the report of the default input.
+// TestGolden pins the reports of the default input, as it is and when a machine dies for a while.
 func TestGolden(t *testing.T) {
-	got, err := runProgram(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden := filepath.Join("testdata", "golden.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+	for name, args := range map[string][]string{
+		"golden.txt": nil,
+		"killed.txt": {"-lb", "hash", "-kill", "2@40%-70%"},
+	} {
+		got, err := runProgram(t, args...)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("report differs from %s; run with -update and look at the difference. Got:\n%s", golden, got)
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("report differs from %s; run with -update and look at the difference. Got:\n%s", golden, got)
+		}
 	}
 }
 
-// TestLaw runs the program, which judges itself, on other traffic, under other limits, and with
-// too little room for its clients.
+// TestLaw runs the program, which judges itself, on other traffic, under other limits, with
+// too little room for its clients, and with machines that die.
 func TestLaw(t *testing.T) {
 	for _, flags := range []string{
 		"-seed 2",
@@ -66,6 +72,12 @@ func TestLaw(t *testing.T) {
 		"-seed 6 -limit inf",
 		"-seed 7 -keys 16",
 		"-seed 8 -keys 32 -limit 3/7m13s_burst_4 -limit 30/d",
+		"-seed 9 -kill 1@0% -health 0",
+		"-seed 10 -lb weighted -kill 2@30% -health 0 -weights 1,2,3",
+		"-seed 11 -lb leastconn -kill 3@30%-60% -health 0",
+		"-seed 12 -lb hash -kill 3@30%-31% -health 10s",
+		"-seed 13 -lb bounded -kill 2@25%-80% -health 30s -weights 3,1",
+		"-seed 14 -lb bounded -kill 1@10% -health 1m -weights 1",
 	} {
 		t.Run(flags, func(t *testing.T) {
 			args := []string{"-n", "600"}
@@ -177,12 +189,12 @@ type gatewayTest struct {
 
 func startGateway(t *testing.T, limit string) *gatewayTest {
 	t.Helper()
-	l, err := ratelimit.ParseLimit(limit)
+	c, err := parseFlags([]string{"-limit", limit, "-weights", "1,1"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := &traffic{requests: []request{{at: epoch, target: "/gone", status: 404}}}
-	sys, err := start(t.Context(), in, []ratelimit.Limit{l}, 1<<10)
+	sys, err := c.start(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,17 +278,16 @@ func TestSummary(t *testing.T) {
 		}
 	}
 
-	services := make(map[string]*picker)
-	for _, name := range []string{"users", "products", "orders"} {
-		services[name] = &picker{backends: g.deadBackend()}
+	services := []*service{g.service("users", g.deadBackend())}
+	for range tripAfter {
+		rec := newRecorder(newGateway(services), "GET", "/api/summary", "127.0.0.1:1", "Authorization", token)
+		if rec.Code != http.StatusBadGateway {
+			t.Errorf("summary of dead services: %d, want 502", rec.Code)
+		}
 	}
-	rec := newRecorder(newGateway(services, g.transport), "GET", "/api/summary", "127.0.0.1:1", "Authorization", token)
-	if rec.Code != http.StatusBadGateway {
-		t.Errorf("summary of dead services: %d, want 502", rec.Code)
-	}
-	rec = newRecorder(newGateway(services, g.transport), "GET", "/api/users", "127.0.0.1:1", "Authorization", token)
-	if rec.Code != http.StatusBadGateway {
-		t.Errorf("proxy to a dead service: %d, want 502", rec.Code)
+	rec := newRecorder(newGateway(services), "GET", "/api/users", "127.0.0.1:1", "Authorization", token)
+	if want := fmt.Sprint(openFor.Seconds()); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") != want {
+		t.Errorf("proxy to a service whose breaker is open: %d, Retry-After %q, want 503 and %s", rec.Code, rec.Header().Get("Retry-After"), want)
 	}
 }
 
@@ -352,7 +363,12 @@ func forwarded(t *testing.T, peer, header string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := newProxy(&picker{backends: []*url.URL{u}}, transport)
+	clock := new(logClock)
+	s, err := newService("users", "roundrobin", []endpoint{{u, &history{now: clock.now}}}, []int{1}, clock.now, transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := newProxy(s)
 	if rec := newRecorder(proxy, "GET", "/a", peer, "X-Forwarded-For", header, "Authorization", token); rec.Code != http.StatusOK {
 		t.Errorf("proxy: %d", rec.Code)
 	}
@@ -422,6 +438,19 @@ func TestBadInput(t *testing.T) {
 		{"-keys", "-1"},
 		{"stray"},
 		{"-nosuch"},
+		{"-lb", "random"},
+		{"-weights", "1,0"},
+		{"-weights", "1,,2"},
+		{"-weights", strings.Repeat("1,", maxMachines) + "1"},
+		{"-health", "-1s"},
+		{"-kill", "2"},
+		{"-kill", "0@40%"},
+		{"-kill", "4@40%"},
+		{"-kill", "2@40"},
+		{"-kill", "2@140%"},
+		{"-kill", "2@NaN%"},
+		{"-kill", "2@40%-40%"},
+		{"-kill", "2@40%-x"},
 		strings.Fields(strings.Repeat("-limit 1/s ", 9)),
 	} {
 		if _, err := runProgram(t, args...); err == nil {

@@ -29,15 +29,31 @@ func newRecorder(h http.Handler, method, target, peer string, header ...string) 
 	return rec
 }
 
+// service returns a service with a server at each of the addresses.
+func (g *gatewayTest) service(name string, urls ...*url.URL) *service {
+	g.t.Helper()
+	var ends []endpoint
+	var weights []int
+	for _, u := range urls {
+		ends = append(ends, endpoint{u, &history{now: g.clock.now}})
+		weights = append(weights, 1)
+	}
+	s, err := newService(name, "roundrobin", ends, weights, g.clock.now, g.transport)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return s
+}
+
 // deadBackend returns an address at which nobody listens.
-func (g *gatewayTest) deadBackend() []*url.URL {
+func (g *gatewayTest) deadBackend() *url.URL {
 	g.t.Helper()
 	ln, err := new(net.ListenConfig).Listen(g.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	defer ln.Close()
-	return []*url.URL{{Scheme: "http", Host: ln.Addr().String()}}
+	return &url.URL{Scheme: "http", Host: ln.Addr().String()}
 }
 
 func TestParseLine(t *testing.T) {
@@ -186,9 +202,13 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden, err := os.ReadFile(filepath.Join("testdata", "golden.txt"))
-	if err != nil {
-		t.Fatal(err)
+	var golden []byte
+	for _, name := range []string{"golden.txt", "killed.txt"} {
+		report, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden = append(golden, report...)
 	}
 	_, section, ok := strings.Cut(string(readme), "\n## gateway\n")
 	if !ok {

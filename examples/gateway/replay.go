@@ -47,6 +47,8 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 	for i := range requests {
 		r := &requests[i]
 		at := sys.clock.advance(r.at)
+		sys.crash(float64(i) / float64(len(requests)))
+		sys.checker.advance(ctx, at)
 		sent := time.Now()
 		resp, err := sys.send(ctx, transport, r)
 		if ctx.Err() != nil {
@@ -63,6 +65,23 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 	}
 	out.elapsed = time.Since(start)
 	return out, nil
+}
+
+// crash makes the machine that is to be killed dead or alive, as befits the part of the requests done.
+func (sys *system) crash(part float64) {
+	for i, m := range sys.machines {
+		dead := sys.kill.number == i+1 && sys.kill.dead(part)
+		if m.dead.Swap(dead) == dead {
+			continue
+		}
+		for _, s := range sys.services {
+			if dead {
+				s.servers[i].history.add(killed)
+			} else {
+				s.servers[i].history.add(revived)
+			}
+		}
+	}
 }
 
 // send makes one round trip and reads the whole answer, so that the connection is used again.

@@ -26,7 +26,8 @@ func (w *errWriter) Write(p []byte) (int, error) {
 }
 
 // print writes the report. Nothing in it depends on the machine or the hour.
-func (out *outcome) print(w io.Writer, t *traffic, l *limiter, top int) {
+func (out *outcome) print(w io.Writer, t *traffic, sys *system, top int) {
+	l := sys.limiter
 	first, last := out.events[0].at, out.events[len(out.events)-1].at
 	fmt.Fprintf(w, "%d requests of %d clients in %v, %s", len(t.requests), len(out.law.clients), last.Sub(first), t.source)
 	if t.malformed > 0 {
@@ -44,7 +45,9 @@ func (out *outcome) print(w io.Writer, t *traffic, l *limiter, top int) {
 	fmt.Fprintln(w)
 	out.printClients(w, top)
 	fmt.Fprintln(w)
-	out.printStrips(w)
+	out.printStrips(w, sys)
+	fmt.Fprintln(w)
+	sys.printServers(w)
 	fmt.Fprintln(w)
 	out.printLimiter(w, l)
 }
@@ -131,8 +134,9 @@ func stepFor(d time.Duration) time.Duration {
 	return (d/(stripWidth-2)/day + 1) * day
 }
 
-// printStrips draws admissions and refusals over the time of the log, on one scale.
-func (out *outcome) printStrips(w io.Writer) {
+// printStrips draws admissions and refusals over the time of the log, on one scale, and what
+// became of the servers.
+func (out *outcome) printStrips(w io.Writer, sys *system) {
 	first, last := out.events[0].at, out.events[len(out.events)-1].at
 	step := stepFor(last.Sub(first))
 	origin := first.Truncate(step)
@@ -147,10 +151,11 @@ func (out *outcome) printStrips(w io.Writer) {
 	}
 	most := max(slices.Max(admitted), slices.Max(refused))
 	fmt.Fprintf(w, "over time: a column is %s, a full one %d requests\n", short(step), most)
-	fmt.Fprintf(w, "admitted │%s│\n", strip(admitted, most))
-	fmt.Fprintf(w, "refused  │%s│\n", strip(refused, most))
+	fmt.Fprintf(w, "admitted  │%s│\n", strip(admitted, most))
+	fmt.Fprintf(w, "refused   │%s│\n", strip(refused, most))
 	ticks, labels := axis(origin, step, n)
-	fmt.Fprintf(w, "         └%s┘\n          %s\n", ticks, labels)
+	fmt.Fprintf(w, "          └%s┘\n           %s\n", ticks, labels)
+	sys.printTimelines(w, origin, step, n)
 }
 
 // short writes d without the zeros of time.Duration: "1h", not "1h0m0s".
