@@ -20,10 +20,10 @@ const magic = "ASHRING\x01"
 // smallest is the size of a node with a name of one byte and no zone.
 const smallest = 8 + 2 + 1 + 2
 
-var errHash = errors.New("consistenthash: a snapshot with Options.Hash cannot be marshaled")
+var errHash = errors.New("consistenthash: a snapshot with a hash of its own cannot be marshaled")
 
 // AppendBinary appends the binary form of s, described in the documentation of the package.
-// It returns an error if Options.Hash is set, which bytes cannot hold.
+// It returns an error if Options.Hash is set, which bytes cannot hold, or if s is from [Ketama].
 func (s *Snapshot) AppendBinary(b []byte) ([]byte, error) {
 	if s.opts.Hash != nil {
 		return b, errHash

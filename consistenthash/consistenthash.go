@@ -125,7 +125,7 @@ func (r *Ring) Remove(names ...string) int {
 	old := r.Snapshot()
 	s := old.Without(names...)
 	r.current.Store(s)
-	return old.Len() - s.Len()
+	return len(old.given()) - len(s.given())
 }
 
 // Set makes nodes the members, in one step: no reader sees a ring in between.

@@ -15,7 +15,7 @@
 // moves is [Snapshot.Plan]. Requests that should be even where some keys are hot: [Bounded] over
 // a ring. Requests to many nodes, as fast as can be: a [Maglev]. Some tens of nodes with exact
 // weights: a [Rendezvous]. Shards numbered from 0 of which only the last can go: [JumpBack], or [Jump] to
-// agree with other languages.
+// agree with other languages. Memcached servers that clients in other languages use too: [Ketama].
 //
 //   - Sharding by hash is a Ring or a Jump.
 //   - Sharding by place is a [Node] with a Zone: copies come from distinct zones.
@@ -55,7 +55,8 @@
 // (TestPropPlan, TestPropPlanN). Ranges add up to 2^64 (TestPropRanges).
 //
 // With [Bounded], at each admission load <= ceil(total·factor·weight/weights)
-// (TestBoundedConcurrent). For the jumps, a key stays or goes to the new bucket (TestJumpMonotone).
+// (TestBoundedConcurrent, TestModelBounded). For the jumps, a key stays or goes to the new bucket
+// (TestJumpMonotone). Ketama is libmemcached's (TestKetama).
 //
 // # Complexity
 //
@@ -98,6 +99,7 @@
 // # References
 //
 //   - D. Karger et al., "Consistent hashing and random trees", STOC 1997.
+//   - R. Jones, "libketama: a consistent hashing algo for memcache clients", 2007.
 //   - J. Lamping, E. Veach, "A fast, minimal memory, consistent hash algorithm", 2014,
 //     https://arxiv.org/abs/1406.2294.
 //   - O. Ertl, "JumpBackHash: say goodbye to the modulo operation", 2024, https://arxiv.org/abs/2403.18682.

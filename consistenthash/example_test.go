@@ -52,6 +52,22 @@ func ExampleRing_AppendN() {
 	// 2 true
 }
 
+// Clients of memcached in Go, C and PHP that agree on who has a key.
+func ExampleKetama() {
+	servers, err := consistenthash.Ketama(
+		consistenthash.Node{Name: "10.0.1.1:11211", Weight: 600},
+		consistenthash.Node{Name: "10.0.1.2:11211", Weight: 300},
+		consistenthash.Node{Name: "10.0.1.3:11212", Weight: 300},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server, _ := servers.Get("user:42")
+	fmt.Println(server, "of", servers.Stats().Points, "points")
+	// Output: 10.0.1.3:11212 of 480 points
+}
+
 // The hottest of keys does not overload its owner.
 func ExampleBounded() {
 	var ring consistenthash.Ring

@@ -28,6 +28,9 @@ type Snapshot struct {
 	zoneOf []int32 // zone of each node
 	zones  int
 	larger []int32 // larger[r] zones have more than r nodes
+
+	ketama  bool   // the points are those of libmemcached
+	reserve []Node // servers without a point, if they are
 }
 
 // Build returns a Snapshot of nodes. If opts is nil, the defaults are used. The order of the nodes
@@ -48,7 +51,7 @@ func (s *Snapshot) With(nodes ...Node) (*Snapshot, error) {
 		given[n.Name] = true
 	}
 	all := slices.Clone(nodes)
-	for _, n := range s.nodes {
+	for _, n := range s.given() {
 		if !given[n.Name] {
 			all = append(all, n)
 		}
@@ -62,13 +65,14 @@ func (s *Snapshot) Without(names ...string) *Snapshot {
 	for _, name := range names {
 		gone[name] = true
 	}
-	kept := make([]Node, 0, len(s.nodes))
-	for _, n := range s.nodes {
+	all := s.given()
+	kept := make([]Node, 0, len(all))
+	for _, n := range all {
 		if !gone[n.Name] {
 			kept = append(kept, n)
 		}
 	}
-	if len(kept) == len(s.nodes) {
+	if len(kept) == len(all) {
 		return s
 	}
 	next, err := s.build(kept)
@@ -78,14 +82,17 @@ func (s *Snapshot) Without(names ...string) *Snapshot {
 	return next
 }
 
+// given returns the nodes that s was made of.
+func (s *Snapshot) given() []Node { return slices.Concat(s.nodes, s.reserve) }
+
 // build returns a Snapshot of nodes with the options of s, and reuses the points of s.
 func (s *Snapshot) build(nodes []Node) (*Snapshot, error) {
-	next := &Snapshot{opts: s.opts.resolve(), nodes: slices.Clone(nodes)}
+	next := &Snapshot{opts: s.opts.resolve(), nodes: slices.Clone(nodes), ketama: s.ketama}
 	if err := next.normalize(); err != nil {
 		return nil, err
 	}
 	if len(next.nodes) == 0 {
-		return &Snapshot{opts: next.opts}, nil
+		return &Snapshot{opts: next.opts, ketama: s.ketama}, nil
 	}
 	next.names = make([]string, len(next.nodes))
 	for i, n := range next.nodes {
@@ -104,7 +111,6 @@ func (s *Snapshot) build(nodes []Node) (*Snapshot, error) {
 func (s *Snapshot) normalize() error {
 	slices.SortFunc(s.nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	s.counts = make([]int32, len(s.nodes))
-	total := 0
 	for i := range s.nodes {
 		n := &s.nodes[i]
 		switch {
@@ -119,6 +125,17 @@ func (s *Snapshot) normalize() error {
 		case n.Weight == 0:
 			n.Weight = 1
 		}
+	}
+	if s.ketama {
+		return s.countKetama()
+	}
+	return s.count()
+}
+
+// count counts the points of the nodes.
+func (s *Snapshot) count() error {
+	total := 0
+	for i, n := range s.nodes {
 		// One multiplication of IEEE 754, correctly rounded on every machine.
 		count := math.Round(n.Weight * float64(s.opts.VirtualNodes))
 		if count > maxPoints || total > maxPoints-int(max(count, 1)) {
@@ -159,6 +176,10 @@ func (s *Snapshot) place(old *Snapshot) {
 		}
 		base := s.Hash(n.Name)
 		for k := range s.counts[j] {
+			if s.ketama {
+				fresh = append(fresh, point{ketamaPoint(n.Name, k), int32(j)})
+				continue
+			}
 			fresh = append(fresh, point{mix(base + uint64(k)*phi), int32(j)})
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -181,94 +184,6 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// TestBoundedConcurrent checks the law at each admission while nodes come and go.
-func TestBoundedConcurrent(t *testing.T) {
-	admitted = func(load, limit int64) {
-		if load > limit {
-			t.Errorf("load %d, limit %d", load, limit)
-		}
-	}
-	defer func() { admitted = nil }()
-	var ring Ring
-	if err := ring.Set(numbered(5)...); err != nil {
-		t.Fatal(err)
-	}
-	b := Bounded(&ring, 1.1)
-	var wg sync.WaitGroup
-	for g := range 4 {
-		wg.Go(func() {
-			var held []Lease
-			for i := range 2000 {
-				if l, ok := b.Acquire(fmt.Sprint(i % 3)); ok {
-					held = append(held, l)
-				}
-				if g == 0 && i%50 == 0 {
-					ring.Remove("10.0.0.0:8080")
-					_ = ring.Add(Node{Name: fmt.Sprint("n", i%200), Weight: 2}, numbered(1)[0])
-				}
-				if len(held) > 20 {
-					held[0].Release()
-					held = held[1:]
-				}
-			}
-			for _, l := range held {
-				l.Release()
-			}
-		})
-	}
-	wg.Wait()
-	sum := b.Total()
-	for _, load := range b.Loads() {
-		sum += load
-	}
-	if sum != 0 {
-		t.Errorf("%d leases are left", sum)
-	}
-}
-
-// TestTrapBoundExact: the bound is the one that is promised, not one more where the share of the
-// total is a whole number. Ours was, and so is Envoy's, which admits at a load of exactly the bound.
-func TestTrapBoundExact(t *testing.T) {
-	for _, weights := range [][]float64{{1, 1, 2}, {1, 2, 3}, {1, 1, 1}, {3}, {0.1, 0.2, 0.7}} {
-		var ring Ring
-		nodes, all, load := numbered(len(weights)), 0.0, map[string]float64{}
-		for i, w := range weights {
-			nodes[i].Weight = w
-			all += w
-		}
-		if err := ring.Set(nodes...); err != nil {
-			t.Fatal(err)
-		}
-		b := Bounded(&ring, 1.25)
-		for n := 1; n <= 2400; n++ {
-			l, _ := b.Acquire(fmt.Sprint(n % 3))
-			load[l.Node()]++
-			for i, w := range weights {
-				if limit := math.Ceil(math.Round(1e9*float64(n)*1.25*w/all) / 1e9); l.Node() == nodes[i].Name && load[l.Node()] > limit {
-					t.Fatalf("weights %v: %v of %d admitted, at most %v", weights, load[l.Node()], n, limit)
-				}
-			}
-		}
-	}
-}
-
-// TestTrapFactorNearOne: however close to 1 the factor is, there is room for all.
-func TestTrapFactorNearOne(t *testing.T) {
-	var ring Ring
-	if err := ring.Set(numbered(7)...); err != nil {
-		t.Fatal(err)
-	}
-	b := Bounded(&ring, math.Nextafter(1, 2))
-	for range 700 {
-		b.Acquire("k")
-	}
-	for name, load := range b.Loads() {
-		if load > 101 || b.Total() != 700 {
-			t.Errorf("%s has %d of %d leases", name, load, b.Total())
-		}
-	}
-}
-
 // TestRendezvousMaglev: shares are as the weights, who leaves only gives (Rendezvous) or nearly
 // so (Maglev), and the order of nodes does not matter.
 func TestRendezvousMaglev(t *testing.T) {
@@ -370,32 +285,6 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// TestBoundedReturn: a node that leaves keeps its leases, and finds them when it comes back.
-func TestBoundedReturn(t *testing.T) {
-	var ring Ring
-	_ = ring.Set(Node{Name: "a"})
-	b := Bounded(&ring, 2)
-	l, _ := b.Acquire("k")
-	ring.Remove("a")
-	for range b.Loads() {
-		break
-	}
-	_ = ring.Add(Node{Name: "a"})
-	for name, load := range b.Loads() {
-		if name != "a" || load != 1 || l.Node() != "a" {
-			t.Errorf("%q has %d, the lease is on %q", name, load, l.Node())
-		}
-	}
-	l.Release()
-	ring.Remove("a")
-	for name := range b.Loads() {
-		t.Errorf("%q is kept", name)
-	}
-	if got := ceiling(math.MaxInt64, maxFactor<<32); got != math.MaxInt64 {
-		t.Errorf("ceiling %d", got)
-	}
-}
-
 // TestBreak: iterators stop when asked, and give their memory back.
 func TestBreak(t *testing.T) {
 	s := mustBuild(t, nil, numbered(5)...)
@@ -436,5 +325,232 @@ func TestInvariants(t *testing.T) {
 	v := Bounded(&ring, 2).current()
 	if c := v.find(1, 0); c != nil {
 		t.Errorf("a place on %q of a total of 0", c.name)
+	}
+}
+
+// TestTrapOneNode: what works for some nodes works for one; dgryski/go-rendezvous panics in every Remove.
+func TestTrapOneNode(t *testing.T) {
+	s := mustBuild(t, nil, Node{Name: "a"})
+	r, err1 := NewRendezvous(nil, Node{Name: "a"})
+	m, err2 := NewMaglev(2, nil, Node{Name: "a"})
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	for _, g := range []interface{ Get(string) (string, bool) }{s, r, m} {
+		if name, ok := g.Get("k"); name != "a" || !ok {
+			t.Errorf("%T: %q, %t", g, name, ok)
+		}
+	}
+	for range s.Plan(s) {
+		t.Error("a plan to move nothing moves something")
+	}
+	moves := slices.Collect(s.Plan(s.Without("a")))
+	if len(moves) != 1 || moves[0].Fraction() != 1 || moves[0].To != "" {
+		t.Errorf("when the last node leaves, all goes to nobody: %v", moves)
+	}
+	if len(s.AppendShard(s.AppendN(nil, "k", 3), "k", 3)) != 2 || len(r.AppendN(nil, "k", 3)) != 1 {
+		t.Error("the lists of one node are not one node")
+	}
+}
+
+// TestTrapCollisions: where points collide, who owns them depends on the names and not on who came last, and
+// who leaves takes only its own along; with a map from point to node it is otherwise
+// (stathat/consistent#5, lafikl/consistent#10, go-zero#5595).
+func TestTrapCollisions(t *testing.T) {
+	same := &Options{Hash: func(string) uint64 { return 1 << 60 }, VirtualNodes: 3}
+	ab, ba := New(same), New(same)
+	for _, err := range []error{ab.Add(Node{Name: "a"}), ab.Add(Node{Name: "b"}), ba.Add(Node{Name: "b"}), ba.Add(Node{Name: "a"})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ab.Snapshot().Fingerprint() != ba.Snapshot().Fingerprint() {
+		t.Error("the order of joins matters")
+	}
+	if name, _ := ab.Get("k"); name != "a" {
+		t.Errorf("%q owns the points of both", name)
+	}
+	if list := ab.AppendN(nil, "k", 2); !slices.Equal(list, []string{"a", "b"}) {
+		t.Errorf("the list is %q", list)
+	}
+	ab.Remove("a")
+	if name, _ := ab.Get("k"); name != "b" || ab.Snapshot().Stats().Points != 3 {
+		t.Errorf("without a, %q owns %d points", name, ab.Snapshot().Stats().Points)
+	}
+}
+
+// TestTrapSimilarNames: names as machines have them are as even as any. With CRC-32, 100 of them
+// have a peak of 1.64 in golang/groupcache.
+func TestTrapSimilarNames(t *testing.T) {
+	if peak := mustBuild(t, nil, numbered(100)...).Stats().PeakToMean; peak > 1.36 {
+		t.Errorf("the largest load is %.2f", peak)
+	}
+}
+
+// TestTrapFewPoints: the default is many points; that of serialx/hashring is one, of peak 3.83.
+func TestTrapFewPoints(t *testing.T) {
+	var ring Ring
+	if err := ring.Set(numbered(10)...); err != nil || ring.Snapshot().Stats().Points != 1500 {
+		t.Errorf("%d points, %v", ring.Snapshot().Stats().Points, err)
+	}
+}
+
+// TestTrapTranscendental: where a function of math differs between machines, so would the placement:
+// logarithms are in assembly on some, and products and sums are fused on others. Only roundings of one
+// multiplication, and Stats, use floating point at all.
+func TestTrapTranscendental(t *testing.T) {
+	allowed := []string{"math.Ceil", "math.Floor", "math.Inf", "math.IsInf", "math.MaxInt64", "math.MaxInt32", "math.MaxUint32", "math.MaxUint64", "math.MinInt64", "math.Round", "math.Trunc", "math.Float64bits", "math.Float64frombits", "math.Sqrt"}
+	use := regexp.MustCompile(`\bmath\.[A-Z]\w*`)
+	for _, name := range sources(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range use.FindAllString(string(text), -1) {
+			if !slices.Contains(allowed, f) || f == "math.Sqrt" && name != "stats.go" {
+				t.Errorf("%s uses %s", name, f)
+			}
+		}
+	}
+	// The logarithm of ours, by hand: it is exact at powers of two.
+	for k := range 64 {
+		if got := log2(1 << k); got != uint64(k)<<32 {
+			t.Errorf("log2(2^%d) = %#x", k, got)
+		}
+	}
+}
+
+// sources returns the names of the files that are not tests.
+func sources(t *testing.T) (names []string) {
+	t.Helper()
+	all, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if !strings.HasSuffix(name, "_test.go") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestTrapSignedHash: a hash with its high bit set is large, not negative; groupcache and ringpop
+// keep hashes in an int, and some take a remainder of it.
+func TestTrapSignedHash(t *testing.T) {
+	s := ringAt(256, map[string]uint64{"low": 100, "high": 200})
+	for h, want := range map[uint64]string{0: "low", 100: "low", 101: "high", 128: "high", 200: "high", 201: "low", 255: "low"} {
+		if got := ownerName(s, h<<56); got != want {
+			t.Errorf("%d belongs to %q, want %q", h, got, want)
+		}
+	}
+	for _, key := range []uint64{1 << 31, 1 << 32, 1 << 63, math.MaxUint64} {
+		if a, b := Jump(key, 10), JumpBack(key, 10); a < 0 || a > 9 || b < 0 || b > 9 {
+			t.Errorf("key %#x goes to the buckets %d and %d of 10", key, a, b)
+		}
+	}
+}
+
+// TestTrapConcurrentGet: reads share nothing that they write; a ring with one hash.Hash in it gives wrong
+// answers (lithammer/go-jump-consistent-hash#9).
+func TestTrapConcurrentGet(t *testing.T) {
+	ketama, err := Ketama(memcachedServers()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Snapshot{mustBuild(t, nil, numbered(9)...), ketama} {
+		want := make([]string, 1000)
+		for i := range want {
+			want[i] = strings.Join(s.AppendN(nil, fmt.Sprint(i), 3), " ")
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for i := range want {
+					key := fmt.Sprint(i)
+					owner, _ := s.Get(key)
+					if got := strings.Join(s.AppendN(nil, key, 3), " "); got != want[i] || !strings.HasPrefix(got, owner) {
+						t.Errorf("%s: %q and %q, want %q", key, owner, got, want[i])
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// TestTrapMD5: only what must be MD5 is, and in a file of its own, so that a copy of the package for FIPS
+// 140 can do without.
+func TestTrapMD5(t *testing.T) {
+	for _, name := range sources(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has := strings.Contains(string(text), `"crypto/md5"`); has != (name == "ketama.go") {
+			t.Errorf("%s imports crypto/md5: %t", name, has)
+		}
+	}
+}
+
+// TestTrapReplicas: copies are on distinct nodes, and who joins only pushes itself into lists, which keep
+// their order; by the order of a list of nodes, growth shuffles them (thanos#5427, thanos#5604).
+func TestTrapReplicas(t *testing.T) {
+	s := mustBuild(t, nil, numbered(10)...)
+	more, err := s.With(Node{Name: "new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		key := fmt.Sprint(i)
+		list, after := s.AppendN(nil, key, 10), more.AppendN(nil, key, 11)
+		after = slices.DeleteFunc(after, func(name string) bool { return name == "new" })
+		if !slices.Equal(list, after) {
+			t.Fatalf("%s: %q became %q", key, list, after)
+		}
+		if slices.Sort(list); len(slices.Compact(list)) != 10 {
+			t.Fatalf("%s has a node twice in %q", key, list)
+		}
+	}
+}
+
+// TestTrapHistory: nodes that start together place alike, without talking, and whoever comes later has not
+// to be told in which order they came; the tokens of Cassandra depend on it (k8ssandra#732).
+func TestTrapHistory(t *testing.T) {
+	want := mustBuild(t, nil, numbered(6)...).Fingerprint()
+	var ring Ring
+	var wg sync.WaitGroup
+	for _, n := range numbered(6) {
+		wg.Go(func() {
+			for range 3 {
+				_ = ring.Add(n)
+				ring.Remove(n.Name)
+				_ = ring.Add(n)
+			}
+		})
+	}
+	wg.Wait()
+	if got := ring.Snapshot().Fingerprint(); got != want {
+		t.Errorf("fingerprint %x, want %x", got, want)
+	}
+}
+
+// TestTrapEntropy: the jumps want a hash for a key, and then are even for any keys; counters as they are,
+// are not spread by JumpBack, and are by Jump only by luck (guava#3539).
+func TestTrapEntropy(t *testing.T) {
+	const keys, buckets = 100_000, 10
+	for name, jump := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
+		var count [buckets]float64
+		for i := range uint64(keys) {
+			count[jump(mix(i+1), buckets)]++
+		}
+		// Chi-square with 9 degrees of freedom is above 39.3 with a probability of 10^-5.
+		chi := 0.0
+		for _, n := range count {
+			chi += (n - keys/buckets) * (n - keys/buckets) / (keys / buckets)
+		}
+		if chi > 39.3 {
+			t.Errorf("%s of hashed counters: chi-square %.1f", name, chi)
+		}
 	}
 }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+
+package consistenthash
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+)
+
+// memcachedServers are those of the tests of libmemcached (BSD license), tests/ketama.h.
+func memcachedServers() []Node {
+	var servers []Node
+	for i, weight := range []float64{600, 300, 200, 350, 1000, 800, 950, 100} {
+		servers = append(servers, Node{Name: fmt.Sprintf("10.0.1.%d:11211", i+1), Weight: weight})
+	}
+	return servers
+}
+
+// TestKetama pins vectors of libmemcached; internal/peers asks the library itself.
+func TestKetama(t *testing.T) {
+	s, err := Ketama(memcachedServers()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(s.points) - 2
+	if last+1 != 1264 || s.points[0]>>32 != 0x0020c90c || s.points[last]>>32 != 0xfffbdf7f {
+		t.Errorf("%d points from %x to %x", last+1, s.points[0]>>32, s.points[last]>>32)
+	}
+	for _, tt := range []struct {
+		key    string
+		hash   uint64
+		server int
+	}{
+		{"SVa_]_V41)", 443691461, 7},
+		{`*/Z;?V(.\8`, 1422915503, 1},
+		{"30C1*Z*S/_", 0, 2},
+		{"ERR:EC58G>", 0, 7},
+		{"VDEAAAAA", 0xfffcd1b5, 0}, // behind the last point: that of the first
+	} {
+		want := fmt.Sprintf("10.0.1.%d:11211", tt.server)
+		if tt.server == 0 {
+			want = s.names[s.owners[0]]
+		}
+		if got, _ := s.Get(tt.key); got != want || tt.hash != 0 && s.Hash(tt.key)>>32 != tt.hash {
+			t.Errorf("%q has hash %d and belongs to %s, want %d and %s", tt.key, s.Hash(tt.key)>>32, got, tt.hash, want)
+		}
+		if got, _ := s.GetBytes([]byte(tt.key)); got != want {
+			t.Errorf("as bytes %q belongs to %s", tt.key, got)
+		}
+	}
+	if got, _ := s.Get(`VDEAAAAA`); len(s.AppendN(nil, "VDEAAAAA", 9)) != 8 || got == "" {
+		t.Error("the list is not all servers")
+	}
+}
+
+// TestTrapKetamaWeights: weights are relative, so that one server's weight moves the points of others,
+// and a light server may have no point (torus#246, memcached#873); then it is not asked, which
+// must not be for ever.
+func TestTrapKetamaWeights(t *testing.T) {
+	light := Node{Name: "light", Weight: 1}
+	s, err := Ketama(Node{Name: "a", Weight: 1000}, Node{Name: "b", Weight: 1000}, light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Len() != 2 || s.Has("light") || len(s.AppendN(nil, "k", 3)) != 2 || len(s.AppendShard(nil, "k", 3)) != 2 {
+		t.Errorf("a server without a point is a member: %v", s)
+	}
+	want, err := Ketama(light)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Without("a", "b"); got.Len() != 1 || got.counts[0] != 160 || got.Fingerprint() != want.Fingerprint() {
+		t.Errorf("alone it has %v points", got.counts)
+	}
+	ring := New(nil)
+	ring.SetSnapshot(s)
+	if n := ring.Remove("a"); n != 1 {
+		t.Errorf("removed %d", n)
+	}
+	if err := ring.Add(Node{Name: "light", Weight: 1000}); err != nil || ring.Snapshot().Len() != 2 {
+		t.Errorf("heavier it is not a member: %v %v", err, ring.Snapshot())
+	}
+	if n := ring.Remove("light", "b"); n != 2 || ring.Snapshot().Len() != 0 {
+		t.Errorf("removed %d of 2", n)
+	}
+	if err := ring.Set(memcachedServers()...); err != nil || len(ring.Snapshot().points) != 1265 {
+		t.Errorf("an empty ring of memcached servers became another: %v", err)
+	}
+}
+
+// TestKetamaPlan: the plan of a change is the change, as for other rings.
+func TestKetamaPlan(t *testing.T) {
+	servers := memcachedServers()
+	from, err1 := Ketama(servers...)
+	to, err2 := Ketama(servers[1:]...)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if got := from.Without(servers[0].Name); got.Fingerprint() != to.Fingerprint() {
+		t.Error("Without is not a new ring of the rest")
+	}
+	at := map[uint64]string{}
+	for _, h := range positions(from, to) {
+		at[h] = ownerName(from, h)
+	}
+	for m := range from.Plan(to) {
+		for h := range at {
+			if m.Contains(h) {
+				at[h] = m.To
+			}
+		}
+	}
+	for h, name := range at {
+		if want := ownerName(to, h); name != want {
+			t.Fatalf("after the plan %#x is at %q, want %q", h, name, want)
+		}
+	}
+}
+
+func TestKetamaErrors(t *testing.T) {
+	for _, tt := range []struct {
+		want    error
+		servers []Node
+	}{
+		{ErrName, []Node{{Name: ""}}},
+		{ErrName, []Node{{Name: "a"}, {Name: "a"}}},
+		{ErrName, []Node{{Name: "a"}, {Name: "a:11211"}}},
+		{ErrWeight, []Node{{Name: "a", Weight: 1.5}}},
+		{ErrWeight, []Node{{Name: "a", Weight: -1}}},
+		{ErrWeight, []Node{{Name: "a", Weight: math.NaN()}}},
+		{ErrWeight, []Node{{Name: "a", Weight: 1 << 32}}},
+	} {
+		if _, err := Ketama(tt.servers...); !errors.Is(err, tt.want) {
+			t.Errorf("Ketama(%v): %v, want %v", tt.servers, err, tt.want)
+		}
+	}
+	many := make([]Node, 1<<15)
+	for i := range many {
+		many[i].Name = fmt.Sprint(i)
+	}
+	if _, err := Ketama(many...); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("%d servers: %v", len(many), err)
+	}
+	s, err := Ketama()
+	if _, ok := s.Get("k"); err != nil || ok {
+		t.Errorf("an empty ring: %v", err)
+	}
+	if _, err := s.MarshalBinary(); err == nil {
+		t.Error("a ring of memcached servers was marshaled")
+	}
+	if _, err := s.MarshalJSON(); err == nil {
+		t.Error("a ring of memcached servers was marshaled")
+	}
+}
