@@ -34,7 +34,8 @@ type Throttle struct {
 
 const (
 	throttleBuckets = 40
-	throttleSteps   = 8 // computations of the probability per bucket
+	throttleSteps   = 8  // computations of the probability per bucket, and one for each
+	throttleCalls   = 64 // requests in it, so that a burst does not go by a probability of before
 )
 
 // NewThrottle returns a Throttle. If opts is nil, the defaults are used.
@@ -80,8 +81,8 @@ func (t *Throttle) Allow() bool {
 		panic("breaker: zero Throttle: use NewThrottle")
 	}
 	now := t.elapsed()
-	t.ring.at(now).calls.Add(1)
-	p := t.probability(now)
+	n := t.ring.at(now).calls.Add(1)
+	p := t.probability(now, n)
 	return p == 0 || t.opts.rand() >= p
 }
 
@@ -91,9 +92,10 @@ func (t *Throttle) Accept() { t.ring.at(t.elapsed()).failures.Add(1) }
 // RejectRatio returns the probability with which a call is rejected now.
 func (t *Throttle) RejectRatio() float64 { return t.compute(t.elapsed()) }
 
-// probability returns the probability as of at most a step ago.
-func (t *Throttle) probability(now int64) float64 {
-	if next := t.next.Load(); now >= next && t.next.CompareAndSwap(next, now+t.step) {
+// probability returns the probability as of at most a step or throttleCalls requests ago, for
+// request n of its bucket.
+func (t *Throttle) probability(now int64, n uint64) float64 {
+	if next := t.next.Load(); n%throttleCalls == 0 || now >= next && t.next.CompareAndSwap(next, now+t.step) {
 		t.reject.Store(math.Float64bits(t.compute(now)))
 	}
 	return math.Float64frombits(t.reject.Load())

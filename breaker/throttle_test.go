@@ -77,7 +77,7 @@ func TestThrottleGoodput(t *testing.T) {
 func TestThrottleRatio(t *testing.T) {
 	clock := &fakeClock{}
 	th := NewThrottle(&ThrottleOptions{K: 1.5, Spare: 20, Now: clock.now, rand: newRand()})
-	for i := range 100 {
+	for i := range 60 {
 		if !th.Allow() {
 			t.Fatal("rejected before the first computation")
 		}
@@ -85,27 +85,45 @@ func TestThrottleRatio(t *testing.T) {
 			th.Accept()
 		}
 	}
-	want := (100 - 20 - 1.5*25) / 101
-	if got := th.RejectRatio(); got != want {
+	probability := func(requests float64) float64 { return (requests - 20 - 1.5*15) / (requests + 1) }
+	if got, want := th.RejectRatio(), probability(60); got != want {
 		t.Fatalf("RejectRatio = %v, want %v", got, want)
 	}
-	th.reject.Store(0)
 	clock.t = th.step // Allow counts itself, then computes
-	want = (101 - 20 - 1.5*25) / 102
-	rejected := 0
 	const n = 10_000
-	for range n {
+	p, want, rejected := probability(61), 0.0, 0
+	for i := 61; i < 61+n; i++ {
+		if i%throttleCalls == 0 {
+			p = probability(float64(i))
+		}
+		want += min(p, 0.95)
 		if !th.Allow() {
 			rejected++
 		}
 	}
 	sigma := 50.0 // at most sqrt(n)/2
-	if diff := float64(rejected) - n*want; diff > 4*sigma || diff < -4*sigma {
-		t.Errorf("%d of %d rejected, want %.0f", rejected, n, n*want)
+	if diff := float64(rejected) - want; diff > 4*sigma || diff < -4*sigma {
+		t.Errorf("%d of %d rejected, want %.0f", rejected, n, want)
 	}
 	clock.sleep(3 * time.Minute)
 	if th.RejectRatio() != 0 {
 		t.Error("the window did not expire")
+	}
+}
+
+// TestThrottleBurst: a backend that begins to refuse is not sent all of a burst that is over before
+// the next step.
+func TestThrottleBurst(t *testing.T) {
+	clock := &fakeClock{}
+	th := NewThrottle(&ThrottleOptions{Now: clock.now, rand: newRand()})
+	sent := 0
+	for range 10_000 {
+		if th.Allow() {
+			sent++
+		}
+	}
+	if sent > 10_000/10 {
+		t.Errorf("%d of 10000 sent", sent)
 	}
 }
 
