@@ -26,12 +26,14 @@ import (
 	"time"
 
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
+	"github.com/ashlar-go/ashlar/internal/peers/breaker"
 	"github.com/ashlar-go/ashlar/internal/peers/consistenthash"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
 )
 
 // packages are the comparisons, by the name of our package.
 var packages = map[string]func() []*bench.Workload{
+	"breaker":        breaker.Workloads,
 	"consistenthash": consistenthash.Workloads,
 	"ratelimit":      ratelimit.Workloads,
 }
