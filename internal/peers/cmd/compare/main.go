@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
+	"github.com/ashlar-go/ashlar/internal/peers/bloom"
 	"github.com/ashlar-go/ashlar/internal/peers/breaker"
 	"github.com/ashlar-go/ashlar/internal/peers/consistenthash"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
@@ -33,6 +34,7 @@ import (
 
 // packages are the comparisons, by the name of our package.
 var packages = map[string]func() []*bench.Workload{
+	"bloom":          bloom.Workloads,
 	"breaker":        breaker.Workloads,
 	"consistenthash": consistenthash.Workloads,
 	"ratelimit":      ratelimit.Workloads,

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"fmt"
+
+	"github.com/ashlar-go/ashlar/internal/peers/bench"
+)
+
+// Workloads returns the rows of the comparison.
+func Workloads() []*bench.Workload {
+	var rows []*bench.Workload
+	for _, n := range []int{100_000, 1_000_000, 100_000_000} {
+		rows = append(rows, hashRows(size{n, 0.01})...)
+	}
+	rows = append(rows, stringRows()...)
+	rows = append(rows, otherRows()...)
+	return append(rows, rateRows()...)
+}
+
+func hashRows(s size) []*bench.Workload {
+	large := s.n >= 1e7
+	pick := func(cached, memory float64) float64 {
+		if large {
+			return memory
+		}
+		return cached
+	}
+	var rows []*bench.Workload
+	for _, r := range []struct {
+		mix                   mix
+		scalar, batch, asmRAM float64
+	}{
+		{negative, pick(0.35, 0.9), 0.5, 1},
+		{positive, pick(0.7, 0.5), 0.3, 1},
+		{half, pick(0.35, 0.65), 0.25, 1},
+	} {
+		rows = append(rows, &bench.Workload{
+			Name: fmt.Sprintf("Has/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Target: bench.Ratio(r.scalar), Keys: s.n,
+			Why:  "the hash is given, filters of the same bits and full; the rates are in the rows of Rate",
+			Ours: oursHas(s, r.mix), Peers: []bench.Impl{blobHas(s, r.mix), parquetHas(s, r.mix)}, Floors: []bench.Impl{load(s)},
+		}, &bench.Workload{
+			Name: fmt.Sprintf("HasHashes/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Target: batchTarget(large, r.batch), Keys: s.n,
+			Why:  "ours is asked for 1024 keys at a time, which no peer can be",
+			Ours: oursHasBatch(s, r.mix), Peers: []bench.Impl{blobHas(s, r.mix), parquetHas(s, r.mix)}, Floors: []bench.Impl{load(s)},
+		})
+	}
+	return append(rows, &bench.Workload{
+		Name: fmt.Sprintf("Add/keys=hash/n=%d", s.n), Versus: blob, Target: bench.Ratio(pick(0.6, 0.75)), Keys: s.n,
+		Why: "the hash is given; cleared when full", Ours: oursAdd(s), Peers: []bench.Impl{blobAdd(s)}, Floors: []bench.Impl{load(s)},
+	}, &bench.Workload{
+		Name: fmt.Sprintf("AddHashes/keys=hash/n=%d", s.n), Versus: blob, Target: batchTarget(large, 0.25), Keys: s.n,
+		Why: "1024 at a time; never cleared", Ours: oursAddBatch(s), Peers: []bench.Impl{blobAdd(s)}, Floors: []bench.Impl{load(s)},
+	})
+}
+
+// batchTarget: batches are for filters that do not fit into a cache.
+func batchTarget(large bool, x float64) bench.Target {
+	if large {
+		return bench.Ratio(x)
+	}
+	return bench.Target{}
+}
+
+func stringRows() []*bench.Workload {
+	s := size{1 << 19, 0.01}
+	var rows []*bench.Workload
+	for _, p := range []struct {
+		name   string
+		target float64
+		impl   bench.Impl
+	}{{bits, 0.15, bitsHasString(s)}, {boomf, 0.1, boomHasString(s)}, {holi, 0.2, holimanHasString(s)}} {
+		rows = append(rows, &bench.Workload{
+			Name: "Has/keys=string/n=512Ki/case=mix/peer=" + p.name, Target: bench.Ratio(p.target),
+			Why:  "keys of 16 bytes with their hash, which is the peer's own but for holiman, whose caller brings it",
+			Ours: oursHasString(s), Peers: []bench.Impl{p.impl}, Floors: []bench.Impl{load(s)},
+		})
+	}
+	return append(rows, &bench.Workload{
+		Name: "Add/keys=string/n=512Ki", Target: bench.Ratio(0.15), Why: "keys of 16 bytes with their hash; cleared when full",
+		Ours: oursAddString(s), Peers: []bench.Impl{bitsAddString(s)},
+	})
+}
+
+func otherRows() []*bench.Workload {
+	s := size{1_000_000, 0.01}
+	rows := []*bench.Workload{
+		{
+			Name: "SplitBlock.Has/n=1e6/case=mix", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(2.2),
+			Ours: oursSplitBlockHas(s, half), Peers: []bench.Impl{parquetSplitBlockHas(s, half)},
+		},
+		{
+			Name: "SplitBlock.Add/n=1e6", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(2.2),
+			Ours: oursSplitBlockAdd(s), Peers: []bench.Impl{parquetSplitBlockAdd(s)},
+		},
+		{
+			Name: "Counting/op=Add+Has+Remove", Why: "keys of 16 bytes, one in the filter at a time", Versus: boomf, Target: bench.Ratio(0.15),
+			Expect: bench.Granted, Ours: oursCounting(s), Peers: []bench.Impl{boomCounting(s), cuckooCounting(s)},
+		},
+		{
+			Name: "Window.Seen/n=1e6", Why: "keys that are new: ours forgets by generations, and errs once in a hundred", Target: bench.Ratio(0.1),
+			Ours: oursSeen(s), Peers: []bench.Impl{mapSeen(s)},
+		},
+		{
+			Name: "Scalable/what=time", Why: "from 10^4 keys to 10^6 at a rate of 1 %", Target: bench.Ratio(0.1),
+			Ours: oursGrown("time"), Peers: []bench.Impl{boomGrown("time")}, Rounds: 3,
+		},
+		{
+			Name: "Scalable/what=bits", Why: "bits a key at the end", Unit: "bits/key", Target: bench.Ratio(0.5), Rounds: 1,
+			Ours: oursGrown("bits"), Peers: []bench.Impl{boomGrown("bits")},
+		},
+		{
+			Name: "Scalable/what=rate", Why: "measured with 10^6 absent keys", Unit: "rate", Target: bench.AtMost(0.011), Rounds: 1,
+			Ours: oursGrown("rate"), Peers: []bench.Impl{boomGrown("rate")},
+		},
+	}
+	for _, repeated := range []bool{false, true} {
+		for _, goroutines := range []int{1, 2} {
+			rows = append(rows, &bench.Workload{
+				Name: fmt.Sprintf("Concurrent.Add/repeated=%t/goroutines=%d", repeated, goroutines), Parallel: goroutines,
+				Why:    "lock-free in both; the filter is full, as it is at the end of its work, and goes on being filled if keys are new",
+				Target: bench.Ratio(0.55), Ours: oursConcurrentAdd(s, repeated), Peers: []bench.Impl{blobSyncAdd(s, repeated)},
+			})
+		}
+	}
+	return rows
+}
+
+func rateRows() []*bench.Workload {
+	var rows []*bench.Workload
+	for _, p := range []float64{1e-2, 1e-3, 1e-4, 1e-5, 1e-6} {
+		s := size{300_000, p}
+		rows = append(rows, &bench.Workload{
+			Name: fmt.Sprintf("Rate/p=%g", p), Unit: "x target", Rounds: 1, Target: bench.AtMost(1.1),
+			Why: fmt.Sprintf("filters of 300000 keys and %.1f bits a key, those that ours has for the rate; BoomFilters has its own %.1f",
+				float64(s.bits())/float64(s.n), classicBits(p)),
+			Ours: wrong(ours, s, oursRate),
+			Peers: []bench.Impl{
+				wrong(blob, s, blobRate), wrong(bits, s, bitsRate), wrong(holi, s, holimanRate), wrong(boomf, s, boomRate), wrong(parq, s, parquetRate),
+			},
+		})
+	}
+	return rows
+}
