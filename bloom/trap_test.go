@@ -4,8 +4,16 @@ package bloom
 
 import (
 	"errors"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"hash/maphash"
 	"math"
+	"os"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Each test is a fault that a filter in use had, or has. The names of the libraries are those of
@@ -157,5 +165,90 @@ func TestTrapZero(t *testing.T) {
 	}
 	if _, err := f.MarshalBinary(); err == nil {
 		t.Error("the zero filter was marshaled")
+	}
+}
+
+// TestTrapOnlyDuplicates: FastFilter/xorfilter#30 and #35: a builder that draws again until it succeeds
+// never does if keys repeat. Ours build nothing, and take any keys.
+func TestTrapOnlyDuplicates(t *testing.T) {
+	hs := make([]uint64, 10_000)
+	for i := range hs {
+		hs[i] = HashUint64(uint64(i%2), 0)
+	}
+	f, s, w := New(2, 1e-3, nil), NewScalable(2, 1e-3, nil), NewWindow(2, 1e-3, time.Hour, nil)
+	c := NewCounting(2, 1e-3, nil)
+	if n := f.AddHashes(hs); n != 2 {
+		t.Errorf("%d of 2 keys are new", n)
+	}
+	for _, h := range hs {
+		s.AddHash(h)
+		w.AddHash(h)
+		c.AddHash(h)
+	}
+	if s.Len() != 2 || !w.HasHash(hs[0]) || !c.HasHash(hs[1]) {
+		t.Errorf("a Scalable holds %d of 2 keys", s.Len())
+	}
+}
+
+// TestTrapSeedIsNoSecret: ipfs/bbloom had its keys in the source, and a seed stands in the bytes of a filter.
+// Whoever knows the hash finds keys that the filter takes for others, and finds them for the next
+// filter too; if the hash is keyed with what nobody knows, those keys are as any.
+func TestTrapSeedIsNoSecret(t *testing.T) {
+	const n, p, wanted = 1000, 0.01, 1000
+	f, secret, seed := New(n, p, nil), New(n, p, nil), maphash.MakeSeed()
+	for i := range uint64(n) {
+		f.AddUint64(i)
+		secret.AddHash(maphash.Comparable(seed, i))
+	}
+	var crafted []uint64
+	for i := uint64(n); len(crafted) < wanted; i++ {
+		if f.HasUint64(i) {
+			crafted = append(crafted, i)
+		}
+	}
+	same, hits := f.Clone(), 0
+	for _, v := range crafted {
+		if !same.HasUint64(v) {
+			t.Errorf("%d is no longer a false positive", v)
+		}
+		if secret.HasHash(maphash.Comparable(seed, v)) {
+			hits++
+		}
+	}
+	// 10 are expected of a rate of 1 %; 60 has a probability below 10^-20.
+	if hits > 60 {
+		t.Errorf("%d of %d crafted keys hit a filter with a secret hash", hits, wanted)
+	}
+}
+
+// TestTrapContract: for years nobody could tell from the documentation of bits-and-blooms/bloom whether
+// goroutines may share a filter (bits-and-blooms/bloom#31). Each type says so.
+func TestTrapContract(t *testing.T) {
+	files := token.NewFileSet()
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed []*ast.File
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
+			f, err := parser.ParseFile(files, e.Name(), nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed = append(parsed, f)
+		}
+	}
+	pkg, err := doc.NewFromFiles(files, parsed, "bloom")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range pkg.Types {
+		if strings.HasSuffix(typ.Name, "Options") {
+			continue
+		}
+		if !strings.Contains(strings.Join(strings.Fields(typ.Doc), " "), "safe for") {
+			t.Errorf("%s does not say what goroutines may do with it", typ.Name)
+		}
 	}
 }
