@@ -195,7 +195,6 @@ func TestLinearizable(t *testing.T) {
 // invariants judge.
 func TestRace(t *testing.T) {
 	t.Parallel()
-	var outstanding, most atomic.Int64
 	opts := &Options{
 		Failures: 3, FailureRatio: 0.5, MinCalls: 5, Window: time.Millisecond, OpenFor: 50 * time.Microsecond,
 		Probes: 2, Recovery: 50 * time.Microsecond, Count: true, OnChange: func(Change) {},
@@ -224,8 +223,6 @@ func TestRace(t *testing.T) {
 					b.Stats()
 				default:
 					_ = b.Do(ctx, func(context.Context) error {
-						most.Store(max(most.Load(), outstanding.Add(1)))
-						defer outstanding.Add(-1)
 						if r.IntN(3) == 0 {
 							return errBad
 						}

@@ -47,7 +47,7 @@ func admit(t *testing.T, b *Breaker) Permit {
 }
 
 // TestTrapLostProbe loses a half-open probe, to Goexit and without a report; both wedge
-// sony/gobreaker at "too many requests" for ever (trap 1).
+// sony/gobreaker at "too many requests" for ever.
 func TestTrapLostProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(&Options{OpenFor: time.Second, Jitter: -1})
@@ -83,7 +83,7 @@ func TestTrapLostProbe(t *testing.T) {
 }
 
 // TestTrapEventReentrant calls the breaker from its own event: under a lock that is a deadlock
-// (sony/gobreaker#37), and merely after unlocking events overlap and change places (trap 2).
+// (sony/gobreaker#37), and merely after unlocking events overlap and change places.
 func TestTrapEventReentrant(t *testing.T) {
 	var b *Breaker
 	var seen []string
@@ -110,7 +110,7 @@ func TestTrapEventReentrant(t *testing.T) {
 }
 
 // TestEventOrder has many goroutines change the state; events must form one chain, none at the
-// same time as another (trap 2).
+// same time as another.
 func TestEventOrder(t *testing.T) {
 	var running atomic.Int32
 	var gen uint32 = 1
@@ -148,7 +148,7 @@ func TestEventOrder(t *testing.T) {
 	}
 }
 
-// TestTrapDoneTwice reports one probe three times, as itself and as a copy: one success, not three (trap 3).
+// TestTrapDoneTwice reports one probe three times, as itself and as a copy: one success, not three.
 func TestTrapDoneTwice(t *testing.T) {
 	b, clock := hand(Options{Successes: 3})
 	b.Trip(time.Second, nil)
@@ -172,7 +172,7 @@ func TestTrapDoneTwice(t *testing.T) {
 }
 
 // TestTrapSparseFailures has failures a day apart: five in a row are five in a row, whatever a
-// window says (trap 4).
+// window says.
 func TestTrapSparseFailures(t *testing.T) {
 	b, clock := hand(Options{Failures: 5, FailureRatio: 0.5})
 	for range 5 {
@@ -186,7 +186,7 @@ func TestTrapSparseFailures(t *testing.T) {
 }
 
 // TestTrapLateSuccess reports the success of a call from before the trip while a probe is out: it
-// must not close the breaker, nor give the probe's place away (failsafe-go, opossum#381; trap 5).
+// must not close the breaker, nor give the probe's place away (failsafe-go, opossum#381).
 func TestTrapLateSuccess(t *testing.T) {
 	b, clock := hand(Options{Failures: 1})
 	old := admit(t, b)
@@ -204,7 +204,7 @@ func TestTrapLateSuccess(t *testing.T) {
 	wantState(t, b, Closed)
 }
 
-// TestTrapPanic panics in a probe: the place is free, the panic goes on (failsafe-go; trap 6).
+// TestTrapPanic panics in a probe: the place is free, the panic goes on (failsafe-go).
 // A Classify that panics is the same.
 func TestTrapPanic(t *testing.T) {
 	for name, o := range map[string]Options{
@@ -234,7 +234,7 @@ func TestTrapPanic(t *testing.T) {
 	}
 }
 
-// TestTrapRatio compares ratios exactly: 0.495 is less than 0.5, and 55 of 100 are 0.55 (trap 6).
+// TestTrapRatio compares ratios exactly: 0.495 is less than 0.5, and 55 of 100 are 0.55.
 func TestTrapRatio(t *testing.T) {
 	for _, tt := range []struct {
 		failed, calls int
@@ -255,7 +255,7 @@ func TestTrapRatio(t *testing.T) {
 	}
 }
 
-// TestTrapHalfOpenStorm sends 1000 goroutines at a half-open breaker; eapache and mercari admit them all (trap 7).
+// TestTrapHalfOpenStorm sends 1000 goroutines at a half-open breaker; eapache and mercari admit them all.
 func TestTrapHalfOpenStorm(t *testing.T) {
 	for _, probes := range []int{1, 3, 10} {
 		synctest.Test(t, func(t *testing.T) {
@@ -289,7 +289,7 @@ func TestTrapHalfOpenStorm(t *testing.T) {
 }
 
 // TestTrapManyFailures has 100 calls fail at once: one trip, one event, one timer (opossum#385,
-// Polly#219; trap 8).
+// Polly#219).
 func TestTrapManyFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events recorder
@@ -314,7 +314,7 @@ func TestTrapManyFailures(t *testing.T) {
 	})
 }
 
-// TestTrapIgnoredProbe ignores a probe: its place is free, and MinCalls has no say (trap 9).
+// TestTrapIgnoredProbe ignores a probe: its place is free, and MinCalls has no say.
 func TestTrapIgnoredProbe(t *testing.T) {
 	b, clock := hand(Options{FailureRatio: 0.5, MinCalls: 50})
 	b.Trip(time.Second, nil)
@@ -330,7 +330,7 @@ func TestTrapIgnoredProbe(t *testing.T) {
 }
 
 // TestTrapHighThroughput has a blip of 5 failures among 1000 calls: a ratio with MinCalls does not
-// trip, a count would (trap 10).
+// trip, a count would.
 func TestTrapHighThroughput(t *testing.T) {
 	ratio, _ := hand(Options{FailureRatio: 0.5})
 	count, _ := hand(Options{Failures: 5})
@@ -346,7 +346,7 @@ func TestTrapHighThroughput(t *testing.T) {
 	wantState(t, count, Open)
 }
 
-// TestTrapWindowExpires reads a window long after: what is over is not shown (trap 11).
+// TestTrapWindowExpires reads a window long after: what is over is not shown.
 func TestTrapWindowExpires(t *testing.T) {
 	b, clock := hand(Options{FailureRatio: 1})
 	for range 10 {
@@ -368,7 +368,7 @@ func TestTrapWindowExpires(t *testing.T) {
 }
 
 // TestTrapClockBack lets the clock go back: the breaker neither closes early nor stays open for
-// the time gone back twice (trap 12). Without Options.Now it is the monotonic clock.
+// the time gone back twice. Without Options.Now it is the monotonic clock.
 func TestTrapClockBack(t *testing.T) {
 	b, clock := hand(Options{Failures: 1, OpenFor: time.Minute})
 	clock.sleep(time.Hour)
@@ -390,7 +390,7 @@ func TestTrapClockBack(t *testing.T) {
 }
 
 // TestTrapSilentHalfOpen lets the open time pass without a call: the event comes, at its time, and
-// State says so (Polly#481; trap 13).
+// State says so (Polly#481).
 func TestTrapSilentHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at time.Time
@@ -412,7 +412,7 @@ func TestTrapSilentHalfOpen(t *testing.T) {
 
 // TestTrapThrottleStarves has a backend that refused everything for longer than the window and then
 // recovers: some calls always ask, so that it is seen; local rejections count as
-// requests (trap 14).
+// requests.
 func TestTrapThrottleStarves(t *testing.T) {
 	clock := &fakeClock{}
 	th := NewThrottle(&ThrottleOptions{Now: clock.now, rand: newRand()})
@@ -437,7 +437,7 @@ func TestTrapThrottleStarves(t *testing.T) {
 	}
 }
 
-// TestTrapTypes serves calls of different types by one breaker (trap 15).
+// TestTrapTypes serves calls of different types by one breaker.
 func TestTrapTypes(t *testing.T) {
 	b, ctx := New(nil), t.Context()
 	n, _ := Do(ctx, b, func(context.Context) (int, error) { return 1, nil })
@@ -448,7 +448,7 @@ func TestTrapTypes(t *testing.T) {
 }
 
 // TestTrapEvictOpen fills a group with keys while one is open: forgetting that one would close
-// it, and recreating it would start its open times anew (trap 16).
+// it, and recreating it would start its open times anew.
 func TestTrapEvictOpen(t *testing.T) {
 	clock := &fakeClock{}
 	g := NewGroup(&GroupOptions[int]{Max: 8, Options: func(int) *Options { return &Options{Failures: 2, Now: clock.now} }})
@@ -472,7 +472,7 @@ func TestTrapEvictOpen(t *testing.T) {
 }
 
 // TestTrapErrorIdentity checks that rejections share one error, which does not pretend to be the
-// failure of another call (trap 17; see TestAllocs).
+// failure of another call (see TestAllocs).
 func TestTrapErrorIdentity(t *testing.T) {
 	b, _ := hand(Options{Name: "db", Failures: 1})
 	_ = call(b, context.DeadlineExceeded)
