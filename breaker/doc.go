@@ -93,7 +93,7 @@
 //	probe                    O(Probes)   its timer     yes
 //	change of state          O(window)   O(1)          yes
 //	Group.Get                O(1)        0             no
-//	Throttle.Allow           O(1)        0             once; every 1/320 of the window O(buckets)
+//	Throttle.Allow           O(1)        0             once; every 1/320 of the window, or 64 calls, O(buckets)
 //
 // A breaker takes 448 bytes, and a window 24 bytes a bucket or 2 bits a call.
 //
@@ -102,7 +102,8 @@
 // All types are safe for concurrent use by multiple goroutines. Successful calls through a
 // closed breaker and rejections by an open one take no lock, but that WindowCalls has one. No goroutine is
 // started; a timer runs while open, half-open or recovering, and does not keep the
-// breaker alive. No type needs a Close.
+// breaker alive. No type needs a Close. A breaker that opens in a testing/synctest bubble belongs to
+// the bubble, as its timer does; one that tests share is better given Options.Now.
 //
 // # Errors
 //
