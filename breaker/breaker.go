@@ -117,6 +117,22 @@ type period struct {
 	since, until int64        // readings; until is the end of Open and Recovering
 	fails        atomic.Int64 // in a row; written with the lock held
 	win          window       // nil if no rule needs one
+
+	// What Do may do without looking further, while the word is this one.
+	word    uint64
+	plain   bool  // admit, and if the call succeeds and fails is 0 there is nothing to count
+	refusal error // err, if nothing but a change of the word ends the rejections
+}
+
+// ready fills in what follows from the rest; timed is whether a timer ends what time ends.
+func (per *period) ready(timed bool) *period {
+	c := per.cfg
+	per.word = pack(per.gen, per.state, 0, 0)
+	per.plain = per.state == Closed && per.win == nil && c.SlowCall == 0 && c.Timeout == 0 && !c.custom && !c.Count
+	if !c.Count && (per.state == Open && timed || per.state == ForcedOpen) {
+		per.refusal = per.err
+	}
+	return per
 }
 
 // totals are the counters of Options.Count.
@@ -164,8 +180,9 @@ func (b *Breaker) startLocked(opts *Options) {
 	if c.Count {
 		b.all.Store(&totals{})
 	}
-	b.per.Store(&period{gen: 1, cfg: c, win: newWindow(c, 0)})
-	b.word.Store(pack(1, Closed, 0, 0))
+	per := (&period{gen: 1, cfg: c, win: newWindow(c, 0)}).ready(b.now == nil)
+	b.per.Store(per)
+	b.word.Store(per.word)
 }
 
 // lock locks b and starts it if it is the zero Breaker.
@@ -396,8 +413,8 @@ func (b *Breaker) moveLocked(to State, at, until int64, cause error) {
 	}
 	per.err = b.openError(per, cause)
 	b.probes = b.probes[:0]
-	b.per.Store(per)
-	b.word.Store(pack(per.gen, to, 0, 0))
+	b.per.Store(per.ready(b.now == nil))
+	b.word.Store(per.word)
 	b.armLocked(b.elapsedLocked())
 	if c.OnChange != nil {
 		b.events = append(b.events, Change{
@@ -552,6 +569,6 @@ func (b *Breaker) SetOptions(opts *Options) error {
 	if c.Count && b.all.Load() == nil {
 		b.all.Store(&totals{})
 	}
-	b.per.Store(per)
+	b.per.Store(per.ready(b.now == nil))
 	return nil
 }

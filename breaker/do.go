@@ -109,6 +109,14 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if per := b.per.Load(); per != nil && b.word.Load() == per.word {
+		if per.refusal != nil {
+			return per.refusal
+		}
+		if per.plain {
+			return b.doPlain(ctx, per, fn)
+		}
+	}
 	p, err := b.Allow()
 	if err != nil {
 		return err
@@ -131,6 +139,35 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	}
 	done = true
 	p.report(o, err)
+	return unmark(err)
+}
+
+// doPlain is Do while per is closed and has nothing to do with a success that follows a success.
+func (b *Breaker) doPlain(ctx context.Context, per *period, fn func(context.Context) error) error {
+	done := false
+	defer func() {
+		if !done {
+			p := Permit{b: b, gen: per.gen, start: untimed}
+			p.Failure(errPanic)
+		}
+	}()
+	err := fn(ctx)
+	if err == nil && per.fails.Load() == 0 && b.per.Load() == per {
+		done = true
+		return nil
+	}
+	o := Success
+	if err != nil {
+		o = per.cfg.Classify(ctx, err)
+	}
+	done = true
+	p := Permit{b: b, gen: per.gen, start: untimed}
+	p.report(o, err)
+	return unmark(err)
+}
+
+// unmark returns err without the mark of [Ignore].
+func unmark(err error) error {
 	//nolint:errorlint // only the outermost mark is the caller's to take off
 	if e, ok := err.(*ignoredError); ok {
 		return e.err

@@ -71,6 +71,9 @@ func (p *Permit) report(o Outcome, cause error) bool {
 	}
 	p.b = nil
 	per := b.per.Load()
+	if o == Success && per.plain && per.gen == p.gen && per.fails.Load() == 0 {
+		return true // there is nothing to count
+	}
 	if per.state == Recovering && b.elapsed() >= per.until {
 		per = b.settled()
 	}

@@ -87,7 +87,8 @@ func (t *Throttle) Allow() bool {
 }
 
 // Accept counts an accepted call: one that got any answer but that the backend is overloaded.
-func (t *Throttle) Accept() { t.ring.at(t.elapsed()).failures.Add(1) }
+// It counts as of the latest request, and so reads no clock.
+func (t *Throttle) Accept() { t.ring.current().failures.Add(1) }
 
 // RejectRatio returns the probability with which a call is rejected now.
 func (t *Throttle) RejectRatio() float64 { return t.compute(t.elapsed()) }
@@ -124,9 +125,5 @@ func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error
 	if t.opts.Classify(ctx, err) != Failure {
 		t.Accept()
 	}
-	//nolint:errorlint // only the outermost mark is the caller's to take off
-	if e, ok := err.(*ignoredError); ok {
-		return e.err
-	}
-	return err
+	return unmark(err)
 }

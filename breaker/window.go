@@ -38,10 +38,13 @@ func newWindow(c *config, t int64) window {
 // a bucket. An addition that is preempted for whole buckets counts in the bucket that has its
 // slot by then.
 type ring struct {
+	end   atomic.Int64           // the reading from which head is over
+	cur   atomic.Pointer[bucket] // the slot of head
 	width int64
-	head  atomic.Int64
-	mu    sync.Mutex // protects moving head
 	slots []bucket
+
+	mu   sync.Mutex // protects head, and the changes of end and last
+	head int64
 }
 
 type bucket struct{ calls, failures, slow atomic.Uint64 }
@@ -49,7 +52,8 @@ type bucket struct{ calls, failures, slow atomic.Uint64 }
 // newRing returns a ring of n buckets over span, at reading t.
 func newRing(span int64, n int, t int64) *ring {
 	r := &ring{width: (span + int64(n) - 1) / int64(n), slots: make([]bucket, n)}
-	r.head.Store(floorDiv(t, r.width))
+	r.head = floorDiv(t, r.width)
+	r.moveLocked(r.head)
 	return r
 }
 
@@ -64,28 +68,42 @@ func floorDiv(a, b int64) int64 {
 
 // at returns the bucket of now at reading t, after clearing those that are over.
 func (r *ring) at(t int64) *bucket {
-	epoch, head := floorDiv(t, r.width), r.head.Load()
-	if epoch > head {
-		head = r.advance(epoch)
+	if t >= r.end.Load() {
+		r.advance(floorDiv(t, r.width))
 	}
-	n := int64(len(r.slots))
-	return &r.slots[(head%n+n)%n]
+	return r.cur.Load()
 }
 
+// current returns the bucket of the latest reading.
+func (r *ring) current() *bucket { return r.cur.Load() }
+
 // advance moves head to epoch, or finds that another goroutine did.
-func (r *ring) advance(epoch int64) int64 {
+func (r *ring) advance(epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, head := int64(len(r.slots)), r.head.Load()
-	for e := max(head+1, epoch-n+1); e <= epoch; e++ {
-		s := &r.slots[(e%n+n)%n]
+	n := int64(len(r.slots))
+	for e := max(r.head+1, epoch-n+1); e <= epoch; e++ {
+		s := r.slot(e)
 		s.calls.Store(0)
 		s.failures.Store(0)
 		s.slow.Store(0)
 	}
-	head = max(head, epoch)
-	r.head.Store(head)
-	return head
+	if epoch > r.head {
+		r.moveLocked(epoch)
+	}
+}
+
+// slot returns the slot that epoch has in its turn.
+func (r *ring) slot(epoch int64) *bucket {
+	n := int64(len(r.slots))
+	return &r.slots[(epoch%n+n)%n]
+}
+
+// moveLocked makes epoch the head. Who sees the new end sees the new slot too.
+func (r *ring) moveLocked(epoch int64) {
+	r.head = epoch
+	r.cur.Store(r.slot(epoch))
+	r.end.Store(min(epoch, never/r.width-1)*r.width + r.width)
 }
 
 func (r *ring) add(t int64, failed, slow bool) {

@@ -56,7 +56,7 @@ func rejectRows() []*bench.Workload {
 			Ours: oursThrottle(true), Peers: []bench.Impl{aegisThrottle(true), zeroThrottle(true), failsafeThrottle(true)},
 		},
 		{
-			Name: "Group.Get/n=10000", Why: "a breaker for each of 10000 hosts, all known; ours bounds their number", Target: bench.Ratio(1),
+			Name: "Group.Get/n=10000", Why: "a breaker for each of 10000 hosts, all known; ours bounds their number", Versus: "sync.Map", Target: bench.Ratio(1),
 			Expect: bench.Granted, Ours: oursGroup(), Peers: []bench.Impl{syncMap(), zeroGroup()},
 		},
 		{
