@@ -5,6 +5,7 @@ package consistenthash
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // A Rendezvous assigns each key to the node that scores highest for it (highest random weight).
@@ -16,6 +17,7 @@ type Rendezvous struct {
 	names []string
 	bases []uint64
 	costs []uint64 // 2^40 / weight
+	equal bool     // all costs are
 }
 
 // NewRendezvous returns a Rendezvous of nodes, in whatever order. If opts is nil, the defaults are
@@ -32,6 +34,7 @@ func NewRendezvous(opts *Options, nodes ...Node) (*Rendezvous, error) {
 		r.bases = append(r.bases, s.Hash(n.Name))
 		r.costs = append(r.costs, uint64(math.Round((1<<40)/n.Weight)))
 	}
+	r.equal = len(slices.Compact(slices.Clone(r.costs))) <= 1
 	return r, nil
 }
 
@@ -41,13 +44,29 @@ func (r *Rendezvous) Get(key string) (node string, ok bool) {
 	if len(r.names) == 0 {
 		return "", false
 	}
-	h, best := r.snap.Hash(key), rival{}
+	h := r.snap.Hash(key)
+	if r.equal {
+		return r.names[r.largest(h)], true
+	}
+	best := rival{}
 	for i := range r.names {
 		if s := r.score(h, i); i == 0 || s.beats(best) {
 			best = s
 		}
 	}
 	return r.names[best.node], true
+}
+
+// largest returns the node that scores highest if all weights are equal: the one with the largest
+// hash, since the logarithm never falls as the hash grows, and where it is the same the hash decides.
+func (r *Rendezvous) largest(h uint64) (node int) {
+	most := uint64(0)
+	for i, base := range r.bases {
+		if u := mix(h ^ base); u > most {
+			most, node = u, i
+		}
+	}
+	return node
 }
 
 // AppendN appends to dst the n nodes that score highest for key, or all if there are fewer,

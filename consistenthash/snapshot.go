@@ -183,7 +183,7 @@ func (s *Snapshot) place(old *Snapshot) {
 			fresh = append(fresh, point{mix(base + uint64(k)*phi), int32(j)})
 		}
 	}
-	slices.SortFunc(fresh, comparePoints)
+	fresh = sorted(fresh)
 	total := len(fresh)
 	for i, r := range rank {
 		if r >= 0 {
@@ -207,6 +207,35 @@ func (s *Snapshot) place(old *Snapshot) {
 		s.push(p)
 	}
 	s.push(point{math.MaxUint64, s.owners[0]})
+}
+
+// sorted returns the points in order. They are hashes, and so their high bits say nearly where they
+// belong: each goes into one of as many buckets as there are points, in which there is little to sort.
+// If a caller's hash is not spread evenly, there is more.
+func sorted(points []point) []point {
+	n := uint64(len(points))
+	ends := make([]int32, n+1) // of each bucket, from the second entry on; at first, how many it has
+	for _, p := range points {
+		b, _ := bits.Mul64(p.hash, n)
+		ends[b+1]++
+	}
+	for b := range n {
+		ends[b+1] += ends[b]
+	}
+	out := make([]point, n)
+	for _, p := range points {
+		b, _ := bits.Mul64(p.hash, n)
+		out[ends[b]] = p
+		ends[b]++ // in the end, where the next bucket begins
+	}
+	start := int32(0)
+	for _, end := range ends[:n] {
+		if bucket := out[start:end]; len(bucket) > 1 {
+			slices.SortFunc(bucket, comparePoints)
+		}
+		start = end
+	}
+	return out
 }
 
 func (s *Snapshot) push(p point) {

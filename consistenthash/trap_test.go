@@ -224,6 +224,33 @@ func TestRendezvousMaglev(t *testing.T) {
 	}
 }
 
+// TestRendezvousEqual: where all weights are equal the hashes decide alone, as the scores would.
+func TestRendezvousEqual(t *testing.T) {
+	for _, weight := range []float64{1, 0.3, 1000} {
+		nodes := numbered(20)
+		for i := range nodes {
+			nodes[i].Weight = weight
+		}
+		r, err := NewRendezvous(nil, nodes...)
+		if err != nil || !r.equal {
+			t.Fatal(err)
+		}
+		for i := range 5000 {
+			key := fmt.Sprint(i)
+			got, _ := r.Get(key)
+			if want := r.AppendN(nil, key, 1)[0]; got != want { // AppendN has the scores
+				t.Fatalf("%s belongs to %s, by score to %s", key, got, want)
+			}
+		}
+		r.bases[3], r.bases[7] = r.bases[5], r.bases[5] // a collision
+		for h := range uint64(1000) {
+			if n := r.largest(h); n == 5 || n == 7 {
+				t.Fatalf("of equal nodes %d is taken", n)
+			}
+		}
+	}
+}
+
 // TestPanics: what only a wrong program asks for.
 func TestPanics(t *testing.T) {
 	bad, other := &Options{VirtualNodes: -1}, &Options{Seed: 9}
