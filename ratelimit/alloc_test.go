@@ -4,6 +4,7 @@ package ratelimit
 
 import (
 	"context"
+	"hash/maphash"
 	"math"
 	"os/exec"
 	"regexp"
@@ -20,11 +21,17 @@ func TestAllocs(t *testing.T) {
 	lim, empty, inf := New(PerSecond(1e9), 1e9, nil), New(Rate{}, 1, nil), New(Inf, 1, nil)
 	empty.Allow()
 	ctx := context.Background()
+	seed := maphash.MakeSeed()
+	hashAllocates := testing.AllocsPerRun(100, func() { maphash.Comparable(seed, "denied") }) > 0 // with the tag purego
 	keyed := NewKeyed[string]([]Limit{{PerSecond(1), 1}, {PerHour(9), 5}}, nil)
 	keyed.Take("denied", 1)
 	other := []Limit{{PerSecond(2), 2}, {PerHour(10), 7}}
 	now := time.Now()
 	striped, window := NewStriped(PerSecond(1e9), 1e9, nil), NewSlidingWindow(9, time.Hour, 6, nil)
+	keyedLog, keyedQuota := NewKeyedSlidingLog[string](9, time.Hour, nil), NewKeyedQuota[string](9, Daily(time.UTC), nil)
+	keyedLog.Allow("key")
+	keyedQuota.Allow("key")
+	conc, adaptive := NewConcurrency(9, nil), NewConcurrency(9, &ConcurrencyOptions{Adapt: &Gradient2{}})
 	for name, f := range map[string]func(){
 		"Allow":            func() { lim.Allow() },
 		"Allow denied":     func() { empty.Allow() },
@@ -43,9 +50,17 @@ func TestAllocs(t *testing.T) {
 		"Keyed.Return":     func() { keyed.Return("denied", 1) },
 		"Striped.Allow":    func() { striped.Allow() },
 		"SlidingWindow":    func() { window.Allow() },
+		"KeyedSlidingLog":  func() { keyedLog.Take("key", 1) },
+		"KeyedQuota":       func() { keyedQuota.Take("key", 1) },
+		"TryAcquire":       func() { p, _ := conc.TryAcquire(); p.Release() },
+		"Acquire":          func() { p, _ := conc.Acquire(ctx); p.Release() },
+		"adaptive":         func() { p, _ := adaptive.TryAcquire(); p.Release() },
 		"Step":             func() { other[0].Step(State{}, math.MaxInt32, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if hashAllocates && strings.HasPrefix(name, "Keyed") {
+				t.Skip("the hash of the standard library allocates")
+			}
 			if n := testing.AllocsPerRun(200, f); n != 0 {
 				t.Errorf("%v allocations, want 0", n)
 			}
@@ -63,6 +78,12 @@ func TestSizes(t *testing.T) {
 	}
 	if n := unsafe.Offsetof(bucket{}.base) + 8; n > 128 {
 		t.Errorf("Allow reads the first %d bytes of a bucket, more than two lines", n)
+	}
+	if n := unsafe.Sizeof(Permit{}); n != 16 {
+		t.Errorf("a Permit takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(Concurrency{}); n > 512 {
+		t.Errorf("a Concurrency takes %d bytes", n)
 	}
 	if n := unsafe.Sizeof(Reservation{}); n != 40 {
 		t.Errorf("a Reservation takes %d bytes", n)

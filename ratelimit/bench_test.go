@@ -72,6 +72,67 @@ func BenchmarkWindow(b *testing.B) {
 	}
 }
 
+func BenchmarkConcurrency(b *testing.B) {
+	for name, c := range map[string]*Concurrency{
+		"fixed":     NewConcurrency(1000, nil),
+		"gradient2": NewConcurrency(1000, &ConcurrencyOptions{Adapt: &Gradient2{}}),
+	} {
+		b.Run("limit="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p, _ := c.TryAcquire()
+				p.Release()
+			}
+		})
+		b.Run("limit="+name+"/parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					p, _ := c.TryAcquire()
+					p.Release()
+				}
+			})
+		})
+	}
+	b.Run("waiters=1000", func(b *testing.B) {
+		c, ctx := NewConcurrency(1, nil), context.Background()
+		b.ReportAllocs()
+		b.SetParallelism(1000 / runtime.GOMAXPROCS(0))
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				p, _ := c.Acquire(ctx)
+				p.Release()
+			}
+		})
+	})
+}
+
+func BenchmarkKeyedWindow(b *testing.B) {
+	for name, w := range map[string]*KeyedWindow[int]{
+		"log":     NewKeyedSlidingLog[int](100, time.Millisecond, nil),
+		"sliding": NewKeyedSlidingWindow[int](100, time.Millisecond, 6, nil),
+		"quota":   NewKeyedQuota[int](100, Daily(nil), nil),
+	} {
+		b.Run("kind="+name+"/n=65536", func(b *testing.B) {
+			order := workload(1<<16, "uniform")
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				w.Allow(order[i&(len(order)-1)])
+				i++
+			}
+		})
+	}
+}
+
+func BenchmarkShared(b *testing.B) {
+	s, ctx := NewShared(NewMemStore(nil), []Limit{{PerSecond(1000), 1000}}, nil), context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = s.Take(ctx, "key", 1)
+	}
+}
+
 // BenchmarkClock is the floor of everything that reads the clock.
 func BenchmarkClock(b *testing.B) {
 	base := time.Now()

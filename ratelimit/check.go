@@ -36,6 +36,29 @@ func (l *Limiter) checkLocked() {
 	}
 }
 
+// checkLocked panics if an invariant of the notes on Concurrency does not hold.
+func (c *Concurrency) checkLocked() {
+	w := c.word.Load()
+	if (w&queueBit != 0) != (c.line.waiting > 0) {
+		panic(fmt.Sprintf("ratelimit: C1 violated: word %#x with %d waiting", w, c.line.waiting))
+	}
+	if w&queueBit != 0 && inFlightOf(w) < limitOf(w) {
+		panic(fmt.Sprintf("ratelimit: C2 violated: %d wait with %d of %d in flight", c.line.waiting, inFlightOf(w), limitOf(w)))
+	}
+	waiting := 0
+	for i, v := range c.line.levels {
+		if v.head == nil || i > 0 && c.line.levels[i-1].priority <= v.priority {
+			panic(fmt.Sprintf("ratelimit: C3 violated: level %d, of priority %d", i, v.priority))
+		}
+		for w := v.head; w != nil; w = w.next {
+			waiting++
+		}
+	}
+	if waiting != c.line.waiting {
+		panic(fmt.Sprintf("ratelimit: C3 violated: %d waiting, counted %d", waiting, c.line.waiting))
+	}
+}
+
 // checkLocked panics if an invariant of the notes on Keyed does not hold.
 func (s *shard[K]) checkLocked(k *Keyed[K]) {
 	used := 0

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/ashlar-go/ashlar/ratelimit"
@@ -82,6 +83,69 @@ func ExampleLimiter_Take() {
 	fmt.Printf("%+v\n", lim.Take(2))
 	// Output:
 	// {OK:false Limit:3 Remaining:1 RetryAfter:10s ResetAfter:20s Tier:0}
+}
+
+// A log of the past is replayed at its own times.
+func ExampleLimiter_AllowAt() {
+	lim := ratelimit.New(ratelimit.PerSecond(1), 1, nil)
+	start := time.Date(2015, 6, 30, 23, 59, 59, 0, time.UTC)
+	for _, after := range []time.Duration{0, 500 * time.Millisecond, time.Second} {
+		fmt.Println(lim.AllowAt(start.Add(after), 1))
+	}
+	// Output:
+	// true
+	// false
+	// true
+}
+
+// A request of several events is admitted whole or not at all.
+func ExampleLimiter_AllowN() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(1), 5, clock.opts())
+	fmt.Println(lim.AllowN(3), lim.AllowN(3), lim.AllowN(2))
+	// Output:
+	// true false true
+}
+
+// Bytes are written as far as the limit goes.
+func ExampleLimiter_TakeUpTo() {
+	clock := newClock()
+	bandwidth := ratelimit.New(ratelimit.PerSecond(64_000), 16_000, clock.opts())
+	fmt.Println(bandwidth.TakeUpTo(10_000), bandwidth.TakeUpTo(10_000), bandwidth.TakeUpTo(10_000))
+	// Output:
+	// 10000 6000 0
+}
+
+// Work that was admitted and did not happen gives its tokens back.
+func ExampleLimiter_Return() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerHour(1), 10, clock.opts())
+	lim.AllowN(8)
+	lim.Return(3) // 3 of 8 rows were there already
+	fmt.Println(lim.Peek(0).Remaining)
+	// Output:
+	// 5
+}
+
+// The other side has forgiven what was asked of it.
+func ExampleLimiter_Fill() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerHour(1), 10, clock.opts())
+	lim.AllowN(10)
+	lim.Fill()
+	fmt.Println(lim.Peek(0).Remaining)
+	// Output:
+	// 10
+}
+
+// The other side says 429: what we thought was left is not.
+func ExampleLimiter_Drain() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(1), 10, clock.opts())
+	lim.Drain()
+	fmt.Println(lim.Take(1).RetryAfter)
+	// Output:
+	// 1s
 }
 
 // A pacer, or leaky bucket as a queue: with a burst of 1, waiters leave one by one.
@@ -197,6 +261,18 @@ func ExampleKeyed_TakeLimits() {
 	fmt.Println(api.TakeLimits("acme", 1, gold).Remaining, api.Take("someone", 1).Remaining)
 	// Output:
 	// 999 9
+}
+
+// New limits for all keys, from a configuration that was changed: what was spent stays spent.
+func ExampleKeyed_SetLimits() {
+	clock := newClock()
+	api := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(10)}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	api.AllowN("acme", 4)
+	api.SetLimits(ratelimit.Limit{Rate: ratelimit.PerMinute(6)})
+	fmt.Println(api.Peek("acme", 0).Remaining)
+	// Output:
+	// 2
 }
 
 // One user and the whole service at once: all or nothing.
@@ -330,4 +406,218 @@ func ExampleNewStriped() {
 	fmt.Println(lim.Allow())
 	// Output:
 	// true
+}
+
+// "100 requests a minute per IP" as people write it: a list of times for each address, in bounded memory.
+func ExampleNewKeyedSlidingLog() {
+	clock := newClock()
+	perIP := ratelimit.NewKeyedSlidingLog[netip.Addr](100, time.Minute,
+		&ratelimit.KeyedOptions{MaxKeys: 10_000, Now: clock.now})
+	client := ratelimit.MaskAddr(netip.MustParseAddr("192.0.2.7"), 32, 64)
+	admitted := 0
+	for range 6000 { // it asks every 10 ms for a minute
+		if perIP.Allow(client) {
+			admitted++
+		}
+		clock.sleep(10 * time.Millisecond)
+	}
+	fmt.Println(admitted)
+	// Output:
+	// 100
+}
+
+// The same in less memory: 72 bytes an address instead of 1040.
+func ExampleNewKeyedSlidingWindow() {
+	clock := newClock()
+	perIP := ratelimit.NewKeyedSlidingWindow[string](100, time.Minute, 6, &ratelimit.KeyedOptions{Now: clock.now})
+	fmt.Println(perIP.AllowN("192.0.2.7", 100), perIP.Allow("192.0.2.7"), perIP.Allow("192.0.2.8"))
+	// Output:
+	// true false true
+}
+
+// "1000 a month for each customer", and no more than 2 a second of them.
+func ExampleNewKeyedQuota() {
+	clock := newClock()
+	opts := &ratelimit.KeyedOptions{Now: clock.now}
+	month := ratelimit.NewKeyedQuota[string](1000, ratelimit.Monthly(time.UTC), opts)
+	second := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(2)}}, opts)
+	for range 3 {
+		d := ratelimit.All(second.Gate("acme"), month.Gate("acme")).Take(1)
+		fmt.Println(d.OK, d.RetryAfter)
+	}
+	fmt.Println(month.Peek("acme", 0).Remaining)
+	// Output:
+	// true 0s
+	// true 0s
+	// false 500ms
+	// 998
+}
+
+// At most two downloads at once.
+func ExampleNewConcurrency() {
+	downloads := ratelimit.NewConcurrency(2, nil)
+	first, ok1 := downloads.TryAcquire()
+	second, ok2 := downloads.TryAcquire()
+	_, ok3 := downloads.TryAcquire()
+	fmt.Println(ok1, ok2, ok3)
+	first.Release()
+	first.Release() // again: nothing happens
+	fmt.Println(downloads.InFlight())
+	second.Release()
+	// Output:
+	// true true false
+	// 1
+}
+
+func ExampleConcurrency_Acquire() {
+	db := ratelimit.NewConcurrency(10, &ratelimit.ConcurrencyOptions{MaxQueue: 100})
+	query := func(ctx context.Context) error {
+		p, err := db.Acquire(ctx) // waits in line, if fewer than 100 do
+		if err != nil {
+			return err
+		}
+		defer p.Release()
+		return nil // the query itself
+	}
+	fmt.Println(query(context.Background()))
+	// Output:
+	// <nil>
+}
+
+// Requests of people go before those of crawlers.
+func ExampleConcurrency_AcquirePriority() {
+	c := ratelimit.NewConcurrency(1, &ratelimit.ConcurrencyOptions{MaxQueue: 1})
+	busy, _ := c.TryAcquire()
+	crawler := make(chan error)
+	go func() { // ends when it is refused
+		_, err := c.AcquirePriority(context.Background(), 0)
+		crawler <- err
+	}()
+	for c.Queued() == 0 {
+		runtime.Gosched()
+	}
+	person := make(chan error)
+	go func() { // ends when it is served
+		p, err := c.AcquirePriority(context.Background(), 1)
+		p.Release()
+		person <- err
+	}()
+	err := <-crawler // who gave its place in line to the person
+	fmt.Println(errors.Is(err, ratelimit.ErrLimited), err)
+	busy.Release()
+	fmt.Println(<-person)
+	// Output:
+	// true ratelimit: wait would be too long: the queue is full
+	// <nil>
+}
+
+func ExampleConcurrency_SetLimit() {
+	c := ratelimit.NewConcurrency(1, &ratelimit.ConcurrencyOptions{
+		OnLimit: func(old, limit int) { fmt.Println("limit", old, "is now", limit) },
+	})
+	c.TryAcquire()
+	c.SetLimit(2)
+	_, ok := c.TryAcquire()
+	fmt.Println(ok)
+	// Output:
+	// limit 1 is now 2
+	// true
+}
+
+// A limit that finds itself: 40 operations run at once without a queue, and we do not know.
+func ExampleGradient2() {
+	clock := newClock()
+	c := ratelimit.NewConcurrency(10, &ratelimit.ConcurrencyOptions{Adapt: &ratelimit.Gradient2{}, Now: clock.now})
+	for range 10_000 { // as many as may run at once, again and again
+		var running []ratelimit.Permit
+		for p, ok := c.TryAcquire(); ok; p, ok = c.TryAcquire() {
+			running = append(running, p)
+		}
+		took := 10 * time.Millisecond
+		if n := len(running); n > 40 {
+			took = took * time.Duration(n) / 40
+		}
+		clock.sleep(took)
+		for _, p := range running {
+			p.Release()
+		}
+	}
+	fmt.Println(c.Limit() >= 32, c.Limit() <= 48)
+	// Output:
+	// true true
+}
+
+// With timeouts: what takes too long says that too many run.
+func ExampleAIMD() {
+	c := ratelimit.NewConcurrency(100, &ratelimit.ConcurrencyOptions{Adapt: &ratelimit.AIMD{}, Window: time.Nanosecond})
+	for range 20 {
+		p, _ := c.TryAcquire()
+		p.Drop() // context.DeadlineExceeded, or an answer of 503
+	}
+	fmt.Println(c.Limit())
+	// Output:
+	// 90
+}
+
+// A limit that two processes share. Over Redis or SQL the store is two statements: see Store.
+func ExampleNewShared() {
+	clock := newClock()
+	store := ratelimit.NewMemStore(clock.opts())
+	opts := &ratelimit.SharedOptions{
+		Now: func(context.Context) (time.Time, error) { return clock.now(), nil }, // SELECT now()
+	}
+	limits := []ratelimit.Limit{{Rate: ratelimit.PerSecond(1), Burst: 3}}
+	here, there := ratelimit.NewShared(store, limits, opts), ratelimit.NewShared(store, limits, opts)
+	ctx := context.Background()
+	for range 2 {
+		for _, process := range []*ratelimit.Shared{here, there} {
+			d, err := process.Take(ctx, "alice", 1)
+			fmt.Println(d.OK, d.RetryAfter, err)
+		}
+	}
+	// Output:
+	// true 0s <nil>
+	// true 0s <nil>
+	// true 0s <nil>
+	// false 1s <nil>
+}
+
+// When the store is down, each process goes on with its part of the limit.
+func ExampleSharedOptions() {
+	local := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(25)}}, nil) // one of 4 processes
+	shared := ratelimit.NewShared(brokenStore{}, []ratelimit.Limit{{Rate: ratelimit.PerSecond(100)}}, &ratelimit.SharedOptions{
+		Timeout: 50 * time.Millisecond,
+		OnError: func(key string, n int64, err error) ratelimit.Decision {
+			fmt.Println(err)
+			return local.Take(key, n)
+		},
+	})
+	d, err := shared.Take(context.Background(), "alice", 1)
+	fmt.Println(d.OK, d.Remaining, err)
+	// Output:
+	// ratelimit: load "alice": connection refused
+	// true 24 <nil>
+}
+
+// A brokenStore is a store that cannot be reached.
+type brokenStore struct{}
+
+func (brokenStore) Load(context.Context, string) ([]byte, error) {
+	return nil, errors.New("connection refused")
+}
+
+func (brokenStore) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) (bool, error) {
+	return false, errors.New("connection refused")
+}
+
+// In front of the store, what this process alone would refuse costs no round trip.
+func ExampleShared_Gate() {
+	clock := newClock()
+	local := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	shared := ratelimit.NewShared(ratelimit.NewMemStore(clock.opts()), []ratelimit.Limit{{Rate: ratelimit.PerDay(1000)}}, nil)
+	d := ratelimit.All(local.Gate("alice"), shared.Gate(context.Background(), "alice")).Take(1)
+	fmt.Println(d.OK, d.Limit)
+	// Output:
+	// true 10
 }

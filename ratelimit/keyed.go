@@ -21,6 +21,9 @@ import (
 // and no Close: a slot whose bucket is full is a free slot. The table (table.go) is split
 // into shards with a mutex each.
 //
+// A slot holds what was spent, a word a tier; in the table of a KeyedWindow it holds what its
+// cell makes of the words, and "full" reads "nothing counts".
+//
 // Limits are plans: the tiers that apply to a key, as meters. A plan that SetLimits replaces
 // leads to its successor and the time of the change, and each shard follows when it is next
 // used: what was spent is carried over as of that time.
@@ -85,8 +88,13 @@ func NewKeyed[K comparable](limits []Limit, opts *KeyedOptions) *Keyed[K] {
 	if err := validateLimits(limits); err != nil {
 		panic("ratelimit: NewKeyed: " + reason(err))
 	}
+	return newTable[K]("NewKeyed", newPlan(limits), len(limits), opts)
+}
+
+// newTable returns an empty table of p whose slots have width words.
+func newTable[K comparable](method string, p *plan, width int, opts *KeyedOptions) *Keyed[K] {
 	if err := opts.Validate(); err != nil {
-		panic("ratelimit: NewKeyed: " + reason(err))
+		panic("ratelimit: " + method + ": " + reason(err))
 	}
 	var o KeyedOptions
 	if opts != nil {
@@ -111,10 +119,10 @@ func NewKeyed[K comparable](limits []Limit, opts *KeyedOptions) *Keyed[K] {
 	} else {
 		k.base = time.Now()
 	}
-	p := newPlan(limits)
 	for i := range k.shards {
-		k.shards[i].maxSets = o.MaxKeys / ways >> log
-		k.shards[i].plan, k.shards[i].span, k.shards[i].latest = p, p.span, -maxReading
+		s := &k.shards[i]
+		s.maxSets, s.width = o.MaxKeys/ways>>log, width
+		s.plan, s.span, s.latest = p, p.span, -maxReading
 	}
 	k.plan.Store(p)
 	return k
@@ -134,11 +142,11 @@ func (k *Keyed[K]) reading(t time.Time) int64 {
 // lock locks the shard of key and prepares it for the reading t. The reading of the shard
 // is d; the caller unlocks it. own, if not nil, is a plan that will be used.
 func (k *Keyed[K]) lock(key K, t int64, own *plan) (s *shard[K], h uint64, d int64) {
-	h = maphash.Comparable(k.seed, key)
 	p := k.plan.Load()
 	if p == nil {
 		panic("ratelimit: zero Keyed: use NewKeyed")
 	}
+	h = maphash.Comparable(k.seed, key)
 	s = &k.shards[h>>(k.shift&63)&uint64(len(k.shards)-1)]
 	s.mu.Lock()
 	if own != nil {
@@ -524,6 +532,9 @@ func (g keyGate[K]) Return(n int64)        { g.k.Return(g.key, n) }
 
 // forgivenTokens returns the debt of slot i in whole tokens, of the tier where it is largest.
 func (s *shard[K]) forgivenTokens(i int, d int64) uint64 {
+	if s.events != nil {
+		return uint64(s.events.count(s.words(i), d))
+	}
 	p, most := s.planOf(i), int64(0)
 	for j := range p.meters {
 		m := &p.meters[j]

@@ -24,10 +24,11 @@ type shard[K comparable] struct {
 	span   int64      // the smallest of the plans in use
 	tags   []uint64   // one a set
 	keys   []K        // one a slot
-	spent  []int64    // one a tier and slot
+	spent  []int64    // width a slot: one a tier, or what events keeps
 	own    []*plan    // one a slot; empty until TakeLimits is used
+	events *cell      // of a KeyedWindow, else nil
 
-	maxSets, used                      int
+	width, maxSets, used               int
 	allowed, denied, evicted, forgiven uint64
 }
 
@@ -141,6 +142,9 @@ func (s *shard[K]) rebase(t int64) int64 {
 
 // isFull reports whether the bucket in slot i is full, which makes the slot free.
 func (s *shard[K]) isFull(i int, d int64) bool {
+	if s.events != nil {
+		return s.events.count(s.words(i), d) == 0
+	}
 	p := s.planOf(i)
 	for j := range p.meters {
 		if s.spent[i*len(p.meters)+j] > p.meters[j].supply(d) {
@@ -151,8 +155,12 @@ func (s *shard[K]) isFull(i int, d int64) bool {
 }
 
 // debt returns the nanoseconds that the bucket in slot i needs to be full: what is lost when
-// it is forgotten. It only ranks, so a float will do; it is 0 exactly if the bucket is full.
+// it is forgotten; for a window, the events that count. It only ranks, so a float will do; it
+// is 0 exactly if nothing is lost.
 func (s *shard[K]) debt(i int, d int64) float64 {
+	if s.events != nil {
+		return float64(s.events.count(s.words(i), d))
+	}
 	p, most := s.planOf(i), 0.0
 	for j := range p.meters {
 		m := &p.meters[j]
@@ -197,11 +205,13 @@ func (s *shard[K]) fill(i int, key K, h uint64, own *plan) {
 	if len(s.own) > 0 {
 		s.own[i] = own
 	}
-	tiers := len(s.plan.meters)
-	for j := range tiers {
-		s.spent[i*tiers+j] = full
+	for j := range s.words(i) {
+		s.words(i)[j] = full
 	}
 }
+
+// words returns what slot i holds.
+func (s *shard[K]) words(i int) []int64 { return s.spent[i*s.width : (i+1)*s.width] }
 
 // remove empties slot i.
 func (s *shard[K]) remove(i int) {
@@ -266,9 +276,12 @@ func (s *shard[K]) hasRoom(h uint64, d int64) bool {
 	return debt == 0
 }
 
-// roomAfter returns the time until a slot of the two sets of h is free by refill.
+// roomAfter returns the time until a slot of the two sets of h is free by itself.
 func (s *shard[K]) roomAfter(h uint64, d int64) time.Duration {
 	i, _ := s.victim(h, d)
+	if s.events != nil {
+		return s.events.after(s.words(i), d)
+	}
 	p, wait := s.planOf(i), time.Duration(0)
 	for j := range p.meters {
 		w := p.meters[j].until(s.spent[i*len(p.meters)+j], d)
@@ -283,15 +296,14 @@ func (s *shard[K]) roomAfter(h uint64, d int64) time.Duration {
 // grow makes the table the next larger of maxSets, maxSets/2, maxSets/4..., each at least
 // twice the one before, leaving out what is full.
 func (s *shard[K]) grow(k *Keyed[K], d int64) {
-	old := shard[K]{plan: s.plan, tags: s.tags, keys: s.keys, spent: s.spent, own: s.own}
+	old := shard[K]{plan: s.plan, tags: s.tags, keys: s.keys, spent: s.spent, own: s.own, events: s.events, width: s.width}
 	sets := s.maxSets
 	for sets/2 > len(s.tags) {
 		sets /= 2
 	}
-	tiers := len(s.plan.meters)
 	s.tags = make([]uint64, sets)
 	s.keys = make([]K, sets*ways)
-	s.spent = make([]int64, sets*ways*tiers)
+	s.spent = make([]int64, sets*ways*s.width)
 	s.own, s.used = nil, 0
 	for i := range old.keys {
 		if !old.occupied(i) || old.isFull(i, d) {
@@ -301,6 +313,6 @@ func (s *shard[K]) grow(k *Keyed[K], d int64) {
 		// Room is short only if 17 keys of a table half empty share their sets; then one
 		// is forgotten and counted, whatever DenyNew says.
 		to := s.place(k, old.keys[i], h, d, old.ownPlan(i), true)
-		copy(s.spent[to*tiers:(to+1)*tiers], old.spent[i*tiers:])
+		copy(s.words(to), old.words(i))
 	}
 }

@@ -265,37 +265,49 @@ func TestPanics(t *testing.T) {
 	one := []Limit{{PerSecond(1), 1}}
 	keyed := NewKeyed[int](one, nil)
 	for name, f := range map[string]func(){
-		"ratelimit: New: burst must be positive, got 0":                                                  func() { New(PerSecond(1), 0, nil) },
-		"ratelimit: New: burst must be at most 2^61, got 2305843009213693953":                            func() { New(PerSecond(1), maxBurst+1, nil) },
-		"ratelimit: SetLimit: burst must be positive, got -1":                                            func() { lim.SetLimit(PerSecond(1), -1) },
-		"ratelimit: AllowN: n must not be negative, got -1":                                              func() { lim.AllowN(-1) },
-		"ratelimit: TakeKeeping: keep must not be negative, got -2":                                      func() { lim.TakeKeeping(1, -2) },
-		"ratelimit: Wait: n must not be negative, got -1":                                                func() { _ = lim.Wait(t.Context(), -1) },
-		"ratelimit: Per: count must not be negative, got -1":                                             func() { PerSecond(-1) },
-		"ratelimit: Per: period must be positive, got 0s":                                                func() { Every(0) },
-		"ratelimit: Per: 1001 events every 1ns is above 10^12 a second; use Inf":                         func() { Per(1001, 1) },
-		"ratelimit: zero Limiter: use New":                                                               func() { new(Limiter).Allow() },
-		"ratelimit: zero Keyed: use NewKeyed":                                                            func() { new(Keyed[int]).Allow(1) },
-		"ratelimit: NewKeyed: at least one limit is needed":                                              func() { NewKeyed[int](nil, nil) },
-		"ratelimit: NewKeyed: at most 8 limits, got 9":                                                   func() { NewKeyed[int](make([]Limit, 9), nil) },
-		"ratelimit: NewKeyed: burst must be between 0 and 2^61, got -1":                                  func() { NewKeyed[int]([]Limit{{Burst: -1}}, nil) },
-		"ratelimit: NewKeyed: KeyedOptions.MaxKeys must be at least 16, got 15":                          func() { NewKeyed[int](one, &KeyedOptions{MaxKeys: 15}) },
-		"ratelimit: SetLimits: want 1 limits, got 2":                                                     func() { keyed.SetLimits(one[0], one[0]) },
-		"ratelimit: TakeLimits: want 1 limits, got 0":                                                    func() { keyed.TakeLimits(1, 1) },
-		"ratelimit: TakeLimits: burst must be between 0 and 2^61, got -1":                                func() { keyed.TakeLimits(1, 1, Limit{Burst: -1}) },
-		"ratelimit: Step: n must not be negative, got -1":                                                func() { one[0].Step(State{}, 0, -1) },
-		"ratelimit: Step: burst must be between 0 and 2^61, got -1":                                      func() { Limit{Burst: -1}.Step(State{}, 0, 1) },
-		"ratelimit: Adopt: burst must be between 0 and 2^61, got -1":                                     func() { Limit{Burst: -1}.Adopt(State{}, one[0], 1) },
-		"ratelimit: Headers: name must be printable ASCII, got \"a\\nb\"":                                func() { Decision{}.Headers("a\nb", time.Second) },
-		"ratelimit: MaskAddr: prefix length out of range":                                                func() { MaskAddr(addr("10.0.0.1"), 33, 64) },
-		"ratelimit: NewSlidingLog: the number of events must be positive, got 0":                         func() { NewSlidingLog(0, 1, nil) },
-		"ratelimit: NewFixedWindow: the length must be positive, got -1ns":                               func() { NewFixedWindow(1, -1, nil) },
-		"ratelimit: NewSlidingWindow: slices must be between 1 and the nanoseconds of the window, got 3": func() { NewSlidingWindow(1, 2, 3, nil) },
-		"ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow or NewFixedWindow":                  func() { new(Window).Allow() },
-		"ratelimit: NewQuota: the number of events must be positive, got 0":                              func() { NewQuota(0, Daily(nil), nil) },
-		"ratelimit: NewStriped: burst must be between 256 and 2^61, got 255":                             func() { NewStriped(Inf, 255, nil) },
-		"ratelimit: zero Striped: use NewStriped":                                                        func() { new(Striped).Allow() },
-		"ratelimit: zero Quota: use NewQuota":                                                            func() { new(Quota).Allow() },
+		"ratelimit: New: burst must be positive, got 0":                                                       func() { New(PerSecond(1), 0, nil) },
+		"ratelimit: New: burst must be at most 2^61, got 2305843009213693953":                                 func() { New(PerSecond(1), maxBurst+1, nil) },
+		"ratelimit: SetLimit: burst must be positive, got -1":                                                 func() { lim.SetLimit(PerSecond(1), -1) },
+		"ratelimit: AllowN: n must not be negative, got -1":                                                   func() { lim.AllowN(-1) },
+		"ratelimit: TakeKeeping: keep must not be negative, got -2":                                           func() { lim.TakeKeeping(1, -2) },
+		"ratelimit: Wait: n must not be negative, got -1":                                                     func() { _ = lim.Wait(t.Context(), -1) },
+		"ratelimit: Per: count must not be negative, got -1":                                                  func() { PerSecond(-1) },
+		"ratelimit: Per: period must be positive, got 0s":                                                     func() { Every(0) },
+		"ratelimit: Per: 1001 events every 1ns is above 10^12 a second; use Inf":                              func() { Per(1001, 1) },
+		"ratelimit: zero Limiter: use New":                                                                    func() { new(Limiter).Allow() },
+		"ratelimit: zero Keyed: use NewKeyed":                                                                 func() { new(Keyed[int]).Allow(1) },
+		"ratelimit: NewKeyed: at least one limit is needed":                                                   func() { NewKeyed[int](nil, nil) },
+		"ratelimit: NewKeyed: at most 8 limits, got 9":                                                        func() { NewKeyed[int](make([]Limit, 9), nil) },
+		"ratelimit: NewKeyed: burst must be between 0 and 2^61, got -1":                                       func() { NewKeyed[int]([]Limit{{Burst: -1}}, nil) },
+		"ratelimit: NewKeyed: KeyedOptions.MaxKeys must be at least 16, got 15":                               func() { NewKeyed[int](one, &KeyedOptions{MaxKeys: 15}) },
+		"ratelimit: SetLimits: want 1 limits, got 2":                                                          func() { keyed.SetLimits(one[0], one[0]) },
+		"ratelimit: TakeLimits: want 1 limits, got 0":                                                         func() { keyed.TakeLimits(1, 1) },
+		"ratelimit: TakeLimits: burst must be between 0 and 2^61, got -1":                                     func() { keyed.TakeLimits(1, 1, Limit{Burst: -1}) },
+		"ratelimit: Step: n must not be negative, got -1":                                                     func() { one[0].Step(State{}, 0, -1) },
+		"ratelimit: Step: burst must be between 0 and 2^61, got -1":                                           func() { Limit{Burst: -1}.Step(State{}, 0, 1) },
+		"ratelimit: Adopt: burst must be between 0 and 2^61, got -1":                                          func() { Limit{Burst: -1}.Adopt(State{}, one[0], 1) },
+		"ratelimit: Headers: name must be printable ASCII, got \"a\\nb\"":                                     func() { Decision{}.Headers("a\nb", time.Second) },
+		"ratelimit: MaskAddr: prefix length out of range":                                                     func() { MaskAddr(addr("10.0.0.1"), 33, 64) },
+		"ratelimit: NewSlidingLog: the number of events must be positive, got 0":                              func() { NewSlidingLog(0, 1, nil) },
+		"ratelimit: NewFixedWindow: the length must be positive, got -1ns":                                    func() { NewFixedWindow(1, -1, nil) },
+		"ratelimit: NewSlidingWindow: slices must be between 1 and the nanoseconds of the window, got 3":      func() { NewSlidingWindow(1, 2, 3, nil) },
+		"ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow or NewFixedWindow":                       func() { new(Window).Allow() },
+		"ratelimit: NewQuota: the number of events must be positive, got 0":                                   func() { NewQuota(0, Daily(nil), nil) },
+		"ratelimit: NewStriped: burst must be between 256 and 2^61, got 255":                                  func() { NewStriped(Inf, 255, nil) },
+		"ratelimit: zero Striped: use NewStriped":                                                             func() { new(Striped).Allow() },
+		"ratelimit: NewConcurrency: limit must be between 1 and 2^31-1, got 0":                                func() { NewConcurrency(0, nil) },
+		"ratelimit: NewConcurrency: ConcurrencyOptions.Window must not be negative, got -1ns":                 func() { NewConcurrency(1, &ConcurrencyOptions{Window: -1}) },
+		"ratelimit: SetLimit: limit must be between 1 and 2^31-1, got -1":                                     func() { NewConcurrency(1, nil).SetLimit(-1) },
+		"ratelimit: zero Concurrency: use NewConcurrency":                                                     func() { new(Concurrency).TryAcquire() },
+		"ratelimit: NewKeyedSlidingLog: the number of events must be at most 65536, got 65537":                func() { NewKeyedSlidingLog[int](1<<16+1, 1, nil) },
+		"ratelimit: NewKeyedSlidingLog: KeyedOptions.MaxKeys must be at least 16, got 1":                      func() { NewKeyedSlidingLog[int](1, 1, &KeyedOptions{MaxKeys: 1}) },
+		"ratelimit: NewKeyedSlidingWindow: slices must be between 1 and the nanoseconds of the window, got 0": func() { NewKeyedSlidingWindow[int](1, 2, 0, nil) },
+		"ratelimit: NewKeyedQuota: the number of events must be positive, got 0":                              func() { NewKeyedQuota[int](0, Daily(nil), nil) },
+		"ratelimit: zero KeyedWindow: use NewKeyedSlidingLog, NewKeyedSlidingWindow or NewKeyedQuota":         func() { new(KeyedWindow[int]).Allow(1) },
+		"ratelimit: NewShared: at least one limit is needed":                                                  func() { NewShared(NewMemStore(nil), nil, nil) },
+		"ratelimit: NewShared: SharedOptions.Timeout must not be negative, got -1ns":                          func() { NewShared(NewMemStore(nil), one, &SharedOptions{Timeout: -1}) },
+		"ratelimit: zero Shared: use NewShared":                                                               func() { _, _ = new(Shared).Take(t.Context(), "key", 1) },
+		"ratelimit: zero Quota: use NewQuota":                                                                 func() { new(Quota).Allow() },
 	} {
 		func() {
 			defer func() {
@@ -337,5 +349,81 @@ func TestTrapContention(t *testing.T) {
 	}
 	if a, b := byLimiter.Load(), byKeyed.Load(); a != burst || b != burst {
 		t.Errorf("%d and %d admitted, want %d each", a, b, burst)
+	}
+}
+
+// TestTrapGridPacing is failsafe-go's smooth limiter, whose times are those of a grid: "one every 100 ms"
+// lets two through 1.7 ms apart, one on each side of a line. Here the time counts from the event before.
+func TestTrapGridPacing(t *testing.T) {
+	var clock fakeClock
+	lim, last := New(Every(100*time.Millisecond), 1, &Options{Now: clock.now}), int64(-1e9)
+	for range 10_000 {
+		clock.t += int64(1700 * time.Microsecond)
+		if lim.Allow() {
+			if gap := clock.t - last; gap < int64(100*time.Millisecond)-2 {
+				t.Fatalf("two events %v apart", time.Duration(gap))
+			}
+			last = clock.t
+		}
+	}
+}
+
+// TestTrapWeightedWindow is the adversary of windows that weigh the count of the one before, as
+// httprate and mennanov/limiters do: all events of a window at its end, and then as many as the
+// weight lets in. There one window sees 1995 of a limit of 1000.
+func TestTrapWeightedWindow(t *testing.T) {
+	const n, length = 1000, int64(time.Minute)
+	var clock fakeClock
+	o := &Options{Now: clock.now}
+	for name, w := range map[string]*Window{
+		"log": NewSlidingLog(n, time.Minute, o), "sliding": NewSlidingWindow(n, time.Minute, 1, o), "finely sliding": NewSlidingWindow(n, time.Minute, 60, o),
+	} {
+		clock.t = 0
+		var admitted []admission
+		for range 3 {
+			clock.t += length - 1 // the last nanosecond of a window
+			for range 2 * n {
+				if w.Allow() {
+					admitted = append(admitted, admission{clock.t, 1})
+				}
+			}
+			for clock.t++; clock.t%length < length*999/1000; clock.t += length / 1000 {
+				if w.Allow() {
+					admitted = append(admitted, admission{clock.t, 1})
+				}
+			}
+			clock.t += length - clock.t%length
+		}
+		for i := n; i < len(admitted); i++ {
+			if d := admitted[i].at - admitted[i-n].at; d < length {
+				t.Fatalf("%s: %d events within %v", name, n+1, time.Duration(d))
+			}
+		}
+	}
+}
+
+// TestTrapDeniedCounts is a client that does not stop asking: where what is denied counts too, as with
+// mennanov/limiters, it is locked out for ever. Here it gets what it may have.
+func TestTrapDeniedCounts(t *testing.T) {
+	var clock fakeClock
+	o := &Options{Now: clock.now}
+	keyed := NewKeyedSlidingLog[string](10, time.Minute, &KeyedOptions{Now: clock.now})
+	for name, allow := range map[string]func() bool{
+		"bucket":  New(PerMinute(10), 10, o).Allow,
+		"log":     NewSlidingLog(10, time.Minute, o).Allow,
+		"sliding": NewSlidingWindow(10, time.Minute, 6, o).Allow,
+		"fixed":   NewFixedWindow(10, time.Minute, o).Allow,
+		"keyed":   func() bool { return keyed.Allow("client") },
+	} {
+		admitted := 0
+		for range 60 * 60 { // once a second, for an hour
+			clock.t += int64(time.Second)
+			if allow() {
+				admitted++
+			}
+		}
+		if admitted < 10*60*6/7-1 {
+			t.Errorf("%s: a client that asks all the time gets %d an hour", name, admitted)
+		}
 	}
 }

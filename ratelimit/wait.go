@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	// ErrLimited is wrapped by the error of a wait that was refused since it would be too long.
+	// ErrLimited is wrapped by the error of a wait that was refused since it would be too long, or
+	// since too many wait already.
 	ErrLimited = errors.New("ratelimit: wait would be too long")
 
 	// ErrBurst is wrapped by the error of a wait for more tokens than the bucket holds.

@@ -57,12 +57,17 @@ func NewSlidingLog(n int64, length time.Duration, opts *Options) *Window {
 // It panics if n, length or slices is not positive, or if slices exceed the nanoseconds of length.
 func NewSlidingWindow(n int64, length time.Duration, slices int, opts *Options) *Window {
 	w := newWindow("NewSlidingWindow", n, length, opts)
-	if slices < 1 || int64(slices) > int64(length) {
-		panic(fmt.Sprintf("ratelimit: NewSlidingWindow: slices must be between 1 and the nanoseconds of the window, got %d", slices))
-	}
-	width := (int64(length)-1)/int64(slices) + 1
+	width := sliceWidth("NewSlidingWindow", length, slices)
 	w.counter = &sliceCounter{width: width, counts: make([]int64, slices+1), current: math.MinInt64}
 	return w
+}
+
+// sliceWidth returns the nanoseconds of a slice, rounded up.
+func sliceWidth(method string, length time.Duration, slices int) int64 {
+	if slices < 1 || int64(slices) > int64(length) {
+		panic(fmt.Sprintf("ratelimit: %s: slices must be between 1 and the nanoseconds of the window, got %d", method, slices))
+	}
+	return (int64(length)-1)/int64(slices) + 1
 }
 
 // NewFixedWindow returns a Window that counts anew in each window, the first of which begins
@@ -129,6 +134,10 @@ func (w *Window) Take(n int64) Decision { return w.take(w.elapsed(), checkN("Tak
 func (w *Window) take(t, n int64) Decision {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.takeLocked(t, n)
+}
+
+func (w *Window) takeLocked(t, n int64) Decision {
 	t = w.advanceLocked(t)
 	if n > w.n-w.used {
 		return w.decideLocked(t, n, n == 0)
@@ -146,6 +155,10 @@ func (w *Window) Peek(n int64) Decision {
 	t := w.elapsed()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.peekLocked(t, n)
+}
+
+func (w *Window) peekLocked(t, n int64) Decision {
 	t = w.advanceLocked(t)
 	if n == 0 || n > w.n-w.used {
 		return w.decideLocked(t, n, n == 0)

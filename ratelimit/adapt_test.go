@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A station is a queue with servers in front of it that a Concurrency guards, as a simulation of
+// discrete events: operations arrive as a Poisson process (M), take an exponential (M) or a
+// constant (D) time of one of c servers, and wait for a server in the order of arrival.
+type station struct {
+	fakeClock
+	rng     *rand.Rand
+	c       *Concurrency
+	arrival float64 // a second; what finds no permit is lost
+	servers int
+	service time.Duration
+	fixed   bool          // M/D/c
+	timeout time.Duration // after which the caller gives up and calls Drop; 0 if never
+
+	next   int64 // when the next operation arrives
+	events departures
+	free   []int64 // when each busy server is free, as a heap of its own
+	limits []int
+	ended  func(took time.Duration) // if not nil, sees what was done
+}
+
+type departure struct {
+	at, begun int64
+	p         Permit
+	drop      bool
+}
+
+type departures []departure
+
+func (d departures) Len() int           { return len(d) }
+func (d departures) Less(i, j int) bool { return d[i].at < d[j].at }
+func (d departures) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *departures) Push(x any)        { *d = append(*d, x.(departure)) }
+func (d *departures) Pop() any {
+	last := (*d)[len(*d)-1]
+	*d = (*d)[:len(*d)-1]
+	return last
+}
+
+// arrive lets one operation ask for a permit, and plans its departure.
+func (s *station) arrive() {
+	s.next = s.t + int64(s.rng.ExpFloat64()/s.arrival*float64(time.Second))
+	p, ok := s.c.TryAcquire()
+	if !ok {
+		return
+	}
+	for len(s.free) > s.servers { // after the capacity fell: the first to be free go
+		s.free = slices.Delete(s.free, 0, 1)
+	}
+	start := s.t
+	if len(s.free) == s.servers {
+		start = max(start, s.free[0])
+		s.free = slices.Delete(s.free, 0, 1)
+	}
+	took := float64(s.service)
+	if !s.fixed {
+		took *= s.rng.ExpFloat64()
+	}
+	end := start + int64(took)
+	i, _ := slices.BinarySearch(s.free, end)
+	s.free = slices.Insert(s.free, i, end)
+	if limit := s.t + int64(s.timeout); s.timeout > 0 && end > limit {
+		heap.Push(&s.events, departure{limit, s.t, p, true})
+		return
+	}
+	heap.Push(&s.events, departure{end, s.t, p, false})
+}
+
+// run lets the time d pass, and returns the median of the limits in its second half.
+func (s *station) run(d time.Duration) float64 {
+	until := s.t + int64(d)
+	s.limits = s.limits[:0]
+	sample := s.t + int64(d)/2
+	for {
+		at := s.next
+		if len(s.events) > 0 {
+			at = min(at, s.events[0].at)
+		}
+		for sample <= min(at, until) {
+			s.limits = append(s.limits, s.c.Limit())
+			sample += int64(50 * time.Millisecond)
+		}
+		if at > until {
+			break
+		}
+		s.t = at
+		if at == s.next {
+			s.arrive()
+			continue
+		}
+		e := heap.Pop(&s.events).(departure)
+		if e.drop {
+			e.p.Drop()
+		} else {
+			e.p.Release()
+			if s.ended != nil {
+				s.ended(time.Duration(e.at - e.begun))
+			}
+		}
+	}
+	s.t = until
+	slices.Sort(s.limits)
+	return float64(s.limits[len(s.limits)/2])
+}
+
+// newStation returns a station whose servers are asked for half as much again as they can do.
+func newStation(t *testing.T, seed uint64, servers int, fixed bool, limit int, a Algorithm) *station {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("one goroutine, and minutes")
+	}
+	s := &station{rng: rand.New(rand.NewPCG(seed, 2)), servers: servers, service: 10 * time.Millisecond, fixed: fixed}
+	s.c = NewConcurrency(limit, &ConcurrencyOptions{Adapt: a, Now: s.now})
+	s.load(1.5)
+	return s
+}
+
+// load sets the arrivals, as a multiple of what the servers can do.
+func (s *station) load(x float64) {
+	s.arrival = x * float64(s.servers) / s.service.Seconds()
+}
+
+// TestAdaptiveSettles takes adaptive limits through steps of capacity and of service time, and
+// checks that they settle within 20 % of the optimum by Little's law: the throughput
+// of all servers times the time of an operation without a queue, which is their number.
+func TestAdaptiveSettles(t *testing.T) {
+	steps := []struct {
+		servers int
+		service time.Duration
+	}{
+		{80, 20 * time.Millisecond},
+		{40, 20 * time.Millisecond}, // half of the servers fail
+		{120, 20 * time.Millisecond},
+		{120, 40 * time.Millisecond}, // each operation becomes slower
+		{60, 20 * time.Millisecond},
+	}
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
+	for _, tt := range []struct {
+		name  string
+		fixed bool
+		make  func() Algorithm
+		// A caller who gives up after this part more than the service time calls Drop.
+		patience float64
+	}{
+		{"M/D/c Gradient2", true, func() Algorithm { return &Gradient2{} }, 0},
+		{"M/M/c Gradient2", false, func() Algorithm { return &Gradient2{} }, 0},
+		{"M/D/c AIMD", true, func() Algorithm { return &AIMD{} }, 0.1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range seeds {
+				s := newStation(t, seed, 40, tt.fixed, 5, tt.make())
+				for _, step := range steps {
+					s.servers, s.service = step.servers, step.service
+					s.timeout = time.Duration(float64(step.service) * (1 + tt.patience))
+					if tt.patience == 0 {
+						s.timeout = 0
+					}
+					s.load(1.5)
+					got := s.run(time.Minute)
+					if math.Abs(got/float64(step.servers)-1) > 0.2 {
+						t.Errorf("seed %d: %d servers of %v: the limit settles at %v", seed, step.servers, step.service, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestAdaptiveRefuses checks what the limit is for: with half as much again asked for as can be
+// done, those who are admitted take little longer than they would alone, and nearly all
+// that the servers can do is done.
+func TestAdaptiveRefuses(t *testing.T) {
+	s := newStation(t, 1, 40, false, 1000, &Gradient2{})
+	s.run(time.Minute)
+	done, late := 0, 0
+	s.ended = func(took time.Duration) {
+		done++
+		if took > 5*s.service {
+			late++
+		}
+	}
+	s.run(time.Minute)
+	if most := 40 * 60 * 100; done < most*9/10 || late > done/50 { // exp(-5) of them alone: 0.7 %
+		t.Errorf("%d of %d done, %d late", done, most, late)
+	}
+}
+
+// TestTrapTimeoutGrowth is Netflix's Gradient2 on a server that answers nothing: every
+// operation takes the timeout, which is stable, and the limit grows without bound (concurrency-limits
+// #137). Here a dropped operation shrinks it.
+func TestTrapTimeoutGrowth(t *testing.T) {
+	for name, a := range map[string]Algorithm{"Gradient2": &Gradient2{}, "AIMD": &AIMD{}} {
+		s := newStation(t, 1, 40, true, 100, a)
+		s.timeout, s.service = time.Second, time.Hour
+		highest := 0
+		for range 120 {
+			highest = max(highest, int(s.run(time.Second)))
+		}
+		if got := s.c.Limit(); highest > 100 || got > 5 {
+			t.Errorf("%s: the limit is %d, and was %d", name, got, highest)
+		}
+	}
+}
+
+// TestTrapOverloadGrowth is Gradient2 adding room for a queue to a limit that it shrinks, so that it
+// grows under a mild overload (concurrency-limits #134), and following its own growth with
+// its average of the past. Here what is a little too slow shrinks it.
+func TestTrapOverloadGrowth(t *testing.T) {
+	g := &Gradient2{Probe: -1}
+	g.Update(Sample{Limit: 10, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 100}) // learns 10 ms
+	for _, limit := range []float64{1, 2, 10, 100} {
+		s := Sample{Limit: limit, InFlight: int(limit), RTT: 11 * time.Millisecond, Calls: 100}
+		if got := g.Update(s); got >= limit {
+			t.Errorf("10 %% too slow at %v: the limit becomes %v", limit, got)
+		}
+		s.RTT = 10 * time.Millisecond
+		if got := g.Update(s); got <= limit {
+			t.Errorf("in time at %v: the limit becomes %v", limit, got)
+		}
+	}
+	s := newStation(t, 1, 40, true, 40, &Gradient2{})
+	s.load(1.02)
+	early := s.run(time.Minute)
+	done, total := 0, time.Duration(0)
+	s.ended = func(took time.Duration) { done++; total += took }
+	late := s.run(2 * time.Minute)
+	if mean := total / time.Duration(done); mean > s.service*115/100 || late > 1.2*early {
+		t.Errorf("under mild overload the limit goes from %v to %v, where operations take %v", early, late, mean)
+	}
+}
+
+// TestAdaptiveUnused checks that a limit which is not used does not grow, and is not probed.
+func TestAdaptiveUnused(t *testing.T) {
+	for name, a := range map[string]Algorithm{"Gradient2": &Gradient2{}, "AIMD": &AIMD{}} {
+		s := newStation(t, 1, 40, false, 100, a)
+		s.load(0.5) // 20 in flight
+		s.run(time.Minute)
+		if lo, hi := s.limits[0], s.limits[len(s.limits)-1]; lo != 100 || hi != 100 {
+			t.Errorf("%s: a limit of 100 with 20 in flight went to %d..%d", name, lo, hi)
+		}
+	}
+}
+
+// TestAlgorithms checks single updates.
+func TestAlgorithms(t *testing.T) {
+	busy := Sample{Limit: 10, InFlight: 10, RTT: time.Millisecond, Calls: 100}
+	dropped := busy
+	dropped.Dropped = 1
+	idle := Sample{Limit: 10, InFlight: 4, RTT: time.Millisecond, Calls: 100}
+	for _, tt := range []struct {
+		name string
+		a    Algorithm
+		s    Sample
+		want float64
+	}{
+		{"AIMD", &AIMD{}, busy, 11},
+		{"AIMD by 2.5", &AIMD{Increase: 2.5}, busy, 12.5},
+		{"AIMD dropped", &AIMD{}, dropped, 9},
+		{"AIMD dropped by half", &AIMD{Backoff: 0.5}, dropped, 5},
+		{"AIMD idle", &AIMD{}, idle, 10},
+		{"Gradient2 idle", &Gradient2{}, idle, 10},
+		{"Gradient2 all dropped", &Gradient2{}, Sample{Limit: 10, InFlight: 10, Dropped: 50}, 9},
+		{"Gradient2 all dropped, at once", &Gradient2{Smoothing: 1}, Sample{Limit: 10, InFlight: 10, Dropped: 50}, 5},
+		{"Gradient2 idle and dropped", &Gradient2{Smoothing: 1}, Sample{Limit: 10, InFlight: 1, Dropped: 50}, 5},
+		{"Gradient2 first dip", &Gradient2{Tolerance: 1.6}, busy, 5},
+		{"Gradient2 without", &Gradient2{Probe: -1, Smoothing: 1}, Sample{Limit: 9, InFlight: 9, Calls: 100}, 12},
+		{"Gradient2 nothing", &Gradient2{}, Sample{Limit: 7}, 7},
+	} {
+		if got := tt.a.Update(tt.s); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestGradient2Dip follows a dip by hand: down, a window to settle, one to measure, and back.
+func TestGradient2Dip(t *testing.T) {
+	g := &Gradient2{Tolerance: 1.6, Smoothing: 1}
+	update := func(limit float64, rtt time.Duration) float64 {
+		return g.Update(Sample{Limit: limit, InFlight: int(limit), RTT: rtt, Calls: 100})
+	}
+	for i, step := range []struct {
+		limit float64
+		rtt   time.Duration
+		want  float64
+	}{
+		{100, 20, 50}, // nothing is known yet: a dip from a limit that would have been 110
+		{50, 18, 50},  // settling
+		{50, 10, 110}, // measured: 10 without a queue
+		{110, 20, 88}, // 20 is 1.25 times 16
+		{88, 16, 88 + math.Sqrt(88)},
+	} {
+		if got := update(step.limit, step.rtt); math.Abs(got-step.want) > 1e-9 {
+			t.Fatalf("step %d: %v, want %v", i, got, step.want)
+		}
+	}
+	// Operations become slower, and fewer of them no faster: after 8 windows there is a dip.
+	limit := 100.0
+	for range impatience - 1 {
+		limit = update(limit, 30)
+	}
+	dip := update(limit, 30)
+	if dip != limit/2 {
+		t.Fatalf("after %d windows: %v of %v", impatience, dip, limit)
+	}
+	update(dip, 30)
+	if back := update(dip, 30); back >= limit || g.baseline != 20 {
+		t.Errorf("back at %v of %v, with a baseline of %v", back, limit, g.baseline)
+	}
+	// In a dip to half, a queue takes half as long: how long it takes without one is not known.
+	g.before = 60
+	g.learn(31)
+	if g.baseline != 20 {
+		t.Errorf("the baseline followed a queue to %v", g.baseline)
+	}
+	// SetLimit during a dip ends it.
+	g.phase, g.from, g.saved = settling, 90, 95
+	if got := update(100, 20); got != 110 || g.phase != steady {
+		t.Errorf("after SetLimit: %v, phase %v", got, g.phase)
+	}
+}
+
+// TestGradient2Recovers begins with a measurement that was far too low: the limit falls to the
+// bottom, where it must not stay.
+func TestGradient2Recovers(t *testing.T) {
+	g, limit := &Gradient2{baseline: float64(time.Millisecond)}, 100.0
+	for i := range 300 {
+		if limit = max(g.Update(Sample{Limit: limit, InFlight: int(limit), RTT: 10 * time.Millisecond, Calls: 100}), 1); i == 40 && limit > 20 {
+			t.Errorf("after 40 windows the limit is %v", limit)
+		}
+	}
+	if limit < 100 {
+		t.Errorf("after 300 windows the limit is %v", limit)
+	}
+}
+
+// TestAdapt checks what a Concurrency tells its algorithm, and what it makes of the answers.
+func TestAdapt(t *testing.T) {
+	var clock fakeClock
+	var samples []Sample
+	answer, during := 0.0, func() {}
+	a := algorithm(func(s Sample) float64 { samples = append(samples, s); during(); return answer })
+	c := NewConcurrency(4, &ConcurrencyOptions{Adapt: a, Min: 2, Max: 6, Now: clock.now})
+	// window ends 20 permits, two at a time, of which one in ten is dropped and one ignored.
+	window := func() {
+		for i := range 20 {
+			p, _ := c.TryAcquire()
+			q, _ := c.TryAcquire()
+			clock.t += int64(10 * time.Millisecond)
+			q.Ignore()
+			if i%10 == 0 {
+				p.Drop()
+				continue
+			}
+			p.Release()
+		}
+	}
+	for _, step := range []struct {
+		answer, limit float64
+		permits       int
+	}{{4.75, 4.75, 4}, {5.5, 5.5, 5}, {100, 6, 6}, {-1, 2, 2}, {math.Inf(1), 6, 6}, {math.NaN(), 6, 6}, {0, 2, 2}, {3, 3, 3}} {
+		before := c.target
+		answer, samples = step.answer, nil
+		window()
+		if want := (Sample{Limit: before, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 18, Dropped: 2}); len(samples) != 1 || samples[0] != want {
+			t.Fatalf("samples %+v, want %+v", samples, want)
+		}
+		if c.target != step.limit || c.Limit() != step.permits {
+			t.Errorf("answer %v: limit %v, %d permits", answer, c.target, c.Limit())
+		}
+	}
+	during = func() { c.SetLimit(40) }
+	window()
+	if c.Limit() != 40 {
+		t.Errorf("SetLimit was overruled: %d", c.Limit())
+	}
+	during = func() { panic("mine") }
+	func() {
+		defer func() { _ = recover() }()
+		window()
+	}()
+	during, answer = func() {}, 5
+	samples = nil
+	window()
+	window()
+	if c.Limit() != 5 || c.InFlight() > 1 || len(samples) == 0 {
+		t.Errorf("after a panic: limit %d, %d in flight, %d samples", c.Limit(), c.InFlight(), len(samples))
+	}
+}
+
+// TestAdaptWindow checks that a window lasts as long as it says, at least 20 permits and twice
+// an operation, and that the algorithm is asked once for each.
+func TestAdaptWindow(t *testing.T) {
+	var clock fakeClock
+	asked := 0
+	a := algorithm(func(s Sample) float64 { asked++; return s.Limit })
+	c := NewConcurrency(4, &ConcurrencyOptions{Adapt: a, Window: time.Second, Now: clock.now})
+	end := func(n int, took time.Duration) {
+		for range n {
+			p, _ := c.TryAcquire()
+			clock.t += int64(took)
+			p.Release()
+		}
+	}
+	for i, step := range []struct {
+		n    int
+		took time.Duration
+		want int
+	}{
+		{999, time.Millisecond, 0},
+		{1, time.Millisecond, 1}, // a second is over
+		{19, time.Second, 1},     // too few
+		{1, time.Second, 2},      // 20 of them
+		{19, 2 * time.Second, 2}, // 38 s, but too few
+		{1, 2 * time.Second, 3},  // the window before said 1 s
+		{1000, time.Millisecond, 3},
+		{2999, time.Millisecond, 3},
+		{1, time.Millisecond, 4}, // twice 2 s
+	} {
+		if end(step.n, step.took); asked != step.want {
+			t.Fatalf("step %d: asked %d times, want %d", i, asked, step.want)
+		}
+	}
+	clock.t -= int64(time.Hour) // operations never take less than nothing
+	end(1, -time.Hour)
+	if s := c.sampler.current; s.Calls != 1 || c.sampler.sum != 0 {
+		t.Errorf("%+v of %v ns", s, c.sampler.sum)
+	}
+}
+
+// TestAdaptOneAtATime ends enough permits for more windows while the algorithm thinks about one.
+func TestAdaptOneAtATime(t *testing.T) {
+	var clock fakeClock
+	var c *Concurrency
+	end := func(n int) {
+		for range n {
+			p, _ := c.TryAcquire()
+			clock.t += int64(10 * time.Millisecond)
+			p.Release()
+		}
+	}
+	var calls []int
+	thinking := false
+	c = NewConcurrency(4, &ConcurrencyOptions{Now: clock.now, Adapt: algorithm(func(s Sample) float64 {
+		if thinking {
+			t.Error("Update within Update")
+			return s.Limit
+		}
+		thinking = true
+		end(50)
+		thinking = false
+		calls = append(calls, s.Calls)
+		return s.Limit
+	})})
+	end(20)
+	end(1)
+	if len(calls) != 2 || calls[0] != 20 || calls[1] != 51 {
+		t.Errorf("windows of %v permits, want 20 and what ended meanwhile", calls)
+	}
+}
+
+type algorithm func(Sample) float64
+
+func (a algorithm) Update(s Sample) float64 { return a(s) }

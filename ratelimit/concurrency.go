@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Implementation notes for Concurrency.
+//
+// What decides is one word:
+//
+//	bit 63    62        32 31         0
+//	┌───────┬─────────────┬────────────┐
+//	│ queue │ limit       │ in flight  │
+//	└───────┴─────────────┴────────────┘
+//
+// While nobody waits, permits come and go by compare-and-swap. The first caller who must wait sets
+// the bit, with the lock held and in the same step that sees that the limit is reached; from then
+// on the word changes under the lock alone, and what ends serves the line. So a permit cannot end
+// unseen between the look at the limit and the wait, nor can anybody pass the line.
+//
+// Invariants, checked under the tag invariants after each change made with the lock held:
+//
+//	C1 the bit is set exactly while somebody waits.
+//	C2 while somebody waits, no fewer than limit permits are in flight.
+//	C3 the levels of the line are sorted, highest first; none is empty; waiting is their sum.
+//
+// A waiter leaves the line with the lock held, once: granted (its permit is in flight already),
+// refused, or because its context ended. A waiter whose context ended finds under the lock
+// whether it was granted meanwhile, and if so passes the permit on: Netflix's concurrency-limits
+// loses it there (#179).
+//
+// Lock order: c.mu and sampler.mu are never held together. OnLimit, Algorithm and Now run
+// under neither.
+
+// A Concurrency bounds how many operations run at once. Where a [Limiter] counts events in a length
+// of time, a Concurrency counts those that have begun and not ended, each by a [Permit].
+// With [ConcurrencyOptions].Adapt it finds the limit by itself.
+//
+// It is safe for concurrent use by multiple goroutines, must not be copied, needs no Close and
+// starts no goroutine. Use [NewConcurrency]; methods of a zero Concurrency panic.
+type Concurrency struct {
+	word    atomic.Uint64
+	slots   sync.Pool // of *slot
+	opts    ConcurrencyOptions
+	base    time.Time // readings are nanoseconds since base
+	sampler sampler   // of ended permits, if opts.Adapt is set
+
+	refused, waited, canceled, dropped atomic.Uint64
+
+	mu       sync.Mutex // protects what follows
+	line     line
+	target   float64 // the limit before it was rounded
+	events   []limitEvent
+	draining bool // a goroutine is calling OnLimit
+}
+
+const (
+	queueBit     = 1 << 63
+	limitShift   = 32
+	inFlightMask = 1<<limitShift - 1
+	maxLimit     = math.MaxInt32
+)
+
+func limitOf(word uint64) uint64    { return word &^ queueBit >> limitShift }
+func inFlightOf(word uint64) uint64 { return word & inFlightMask }
+
+// NewConcurrency returns a Concurrency of limit permits. If opts is nil, the defaults are used.
+// It panics if limit is not between 1 and 2^31-1, or if opts are not valid.
+func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
+	checkLimit("NewConcurrency", limit)
+	if err := opts.Validate(); err != nil {
+		panic("ratelimit: NewConcurrency: " + reason(err))
+	}
+	c := &Concurrency{target: float64(limit)}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.opts.setDefaults(limit)
+	c.slots.New = func() any { return &slot{c: c} }
+	c.word.Store(uint64(limit) << limitShift)
+	if c.opts.Now != nil {
+		c.base = c.opts.Now()
+	} else {
+		c.base = time.Now()
+	}
+	c.sampler.end = int64(c.opts.Window)
+	return c
+}
+
+func checkLimit(method string, limit int) {
+	if limit < 1 || limit > maxLimit {
+		panic(fmt.Sprintf("ratelimit: %s: limit must be between 1 and 2^31-1, got %d", method, limit))
+	}
+}
+
+func (c *Concurrency) elapsed() int64 {
+	if c.opts.Now != nil {
+		return min(max(int64(c.opts.Now().Sub(c.base)), -maxReading), maxReading)
+	}
+	return int64(time.Since(c.base))
+}
+
+// TryAcquire returns a permit, or false at once if as many as the limit are in flight.
+// End the permit exactly once; see [Permit].
+func (c *Concurrency) TryAcquire() (Permit, bool) {
+	if !c.take() {
+		c.refused.Add(1)
+		return Permit{}, false
+	}
+	return c.permit(), true
+}
+
+// take takes a permit if nobody waits and one is free.
+func (c *Concurrency) take() bool {
+	for {
+		w := c.word.Load()
+		if w&queueBit != 0 || inFlightOf(w) >= limitOf(w) {
+			if w == 0 {
+				panic("ratelimit: zero Concurrency: use NewConcurrency")
+			}
+			return false
+		}
+		if c.word.CompareAndSwap(w, w+1) {
+			return true
+		}
+	}
+}
+
+// Acquire returns a permit, waiting in line for one if it must: AcquirePriority with priority 0.
+func (c *Concurrency) Acquire(ctx context.Context) (Permit, error) {
+	return c.AcquirePriority(ctx, 0)
+}
+
+// AcquirePriority returns a permit, waiting for one if it must. Those of higher priority
+// are served first, and those of one priority in the order of arrival; callers of
+// low priority can wait for as long as others of higher priority keep coming, so bound their
+// wait by ctx. On failure nothing was taken, and it returns ctx.Err() if ctx ends first, or an
+// error that wraps [ErrLimited] at once if MaxQueue callers wait already. A caller of
+// higher priority than the lowest that waits takes the place of the last of those, who gets
+// that error instead.
+func (c *Concurrency) AcquirePriority(ctx context.Context, priority int) (Permit, error) {
+	if err := ctx.Err(); err != nil {
+		return Permit{}, err
+	}
+	if c.take() {
+		return c.permit(), nil
+	}
+	w, err := c.enqueue(priority)
+	if err != nil {
+		return Permit{}, err
+	}
+	if w == nil {
+		return c.permit(), nil
+	}
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err = c.leave(w, err); err != nil {
+		return Permit{}, err
+	}
+	return c.permit(), nil
+}
+
+// enqueue returns a waiter in line, or nil if a permit could be taken after all.
+func (c *Concurrency) enqueue(priority int) (*caller, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		w := c.word.Load()
+		if w&queueBit != 0 {
+			break
+		}
+		if inFlightOf(w) < limitOf(w) {
+			if c.word.CompareAndSwap(w, w+1) {
+				return nil, nil
+			}
+			continue
+		}
+		if c.opts.MaxQueue < 0 {
+			c.refused.Add(1)
+			return nil, errFull
+		}
+		if c.word.CompareAndSwap(w, w|queueBit) {
+			break
+		}
+	}
+	if most := c.opts.MaxQueue; most > 0 && c.line.waiting >= most {
+		c.refused.Add(1)
+		last := c.line.last()
+		if last.priority >= priority {
+			return nil, errFull
+		}
+		c.line.remove(last)
+		last.finish(errFull)
+	}
+	w := c.line.join(priority)
+	if invariants {
+		c.checkLocked()
+	}
+	return w, nil
+}
+
+// leave ends the wait of w: err is that of its context, or nil if it was told the outcome.
+func (c *Concurrency) leave(w *caller, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil:
+		err = w.err
+	case !w.done:
+		c.canceled.Add(1)
+		c.line.remove(w)
+	case w.err == nil: // granted at the moment its context ended
+		c.canceled.Add(1)
+		c.word.Add(^uint64(0))
+	}
+	if err == nil {
+		c.waited.Add(1)
+	}
+	c.line.recycle(w)
+	c.serveLocked()
+	return err
+}
+
+// release gives back a place.
+func (c *Concurrency) release() {
+	for {
+		w := c.word.Load()
+		if w&queueBit != 0 {
+			break
+		}
+		if c.word.CompareAndSwap(w, w-1) {
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.word.Add(^uint64(0))
+	c.serveLocked()
+}
+
+// serveLocked grants what is free to those in line. It ends every section that holds the lock
+// and may have freed a place or emptied the line.
+func (c *Concurrency) serveLocked() {
+	for c.line.waiting > 0 {
+		if w := c.word.Load(); inFlightOf(w) >= limitOf(w) {
+			break
+		}
+		c.word.Add(1)
+		w := c.line.first()
+		c.line.remove(w)
+		w.finish(nil)
+	}
+	if c.line.waiting == 0 {
+		c.word.And(^uint64(queueBit))
+		c.line.rest()
+	}
+	if invariants {
+		c.checkLocked()
+	}
+}
+
+// SetLimit changes the limit, now. A higher one admits callers in line at once; a lower one
+// ends no permit, but none is given until fewer are in flight. With Adapt, the limit goes on from
+// there; Min and Max bound what Adapt chooses, not SetLimit.
+// It panics if limit is not between 1 and 2^31-1.
+func (c *Concurrency) SetLimit(limit int) {
+	checkLimit("SetLimit", limit)
+	c.mu.Lock()
+	c.setLimitLocked(float64(limit))
+	c.mu.Unlock()
+	c.deliver()
+}
+
+func (c *Concurrency) setLimitLocked(target float64) {
+	c.target = target
+	limit := uint64(target)
+	for {
+		w := c.word.Load()
+		if w == 0 {
+			panic("ratelimit: zero Concurrency: use NewConcurrency")
+		}
+		old := limitOf(w)
+		if limit == old {
+			break
+		}
+		if c.word.CompareAndSwap(w, w&(queueBit|inFlightMask)|limit<<limitShift) {
+			if c.opts.OnLimit != nil {
+				c.events = append(c.events, limitEvent{int(old), int(limit)})
+			}
+			break
+		}
+	}
+	c.serveLocked()
+}
+
+// Limit returns the limit in force.
+func (c *Concurrency) Limit() int { return int(limitOf(c.word.Load())) }
+
+// InFlight returns the number of permits that were given and have not ended. It exceeds Limit
+// only after the limit fell.
+func (c *Concurrency) InFlight() int { return int(inFlightOf(c.word.Load())) }
+
+// Queued returns the number of callers in line.
+func (c *Concurrency) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.line.waiting
+}
+
+// Stats returns the counters of c. What is granted at once is not counted, since that would cost as
+// much as granting it.
+func (c *Concurrency) Stats() ConcurrencyStats {
+	return ConcurrencyStats{
+		Limit:    c.Limit(),
+		InFlight: c.InFlight(),
+		Queued:   c.Queued(),
+		Waited:   c.waited.Load(),
+		Refused:  c.refused.Load(),
+		Canceled: c.canceled.Load(),
+		Dropped:  c.dropped.Load(),
+	}
+}
+
+// A limitEvent is a change of the limit that OnLimit has not seen yet.
+type limitEvent struct{ old, limit int }
+
+// deliver calls OnLimit for each change, unless another goroutine is at it: one at a time, in the
+// order of the changes, and under no lock. A callback that panics does not take the rest of the
+// events with it.
+func (c *Concurrency) deliver() {
+	c.mu.Lock()
+	if c.draining {
+		c.mu.Unlock()
+		return
+	}
+	c.draining = true
+	done := false
+	defer func() {
+		if !done {
+			c.mu.Lock()
+			c.draining = false
+			c.mu.Unlock()
+			c.deliver()
+		}
+	}()
+	for len(c.events) > 0 {
+		e := c.events[0]
+		c.events = c.events[1:]
+		c.mu.Unlock()
+		c.opts.OnLimit(e.old, e.limit)
+		c.mu.Lock()
+	}
+	c.events, c.draining, done = nil, false, true
+	c.mu.Unlock()
+}

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestModelConcurrency drives a Concurrency with callers that ask, wait, give up and end permits in any
+// order, while the limit changes, and compares who was admitted with a list.
+func TestModelConcurrency(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, modelConcurrency) })
+}
+
+// A request is a caller of Acquire and what became of it.
+type request struct {
+	id, priority int
+	cancel       context.CancelFunc
+	permit       Permit
+	err          error
+	over         atomic.Bool
+}
+
+func modelConcurrency(t *rapid.T) {
+	limit, maxQueue := rapid.IntRange(1, 2).Draw(t, "limit"), rapid.SampledFrom([]int{0, 1, 2, 3, -1}).Draw(t, "queue")
+	c := NewConcurrency(limit, &ConcurrencyOptions{MaxQueue: maxQueue})
+	var held []Permit   // in flight
+	var line []*request // who waits, in order
+	ids := 0
+	// serve admits from the model's line, and checks that the same happened.
+	serve := func(t *rapid.T) {
+		synctest.Wait()
+		for len(line) > 0 && len(held) < limit {
+			r := line[0]
+			line = line[1:]
+			if !r.over.Load() || r.err != nil {
+				t.Fatalf("request %d of priority %d was not admitted: %v", r.id, r.priority, r.err)
+			}
+			held = append(held, r.permit)
+			r.cancel()
+		}
+	}
+	acquire := func(t *rapid.T) {
+		r := &request{id: ids, priority: rapid.IntRange(-1, 1).Draw(t, "priority")}
+		ids++
+		var ctx context.Context
+		ctx, r.cancel = context.WithCancel(context.Background())
+		go func() { // ends when it is admitted, refused or canceled
+			r.permit, r.err = c.AcquirePriority(ctx, r.priority)
+			r.over.Store(true)
+		}()
+		synctest.Wait()
+		full := maxQueue < 0 || maxQueue > 0 && len(line) >= maxQueue
+		switch {
+		case len(held) < limit:
+			line = append(line, r) // serve takes it out again
+			serve(t)
+		case full && (len(line) == 0 || line[len(line)-1].priority >= r.priority):
+			if !r.over.Load() || !errors.Is(r.err, ErrLimited) {
+				t.Fatalf("a full line of %d let request %d in: %v", len(line), r.id, r.err)
+			}
+			r.cancel()
+		default:
+			if full {
+				last := line[len(line)-1]
+				line = line[:len(line)-1]
+				if !last.over.Load() || !errors.Is(last.err, ErrLimited) {
+					t.Fatalf("request %d did not give way to %d: %v", last.id, r.id, last.err)
+				}
+				last.cancel()
+			}
+			at := len(line)
+			for at > 0 && line[at-1].priority < r.priority {
+				at--
+			}
+			line = slices.Insert(line, at, r)
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"TryAcquire": func(t *rapid.T) {
+			p, ok := c.TryAcquire()
+			if ok != (len(held) < limit) {
+				t.Fatalf("TryAcquire = %v with %d of %d in flight", ok, len(held), limit)
+			}
+			if ok {
+				held = append(held, p)
+			}
+		},
+		"Acquire": func(t *rapid.T) {
+			for range rapid.IntRange(1, 4).Draw(t, "callers") {
+				acquire(t)
+			}
+		},
+		"cancel": func(t *rapid.T) {
+			if len(line) == 0 {
+				t.Skip("nobody waits")
+			}
+			i := rapid.IntRange(0, len(line)-1).Draw(t, "i")
+			r := line[i]
+			r.cancel()
+			synctest.Wait()
+			if line = slices.Delete(line, i, i+1); !r.over.Load() || !errors.Is(r.err, context.Canceled) {
+				t.Fatalf("request %d was canceled: %v", r.id, r.err)
+			}
+		},
+		"end": func(t *rapid.T) {
+			if len(held) == 0 {
+				t.Skip("nothing is in flight")
+			}
+			i := rapid.IntRange(0, len(held)-1).Draw(t, "i")
+			p := held[i]
+			held = slices.Delete(held, i, i+1)
+			for range rapid.IntRange(1, 3).Draw(t, "times") {
+				[]func(){p.Release, p.Drop, p.Ignore}[rapid.IntRange(0, 2).Draw(t, "how")]()
+			}
+			serve(t)
+		},
+		"SetLimit": func(t *rapid.T) {
+			limit = rapid.IntRange(1, 6).Draw(t, "limit")
+			c.SetLimit(limit)
+			serve(t)
+		},
+		"": func(t *rapid.T) {
+			synctest.Wait()
+			for _, r := range line {
+				if r.over.Load() {
+					t.Fatalf("request %d passed the line: %v", r.id, r.err)
+				}
+			}
+			s := c.Stats()
+			if s.Limit != limit || s.InFlight != len(held) || s.Queued != len(line) || c.Queued() != s.Queued {
+				t.Fatalf("%+v, want %d of %d in flight and %d queued", s, len(held), limit, len(line))
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.checkLocked()
+		},
+	})
+	for _, r := range line {
+		r.cancel()
+	}
+	synctest.Wait()
+}
+
+// TestAcquireOrder checks the order of service: by priority, then by arrival.
+func TestAcquireOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConcurrency(1, nil)
+		first, _ := c.TryAcquire()
+		var order []int
+		for i, priority := range []int{0, 5, 0, -1, 5, 9} {
+			go func() { // ends when it is served
+				p, err := c.AcquirePriority(t.Context(), priority)
+				if err != nil {
+					t.Error(err)
+				}
+				order = append(order, i) // one at a time: the limit is 1
+				p.Release()
+			}()
+			synctest.Wait() // it is in line before the next
+		}
+		if _, ok := c.TryAcquire(); ok || c.Queued() != 6 {
+			t.Errorf("TryAcquire = %v with %d in line", ok, c.Queued())
+		}
+		first.Release()
+		synctest.Wait()
+		if !slices.Equal(order, []int{5, 1, 4, 0, 2, 3}) {
+			t.Errorf("served in the order %v", order)
+		}
+		if s := c.Stats(); s != (ConcurrencyStats{Limit: 1, Waited: 6, Refused: 1}) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestTrapGrantRacesCancel is a permit that is granted to a caller whose context ends at that
+// moment, and lost there: Netflix's LIFO limiter leaks one each time (concurrency-limits #179). Here
+// the caller has it, or the next does.
+func TestTrapGrantRacesCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConcurrency(1, nil)
+		handedOn := 0
+		for range 200 {
+			first, _ := c.TryAcquire()
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				p, err := c.Acquire(ctx)
+				if err != nil {
+					handedOn++
+				}
+				p.Release()
+			})
+			synctest.Wait()
+			wg.Go(func() {
+				p, err := c.Acquire(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				p.Release()
+			})
+			synctest.Wait()
+			cancel()        // it will run, but has not seen yet
+			first.Release() // that it was granted
+			wg.Wait()
+			if got := c.Stats(); got.InFlight != 0 || got.Queued != 0 {
+				t.Fatalf("a permit was lost: %+v", got)
+			}
+		}
+		if s := c.Stats(); handedOn != 200 || s.Canceled != uint64(handedOn) || s.Waited != uint64(400-handedOn) {
+			t.Errorf("%d of 200 were handed on: %+v", handedOn, s)
+		}
+	})
+}
+
+// TestCallerIsReused checks that the place in line of a caller who was granted a permit and handed it on
+// says nothing to the next who gets it.
+func TestCallerIsReused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConcurrency(1, nil)
+		first, _ := c.TryAcquire()
+		ctx, cancel := context.WithCancel(t.Context())
+		hold := make(chan struct{})
+		var admitted atomic.Int64
+		wait := func(ctx context.Context) {
+			go func() { // ends after hold, or with ctx
+				if p, err := c.Acquire(ctx); err == nil {
+					admitted.Add(1)
+					<-hold
+					p.Release()
+				}
+			}()
+			synctest.Wait()
+		}
+		wait(ctx)
+		wait(t.Context())
+		wait(t.Context())
+		cancel()
+		first.Release() // to the first in line, who hands it on to the second; the third still waits
+		synctest.Wait()
+		wait(t.Context()) // in the place of the second
+		wait(t.Context()) // in that of the first
+		if got, s := admitted.Load(), c.Stats(); got != 1 || s.InFlight != 1 || s.Queued != 3 {
+			t.Errorf("%d admitted, %+v", got, s)
+		}
+		close(hold)
+		synctest.Wait()
+		if got, s := admitted.Load(), c.Stats(); got != 4 || s.InFlight != 0 || s.Queued != 0 {
+			t.Errorf("%d admitted in the end, %+v", got, s)
+		}
+	})
+}
+
+// TestTrapPermitEndsTwice ends permits again after their slots have been given to others, whose
+// permits must not end with them.
+func TestTrapPermitEndsTwice(t *testing.T) {
+	c := NewConcurrency(2, nil)
+	old, _ := c.TryAcquire()
+	same := old
+	old.Release()
+	same.Release()
+	a, _ := c.TryAcquire()
+	b, _ := c.TryAcquire()
+	for range 3 {
+		old.Release()
+		same.Drop()
+		old.Ignore()
+	}
+	if _, ok := c.TryAcquire(); ok || c.InFlight() != 2 {
+		t.Errorf("%d in flight, want 2", c.InFlight())
+	}
+	Permit{}.Release()
+	a.Drop()
+	b.Ignore()
+	if s := c.Stats(); s != (ConcurrencyStats{Limit: 2, Refused: 1, Dropped: 1}) {
+		t.Errorf("%+v", s)
+	}
+	// Of copies that end at once, one does.
+	for range 200 {
+		p, _ := c.TryAcquire()
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(p.Release)
+		}
+		wg.Wait()
+		if c.InFlight() != 0 {
+			t.Fatalf("%d in flight", c.InFlight())
+		}
+	}
+}
+
+// TestTrapInFlightRace admits from many goroutines at once: where the number in flight is read
+// and raised in two steps, more get in than the limit (concurrency-limits #140).
+func TestTrapInFlightRace(t *testing.T) {
+	const limit = 3
+	c := NewConcurrency(limit, nil)
+	var inside, most, served, gaveUp atomic.Int64
+	var wg sync.WaitGroup
+	for g := range 16 {
+		rng := rand.New(rand.NewPCG(uint64(g), 1))
+		wg.Go(func() {
+			for range 500 {
+				ctx, cancel := context.WithCancel(context.Background())
+				if rng.IntN(4) == 0 {
+					go cancel() // ends at once
+				}
+				p, ok := c.TryAcquire()
+				if !ok {
+					var err error
+					if p, err = c.AcquirePriority(ctx, rng.IntN(3)); err != nil {
+						gaveUp.Add(1)
+						cancel()
+						continue
+					}
+				}
+				n := inside.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				served.Add(1)
+				runtime.Gosched()
+				inside.Add(-1)
+				[]func(){p.Release, p.Drop, p.Ignore}[rng.IntN(3)]()
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	s := c.Stats()
+	if most.Load() > limit || s.InFlight != 0 || s.Queued != 0 || served.Load()+gaveUp.Load() != 16*500 {
+		t.Errorf("up to %d at once, %d served, %d gave up: %+v", most.Load(), served.Load(), gaveUp.Load(), s)
+	}
+}
+
+// TestConcurrencyLinearizable checks histories of permits taken and ended by several goroutines
+// while the limit changes against a number.
+func TestConcurrencyLinearizable(t *testing.T) {
+	type state struct{ limit, inFlight int }
+	type input struct{ proc, op int }
+	for start := time.Now(); time.Since(start) < *linearTime; {
+		c := NewConcurrency(2, nil)
+		permits := make([]Permit, 4)
+		h := record(4, 10, func(proc, op int) input { return input{proc, op} }, func(in input) int {
+			switch {
+			case in.proc == 0 && in.op%3 == 2:
+				c.SetLimit(1 + in.op%2)
+				return 1 + in.op%2
+			case permits[in.proc] != Permit{}:
+				permits[in.proc].Release()
+				permits[in.proc] = Permit{}
+				return -1
+			}
+			var ok bool
+			if permits[in.proc], ok = c.TryAcquire(); ok {
+				return -2
+			}
+			return -3
+		})
+		if !linearizable(state{2, 0}, h, func(s state, _ input, out int) (state, bool) {
+			switch out {
+			case -1:
+				s.inFlight--
+				return s, true
+			case -2:
+				s.inFlight++
+				return s, s.inFlight <= s.limit
+			case -3:
+				return s, s.inFlight >= s.limit
+			}
+			s.limit = out
+			return s, true
+		}) {
+			t.Fatalf("not linearizable: %+v", h)
+		}
+	}
+}
+
+// TestOnLimit checks that the hook sees every change in order, may change the limit itself,
+// and may panic.
+func TestOnLimit(t *testing.T) {
+	var c *Concurrency
+	var seen []int
+	c = NewConcurrency(1, &ConcurrencyOptions{OnLimit: func(old, limit int) {
+		seen = append(seen, old, limit)
+		c.Queued() // takes the lock, which is free
+		switch limit {
+		case 5:
+			c.SetLimit(6)
+			c.SetLimit(7)
+		case 13:
+			c.SetLimit(14)
+			panic("mine")
+		}
+	}})
+	c.SetLimit(5)
+	c.SetLimit(7) // no change
+	func() {
+		defer func() {
+			if recover() != "mine" {
+				t.Error("the panic was lost")
+			}
+		}()
+		c.SetLimit(13)
+	}()
+	if seen[len(seen)-1] != 14 {
+		t.Errorf("the change after the panic was not delivered: %v", seen)
+	}
+	c.SetLimit(1)
+	if want := []int{1, 5, 5, 6, 6, 7, 7, 13, 13, 14, 14, 1}; !slices.Equal(seen, want) {
+		t.Errorf("saw %v, want %v", seen, want)
+	}
+	// Changes by many goroutines make one chain.
+	seen = nil
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 100 {
+				c.SetLimit(20 + g + 4*i)
+			}
+		})
+	}
+	wg.Wait()
+	last := 1
+	for i := 0; i < len(seen); i += 2 {
+		if seen[i] != last || seen[i+1] == last {
+			t.Fatalf("change %d is from %d to %d after %d", i/2, seen[i], seen[i+1], last)
+		}
+		last = seen[i+1]
+	}
+	if last != c.Limit() {
+		t.Errorf("the last change is to %d, the limit is %d", last, c.Limit())
+	}
+}
+
+// TestAcquireContext checks refusals before and during a wait.
+func TestAcquireContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewConcurrency(1, nil)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := c.Acquire(ended); !errors.Is(err, context.Canceled) || c.InFlight() != 0 {
+			t.Errorf("err = %v", err)
+		}
+		p, err := c.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := c.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("err = %v after %v", err, time.Since(start))
+		}
+		p.Release()
+		if p, err = c.Acquire(t.Context()); err != nil {
+			t.Error(err)
+		}
+		p.Release()
+		if s := c.Stats().Sub(ConcurrencyStats{Canceled: 1}); s != (ConcurrencyStats{Limit: 1}) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestConcurrencyBubbles uses one Concurrency in several bubbles: nothing of one may be left for another.
+func TestConcurrencyBubbles(t *testing.T) {
+	c := NewConcurrency(1, nil)
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			first, _ := c.TryAcquire()
+			for range 5 {
+				go func() { // ends when it is served
+					p, err := c.Acquire(t.Context())
+					if err != nil {
+						t.Error(err)
+					}
+					p.Release()
+				}()
+			}
+			time.Sleep(time.Second)
+			first.Release()
+			synctest.Wait()
+			if s := c.Stats(); s.InFlight != 0 || s.Queued != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestConcurrencyOptions lists options that cannot be used.
+func TestConcurrencyOptions(t *testing.T) {
+	for want, o := range map[string]*ConcurrencyOptions{
+		"ratelimit: ConcurrencyOptions.Min must be between 0 and 2^31-1, got -1": {Min: -1},
+		"ratelimit: ConcurrencyOptions.Max must be between 0 and 2^31-1, got -2": {Max: -2},
+		"ratelimit: ConcurrencyOptions.Min must be at most Max, 4, got 5":        {Min: 5, Max: 4},
+		"ratelimit: ConcurrencyOptions.Window must not be negative, got -1ns":    {Window: -1},
+		"ratelimit: AIMD.Increase must not be negative, got -1":                  {Adapt: &AIMD{Increase: -1}},
+		"ratelimit: AIMD.Backoff must be between 0 and 1, got 1":                 {Adapt: &AIMD{Backoff: 1}},
+		"ratelimit: Gradient2.Tolerance must be above 1 and at most 100, got 1":  {Adapt: &Gradient2{Tolerance: 1}},
+		"ratelimit: Gradient2.Smoothing must be between 0 and 1, got 1.5":        {Adapt: &Gradient2{Smoothing: 1.5}},
+	} {
+		if err := o.Validate(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if err := (*ConcurrencyOptions)(nil).Validate(); err != nil {
+		t.Error(err)
+	}
+	if c := NewConcurrency(2000, &ConcurrencyOptions{Adapt: &AIMD{}}); c.opts.Max != 2000 || c.opts.Min != 1 {
+		t.Errorf("Min %d, Max %d", c.opts.Min, c.opts.Max)
+	}
+}

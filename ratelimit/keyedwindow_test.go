@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A single is what a Window and a Quota have in common.
+type single interface {
+	Gate
+	AllowN(n int64) bool
+	AllowAt(t time.Time, n int64) bool
+}
+
+// TestPropKeyedWindow checks that a KeyedWindow decides for each key exactly as a Window or Quota of
+// its own, while the table grows and forgets what no longer counts.
+func TestPropKeyedWindow(t *testing.T) { rapid.Check(t, propKeyedWindow) }
+
+func FuzzPropKeyedWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propKeyedWindow)) }
+
+func propKeyedWindow(t *rapid.T) {
+	var clock fakeClock
+	clock.t = rapid.Int64Range(-1e15, 1e15).Draw(t, "start")
+	n := rapid.Int64Range(1, 9).Draw(t, "n")
+	length := time.Duration(rapid.Int64Range(1, 60).Draw(t, "length"))
+	slices := rapid.IntRange(1, int(length)).Draw(t, "slices")
+	opts, keyedOpts := &Options{Now: clock.now}, &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	var w *KeyedWindow[int]
+	var model func() single
+	most := int64(40) // of a step of the clock
+	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	case 0:
+		w = NewKeyedSlidingLog[int](n, length, keyedOpts)
+		model = func() single { return NewSlidingLog(n, length, opts) }
+	case 1:
+		w = NewKeyedSlidingWindow[int](n, length, slices, keyedOpts)
+		model = func() single { return NewSlidingWindow(n, length, slices, opts) }
+	default:
+		most = int64(30 * time.Hour)
+		w = NewKeyedQuota[int](n, Daily(time.FixedZone("", 5000)), keyedOpts)
+		model = func() single { return NewQuota(n, Daily(time.FixedZone("", 5000)), opts) }
+	}
+	models := map[int]single{} // made now: slices are counted from when the table was
+	for key := range 41 {
+		models[key] = model()
+	}
+	clock.t -= rapid.Int64Range(0, 100*most).Draw(t, "before") // readings from before they were made
+	key := func(t *rapid.T) int { return rapid.IntRange(0, 40).Draw(t, "key") }
+	k := func(t *rapid.T) int64 { return rapid.Int64Range(0, n+1).Draw(t, "k") }
+	t.Repeat(map[string]func(*rapid.T){
+		"pass": func(*rapid.T) { clock.t += rapid.Int64Range(0, most).Draw(t, "d") },
+		"Take": func(t *rapid.T) {
+			key, k := key(t), k(t)
+			peek, got, want := w.Peek(key, k), w.Take(key, k), models[key].Take(k)
+			if got != want || peek != want {
+				t.Fatalf("Take(%d, %d) = %+v after Peek %+v, want %+v", key, k, got, peek, want)
+			}
+		},
+		"AllowN": func(t *rapid.T) {
+			key, k := key(t), k(t)
+			if got, want := w.AllowN(key, k), models[key].AllowN(k); got != want {
+				t.Fatalf("AllowN(%d, %d) = %v", key, k, got)
+			}
+		},
+		"AllowAt": func(t *rapid.T) {
+			key, k := key(t), k(t)
+			if got, want := w.AllowAt(key, clock.now(), k), models[key].AllowAt(clock.now(), k); got != want {
+				t.Fatalf("AllowAt(%d, %d) = %v", key, k, got)
+			}
+		},
+		"flood": func(*rapid.T) { // others come, once
+			for i := range 64 {
+				w.Allow(1000 + i)
+			}
+		},
+		"Return": func(t *rapid.T) {
+			key, k := key(t), k(t)
+			w.Gate(key).Return(k)
+			models[key].Return(k)
+		},
+		"Gate": func(t *rapid.T) {
+			key, k := key(t), k(t)
+			g := All(w.Gate(key))
+			if peek, got, want := g.Peek(k), g.Take(k), models[key].Take(k); got != want || peek.OK != want.OK {
+				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, k, got, want)
+			}
+		},
+		"Reset": func(t *rapid.T) {
+			key := key(t)
+			w.Reset(key)
+			models[key].Return(n)
+		},
+		"": func(t *rapid.T) {
+			if s := w.Stats(); s.Keys > 105 || s.Evicted > 0 || s.Keys != w.Len() {
+				t.Fatalf("%+v with 105 keys and room for 1024", s)
+			}
+		},
+	})
+}
+
+// TestPropKeyedWindowLaw checks the law with a clock that goes back: no key gets more than n in any length.
+func TestPropKeyedWindowLaw(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var clock fakeClock
+		n, length := rapid.Int64Range(1, 4).Draw(t, "n"), rapid.Int64Range(1, 40).Draw(t, "length")
+		opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+		for i, w := range []*KeyedWindow[int]{
+			NewKeyedSlidingLog[int](n, time.Duration(length), opts),
+			NewKeyedSlidingWindow[int](n, time.Duration(length), 1, opts),
+		} {
+			clock.t = 0
+			admitted := map[int][]int64{} // by the latest reading
+			latest := int64(-100)
+			for range rapid.IntRange(1, 80).Draw(t, "steps") {
+				clock.t += rapid.Int64Range(-10, 15).Draw(t, "dt")
+				latest = max(latest, clock.t)
+				key := rapid.IntRange(0, 3).Draw(t, "key")
+				if !w.Allow(key) {
+					continue
+				}
+				a := append(admitted[key], latest)
+				admitted[key] = a
+				if first := len(a) - 1 - int(n); first >= 0 && latest-a[first] < length {
+					t.Fatalf("kind %d: key %d has %d events within %d: %v", i, key, n+1, length, a)
+				}
+			}
+		}
+	})
+}
+
+// keyedWindows returns a KeyedWindow of each kind, of n events an hour or day.
+func keyedWindows(n int64, o *KeyedOptions) map[string]*KeyedWindow[int] {
+	return map[string]*KeyedWindow[int]{
+		"log":     NewKeyedSlidingLog[int](n, time.Hour, o),
+		"sliding": NewKeyedSlidingWindow[int](n, time.Hour, 6, o),
+		"quota":   NewKeyedQuota[int](n, Daily(nil), o),
+	}
+}
+
+// TestKeyedWindowFlood floods a small table with keys used once, while one client is over its
+// limit: it gets nothing from the flood, memory is bounded, and what was forgiven is counted.
+func TestKeyedWindowFlood(t *testing.T) {
+	var clock fakeClock
+	for name, w := range keyedWindows(5, &KeyedOptions{MaxKeys: 256, Now: clock.now}) {
+		abuses := 0
+		for i := range 5000 {
+			if w.Allow(-1) {
+				abuses++
+			}
+			if !w.Allow(i) {
+				t.Fatalf("%s: one-shot key %d denied", name, i)
+			}
+		}
+		s := w.Stats()
+		if abuses != 5 || s.Keys > 256 || s.Evicted == 0 || s.Forgiven != s.Evicted || s.Allowed != 5005 || s.Denied != 4995 {
+			t.Errorf("%s: %d abuses, %+v", name, abuses, s)
+		}
+	}
+}
+
+// TestKeyedWindowDenyNew checks the other policy: new keys wait for room.
+func TestKeyedWindowDenyNew(t *testing.T) {
+	for _, name := range []string{"log", "sliding", "quota"} {
+		var clock fakeClock
+		w := keyedWindows(2, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})[name]
+		admitted := 0
+		for i := range 100 {
+			if w.Allow(i) {
+				admitted++
+			}
+		}
+		d := w.Take(1000, 1)
+		if admitted > 16 || admitted < 9 || d.OK || d.RetryAfter <= 0 || d.Remaining != 2 || w.Peek(1000, 1) != d {
+			t.Errorf("%s: %d admitted, %+v, Peek %+v", name, admitted, d, w.Peek(1000, 1))
+		}
+		clock.t += int64(d.RetryAfter) - 1
+		if w.Allow(1000) {
+			t.Errorf("%s: admitted before RetryAfter", name)
+		}
+		clock.t++
+		if !w.Peek(1000, 1).OK || !w.Allow(1000) || w.Stats().Evicted != 0 {
+			t.Errorf("%s: refused after RetryAfter", name)
+		}
+	}
+}
+
+// TestKeyedWindowConcurrent counts admissions of many keys under contention, with the real clock.
+func TestKeyedWindowConcurrent(t *testing.T) {
+	for name, w := range keyedWindows(50, nil) {
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for i := range 1000 {
+					if w.Take(i%4, 1).OK {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got := admitted.Load(); got != 4*50 && (name != "quota" || got != 8*50) { // a day may have ended
+			t.Errorf("%s: %d admitted", name, got)
+		}
+	}
+}
+
+// TestKeyedQuotaDays follows two users through the days on which clocks change.
+func TestKeyedQuotaDays(t *testing.T) {
+	berlin := place(t, "Europe/Berlin")
+	now := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin) // the day has 23 hours
+	w := NewKeyedQuota[string](2, Daily(berlin), &KeyedOptions{Now: func() time.Time { return now }})
+	if d := w.Take("a", 2); d != (Decision{OK: true, Limit: 2, ResetAfter: 23 * time.Hour}) {
+		t.Errorf("%+v", d)
+	}
+	now = now.Add(22 * time.Hour)
+	if d := w.Take("a", 1); d != (Decision{Limit: 2, RetryAfter: time.Hour, ResetAfter: time.Hour}) {
+		t.Errorf("%+v", d)
+	}
+	if d := w.Take("b", 1); d != (Decision{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Hour}) {
+		t.Errorf("%+v", d)
+	}
+	now = now.Add(time.Hour)
+	if !w.AllowN("a", 2) || !w.AllowN("b", 2) || w.Allow("a") || w.Take("b", 3).RetryAfter >= 0 {
+		t.Error("a new day has no quota, or too much")
+	}
+	now = now.Add(-time.Hour) // the clock is set back to yesterday
+	if w.Allow("a") || w.Allow("b") {
+		t.Error("a clock that was set back grants a second quota")
+	}
+	w.Reset("b")
+	if w.Allow("a") || !w.AllowN("b", 2) {
+		t.Error("Reset does not forget b alone")
+	}
+	now = now.AddDate(0, 0, 3)
+	w.Return("a", 2) // what was counted on another day
+	if d := w.Peek("a", 0); d.Remaining != 2 {
+		t.Errorf("%+v", d)
+	}
+	for _, o := range []*KeyedOptions{nil, {Now: time.Now}} {
+		if base := NewKeyedQuota[int](1, Daily(nil), o).table.base; base != base.Round(0) {
+			t.Errorf("%v goes by the monotonic clock", base)
+		}
+	}
+}
+
+// TestCellCount checks that looking at a slot, as when a place is sought, changes nothing of it.
+func TestCellCount(t *testing.T) {
+	var clock fakeClock
+	w := NewKeyedSlidingWindow[int](4, 4, 4, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	w.AllowN(1, 2)
+	clock.t = 3
+	w.AllowN(1, 1)
+	clock.t = 5 // the first two do not count any more
+	s := &w.table.shards[0]
+	for range 2 {
+		if got := s.events.count(s.words(s.find(1, maphash.Comparable(w.table.seed, 1))), clock.t); got != 1 {
+			t.Errorf("%d events count, want 1", got)
+		}
+	}
+	if d := w.Take(1, 3); !d.OK || d.Remaining != 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestKeyedWindowSizes pins the words that doc comments promise a slot.
+func TestKeyedWindowSizes(t *testing.T) {
+	for _, tt := range []struct {
+		w    *KeyedWindow[int]
+		want int
+	}{
+		{NewKeyedSlidingLog[int](1, time.Hour, nil), 2 + 1},
+		{NewKeyedSlidingLog[int](100, time.Hour, nil), 2 + 128},
+		{NewKeyedSlidingLog[int](128, time.Hour, nil), 2 + 128},
+		{NewKeyedSlidingWindow[int](100, time.Hour, 6, nil), 9},
+		{NewKeyedQuota[int](100, Monthly(nil), nil), 2},
+	} {
+		if got := tt.w.table.shards[0].width; got != tt.want {
+			t.Errorf("a slot has %d words, want %d", got, tt.want)
+		}
+	}
+}
+
+// TestTrapHundredAMinuteEach is "100 a minute per address" as a bucket for each: 199 in the first
+// minute. A window for each admits 100.
+func TestTrapHundredAMinuteEach(t *testing.T) {
+	var clock fakeClock
+	o := &KeyedOptions{Now: clock.now}
+	buckets := NewKeyed[string]([]Limit{{PerMinute(100), 100}}, o)
+	log, sliding := NewKeyedSlidingLog[string](100, time.Minute, o), NewKeyedSlidingWindow[string](100, time.Minute, 60, o)
+	var counts [3]int
+	for range 6000 { // each client asks every 10 ms for a minute
+		for i := range 3 {
+			for j, allow := range []func(string) bool{buckets.Allow, log.Allow, sliding.Allow} {
+				if allow(fmt.Sprintf("192.0.2.%d", i)) {
+					counts[j]++
+				}
+			}
+		}
+		clock.t += int64(10 * time.Millisecond)
+	}
+	if counts != [3]int{3 * 199, 3 * 100, 3 * 100} {
+		t.Errorf("three clients had %v", counts)
+	}
+}

@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestPropShared checks that a Shared over a store that works decides as a Keyed does, in every field.
+func TestPropShared(t *testing.T) { rapid.Check(t, propShared) }
+
+func propShared(t *rapid.T) {
+	var clock fakeClock
+	clock.t = 1 << 60
+	// As in modelKeyed: nothing is ever rounded.
+	draw := func(label string) Limit {
+		return Limit{
+			Every(time.Duration(1) << rapid.IntRange(14, 22).Draw(t, label+".token")),
+			rapid.Int64Range(1, 8).Draw(t, label+".burst"),
+		}
+	}
+	limits := []Limit{draw("a"), draw("b")}
+	store := NewMemStore(&Options{Now: clock.now})
+	opts := &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }}
+	s := NewShared(store, limits, opts)
+	model := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
+	ctx := context.Background()
+	for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+		n := rapid.Int64Range(0, 9).Draw(t, "n")
+		clock.t += rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(0, 1<<20)).Draw(t, "dt") << 20
+		switch rapid.IntRange(0, 9).Draw(t, "what") {
+		case 0:
+			if err := s.Return(ctx, key, n); err != nil {
+				t.Fatal(err)
+			}
+			model.Return(key, n)
+		case 1:
+			limits = []Limit{draw("c"), draw("d")}
+			s = NewShared(store, limits, opts) // another process, deployed later
+			// The store learns of it when a key is next used.
+			for _, key := range []string{"a", "b", "c"} {
+				if _, err := s.Take(ctx, key, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			model.SetLimits(limits...)
+		case 2:
+			if got, want := All(s.Gate(ctx, key)).Take(n), model.Take(key, n); got.OK != want.OK {
+				t.Fatalf("Gate.Take(%q, %d) = %+v, want %+v", key, n, got, want)
+			}
+		default:
+			peek, err := s.Peek(ctx, key, n)
+			got, err2 := s.Take(ctx, key, n)
+			if want := model.Take(key, n); err != nil || err2 != nil || got != want || peek != want {
+				t.Fatalf("Take(%q, %d) = %+v, %v after Peek %+v, want %+v", key, n, got, err2, peek, want)
+			}
+		}
+	}
+}
+
+// A badStore is a store as networks make it: it loses replies, before or after it has done
+// what was asked, answers from a replica that is behind, and lets others in between.
+type badStore struct {
+	Store
+	fault   func() int
+	between func()            // runs after each Load
+	stale   map[string][]byte // what replicas still hold
+}
+
+var errLost = errors.New("lost")
+
+func (b *badStore) Load(ctx context.Context, key string) ([]byte, error) {
+	state, err := b.Store.Load(ctx, key)
+	defer b.between()
+	switch b.fault() {
+	case 0:
+		return nil, errLost
+	case 1:
+		return b.stale[key], err
+	case 2:
+		b.stale[key] = state
+	}
+	return state, err
+}
+
+func (b *badStore) CompareAndSwap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error) {
+	switch b.fault() {
+	case 0:
+		return false, errLost // before it was done
+	case 1:
+		_, _ = b.Store.CompareAndSwap(ctx, key, old, next, ttl)
+		return false, errLost // after
+	}
+	return b.Store.CompareAndSwap(ctx, key, old, next, ttl)
+}
+
+// TestPropSharedLaw checks the law of a Shared: whatever the store loses, however far the clocks of
+// processes differ, up to e, and whoever comes in between, a window w of true time admits at most
+// burst + rate·(w + e + 2 ns).
+func TestPropSharedLaw(t *testing.T) { rapid.Check(t, propSharedLaw) }
+
+func propSharedLaw(t *rapid.T) {
+	truth := fakeClock{1 << 60}
+	l := Limit{Per(rapid.Int64Range(1, 50).Draw(t, "count"), time.Duration(rapid.Int64Range(1, 60e9).Draw(t, "per"))), rapid.Int64Range(1, 10).Draw(t, "burst")}
+	skew := rapid.Int64Range(0, int64(ttlSlack)).Draw(t, "skew")
+	bad := &badStore{Store: NewMemStore(&Options{Now: truth.now}), stale: map[string][]byte{}}
+	bad.fault = func() int { return rapid.IntRange(0, 9).Draw(t, "fault") }
+	clock := func(context.Context) (time.Time, error) {
+		ahead := rapid.OneOf(rapid.Just(int64(0)), rapid.Just(skew), rapid.Int64Range(0, skew)).Draw(t, "ahead")
+		return time.Unix(0, truth.t+ahead), nil
+	}
+	opts := &SharedOptions{Now: clock}
+	processes := [2]*Shared{NewShared(bad, []Limit{l}, opts), NewShared(bad, []Limit{l}, opts)}
+	var admitted []admission
+	var take func(depth int)
+	take = func(depth int) {
+		bad.between = func() {
+			if depth < 2 && rapid.IntRange(0, 4).Draw(t, "between") == 0 {
+				take(depth + 1)
+			}
+		}
+		n := rapid.Int64Range(1, 3).Draw(t, "n")
+		d, err := processes[rapid.IntRange(0, 1).Draw(t, "process")].Take(context.Background(), "key", n)
+		switch {
+		case err != nil && !errors.Is(err, errLost):
+			t.Fatal(err)
+		case err == nil && d.OK:
+			admitted = append(admitted, admission{truth.t, n})
+		case err != nil && d != (Decision{}):
+			t.Fatalf("%+v with %v", d, err)
+		}
+	}
+	token := max(int64(l.Rate.per)/l.Rate.count, 1)
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		truth.t += rapid.OneOf(rapid.Int64Range(0, 2*token), rapid.Int64Range(0, int64(3*ttlSlack))).Draw(t, "dt")
+		take(0)
+	}
+	checkEnvelope(t, l, skew+2, admitted)
+}
+
+// TestSharedForgetsLate asks with every clock that is up to half a minute ahead, at every second: were a
+// key forgotten as soon as it is full by the clock of one process, one that is behind would
+// find a full bucket that is not, and all clocks would fill it once more.
+func TestSharedForgetsLate(t *testing.T) {
+	for burst, idle := range map[int64]int64{10: 10, 200: 165} { // seconds; idle so that nothing renews the key
+		truth, ahead := fakeClock{1 << 60}, int64(0)
+		l := Limit{PerSecond(1), burst}
+		s := NewShared(NewMemStore(&Options{Now: truth.now}), []Limit{l}, &SharedOptions{
+			Now: func(context.Context) (time.Time, error) { return time.Unix(0, truth.t+ahead), nil },
+		})
+		const skew = int64(30 * time.Second)
+		var admitted []admission
+		ask := func() {
+			for ahead = 0; ahead <= skew; ahead += int64(time.Second) {
+				for {
+					ok, err := s.Allow(t.Context(), "key")
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !ok {
+						break
+					}
+					admitted = append(admitted, admission{truth.t, 1})
+				}
+			}
+		}
+		ask()
+		for truth.t += idle * int64(time.Second); truth.t < 1<<60+(idle+20)*int64(time.Second); truth.t += int64(time.Second) {
+			ask()
+		}
+		checkEnvelope(t, l, skew+2, admitted)
+	}
+}
+
+// TestSharedComplete checks that a lost reply costs no more than what it may have taken.
+func TestSharedComplete(t *testing.T) {
+	clock := fakeClock{1 << 60}
+	faults := []int{9, 0, 9, 9, 1, 9, 9, 9, 9, 9, 9, 9}
+	bad := &badStore{Store: NewMemStore(&Options{Now: clock.now}), between: func() {}}
+	bad.fault = func() (f int) {
+		f, faults = faults[0], faults[1:]
+		return f
+	}
+	s := NewShared(bad, []Limit{{PerHour(1), 3}}, &SharedOptions{
+		Now: func(context.Context) (time.Time, error) { return clock.now(), nil },
+	})
+	var got []string
+	for range 5 { // lost before it was done; lost after; and 2 are left of 3
+		ok, err := s.Allow(t.Context(), "key")
+		got = append(got, fmt.Sprint(ok, errors.Is(err, errLost)))
+		if len(got) == 1 {
+			faults = faults[1:] // what is next is a Load
+		}
+	}
+	if want := "false true,false true,true false,true false,false false"; strings.Join(got, ",") != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestTrapContentionError is throttled's limiter over a store of compare-and-swap, which
+// gives an error after ten lost races, and so a page that says 500. Here contention alone is never an error.
+func TestTrapContentionError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := 0
+		s := NewShared(swapStore{NewMemStore(nil), func() bool { lost++; return lost > 100 }}, []Limit{{PerSecond(1), 1}}, nil)
+		if ok, err := s.Allow(t.Context(), "key"); !ok || err != nil || lost != 101 {
+			t.Errorf("%v, %v after %d races", ok, err, lost)
+		}
+		// It ends with the context of the caller, and with Timeout.
+		never := swapStore{NewMemStore(nil), func() bool { return false }}
+		s = NewShared(never, []Limit{{PerSecond(1), 1}}, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := s.Take(ctx, "key", 1); err != context.DeadlineExceeded || time.Since(start) != time.Second { //nolint:errorlint // as documented
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if err := s.Return(ctx, "key", 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		s = NewShared(never, []Limit{{PerSecond(1), 1}}, &SharedOptions{Timeout: 2 * time.Second})
+		start = time.Now()
+		if d, err := s.Take(t.Context(), "key", 1); d.OK || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
+			t.Errorf("%+v, %v after %v", d, err, time.Since(start))
+		}
+	})
+}
+
+// A swapStore refuses swaps when it is told to.
+type swapStore struct {
+	Store
+	lets func() bool
+}
+
+func (s swapStore) CompareAndSwap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error) {
+	if !s.lets() {
+		return false, ctx.Err()
+	}
+	return s.Store.CompareAndSwap(ctx, key, old, next, ttl)
+}
+
+// TestSharedConcurrent counts what two processes admit at a standing clock under contention.
+func TestSharedConcurrent(t *testing.T) {
+	store, clock := NewMemStore(nil), fakeClock{1 << 60}
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for range 2 {
+		s := NewShared(store, []Limit{{PerHour(1), 60}, {PerDay(1), 100}}, &SharedOptions{
+			Now: func(context.Context) (time.Time, error) { return clock.now(), nil },
+		})
+		for range 4 {
+			wg.Go(func() {
+				for range 20 {
+					ok, err := s.Allow(context.Background(), "key")
+					if err != nil {
+						t.Error(err)
+					}
+					if ok {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if got := admitted.Load(); got != 60 {
+		t.Errorf("%d admitted", got)
+	}
+}
+
+// TestSharedPolicies checks what happens when the store fails: closed, open, or local.
+func TestSharedPolicies(t *testing.T) {
+	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return 0 }, between: func() {}}
+	limits := []Limit{{PerHour(1), 2}}
+	count := func(o *SharedOptions) (admitted, failed int) {
+		s := NewShared(bad, limits, o)
+		for range 5 {
+			ok, err := s.Allow(t.Context(), "key")
+			if ok {
+				admitted++
+			}
+			if err != nil {
+				failed++
+			}
+		}
+		if d := All(s.Gate(t.Context(), "key")).Peek(1); d.OK != (admitted == 5) {
+			t.Errorf("Gate.Peek = %+v", d)
+		}
+		return admitted, failed
+	}
+	if a, f := count(nil); a != 0 || f != 5 {
+		t.Errorf("closed: %d admitted, %d errors", a, f)
+	}
+	var seen error
+	if a, f := count(&SharedOptions{OnError: func(_ string, _ int64, err error) Decision { seen = err; return Decision{OK: true} }}); a != 5 || f != 0 || !errors.Is(seen, errLost) {
+		t.Errorf("open: %d admitted, %d errors, saw %v", a, f, seen)
+	}
+	local := NewKeyed[string](limits, nil)
+	onError := func(key string, n int64, _ error) Decision { return local.Take(key, n) }
+	if a, f := count(&SharedOptions{OnError: onError}); a != 2 || f != 0 {
+		t.Errorf("local: %d admitted, %d errors", a, f)
+	}
+	// A clock that fails is a store that fails.
+	s := NewShared(NewMemStore(nil), limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return time.Time{}, errLost }})
+	if _, err := s.Allow(t.Context(), "key"); !errors.Is(err, errLost) {
+		t.Error(err)
+	}
+	// Of a caller who has gone nobody is told.
+	ctx, cancel := context.WithCancel(t.Context())
+	s = NewShared(&badStore{Store: bad, fault: bad.fault, between: cancel}, limits, &SharedOptions{OnError: func(string, int64, error) Decision {
+		t.Error("OnError was called")
+		return Decision{}
+	}})
+	for range 2 { // it ends on the way, and has ended
+		if d, err := s.Take(ctx, "key", 1); d.OK || err != context.Canceled { //nolint:errorlint // as documented
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+	if All(s.Gate(ctx, "key")).Take(1).OK {
+		t.Error("a gate admits what it cannot take")
+	}
+}
+
+// TestSharedLimitsChange deploys other limits: refusals must not keep the old rate in force.
+func TestSharedLimitsChange(t *testing.T) {
+	clock, store := fakeClock{1 << 60}, NewMemStore(nil)
+	deploy := func(limits ...Limit) *Shared {
+		return NewShared(store, limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }})
+	}
+	take := func(s *Shared, n int64) Decision {
+		t.Helper()
+		d, err := s.Take(t.Context(), "key", n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	take(deploy(Limit{PerHour(1), 10}), 10)
+	fast := deploy(Limit{PerSecond(1), 10})
+	if d := take(fast, 1); d.OK || d.RetryAfter != time.Second {
+		t.Errorf("%+v", d)
+	}
+	clock.t += int64(time.Second)
+	if d := take(fast, 1); !d.OK {
+		t.Errorf("after RetryAfter: %+v", d)
+	}
+	two := deploy(Limit{PerSecond(1), 10}, Limit{PerDay(1), 3}) // a second limit begins full
+	clock.t += int64(time.Minute)
+	if d := take(two, 3); !d.OK || d.Tier != 1 || d.Remaining != 0 {
+		t.Errorf("%+v", d)
+	}
+	if d := take(fast, 7); !d.OK || d.Remaining != 0 { // by a process that knows of one
+		t.Errorf("%+v", d)
+	}
+	if d := take(deploy(Limit{Rate: Inf}), math.MaxInt64); !d.OK {
+		t.Errorf("%+v", d)
+	}
+	// A refusal that writes new limits down takes nothing.
+	a, b := deploy(Limit{PerDay(1), 20}, Limit{PerDay(1), 20}), deploy(Limit{PerDay(1), 15}, Limit{PerDay(1), 5})
+	take(a, 5)
+	before := take(a, 0).Remaining
+	if d := take(b, 3); d.OK || d.Tier != 1 {
+		t.Errorf("%+v", d)
+	}
+	if d := take(a, 0); d.Remaining != before {
+		t.Errorf("%+v, want %d as before", d, before)
+	}
+	if got := deploy(Limit{Rate: PerMinute(7)}).Limits(); len(got) != 1 || got[0] != (Limit{PerMinute(7), 7}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestSharedState checks the bytes in the store, and that other bytes are an error.
+func TestSharedState(t *testing.T) {
+	store := NewMemStore(nil)
+	s := NewShared(store, []Limit{{PerSecond(1), 2}}, &SharedOptions{
+		Now: func(context.Context) (time.Time, error) { return time.Unix(0, 5), nil },
+	})
+	if _, err := s.Take(t.Context(), "key", 1); err != nil {
+		t.Fatal(err)
+	}
+	state, _ := store.Load(t.Context(), "key")
+	want := []byte{
+		1,
+		0, 0, 0, 0, 0, 0, 0, 5, // the base
+		0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0, // a token is 10^9 units
+		0, 0, 0, 0, 0, 0, 0, 1,
+		0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0,
+		0, 0, 0, 0, 0, 0, 0, 2,
+	}
+	if !bytes.Equal(state, want) {
+		t.Errorf("the state is %v, want %v", state, want)
+	}
+	for name, change := range map[string]func([]byte) []byte{
+		"version":  func(b []byte) []byte { b[0]++; return b },
+		"length":   func(b []byte) []byte { return b[:40] },
+		"words":    func(b []byte) []byte { return b[:33] },
+		"too long": func(b []byte) []byte { return append(b[:1], bytes.Repeat(b[1:], maxTiers+1)...) },
+		"burst":    func(b []byte) []byte { b[33] = 0x80; return b },
+		"no burst": func(b []byte) []byte { b[40] = 0; return b },
+		"rate":     func(b []byte) []byte { b[17] = 0x80; return b },
+		"fast":     func(b []byte) []byte { b[17] = 1; return b },
+		"period":   func(b []byte) []byte { copy(b[25:33], make([]byte, 8)); return b },
+	} {
+		other := change(append([]byte(nil), want...))
+		if _, err := decodeBuckets(other); !errors.Is(err, errState) {
+			t.Errorf("%s: err = %v", name, err)
+		}
+		state, _ := store.Load(t.Context(), "key")
+		if ok, err := store.CompareAndSwap(t.Context(), "key", state, other, 0); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if _, err := s.Take(t.Context(), "key", 1); !errors.Is(err, errState) {
+			t.Errorf("%s: Take gives %v", name, err)
+		}
+	}
+}
+
+// FuzzDecodeBuckets checks that no bytes in the store panic or admit more than a burst, and that what
+// is read is written alike.
+func FuzzDecodeBuckets(f *testing.F) {
+	limits := []Limit{{PerSecond(3), 5}, {Rate: Inf}}
+	for _, l := range append(limits, Limit{Burst: 1}, Limit{PerSecond(1e12), maxBurst}) {
+		b := buckets{n: 1, limits: [maxTiers]Limit{l}}
+		f.Add(b.encode(), int64(1<<60), int64(1))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, now, n int64) {
+		b, err := decodeBuckets(data)
+		if err != nil {
+			return
+		}
+		if b.n > 0 && !bytes.Equal(b.encode(), data) {
+			t.Fatalf("%x is written as %x", data, b.encode())
+		}
+		d, _ := b.take(limits, now, max(n, 0))
+		if d.OK && n > 5 {
+			t.Fatalf("%d of 5 were admitted: %+v", n, d)
+		}
+		b.give(limits, now, max(n, 0))
+		if ttl := b.ttl(now); ttl < 0 {
+			t.Fatalf("ttl %v", ttl)
+		}
+		if _, err := decodeBuckets(b.encode()); err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+	})
+}
+
+// TestMemStore checks the contract of a Store: compare, swap, forget.
+func TestMemStore(t *testing.T) {
+	var clock fakeClock
+	store := NewMemStore(&Options{Now: clock.now})
+	ctx := t.Context()
+	swap := func(key, old, next string, ttl time.Duration, want bool) {
+		t.Helper()
+		if ok, err := store.CompareAndSwap(ctx, key, []byte(old), []byte(next), ttl); ok != want || err != nil {
+			t.Errorf("swap of %q for %q: %v, %v", old, next, ok, err)
+		}
+	}
+	load := func(key, want string) {
+		t.Helper()
+		if got, err := store.Load(ctx, key); string(got) != want || err != nil || (got == nil) != (want == "") {
+			t.Errorf("%s is %q, %v, want %q", key, got, err, want)
+		}
+	}
+	swap("a", "x", "y", time.Second, false)
+	load("a", "")
+	swap("a", "", "1", time.Second, true)
+	swap("a", "", "2", time.Second, false)
+	load("a", "1")
+	swap("a", "1", "2", time.Second, true)
+	swap("b", "", "3", 0, true)
+	got, _ := store.Load(ctx, "a")
+	got[0] = 'X' // the caller's own
+	clock.t = int64(time.Second) - 1
+	load("a", "2")
+	clock.t++
+	load("a", "")
+	load("b", "3")
+	swap("a", "2", "4", time.Second, false)
+	swap("a", "", "4", time.Second, true)
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := store.Load(ended, "a"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if ok, err := store.CompareAndSwap(ended, "a", []byte("4"), nil, 0); ok || !errors.Is(err, context.Canceled) {
+		t.Error(ok, err)
+	}
+	// Memory follows the keys in use.
+	m := store.(*memStore)
+	for i := range 10_000 {
+		clock.t += int64(time.Millisecond)
+		swap(fmt.Sprint(i), "", "v", 100*time.Millisecond, true)
+		if len(m.entries) > 2*102+1 {
+			t.Fatalf("%d entries with about 102 in use", len(m.entries))
+		}
+	}
+}
+
+// TestSharedGate checks that what a Shared gave is returned when a later gate refuses.
+func TestSharedGate(t *testing.T) {
+	s := NewShared(NewMemStore(nil), []Limit{{PerHour(1), 5}}, nil)
+	closed := New(Rate{}, 1, nil)
+	for range 3 {
+		if d := All(s.Gate(t.Context(), "key"), closed).Take(2); d.OK || d.Tier != 1 {
+			t.Errorf("%+v", d)
+		}
+	}
+	if d, err := s.Peek(t.Context(), "key", 0); d.Remaining != 5 || err != nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
