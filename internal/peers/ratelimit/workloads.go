@@ -18,6 +18,7 @@ func Workloads() []*bench.Workload {
 		rows = append(rows, allowRows(goroutines)...)
 	}
 	rows = append(rows, waitRows()...)
+	rows = append(rows, concurrencyRows()...)
 	rows = append(rows, keyedRows()...)
 	rows = append(rows, memoryRows()...)
 	return append(rows, accuracyRow())
