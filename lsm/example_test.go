@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+
+package lsm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ashlar-go/ashlar/lsm"
+)
+
+// must ends an example that cannot go on.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// open opens a database in memory, so that the examples leave nothing behind.
+func open(o lsm.Options) *lsm.DB {
+	if o.FS == nil {
+		o.FS = lsm.NewMemFS()
+	}
+	db, err := lsm.Open("data", &o)
+	must(err)
+	return db
+}
+
+func Example() {
+	fsys := lsm.NewMemFS() // leave Options.FS away for files on disk
+	// region quickstart
+	db, err := lsm.Open("data", &lsm.Options{FS: fsys})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	if err := db.Set([]byte("user:1"), []byte("alice")); err != nil { // on disk when it returns
+		fmt.Println(err)
+		return
+	}
+	name, err := db.Get([]byte("user:1"))
+	fmt.Printf("%s %v\n", name, err)
+	_, err = db.Get([]byte("user:2"))
+	fmt.Println(errors.Is(err, lsm.ErrNotFound))
+	// endregion quickstart
+	// Output:
+	// alice <nil>
+	// true
+}
+
+func ExampleOpen() {
+	fsys := lsm.NewMemFS()
+	_, err := lsm.Open("data", &lsm.Options{FS: fsys, ErrorIfMissing: true})
+	fmt.Println(err)
+
+	db, err := lsm.Open("data", &lsm.Options{FS: fsys})
+	must(err)
+	must(db.Set([]byte("a"), []byte("1")))
+	_, err = lsm.Open("data", &lsm.Options{FS: fsys})
+	fmt.Println(errors.Is(err, lsm.ErrLocked))
+	must(db.Close())
+
+	db, err = lsm.Open("data", &lsm.Options{FS: fsys, ReadOnly: true})
+	must(err)
+	v, err := db.Get([]byte("a"))
+	fmt.Println(string(v), err, db.Set([]byte("b"), nil))
+	must(db.Close())
+	// Output:
+	// lsm: open data: file does not exist
+	// true
+	// 1 <nil> lsm: read-only
+}
+
+func ExampleDB_Get() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("empty"), nil))
+	v, err := db.Get([]byte("empty")) // an empty value is not a missing one
+	fmt.Println(len(v), err)
+	_, err = db.Get([]byte("missing"))
+	fmt.Println(err)
+	// Output:
+	// 0 <nil>
+	// lsm: not found
+}
+
+func ExampleDB_AppendGet() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("a"), []byte("1")))
+	must(db.Set([]byte("b"), []byte("22")))
+	var buf []byte
+	for _, key := range []string{"a", "b"} {
+		var err error
+		buf, err = db.AppendGet(buf[:0], []byte(key)) // one buffer for all
+		must(err)
+		fmt.Println(string(buf))
+	}
+	// Output:
+	// 1
+	// 22
+}
+
+func ExampleDB_Has() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("job:7"), []byte("done")))
+	ok, err := db.Has([]byte("job:7"))
+	fmt.Println(ok, err)
+	// Output: true <nil>
+}
+
+func ExampleDB_Set() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("color"), []byte("red")))
+	must(db.Set([]byte("color"), []byte("blue")))
+	v, _ := db.Get([]byte("color"))
+	fmt.Println(string(v))
+	fmt.Println(errors.Is(db.Set(make([]byte, lsm.MaxKeyLen+1), nil), lsm.ErrTooLarge))
+	// Output:
+	// blue
+	// true
+}
+
+func ExampleDB_Delete() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("color"), []byte("red")))
+	must(db.Delete([]byte("color")))
+	must(db.Delete([]byte("color"))) // it is gone already
+	_, err := db.Get([]byte("color"))
+	fmt.Println(err)
+	// Output: lsm: not found
+}
+
+// Money is moved in one batch, so that it is never in both accounts or in none.
+func ExampleDB_Apply() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var b lsm.Batch
+	b.Set([]byte("account:alice"), []byte("90"))
+	b.Set([]byte("account:bob"), []byte("110"))
+	b.Delete([]byte("transfer:17"))
+	fmt.Println(db.Apply(ctx, &b))
+	v, _ := db.Get([]byte("account:bob"))
+	fmt.Println(string(v))
+	// Output:
+	// <nil>
+	// 110
+}
+
+func ExampleBatch() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	var b lsm.Batch
+	for i := range 3 {
+		b.Reset() // the memory is used again
+		b.SetDurability(lsm.Async)
+		b.Set(fmt.Appendf(nil, "event:%d", i), []byte("seen"))
+		must(db.Apply(context.Background(), &b))
+	}
+	fmt.Println(b.Len(), b.Size())
+	must(db.Sync(context.Background())) // from here on they are durable
+	// Output: 1 14
+}
+
+// An import does not sync each commit, but all of them at its end.
+func ExampleDB_Sync() {
+	db := open(lsm.Options{Durability: lsm.NoSync})
+	defer db.Close()
+	for i := range 100 {
+		must(db.Set(fmt.Append(nil, i), []byte("imported")))
+	}
+	fmt.Println(db.Metrics().Syncs)
+	must(db.Sync(context.Background()))
+	fmt.Println(db.Metrics().Syncs)
+	// Output:
+	// 0
+	// 1
+}
+
+func ExampleDB_Metrics() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	before := db.Metrics()
+	for range 5 {
+		must(db.Set([]byte("a"), []byte("b")))
+	}
+	m := db.Metrics().Sub(before)
+	fmt.Println(m.Commits, "commits,", m.Syncs, "syncs,", m.LogBytes, "bytes of log")
+	// Output: 5 commits, 5 syncs, 240 bytes of log
+}
+
+func ExampleDB_Close() {
+	db := open(lsm.Options{})
+	fmt.Println(db.Close())
+	fmt.Println(db.Close())
+	fmt.Println(db.Set([]byte("a"), nil))
+	// Output:
+	// <nil>
+	// lsm: closed
+	// lsm: closed
+}
+
+func ExampleOptions_Validate() {
+	o := &lsm.Options{LogSize: 100}
+	fmt.Println(o.Validate())
+	// Output: lsm: Options.LogSize must be between 4096 and 1073741824, got 100
+}
+
+// A program can be tested with every loss of power that could happen to it.
+func ExampleMemFS_CrashClone() {
+	fsys := lsm.NewMemFS()
+	db := open(lsm.Options{FS: fsys, Durability: lsm.NoSync})
+	defer db.Close()
+	must(db.Set([]byte("a"), []byte("1")))
+	must(db.Sync(context.Background()))
+	must(db.Set([]byte("b"), []byte("2")))
+
+	for _, keep := range []float64{0, 1} {
+		after := open(lsm.Options{FS: fsys.CrashClone(lsm.CrashConfig{Keep: keep})})
+		a, _ := after.Has([]byte("a"))
+		b, _ := after.Has([]byte("b"))
+		fmt.Println(a, b)
+		must(after.Close())
+	}
+	// Output:
+	// true false
+	// true true
+}
+
+// A disk that fails makes the database read-only, until it is opened again.
+func ExampleMemFS_Inject() {
+	fsys := lsm.NewMemFS()
+	db := open(lsm.Options{FS: fsys})
+	must(db.Set([]byte("a"), []byte("1")))
+	fsys.Inject(func(op lsm.FSOp) error {
+		if op.Kind == "sync" && strings.HasSuffix(op.Name, ".wal") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	err := db.Set([]byte("a"), []byte("2"))
+	fmt.Println(errors.Is(err, lsm.ErrReadOnly), errors.Is(err, syscall.EIO))
+	v, err := db.Get([]byte("a"))
+	fmt.Println(string(v), err)
+	fmt.Println(errors.Is(db.Close(), syscall.EIO))
+	// Output:
+	// true true
+	// 1 <nil>
+	// true
+}
+
+// A damaged database says where.
+func ExampleCorruptError() {
+	fsys := lsm.NewMemFS()
+	db := open(lsm.Options{FS: fsys})
+	must(db.Set([]byte("a"), []byte("1")))
+	must(db.Close())
+	f, err := fsys.OpenWrite(filepath.Join("data", "000001.wal"))
+	must(err)
+	_, err = f.WriteAt([]byte{0xff}, 100)
+	must(err)
+	must(f.Close())
+
+	_, err = lsm.Open("data", &lsm.Options{FS: fsys})
+	var corrupt *lsm.CorruptError
+	if errors.As(err, &corrupt) {
+		fmt.Println(filepath.Base(corrupt.File), corrupt.Offset, errors.Is(err, lsm.ErrCorrupt))
+	}
+	// Output: 000001.wal 64 true
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// An FS is where a database keeps its files. Names are paths as [path/filepath] makes them.
+// Errors are those of package os: a missing file gives an error that is [fs.ErrNotExist], an
+// operation that the system does not know one that is [errors.ErrUnsupported].
+//
+// All methods must be safe for concurrent use. The interface may gain methods while the module is
+// at v0: embed an FS rather than implement all of it.
+type FS interface {
+	// MkdirAll makes a directory and its parents, and makes the directory durable in its parent.
+	MkdirAll(dir string) error
+
+	// List returns the names of the files in dir, without the directory, in any order.
+	List(dir string) ([]string, error)
+
+	// Create makes a file that can be read and written; it is an error if the file exists.
+	// The name is durable after SyncDir, not before.
+	Create(name string) (File, error)
+
+	// Open opens a file for reading.
+	Open(name string) (File, error)
+
+	// OpenWrite opens a file that exists for reading and writing.
+	OpenWrite(name string) (File, error)
+
+	// Rename gives a file another name, and replaces the file that had it. After a crash there is
+	// one of the two names.
+	Rename(from, to string) error
+
+	// Remove removes the name of a file.
+	Remove(name string) error
+
+	// SyncDir makes durable what was created, renamed and removed in dir.
+	SyncDir(dir string) error
+
+	// Lock takes an exclusive lock for as long as the result is not closed or the process lives.
+	// If another holds it, within this process or not, the error is [ErrLocked].
+	Lock(name string) (io.Closer, error)
+}
+
+// A File is a file that an [FS] opened.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+
+	// Close closes the file. Later calls of any method return an error that is [fs.ErrClosed].
+	io.Closer
+
+	// Size returns the length of the file.
+	Size() (int64, error)
+
+	// Truncate sets the length of the file.
+	Truncate(size int64) error
+
+	// Preallocate reserves size bytes and extends the file to them with zeros, so that writing there
+	// needs no space. A file that is longer stays as it is. size is positive.
+	Preallocate(size int64) error
+
+	// Sync makes durable what was written, and the length. After an error it must be assumed that
+	// nothing since the last success is durable, whatever a later call says.
+	Sync() error
+}
+
+// osFS is the file system of the operating system.
+type osFS struct{}
+
+func (osFS) MkdirAll(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	// Every ancestor may be new, or be left by a process that was killed before it could sync.
+	// Those that may not be read were not made here.
+	for {
+		parent := filepath.Dir(dir)
+		if err := syncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		if parent == dir || parent == "." {
+			return nil
+		}
+		dir = parent
+	}
+}
+
+func (osFS) List(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+func (osFS) Create(name string) (File, error) {
+	return openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func (osFS) Open(name string) (File, error)      { return openFile(name, os.O_RDONLY) }
+func (osFS) OpenWrite(name string) (File, error) { return openFile(name, os.O_RDWR) }
+func (osFS) Rename(from, to string) error        { return os.Rename(from, to) }
+func (osFS) Remove(name string) error            { return os.Remove(name) }
+func (osFS) SyncDir(dir string) error            { return syncDir(dir) }
+func (osFS) Lock(name string) (io.Closer, error) { return lockFile(name) }
+
+func openFile(name string, flag int) (File, error) {
+	f, err := os.OpenFile(name, flag, 0o644)
+	if err != nil {
+		return nil, err // and not a nil *osFile in a File
+	}
+	return &osFile{f}, nil
+}
+
+// An osFile is a file of the operating system. os.File itself waits in Close for those who read.
+type osFile struct{ *os.File }
+
+func (f *osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f *osFile) Preallocate(size int64) error { return preallocate(f.File, size) }
+func (f *osFile) Sync() error                  { return syncData(f.File) }

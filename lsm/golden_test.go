@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"flag"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/v1")
+
+// TestGolden checks that the files of a small database are those that were committed, and that they
+// can be read: databases of any version are read by all later ones.
+func TestGolden(t *testing.T) {
+	const n = 8
+	m := testFiles(t, n, true)
+	dir := filepath.Join("testdata", "v1")
+	for name, f := range m.dirs["db"].live {
+		if *update {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), f.live, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(f.live, want) {
+			t.Errorf("%s has other bytes", name)
+		}
+	}
+	// Opened through a copy: a LOCK file has no place in testdata.
+	c := NewMemFS()
+	for name := range m.dirs["db"].live {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.dirLocked("db").live[name] = &memNode{live: want}
+	}
+	db, err := Open("db", &Options{FS: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if i, err := readState(db); err != nil || i != n {
+		t.Errorf("commit %d is the last, %v", i, err)
+	}
+}
+
+// TestCRCVectors checks CRC-32C with the vectors of RFC 3720, appendix B.4.
+func TestCRCVectors(t *testing.T) {
+	up, down := make([]byte, 32), make([]byte, 32)
+	for i := range up {
+		up[i], down[i] = byte(i), byte(31-i)
+	}
+	for _, v := range []struct {
+		in   []byte
+		want uint32
+	}{
+		{make([]byte, 32), 0x8a9136aa},
+		{bytes.Repeat([]byte{0xff}, 32), 0x62a8ab43},
+		{up, 0x46dd794e},
+		{down, 0x113fdb5c},
+		{[]byte("123456789"), 0xe3069283},
+	} {
+		if got := crc32.Checksum(v.in, castagnoli); got != v.want {
+			t.Errorf("CRC-32C(%x) = %08x, want %08x", v.in, got, v.want)
+		}
+	}
+}
