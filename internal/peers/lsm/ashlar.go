@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+
+// Package lsm compares the lsm package with other people's key-value stores.
+package lsm
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ashlar-go/ashlar/internal/peers/bench"
+	"github.com/ashlar-go/ashlar/lsm"
+)
+
+const ours = "ours"
+
+// folder makes a directory for a store, on the disk of the temporary directory, which must be a real one
+// for the figures to mean anything: TMPDIR chooses it.
+func folder(atEnd func(func())) string {
+	dir, err := os.MkdirTemp("", "compare-lsm-")
+	must(err)
+	atEnd(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err) // the machine cannot run the comparison
+	}
+}
+
+const valueSize = 100
+
+var value = func() []byte {
+	v := make([]byte, valueSize)
+	for i := range v {
+		v[i] = byte(i * 7)
+	}
+	return v
+}()
+
+// key writes the 16 bytes of the i-th key, in a random order of 2^20.
+func key(buf []byte, i int) []byte {
+	x := uint64(i%(1<<20)) * 0x9E3779B97F4A7C15
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(buf[:0], x), x>>7)
+}
+
+// commits returns the loop that makes one commit of one key an operation. open returns what commits.
+func commits(name, note string, open func(dir string, atEnd func(func())) func(k, v []byte) error) bench.Impl {
+	return bench.Impl{Name: name, Note: note, Setup: func(atEnd func(func())) bench.Op {
+		set := open(folder(atEnd), atEnd)
+		return func(start, n int) (done int) {
+			buf := make([]byte, 0, 16)
+			for i := start; i < start+n; i++ {
+				must(set(key(buf, i), value))
+				done++
+			}
+			return done
+		}
+	}}
+}
+
+func oursCommit(d lsm.Durability) bench.Impl {
+	return commits(ours, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
+		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 4 << 30})
+		must(err)
+		atEnd(func() { must(db.Close()) })
+		return db.Set
+	})
+}
+
+// fdatasync is the floor of a durable commit: the bytes of one written at the end of a file of which the
+// space is taken already, and forced to the disk, by one goroutine after the other.
+func fdatasync() bench.Impl {
+	return bench.Impl{Name: "write+sync", Setup: func(atEnd func(func())) bench.Op {
+		f, err := os.Create(filepath.Join(folder(atEnd), "log"))
+		must(err)
+		atEnd(func() { f.Close() })
+		const size = 64 << 20
+		_, err = f.Write(make([]byte, size))
+		must(err)
+		must(f.Sync())
+		var mu sync.Mutex
+		at, record := int64(0), make([]byte, 16+valueSize+20)
+		return func(_, n int) int {
+			for range n {
+				mu.Lock()
+				_, err := f.WriteAt(record, at%(size-1024))
+				must(err)
+				must(datasync(f))
+				at += int64(len(record))
+				mu.Unlock()
+			}
+			return n
+		}
+	}}
+}
