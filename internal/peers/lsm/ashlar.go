@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
-	"sync"
+	gosync "sync"
 
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 	"github.com/ashlar-go/ashlar/lsm"
@@ -70,10 +70,15 @@ func oursCommit(d lsm.Durability) bench.Impl {
 	})
 }
 
-// fdatasync is the floor of a durable commit: the bytes of one written at the end of a file of which the
-// space is taken already, and forced to the disk, by one goroutine after the other.
-func fdatasync() bench.Impl {
-	return bench.Impl{Name: "write+sync", Setup: func(atEnd func(func())) bench.Op {
+// written is the floor of a commit that the operating system has: the bytes of one written at the end
+// of a file of which the space is taken already, by one goroutine after the other.
+func written() bench.Impl { return appended("write", func(*os.File) error { return nil }) }
+
+// fdatasync is the floor of a durable commit: the same, and forced to the disk.
+func fdatasync() bench.Impl { return appended("write+sync", datasync) }
+
+func appended(name string, sync func(*os.File) error) bench.Impl {
+	return bench.Impl{Name: name, Setup: func(atEnd func(func())) bench.Op {
 		f, err := os.Create(filepath.Join(folder(atEnd), "log"))
 		must(err)
 		atEnd(func() { f.Close() })
@@ -81,14 +86,14 @@ func fdatasync() bench.Impl {
 		_, err = f.Write(make([]byte, size))
 		must(err)
 		must(f.Sync())
-		var mu sync.Mutex
+		var mu gosync.Mutex
 		at, record := int64(0), make([]byte, 16+valueSize+20)
 		return func(_, n int) int {
 			for range n {
 				mu.Lock()
 				_, err := f.WriteAt(record, at%(size-1024))
 				must(err)
-				must(datasync(f))
+				must(sync(f))
 				at += int64(len(record))
 				mu.Unlock()
 			}

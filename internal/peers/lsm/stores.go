@@ -58,9 +58,9 @@ func levelCommit(durable bool) bench.Impl {
 }
 
 // boltCommit uses Batch, with which concurrent commits share a sync.
-func boltCommit(writers int) bench.Impl {
+func boltCommit(writers int, durable bool) bench.Impl {
 	return commits(bolt, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
-		db, err := bbolt.Open(filepath.Join(dir, "db"), 0o600, nil)
+		db, err := bbolt.Open(filepath.Join(dir, "db"), 0o600, &bbolt.Options{NoSync: !durable})
 		must(err)
 		atEnd(func() { must(db.Close()) })
 		bucket := []byte("b")
