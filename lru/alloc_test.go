@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+func TestAllocs(t *testing.T) {
+	if raceEnabled || invariants {
+		t.Skip("the race detector and the checks allocate")
+	}
+	const n = 256
+	cases := map[string]func(i int){}
+	for _, kind := range []byte("lfq") {
+		c := newExact[int, int](kind, n)
+		for i := range 2 * n {
+			c.Set(i, i)
+		}
+		cases[string(kind)] = func(i int) { c.Get(i % n); c.Set(i, i); c.Set(i, i); c.Delete(i - 5); c.Set(i-5, i) }
+	}
+	for p := range PolicyRandom + 1 {
+		c := New[int, int](n, &Options[int, int]{Policy: p, Shards: 1})
+		timed := New(n, &Options[int, int]{
+			Policy: p, Shards: 1, TTL: time.Hour, Idle: time.Hour, Jitter: 0.1, TrackAge: true, Cost: func(_, v int) int64 { return int64(v % 3) },
+		})
+		for i := range 20 * n {
+			c.Set(i, i)
+			timed.Set(i, i)
+		}
+		bump := func(v int, _ bool) (int, bool) { return v + 1, true }
+		cases[p.String()+"/timed"] = func(i int) { timed.Get(i); timed.Set(i, i); timed.Touch(i, time.Minute); timed.Delete(i - 5) }
+		cases[p.String()] = func(i int) {
+			c.Get(i - 3)
+			c.Set(i, i)
+			c.GetOrSet(i+1, i)
+			c.Swap(i, 7)
+			c.Update(i, bump)
+			c.Take(i)
+			c.Peek(i)
+		}
+	}
+	for name, f := range cases {
+		i := 100 * n
+		if got := testing.AllocsPerRun(1000, func() { f(i); i++ }); got != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, got)
+		}
+	}
+}
+
+// heapOf returns what f allocates and keeps, in bytes.
+func heapOf[T any](f func() T) int {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x := f()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(x)
+	return int(after.HeapAlloc) - int(before.HeapAlloc)
+}
+
+// TestMemory pins the bytes of an entry, over its key and value, that doc.go promises.
+func TestMemory(t *testing.T) {
+	if raceEnabled || invariants || unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("sizes are given for 64 bits, without instruments")
+	}
+	n := 1 << 20
+	if testing.Short() {
+		n = 1 << 18
+	}
+	exact := func(kind byte) func() exact[uint64, uint64] {
+		return func() exact[uint64, uint64] {
+			c := newExact[uint64, uint64](kind, n)
+			for i := range uint64(n) {
+				c.Set(i, i)
+			}
+			return c
+		}
+	}
+	cache := func(o Options[uint64, uint64]) func() *Cache[uint64, uint64] {
+		return func() *Cache[uint64, uint64] {
+			c := New(int64(n), &o)
+			for i := range uint64(n) {
+				c.Set(i, i)
+			}
+			return c
+		}
+	}
+	for _, m := range []struct {
+		name  string
+		bytes int
+		limit float64
+	}{
+		{"LRU", heapOf(exact('l')), 15},
+		{"FIFO", heapOf(exact('q')), 15},
+		{"LFU", heapOf(exact('f')), 52},
+		{"Cache", heapOf(cache(Options[uint64, uint64]{})), 38},
+		{"Cache with PolicyLRU", heapOf(cache(Options[uint64, uint64]{Policy: PolicyLRU})), 25},
+		{"Cache with a TTL", heapOf(cache(Options[uint64, uint64]{TTL: time.Hour})), 56},
+	} {
+		if got := float64(m.bytes)/float64(n) - 16; got > m.limit {
+			t.Errorf("%s: %.1f bytes an entry over key and value, want at most %v", m.name, got, m.limit)
+		} else {
+			t.Logf("%s: %.1f bytes an entry", m.name, got)
+		}
+	}
+}
+
+// TestSizes pins the layout of what is there once a bucket, a slot or a cache.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(bucket{}); n != 64 {
+		t.Errorf("a bucket takes %d bytes", n)
+	}
+	if n := unsafe.Sizeof(meta{}) + unsafe.Sizeof(link{}); n != 16 {
+		t.Errorf("the policy takes %d bytes a slot", n)
+	}
+	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1280 {
+		t.Errorf("an empty cache takes %d bytes", n)
+	}
+}

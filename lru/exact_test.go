@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"hash/maphash"
+	"iter"
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// An exact is what the exact types have in common.
+type exact[K comparable, V any] interface {
+	Get(K) (V, bool)
+	Peek(K) (V, bool)
+	Contains(K) bool
+	Set(K, V) (Pair[K, V], bool)
+	Delete(K) (V, bool)
+	Oldest() (K, V, bool)
+	RemoveOldest() (K, V, bool)
+	Resize(int) []Pair[K, V]
+	All() iter.Seq2[K, V]
+	Backward() iter.Seq2[K, V]
+	Keys() iter.Seq[K]
+	Values() iter.Seq[V]
+	Len() int
+	Cap() int
+	Clear()
+}
+
+// exactTypes are the constructors by kind: 'l' LRU, 'f' LFU, 'q' FIFO. Capacity 0 is the zero value.
+func newExact[K comparable, V any](kind byte, capacity int) exact[K, V] {
+	switch {
+	case kind == 'l' && capacity == 0:
+		return new(LRU[K, V])
+	case kind == 'l':
+		return NewLRU[K, V](capacity)
+	case kind == 'f' && capacity == 0:
+		return new(LFU[K, V])
+	case kind == 'f':
+		return NewLFU[K, V](capacity)
+	case capacity == 0:
+		return new(FIFO[K, V])
+	}
+	return NewFIFO[K, V](capacity)
+}
+
+// tableOf returns the table inside c.
+func tableOf[K comparable, V any](c exact[K, V]) *table[K, V] {
+	switch c := c.(type) {
+	case *LRU[K, V]:
+		return &c.t
+	case *LFU[K, V]:
+		return &c.t
+	}
+	return &c.(*FIFO[K, V]).t
+}
+
+func TestModelLRU(t *testing.T)  { rapid.Check(t, modelExact('l')) }
+func TestModelLFU(t *testing.T)  { rapid.Check(t, modelExact('f')) }
+func TestModelFIFO(t *testing.T) { rapid.Check(t, modelExact('q')) }
+
+func FuzzModelLRU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('l'))) }
+func FuzzModelLFU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('f'))) }
+func FuzzModelFIFO(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelExact('q'))) }
+
+// modelExact compares an exact type with the textbook: same order, same pairs pushed out.
+func modelExact(kind byte) func(*rapid.T) {
+	return func(t *rapid.T) {
+		capacity := rapid.IntRange(0, 12).Draw(t, "capacity")
+		c, m := newExact[int, int](kind, capacity), &slowExact{kind: kind, capacity: capacity}
+		key := func(t *rapid.T) int { return rapid.IntRange(0, 16).Draw(t, "key") }
+		value := 0
+		t.Repeat(map[string]func(*rapid.T){
+			"Get": func(t *rapid.T) {
+				k := key(t)
+				v, ok := c.Get(k)
+				if w, wok := m.get(k); v != w || ok != wok {
+					t.Fatalf("Get(%d) = %d, %v, want %d, %v", k, v, ok, w, wok)
+				}
+			},
+			"Peek": func(t *rapid.T) {
+				k := key(t)
+				v, ok := c.Peek(k)
+				if w, wok := m.peek(k); v != w || ok != wok || c.Contains(k) != wok {
+					t.Fatalf("Peek(%d) = %d, %v, want %d, %v", k, v, ok, w, wok)
+				}
+			},
+			"Set": func(t *rapid.T) {
+				k := key(t)
+				value++
+				out, evicted := c.Set(k, value)
+				if w, wok := m.set(k, value); out != w || evicted != wok {
+					t.Fatalf("Set(%d) pushed out %v, %v, want %v, %v", k, out, evicted, w, wok)
+				}
+			},
+			"Delete": func(t *rapid.T) {
+				k := key(t)
+				v, ok := c.Delete(k)
+				if w, wok := m.remove(k); v != w || ok != wok {
+					t.Fatalf("Delete(%d) = %d, %v, want %d, %v", k, v, ok, w, wok)
+				}
+			},
+			"RemoveOldest": func(t *rapid.T) {
+				k0, v0, ok0 := c.Oldest()
+				k, v, ok := c.RemoveOldest()
+				if k != k0 || v != v0 || ok != ok0 || ok != (len(m.items) > 0) {
+					t.Fatalf("RemoveOldest = %d, %d, %v; Oldest said %d, %d, %v", k, v, ok, k0, v0, ok0)
+				}
+				if ok {
+					if w := m.pop(); w != (Pair[int, int]{k, v}) {
+						t.Fatalf("RemoveOldest = %d, %d, want %v", k, v, w)
+					}
+				}
+			},
+			"Resize": func(t *rapid.T) {
+				m.capacity = rapid.IntRange(1, 12).Draw(t, "capacity")
+				out := c.Resize(m.capacity)
+				for len(m.items) > m.capacity {
+					if len(out) == 0 || out[0] != m.pop() {
+						t.Fatalf("Resize pushed out %v", out)
+					}
+					out = out[1:]
+				}
+				if len(out) > 0 {
+					t.Fatalf("Resize pushed out also %v", out)
+				}
+			},
+			"loop": func(t *rapid.T) { loopExact(t, c, m, key) },
+			"Clear": func(t *rapid.T) {
+				if rapid.IntRange(0, 9).Draw(t, "often") == 0 {
+					c.Clear()
+					m.items = nil
+				}
+			},
+			"": func(t *rapid.T) { sameExact(t, c, m) },
+		})
+	}
+}
+
+// loopExact iterates while the body changes the structure.
+func loopExact(t *rapid.T, c exact[int, int], m *slowExact, key func(*rapid.T) int) {
+	seq, before := c.All(), m.order()
+	if rapid.Bool().Draw(t, "back") {
+		seq = c.Backward()
+		slices.Reverse(before)
+	}
+	var seen []Pair[int, int]
+	touched := map[int]bool{}
+	for k, v := range seq {
+		seen = append(seen, Pair[int, int]{k, v})
+		if w, ok := m.peek(k); !ok || w != v {
+			t.Fatalf("visited %d = %d, which is %d, %v", k, v, w, ok)
+		}
+		switch d := key(t); rapid.IntRange(0, 4).Draw(t, "do") {
+		case 0:
+			touched[d] = true
+			c.Delete(d)
+			m.remove(d)
+		case 1:
+			touched[k] = true
+			c.Delete(k)
+			m.remove(k)
+		case 2:
+			touched[d] = true
+			c.Get(d)
+			m.get(d)
+		case 3:
+			for range c.All() { // nested, and left early
+				break
+			}
+		}
+	}
+	untouched := func(p Pair[int, int]) bool { return touched[p.Key] }
+	got, want := slices.DeleteFunc(seen, untouched), slices.DeleteFunc(slices.Clone(before), untouched)
+	if len(seen) > len(before) || len(touched) == 0 && !slices.Equal(got, want) {
+		t.Fatalf("visited %v of %v, except for %v", got, want, touched)
+	}
+	for i, p := range got {
+		if slices.Contains(got[:i], p) || !slices.Contains(want, p) {
+			t.Fatalf("visited %v of %v, except for %v", got, want, touched)
+		}
+	}
+}
+
+// sameExact checks the whole order.
+func sameExact(t *rapid.T, c exact[int, int], m *slowExact) {
+	tableOf(c).check()
+	want := m.order()
+	var got []Pair[int, int]
+	for k, v := range c.All() {
+		got = append(got, Pair[int, int]{k, v})
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("order %v, want %v", got, want)
+	}
+	i := len(got)
+	for k, v := range c.Backward() {
+		if i--; got[i] != (Pair[int, int]{k, v}) {
+			t.Fatalf("Backward at %d: %d, %d, want %v", i, k, v, got[i])
+		}
+	}
+	keys, values := slices.Collect(c.Keys()), slices.Collect(c.Values())
+	for i, p := range got {
+		if keys[i] != p.Key || values[i] != p.Value {
+			t.Fatalf("Keys %v, Values %v, want %v", keys, values, got)
+		}
+	}
+	if i != 0 || len(keys) != len(got) || c.Len() != len(got) || c.Cap() != m.capacity {
+		t.Fatalf("Len %d, Cap %d, Backward left %d, want %d, %d, 0", c.Len(), c.Cap(), i, len(got), m.capacity)
+	}
+	if f, ok := c.(*LFU[int, int]); ok {
+		for _, it := range m.items {
+			if n := f.Count(it.Key); n != it.count {
+				t.Fatalf("Count(%d) = %d, want %d", it.Key, n, it.count)
+			}
+		}
+	}
+}
+
+// TestTrapNaN sets keys that are never found: they come back instead of filling the cache.
+func TestTrapNaN(t *testing.T) {
+	for _, kind := range []byte("lfq") {
+		c := newExact[float64, int](kind, 2)
+		c.Set(1, 1)
+		for range 3 {
+			if out, evicted := c.Set(math.NaN(), 7); !evicted || out.Value != 7 {
+				t.Errorf("%c: Set(NaN) pushed out %v, %v", kind, out, evicted)
+			}
+		}
+		if _, ok := c.Get(math.NaN()); ok || c.Len() != 1 {
+			t.Errorf("%c: NaN was found, or is kept: %d entries", kind, c.Len())
+		}
+	}
+}
+
+// TestExactUncomparable panics before anything has changed.
+func TestExactUncomparable(t *testing.T) {
+	for _, kind := range []byte("lfq") {
+		c := newExact[any, int](kind, 2)
+		c.Set("a", 1)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%c: a slice was accepted as a key", kind)
+				}
+			}()
+			c.Set([]int{1}, 2)
+		}()
+		tableOf(c).check()
+	}
+}
+
+// TestExactRetention checks that what was removed is not kept alive by the slab.
+func TestExactRetention(t *testing.T) {
+	for _, kind := range []byte("lfq") {
+		c := newExact[string, *int](kind, 4)
+		for _, k := range []string{"a", "b", "c", "d", "e"} {
+			c.Set(k, new(int))
+		}
+		c.Delete("c")
+		c.RemoveOldest()
+		tb := tableOf(c)
+		for s := tb.free; s != 0; s = tb.links[s].next {
+			if tb.cells[s] != (cell[string, *int]{}) {
+				t.Errorf("%c: free cell %d holds %v", kind, s, tb.cells[s])
+			}
+		}
+		c.Clear()
+		for s, e := range tb.cells {
+			if e != (cell[string, *int]{}) {
+				t.Errorf("%c: cell %d holds %v after Clear", kind, s, e)
+			}
+		}
+	}
+}
+
+func TestExactCapacity(t *testing.T) {
+	for _, capacity := range []int{0, -1, math.MinInt, math.MaxInt} {
+		for name, f := range map[string]func(){
+			"NewLRU":  func() { NewLRU[int, int](capacity) },
+			"NewLFU":  func() { NewLFU[int, int](capacity) },
+			"NewFIFO": func() { NewFIFO[int, int](capacity) },
+			"Resize":  func() { NewLRU[int, int](1).Resize(capacity) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s(%d) did not panic", name, capacity)
+					}
+				}()
+				f()
+			}()
+		}
+	}
+}
+
+// TestExactPanic leaves a loop by a panic of its body: the structure stays usable.
+func TestExactPanic(t *testing.T) {
+	c := NewLRU[int, int](3)
+	c.Set(1, 1)
+	func() {
+		defer func() { _ = recover() }()
+		for range c.All() {
+			panic("body")
+		}
+	}()
+	if c.t.cursors != nil {
+		t.Error("the iteration is still registered")
+	}
+}
+
+// TestExactPull interleaves two iterations, and ends the outer first.
+func TestExactPull(t *testing.T) {
+	c := NewLRU[int, int](4)
+	for i := range 4 {
+		c.Set(i, i)
+	}
+	next1, stop1 := iter.Pull2(c.All())
+	next2, stop2 := iter.Pull2(c.Backward())
+	next1()
+	next2()
+	c.Delete(2) // where the first comes next
+	stop1()
+	c.Delete(1) // where the second comes next
+	if k, _, ok := next2(); k != 3 || !ok {
+		t.Errorf("the second iteration comes to %d, %v, want 3", k, ok)
+	}
+	stop2()
+	if c.t.cursors != nil {
+		t.Error("an iteration is still registered")
+	}
+}
+
+// TestIndex fills an index to its bound and empties it again: counts of passed buckets return to 0.
+func TestIndex(t *testing.T) {
+	const n = 5000
+	x := index{buckets: make([]bucket, bucketsFor(n))}
+	cells := make([]cell[uint32, int], n+1)
+	seed := maphash.MakeSeed()
+	hash := func(s uint32) uint32 { return uint32(maphash.Comparable(seed, s)) }
+	for s := uint32(1); s <= n; s++ {
+		cells[s].key = s
+		x.insert(hash(s), s)
+	}
+	for s := uint32(1); s <= n; s++ {
+		if got := find(&x, cells, hash(s), s); got != s {
+			t.Fatalf("find(%d) = %d", s, got)
+		}
+	}
+	for s := uint32(1); s <= n; s++ {
+		x.remove(hash(s), s)
+		if got := find(&x, cells, hash(s), s); got != 0 {
+			t.Fatalf("find(%d) = %d after remove", s, got)
+		}
+	}
+	for i, b := range x.buckets {
+		if b != (bucket{}) {
+			t.Fatalf("bucket %d is %+v after all are gone", i, b)
+		}
+	}
+}
+
+// TestIndexMatch compares the words with a loop over bytes.
+func TestIndexMatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b bucket
+		small := rapid.SampledFrom([]uint8{0, 1, 2, 0x7f, 0x80, 0x81, 0xfe, 0xff})
+		for i := range b.tags {
+			b.tags[i] = small.Draw(t, "tag")
+		}
+		tag := small.Draw(t, "want")
+		var got, want []int
+		for set := b.match(tag); set != 0; set &= set - 1 {
+			got = append(got, lane(set))
+		}
+		for i, x := range b.tags {
+			if x == tag {
+				want = append(want, i)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("match(%#x) of %#x = %v, want %v", tag, b.tags, got, want)
+		}
+	})
+}

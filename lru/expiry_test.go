@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestExpiryExact has a value until its deadline, and not at it, by every method.
+func TestExpiryExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var gone []string
+		c := New(10, &Options[string, int]{
+			TTL: time.Minute,
+			OnRemove: func(k string, _ int, cause Cause) {
+				mu.Lock()
+				defer mu.Unlock()
+				gone = append(gone, k+" "+cause.String())
+			},
+		})
+		c.Set("minute", 1)
+		c.SetTTL("second", 2, time.Second)
+		c.SetAttr("forever", 3, Attr{TTL: Forever})
+		time.Sleep(time.Second - 1)
+		if v, ok := c.Get("second"); v != 2 || !ok || c.Len() != 3 {
+			t.Errorf("1 ns before: %d, %v, %d entries", v, ok, c.Len())
+		}
+		time.Sleep(time.Nanosecond)
+		if c.Contains("second") || c.Len() != 2 || c.Cost() != 2 {
+			t.Errorf("at the deadline: %v, %d entries, cost %d", c.Contains("second"), c.Len(), c.Cost())
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if want := []string{"second Expired", "minute Expired"}; !slices.Equal(gone, want) {
+			t.Errorf("removed %v, want %v", gone, want)
+		}
+		if !c.Contains("forever") {
+			t.Error("an entry without end has expired")
+		}
+	})
+}
+
+// TestExpiryTimely has entries removed, and reported, when their time is up although nobody uses
+// the cache: each at most a millisecond late.
+func TestExpiryTimely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var n, late, rings, last atomic.Int64
+		c := New(10_000, &Options[int, time.Duration]{
+			OnRemove: func(_ int, ttl time.Duration, cause Cause) {
+				n.Add(1)
+				if at := int64(time.Since(start)); last.Swap(at) != at {
+					rings.Add(1)
+				}
+				late.Store(max(late.Load(), int64(time.Since(start)-ttl))) // rings come one after the other
+				if cause != Expired || time.Since(start) < ttl {
+					t.Errorf("%v after %v: %v", ttl, time.Since(start), cause)
+				}
+			},
+		})
+		for i := range 1000 {
+			ttl := time.Duration(1+i*7919%1000) * 100 * time.Microsecond
+			c.SetTTL(i, ttl, ttl)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n.Load() != 1000 || late.Load() > int64(time.Millisecond) {
+			t.Errorf("%d of 1000 removed, up to %d ns late", n.Load(), late.Load())
+		}
+		if rings.Load() > 101 {
+			t.Errorf("the alarm rang %d times in 100 ms", rings.Load())
+		}
+		if c.alarm.at.Load() != never {
+			t.Error("the alarm is set though nothing is to expire")
+		}
+	})
+}
+
+// TestJitter only shortens, by less than it says, and evenly.
+func TestJitter(t *testing.T) {
+	c := New(1, &Options[int, int]{TTL: time.Hour, Jitter: 0.2})
+	const n = 20_000
+	var parts [10]int
+	for range n {
+		d := c.jittered(time.Hour)
+		if d > time.Hour || d <= 48*time.Minute {
+			t.Fatalf("a TTL of %v", d)
+		}
+		parts[min(int((time.Hour-d)*10/(12*time.Minute)), 9)]++
+	}
+	for i, got := range parts { // six standard deviations of a binomial
+		if d := math.Abs(float64(got - n/10)); d > 6*math.Sqrt(n*0.1*0.9) {
+			t.Errorf("%d of %d in tenth %d", got, n, i)
+		}
+	}
+	for _, d := range []time.Duration{Forever, 0, -1, math.MinInt64} {
+		if got := c.jittered(d); got != d {
+			t.Errorf("jittered(%d) = %d", d, got)
+		}
+	}
+	if d := c.jittered(1); d != 1 {
+		t.Errorf("jittered(1) = %d", d)
+	}
+}
+
+// TestJitterSpread is the mass expiry that jitter is for: 1000 entries set at once go over a tenth
+// of the hour, not in one instant.
+func TestJitterSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(1000, &Options[int, int]{TTL: time.Hour, Jitter: 0.1})
+		for i := range 1000 {
+			c.Set(i, i)
+		}
+		time.Sleep(54 * time.Minute)
+		if n := c.Len(); n < 950 {
+			t.Errorf("%d of 1000 left after 9/10 of the TTL", n)
+		}
+		time.Sleep(3 * time.Minute)
+		if n := c.Len(); n < 400 || n > 600 {
+			t.Errorf("%d of 1000 left half way", n)
+		}
+		time.Sleep(3 * time.Minute)
+		if n := c.Len(); n != 0 {
+			t.Errorf("%d left after the TTL", n)
+		}
+	})
+}
+
+// TestIdle keeps what is used, and no longer than its TTL.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(10, &Options[string, int]{TTL: time.Hour, Idle: time.Minute})
+		c.Set("used", 1)
+		c.Set("unused", 2)
+		uses := 0
+		for ; uses < 1000; uses++ {
+			time.Sleep(50 * time.Second)
+			if _, ok := c.Get("used"); !ok {
+				break
+			}
+		}
+		if uses != 71 { // 72 times 50 seconds is the hour
+			t.Errorf("expired at use %d", uses)
+		}
+		if c.Contains("unused") {
+			t.Error("an entry that nobody used is there")
+		}
+		c.Set("peeked", 3)
+		for range 2 {
+			time.Sleep(30 * time.Second)
+			c.Peek("peeked")
+		}
+		if c.Contains("peeked") {
+			t.Error("Peek kept an entry alive")
+		}
+	})
+}
+
+// TestIdleBounds uses an entry at random times: it goes between 15/16 of the idle time and all of
+// it after the last use.
+func TestIdleBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := int64(0)
+		const idle = 1600
+		c := New(1, &Options[int, int]{Idle: idle, Now: func() time.Time { return time.Unix(0, now) }})
+		c.Set(1, 1)
+		last := now
+		for range rapid.IntRange(1, 30).Draw(t, "uses") {
+			now += rapid.Int64Range(0, idle-idle/16-1).Draw(t, "wait")
+			if _, ok := c.Get(1); !ok {
+				t.Fatalf("gone %d after the last use", now-last)
+			}
+			last = now
+		}
+		now = last + idle - idle/16 - 1
+		if !c.Contains(1) {
+			t.Fatal("gone before 15/16 of the idle time")
+		}
+		now = last + idle
+		if c.Contains(1) {
+			t.Fatal("there after the idle time")
+		}
+	})
+}
+
+// TestNowLazy has no timer, and counts nothing that has expired.
+func TestNowLazy(t *testing.T) {
+	now := time.Unix(0, 0)
+	removed := 0
+	c := New(10, &Options[int, int]{
+		TTL: time.Second, Now: func() time.Time { return now }, OnRemove: func(int, int, Cause) { removed++ },
+	})
+	for i := range 5 {
+		c.Set(i, i)
+	}
+	now = now.Add(time.Second)
+	if c.alarm.timer != nil || removed != 0 {
+		t.Errorf("%d removed before the cache was used", removed)
+	}
+	if c.Len() != 0 || removed != 5 {
+		t.Errorf("%d entries, %d removed", c.Len(), removed)
+	}
+}
+
+// TestClockBack lets the clock go back: what has expired stays so.
+func TestClockBack(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := New(10, &Options[int, int]{TTL: time.Second, Shards: 1, Now: func() time.Time { return now }})
+	c.Set(1, 1)
+	now = now.Add(time.Second)
+	if c.Contains(1) {
+		t.Error("not expired")
+	}
+	now = now.Add(-time.Hour)
+	if _, ok := c.Get(1); ok || c.Contains(1) {
+		t.Error("expired, and there again")
+	}
+	c.Set(2, 2) // lives from the latest reading
+	now = now.Add(time.Hour + time.Second - 1)
+	if !c.Contains(2) {
+		t.Error("expired early")
+	}
+	now = now.Add(1)
+	if c.Contains(2) {
+		t.Error("expired late")
+	}
+}
+
+// TestClockFar has a clock that leaves what readings can tell, both ways.
+func TestClockFar(t *testing.T) {
+	now := time.Unix(0, 0)
+	c := New(10, &Options[int, int]{TTL: time.Hour, Idle: time.Minute, Now: func() time.Time { return now }})
+	now = now.AddDate(-5000, 0, 0)
+	c.Set(1, 1)
+	if !c.Contains(1) {
+		t.Error("expired at once in the past")
+	}
+	now = now.AddDate(9000, 0, 0)
+	if c.Contains(1) || c.Len() != 0 {
+		t.Error("there after 9000 years")
+	}
+	c.SetTTL(2, 2, Forever)
+	c.Set(3, 3)
+	c.Delete(2)
+	c.Len()
+	c.checkCost()
+}
+
+// TestDeadlines compares the heap with a sorted list.
+func TestDeadlines(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var d deadlines
+		const n = 20
+		d.grow(n)
+		model := map[uint32]int64{}
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				s, at := rapid.Uint32Range(1, n).Draw(t, "s"), rapid.Int64Range(-5, 5).Draw(t, "at")
+				d.set(s, at)
+				model[s] = at
+			},
+			"clear": func(t *rapid.T) {
+				s := rapid.Uint32Range(1, n).Draw(t, "s")
+				d.set(s, never)
+				delete(model, s)
+			},
+			"": func(t *rapid.T) {
+				want := int64(never)
+				for s, at := range model {
+					want = min(want, at)
+					if !d.due(s, at) || d.due(s, at-1) {
+						t.Fatalf("slot %d is not due at %d", s, at)
+					}
+				}
+				if d.earliest() != want || d.check() != len(model) {
+					t.Fatalf("earliest %d, want %d", d.earliest(), want)
+				}
+			},
+		})
+	})
+}
+
+// TestCollected lets a cache with a timer be collected: the timer holds it weakly, and then holds
+// nothing.
+func TestCollected(t *testing.T) {
+	freed := make(chan struct{})
+	func() {
+		c := New(10, &Options[int, int]{TTL: time.Hour})
+		c.Set(1, 1)
+		if c.alarm.timer == nil {
+			t.Fatal("no timer")
+		}
+		runtime.AddCleanup(c, func(ch chan struct{}) { close(ch) }, freed)
+	}()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-freed:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the cache is not collected")
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustPanic(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		r := recover()
+		text, _ := r.(string)
+		if err, ok := r.(error); ok {
+			text = err.Error()
+		}
+		if r == nil || !strings.Contains(text, want) {
+			t.Errorf("panic %v, want %q", r, want)
+		}
+	}()
+	f()
+}
+
+func TestOptionsValidate(t *testing.T) {
+	type options = Options[int, int]
+	for want, o := range map[string]*options{
+		"Options.TTL must not be negative":  {TTL: -1},
+		"Options.Idle must not be negative": {Idle: -1},
+		"Options.Jitter must be":            {TTL: 1, Jitter: 1},
+		"Options.Jitter must be at least":   {TTL: 1, Jitter: -0.1},
+		"less than 1, got NaN":              {TTL: 1, Jitter: math.NaN()},
+		"Options.Jitter needs":              {Jitter: 0.5},
+		"Options.Policy is unknown: 5":      {Policy: 5},
+		"Options.Shards must be a power":    {Shards: 3},
+		"up to 65536, got 131072":           {Shards: 1 << 17},
+		"got -1":                            {Shards: -1},
+	} {
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", *o, err, want)
+		}
+		mustPanic(t, "lru: New: Options", func() { New(1, o) })
+	}
+	for _, o := range []*options{
+		nil,
+		{},
+		{TTL: Forever, Idle: Forever, Jitter: math.Nextafter(1, 0), Policy: PolicyRandom, Shards: 1 << 16},
+		{Expire: func(int, int) time.Duration { return 1 }, Jitter: 0.5},
+	} {
+		if err := o.Validate(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+func TestPanics(t *testing.T) {
+	c := New[any, int](10, nil)
+	mustPanic(t, "lru: New: capacity must be positive, got 0", func() { New[int, int](0, nil) })
+	mustPanic(t, "lru: Resize: capacity must be positive, got -1", func() { c.Resize(-1) })
+	mustPanic(t, "lru: SetAttr: cost must not be negative, got -1", func() { c.SetAttr(1, 1, Attr{Cost: -1}) })
+	mustPanic(t, "lru: SetAttr: priority must be -1, 0 or 1, got 2", func() { c.SetAttr(1, 1, Attr{Priority: 2}) })
+	mustPanic(t, "lru: zero Cache: use New", func() { new(Cache[int, int]).Get(1) })
+	// A key that cannot be compared panics before a lock is taken, whoever hashes it.
+	d := New(10, &Options[any, int]{Hash: func(any) uint64 { return 1 }})
+	for _, c := range []*Cache[any, int]{c, d} {
+		mustPanic(t, "hash of unhashable type", func() { New[any, int](1, nil).Set([]int{1}, 1) })
+		for _, f := range []func(){
+			func() { c.Set([]int{1}, 1) }, func() { c.Get([]int{1}) }, func() { c.Delete([]int{1}) },
+		} {
+			mustPanic(t, "[]int", f)
+		}
+		if !c.Set(1, 1) || c.Len() != 1 {
+			t.Error("the cache cannot be used after a panic")
+		}
+	}
+}
+
+// TestUpdatePanic leaves everything as it was, and nothing locked.
+func TestUpdatePanic(t *testing.T) {
+	c := New[int, int](10, nil)
+	c.Set(1, 1)
+	mustPanic(t, "fn", func() { c.Update(1, func(int, bool) (int, bool) { panic("fn") }) })
+	if v, ok := c.Get(1); v != 1 || !ok {
+		t.Errorf("Get = %d, %v", v, ok)
+	}
+	c.checkCost()
+}
+
+// TestSetRefused removes the old value of a key whose new one is not stored: it is stale.
+func TestSetRefused(t *testing.T) {
+	var events []removal[string, int]
+	c := New(10, &Options[string, int]{
+		Cost:     func(_ string, v int) int64 { return int64(v) },
+		OnRemove: func(k string, v int, cause Cause) { events = append(events, removal[string, int]{k, v, cause}) },
+	})
+	c.Set("a", 1)
+	c.Set("b", 2)
+	if c.Set("a", 11) || c.Contains("a") || !c.Contains("b") {
+		t.Error("too large: stored, or the old value is there, or others went")
+	}
+	if c.SetTTL("b", 3, 0) || c.Contains("b") {
+		t.Error("too old: stored, or the old value is there")
+	}
+	want := []removal[string, int]{{"a", 1, Replaced}, {"a", 11, Rejected}, {"b", 2, Replaced}, {"b", 3, Expired}}
+	if !slices.Equal(events, want) {
+		t.Errorf("events %v, want %v", events, want)
+	}
+	nan := New[float64, int](10, nil)
+	if nan.Set(math.NaN(), 1) || nan.Len() != 0 {
+		t.Error("NaN is stored")
+	}
+	if v, ok := nan.Update(math.NaN(), func(int, bool) (int, bool) { return 1, true }); ok || v != 0 {
+		t.Errorf("Update(NaN) = %d, %v", v, ok)
+	}
+	if v, loaded := nan.GetOrSet(math.NaN(), 7); loaded || v != 7 {
+		t.Errorf("GetOrSet(NaN) = %d, %v", v, loaded)
+	}
+}
+
+// TestPins keeps what is pinned in a full cache, refuses what would need its room, and gives way
+// to Resize in the end.
+func TestPins(t *testing.T) {
+	for _, shards := range []int{1, 4} {
+		c := New(4, &Options[int, int]{Shards: shards})
+		for i := range 4 {
+			c.Set(i, i)
+			if !c.Pin(i) {
+				t.Fatalf("Pin(%d)", i)
+			}
+		}
+		if c.Set(9, 9) || c.Contains(9) || c.Len() != 4 {
+			t.Errorf("%d shards: pinned entries were evicted", shards)
+		}
+		if _, ok := c.Update(9, func(int, bool) (int, bool) { return 9, true }); ok {
+			t.Errorf("%d shards: Update found room", shards)
+		}
+		if c.Pin(9) || c.Unpin(9) || !c.Set(2, 22) {
+			t.Error("Pin of what is not there, or Set of what is pinned")
+		}
+		c.Unpin(2)
+		if !c.Set(9, 9) || c.Contains(2) {
+			t.Errorf("%d shards: the one without a pin was not evicted", shards)
+		}
+		if n := c.Resize(1); n != 3 || c.Len() != 1 || c.Contains(9) {
+			t.Errorf("%d shards: Resize evicted %d, left %d", shards, n, c.Len())
+		}
+		c.checkCost()
+	}
+}
+
+// TestPriority evicts the lowest first, and nothing for what is lower.
+func TestPriority(t *testing.T) {
+	for p := range PolicyRandom + 1 {
+		c := New(3, &Options[string, int]{Shards: 1, Policy: p})
+		c.SetAttr("high", 1, Attr{Priority: 1})
+		c.SetAttr("low", 1, Attr{Priority: -1})
+		c.Set("normal", 1)
+		c.Set("a", 1)
+		if c.Contains("low") || !c.Contains("normal") || !c.Contains("high") {
+			t.Errorf("%v: low was not the first to go", p)
+		}
+		c.SetAttr("b", 1, Attr{Priority: 1})
+		c.SetAttr("c", 1, Attr{Priority: 1})
+		if c.Set("d", 1) || c.SetAttr("e", 1, Attr{Priority: -1}) || c.Len() != 3 {
+			t.Errorf("%v: high was evicted for less", p)
+		}
+		c.Set("high", 2) // keeps its priority
+		if c.SetAttr("f", 1, Attr{Priority: 1}); c.Len() != 3 || !c.Contains("f") {
+			t.Errorf("%v: high was not evicted for high", p)
+		}
+		c.checkCost()
+	}
+}
+
+func TestStats(t *testing.T) {
+	now := time.Unix(0, 0)
+	c := New(2, &Options[int, int]{
+		Shards: 1, Policy: PolicyFIFO, TrackAge: true, Now: func() time.Time { return now },
+		Cost: func(_, v int) int64 { return int64(v) },
+	})
+	c.Set(1, 1)
+	now = now.Add(time.Second)
+	c.Set(2, 1)
+	c.Get(1)
+	c.Get(3)
+	before := c.Stats()
+	now = now.Add(time.Second)
+	c.Set(4, 1) // evicts 1, two seconds old
+	c.Set(4, 1) // replaces
+	c.Set(5, 3) // too large
+	c.GetOrSet(4, 1)
+	c.GetOrSet(6, 1) // evicts 2, one second old
+	c.Delete(6)
+	c.SetTTL(7, 1, time.Second)
+	now = now.Add(time.Second)
+	c.Clear()
+	got := c.Stats().Sub(before)
+	want := Stats{
+		Hits: 1, Misses: 1, Added: 3, Evicted: 2, EvictedCost: 2, EvictedAge: 3 * time.Second,
+		Expired: 1, Deleted: 1, Replaced: 1, Invalidated: 1, Rejected: 1, Cap: 2,
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if r := got.HitRatio(); r != 0.5 || got.MeanEvictedAge() != 1500*time.Millisecond {
+		t.Errorf("hit ratio %v, mean age %v", r, got.MeanEvictedAge())
+	}
+	if (Stats{}).HitRatio() != 0 || (Stats{}).MeanEvictedAge() != 0 {
+		t.Error("ratios of nothing are not 0")
+	}
+}
+
+func TestNames(t *testing.T) {
+	var names []string
+	for p := range PolicyRandom + 2 {
+		names = append(names, p.String())
+	}
+	for c := range causes + 1 {
+		names = append(names, c.String())
+	}
+	want := "TinyLFU LRU LFU FIFO Random Policy(5) Cause(0) Evicted Expired Deleted Replaced Invalidated Rejected Cause(7)"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestLoopOverCapacity is capacity 3 over 1, 2, 3, 4, 1, 2, 3, 4 and so on: LRU always misses; the
+// default and LFU do not.
+func TestLoopOverCapacity(t *testing.T) {
+	var keys []uint64
+	for i := range 4000 {
+		keys = append(keys, uint64(i%4))
+	}
+	if n := replayExact(NewLRU[uint64, struct{}](3), keys); n != 0 {
+		t.Errorf("LRU: %d hits", n)
+	}
+	if n := replay(fixedCache(3, PolicyLRU), keys); n != 0 {
+		t.Errorf("PolicyLRU: %d hits", n)
+	}
+	if n := replay(fixedCache(3, PolicyTinyLFU), keys); n < 900 {
+		t.Errorf("PolicyTinyLFU: %d hits", n)
+	}
+}
+
+// TestScanResistance reads ten popular keys among a scan of keys that never come back.
+func TestScanResistance(t *testing.T) {
+	var keys []uint64
+	for i := range 20_000 {
+		keys = append(keys, uint64(i%20/2), uint64(1000+i))
+		if i%3 == 0 {
+			keys = append(keys, uint64(500_000+i))
+		}
+	}
+	tiny, lru := replay(fixedCache(20, PolicyTinyLFU), keys), replay(fixedCache(20, PolicyLRU), keys)
+	if tiny < 19_000 || lru > 11_000 {
+		t.Errorf("of 20,000: default %d, LRU %d", tiny, lru)
+	}
+}
+
+// TestDeleteFuncChanged does not remove a value that was set after del saw the old one.
+func TestDeleteFuncChanged(t *testing.T) {
+	c := New[int, string](10, nil)
+	c.Set(1, "old")
+	n := c.DeleteFunc(func(k int, v string) bool {
+		c.Set(1, "new")
+		return v == "old"
+	})
+	if v, ok := c.Get(1); n != 0 || v != "new" || !ok {
+		t.Errorf("DeleteFunc removed %d, left %q, %v", n, v, ok)
+	}
+	n = c.DeleteFunc(func(int, string) bool {
+		c.Delete(1)
+		c.Set(2, "other") // in the slot that has become free
+		return true
+	})
+	if n != 0 || !c.Contains(2) {
+		t.Errorf("DeleteFunc removed %d, and another key: %v", n, !c.Contains(2))
+	}
+}
+
+// TestDeleteFuncExpired has an entry expire while del looks at it: that is why it goes.
+func TestDeleteFuncExpired(t *testing.T) {
+	now, causes := time.Unix(0, 0), []Cause(nil)
+	c := New(10, &Options[int, int]{
+		TTL: time.Second, Now: func() time.Time { return now },
+		OnRemove: func(_, _ int, cause Cause) { causes = append(causes, cause) },
+	})
+	c.Set(1, 1)
+	n := c.DeleteFunc(func(int, int) bool {
+		now = now.Add(time.Second)
+		return true
+	})
+	if n != 0 || !slices.Equal(causes, []Cause{Expired}) {
+		t.Errorf("DeleteFunc removed %d, causes %v", n, causes)
+	}
+}
+
+// TestResizeExpired shrinks a cache by what has expired, and nothing else.
+func TestResizeExpired(t *testing.T) {
+	for _, pin := range []bool{false, true} {
+		now := time.Unix(0, 0)
+		c := New(31, &Options[int, int]{Shards: 1, Now: func() time.Time { return now }})
+		c.SetAttr(0, 0, Attr{Pinned: pin})
+		for i := 1; i <= 30; i++ {
+			c.SetTTL(i, i, time.Second)
+		}
+		now = now.Add(time.Second)
+		if n := c.Resize(1); n != 0 || !c.Contains(0) || c.Len() != 1 {
+			t.Errorf("pinned %v: Resize evicted %d, %d left", pin, n, c.Len())
+		}
+		c.checkCost()
+	}
+}
+
+// TestLoopChanges iterates while the loop sets and removes, and leaves loops early.
+func TestLoopChanges(t *testing.T) {
+	c := New(100, &Options[int, int]{Shards: 4})
+	for i := range 100 {
+		c.Set(i, i)
+	}
+	n := 0
+	for k := range c.All() {
+		n++
+		c.Delete(k)
+		c.Delete(99 - k)
+	}
+	if n != 50 || c.Len() != 0 {
+		t.Errorf("%d visits, %d left", n, c.Len())
+	}
+	for i := range 100 {
+		c.Set(i, i)
+	}
+	for range c.Keys() {
+		break
+	}
+	for range c.Values() {
+		break
+	}
+	n = 0
+	for range c.Hottest() {
+		if n++; n == 3 {
+			break
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d visits", n)
+	}
+}
+
+// TestShardsFor makes few shards of small caches.
+func TestShardsFor(t *testing.T) {
+	if n := shardsFor(100, 0); n != 1 {
+		t.Errorf("%d shards for 100", n)
+	}
+	if n := shardsFor(math.MaxInt64, 0); n < 4 || n&(n-1) != 0 {
+		t.Errorf("%d shards for a large cache", n)
+	}
+	if n := shardsFor(1, 8); n != 8 {
+		t.Errorf("%d shards, want 8 as asked", n)
+	}
+}
