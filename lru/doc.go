@@ -59,13 +59,13 @@
 // The default policy has a small window, first in, first out, in front of a large clock:
 //
 //	          new                        2-bit hit counters
-//	keys ──▶ [ window, 1/10 ] ──tail──▶ contest ──wins──▶ [ main: a clock ] ◀── hand
+//	keys ──▶ [ window, 1/16 ] ──tail──▶ contest ──wins──▶ [ main: a clock ] ◀── hand
 //	                                       │ loses                  │ loses
 //	                                       ▼                        ▼
 //	                                    evicted: its hash is remembered in a ghost
 //
 // A hit only raises a counter of the entry. When room is needed, what leaves the window meets what
-// is under the hand of the clock, and the one that was seen more often stays, by a sketch of 4-bit
+// is under the hand of the clock, and stays if it was seen clearly more often, by a sketch of 4-bit
 // counters that remembers keys beyond their eviction, and is halved now and then. The counters of
 // entries flow into the sketch as hand and window pass. A key that comes back soon after its
 // eviction goes to main at once.

@@ -134,8 +134,8 @@ func (q *queues) random(n uint32) uint32 {
 	return uint32(hi)
 }
 
-// windowOf returns how many of n entries the window may hold: a tenth.
-func windowOf(n int) int { return max(n/10, 1) }
+// windowOf returns how many of n entries the window may hold: a sixteenth.
+func windowOf(n int) int { return max(n/16, 1) }
 
 // arrive counts that a new key is about to be added.
 func (q *queues) arrive(a *arrival) {
@@ -253,6 +253,11 @@ const (
 	luckOdds      = 128
 )
 
+// margin is how much more often a candidate must have been seen, beyond once. The keys of a loop have
+// just been counted when they leave the window, and what they meet under the hand is about to
+// be: without a margin they would push out each other in turn.
+const margin = 1
+
 // contest chooses between the oldest entry of the window, which must leave it if another comes,
 // and the entry of main under the hand. The loser is returned, a winner from the window goes to main.
 // A key that was evicted not long ago goes to main at once if it is popular enough.
@@ -262,7 +267,7 @@ func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
 		coming = 1
 	}
 	m := q.hand(c)
-	if coming == 1 && m != 0 && a.ghost && q.sketch.count(a.hash) >= q.sketch.count(q.meta[m].hash) {
+	if coming == 1 && m != 0 && a.ghost && q.sketch.count(a.hash) > q.sketch.count(q.meta[m].hash) {
 		a.toMain = true
 		return m
 	}
@@ -278,7 +283,7 @@ func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
 		q.sketch.add(e.hash)
 	}
 	f := q.sketch.count(e.hash)
-	if f <= q.sketch.count(q.meta[m].hash) && (f < sureFrequency || q.random(luckOdds) != 0) {
+	if f <= q.sketch.count(q.meta[m].hash)+margin && (f < sureFrequency || q.random(luckOdds) != 0) {
 		return w
 	}
 	c.window.remove(q.links, w)

@@ -150,7 +150,7 @@ func (m *slowTiny) set(k uint64) (victim uint64, evicted bool) {
 		return victim, evicted
 	}
 	m.window = slices.Insert(m.window, 0, k)
-	if n := len(m.window); n > max((n+len(m.main))/10, 1) {
+	if n := len(m.window); n > max((n+len(m.main))/16, 1) {
 		m.main = slices.Insert(m.main, 0, m.window[n-1])
 		m.window = m.window[:n-1]
 	}
@@ -173,17 +173,17 @@ func (m *slowTiny) choose(k uint64, again bool) (victim uint64, toMain bool) {
 		return m.window[len(m.window)-1], false
 	}
 	hand := m.main[len(m.main)-1]
-	if again && m.count(k) >= m.count(hand) {
+	if again && m.count(k) > m.count(hand) {
 		return hand, true
 	}
-	if len(m.window) == 0 || len(m.window)+1 <= max((len(m.window)+len(m.main))/10, 1) {
+	if len(m.window) == 0 || len(m.window)+1 <= max((len(m.window)+len(m.main))/16, 1) {
 		return hand, false
 	}
 	candidate := m.window[len(m.window)-1]
 	for ; m.ref[candidate] > 0; m.ref[candidate]-- {
 		m.sketch.add(m.hash(candidate))
 	}
-	if f := m.count(candidate); f <= m.count(hand) && (f < 6 || m.random(128) != 0) {
+	if f := m.count(candidate); f <= m.count(hand)+1 && (f < 6 || m.random(128) != 0) {
 		return candidate, false
 	}
 	m.window = m.window[:len(m.window)-1]
