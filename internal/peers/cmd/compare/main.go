@@ -29,6 +29,7 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bloom"
 	"github.com/ashlar-go/ashlar/internal/peers/breaker"
 	"github.com/ashlar-go/ashlar/internal/peers/consistenthash"
+	"github.com/ashlar-go/ashlar/internal/peers/lru"
 	"github.com/ashlar-go/ashlar/internal/peers/lsm"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
 )
@@ -38,6 +39,7 @@ var packages = map[string]func() []*bench.Workload{
 	"bloom":          bloom.Workloads,
 	"breaker":        breaker.Workloads,
 	"consistenthash": consistenthash.Workloads,
+	"lru":            lru.Workloads,
 	"lsm":            lsm.Workloads,
 	"ratelimit":      ratelimit.Workloads,
 }
