@@ -59,7 +59,7 @@ func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are given for 64 bits")
 	}
-	if n := unsafe.Sizeof(Breaker{}) + unsafe.Sizeof(period{}); n > 256 {
+	if n := unsafe.Sizeof(Breaker{}) + unsafe.Sizeof(period{}); n > 272 {
 		t.Errorf("a Breaker takes %d bytes", n)
 	}
 	if n := unsafe.Sizeof(config{}); n > 320 {

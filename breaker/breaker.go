@@ -22,7 +22,7 @@ package breaker
 //
 // Closed is the hot state: Allow loads the word, and the report of a success adds to the period; what
 // may trip, and what ends a row of failures, takes the lock. Open is the other hot state:
-// Allow loads the word and the error. Half-open is cold: probes are given tickets under the lock,
+// Do loads refusal, and Allow the word and the error. Half-open is cold: probes are given tickets under the lock,
 // and only the refusal of one too many is lock-free.
 //
 // A period ends in one of three ways: a rule trips it, the caller orders it, or its time is up
@@ -36,6 +36,7 @@ package breaker
 //	I3 outstanding and successes are 0 unless half-open, and no probe holds a ticket then.
 //	I4 A period that rejects has an error; Closed and Disabled have none.
 //	I5 Without Options.Now, a timer is set if and only if the period has an end.
+//	I6 refusal is set only while all calls are rejected and nothing but a change of the word ends that.
 //
 // Lock order: mu is the only lock of a Breaker, and window.mu of a window is taken alone or below
 // it. User code (Options.Now) may run under mu; Trip, Classify and OnChange do not.
@@ -84,10 +85,11 @@ func (s State) String() string {
 // Most callers should use [Do] or [Breaker.Do]. Where admission and outcome are seen in different
 // places, as in interceptors, use [Breaker.Allow] and report to the [Permit].
 type Breaker struct {
-	word atomic.Uint64 // 0 until first use
-	per  atomic.Pointer[period]
-	late atomic.Uint64
-	all  atomic.Pointer[totals] // nil unless Options.Count was ever set
+	word    atomic.Uint64 // 0 until first use
+	per     atomic.Pointer[period]
+	refusal atomic.Pointer[error] // of all calls, if nothing but a change of the word ends that
+	late    atomic.Uint64
+	all     atomic.Pointer[totals] // nil unless Options.Count was ever set
 
 	now  func() time.Time // nil: the system's monotonic clock; set once
 	base time.Time        // readings are nanoseconds since base; set once
@@ -119,20 +121,31 @@ type period struct {
 	win          window       // nil if no rule needs one
 
 	// What Do may do without looking further, while the word is this one.
-	word    uint64
-	plain   bool  // admit, and if the call succeeds and fails is 0 there is nothing to count
-	refusal error // err, if nothing but a change of the word ends the rejections
+	word  uint64
+	plain bool  // admit, and if the call succeeds and fails is 0 count it in ring, if there is one
+	ring  *ring // win, if it is one
 }
 
-// ready fills in what follows from the rest; timed is whether a timer ends what time ends.
-func (per *period) ready(timed bool) *period {
+// ready fills in what follows from the rest.
+func (per *period) ready() *period {
 	c := per.cfg
 	per.word = pack(per.gen, per.state, 0, 0)
-	per.plain = per.state == Closed && per.win == nil && c.SlowCall == 0 && c.Timeout == 0 && !c.custom && !c.Count
-	if !c.Count && (per.state == Open && timed || per.state == ForcedOpen) {
-		per.refusal = per.err
-	}
+	per.ring, _ = per.win.(*ring)
+	counted := per.win != nil && per.ring == nil // with a lock
+	per.plain = per.state == Closed && !counted && c.SlowCall == 0 && c.Timeout == 0 && !c.custom && !c.Count
 	return per
+}
+
+// publishLocked makes per the current period. While refusal is set the word says so, too: it is taken
+// back before the word changes, and set after.
+func (b *Breaker) publishLocked(per *period, w uint64) {
+	b.refusal.Store(nil)
+	b.per.Store(per.ready())
+	b.word.Store(w)
+	if !per.cfg.Count && (per.state == Open && b.now == nil || per.state == ForcedOpen) {
+		refusal := error(per.err)
+		b.refusal.Store(&refusal)
+	}
 }
 
 // totals are the counters of Options.Count.
@@ -180,9 +193,7 @@ func (b *Breaker) startLocked(opts *Options) {
 	if c.Count {
 		b.all.Store(&totals{})
 	}
-	per := (&period{gen: 1, cfg: c, win: newWindow(c, 0)}).ready(b.now == nil)
-	b.per.Store(per)
-	b.word.Store(per.word)
+	b.publishLocked(&period{gen: 1, cfg: c, win: newWindow(c, 0)}, pack(1, Closed, 0, 0))
 }
 
 // lock locks b and starts it if it is the zero Breaker.
@@ -413,8 +424,7 @@ func (b *Breaker) moveLocked(to State, at, until int64, cause error) {
 	}
 	per.err = b.openError(per, cause)
 	b.probes = b.probes[:0]
-	b.per.Store(per.ready(b.now == nil))
-	b.word.Store(per.word)
+	b.publishLocked(per, pack(per.gen, to, 0, 0))
 	b.armLocked(b.elapsedLocked())
 	if c.OnChange != nil {
 		b.events = append(b.events, Change{
@@ -569,6 +579,6 @@ func (b *Breaker) SetOptions(opts *Options) error {
 	if c.Count && b.all.Load() == nil {
 		b.all.Store(&totals{})
 	}
-	b.per.Store(per.ready(b.now == nil))
+	b.publishLocked(per, b.word.Load())
 	return nil
 }

@@ -20,6 +20,9 @@ func (b *Breaker) checkLocked() {
 	if rejects := per.state != Closed && per.state != Disabled; rejects != (per.err != nil) {
 		panic(fmt.Sprintf("breaker: I4 violated: %v with error %v", per.state, per.err))
 	}
+	if b.refusal.Load() != nil && per.state != ForcedOpen && (per.state != Open || b.now != nil) {
+		panic(fmt.Sprintf("breaker: I6 violated: a refusal while %v", per.state))
+	}
 	if timed := b.now == nil && b.dueLocked(per) != never; timed != (b.timer != nil) {
 		panic(fmt.Sprintf("breaker: I5 violated: timer %v while %v", b.timer, per.state))
 	}

@@ -99,24 +99,48 @@ func Classify(ctx context.Context, err error) Outcome {
 }
 
 // Do calls fn if the breaker admits it, and learns from the outcome. It returns what fn does,
-// an [*OpenError] if fn was not called, or ctx.Err() if ctx had ended before. If fn panics or
+// an [*OpenError] if it was rejected, or else ctx.Err() if ctx had ended before. If fn panics or
 // ends its goroutine that is a failure, and goes on as if there were no breaker.
 // It panics if ctx is nil.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
+	if e := b.refusal.Load(); e != nil {
+		return *e
+	}
 	if ctx == nil {
 		panic("breaker: Do: ctx must not be nil, got nil")
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if per := b.per.Load(); per != nil && b.word.Load() == per.word {
-		if per.refusal != nil {
-			return per.refusal
-		}
-		if per.plain {
-			return b.doPlain(ctx, per, fn)
-		}
+	per := b.per.Load()
+	if per == nil || !per.plain || b.word.Load() != per.word {
+		return b.doCounted(ctx, fn)
 	}
+	done := false
+	defer func() {
+		if !done {
+			b.report(per, Failure, errPanic)
+		}
+	}()
+	err := fn(ctx)
+	if err == nil && per.fails.Load() == 0 && b.per.Load() == per {
+		done = true // a success after a success: there is no row to end
+		if per.ring != nil {
+			per.ring.at(b.elapsed()).calls.Add(1)
+		}
+		return nil
+	}
+	o := Success
+	if err != nil {
+		o = per.cfg.Classify(ctx, err)
+	}
+	done = true
+	b.report(per, o, err)
+	return unmark(err)
+}
+
+// doCounted is Do in all its generality.
+func (b *Breaker) doCounted(ctx context.Context, fn func(context.Context) error) error {
 	p, err := b.Allow()
 	if err != nil {
 		return err
@@ -142,28 +166,10 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	return unmark(err)
 }
 
-// doPlain is Do while per is closed and has nothing to do with a success that follows a success.
-func (b *Breaker) doPlain(ctx context.Context, per *period, fn func(context.Context) error) error {
-	done := false
-	defer func() {
-		if !done {
-			p := Permit{b: b, gen: per.gen, start: untimed}
-			p.Failure(errPanic)
-		}
-	}()
-	err := fn(ctx)
-	if err == nil && per.fails.Load() == 0 && b.per.Load() == per {
-		done = true
-		return nil
-	}
-	o := Success
-	if err != nil {
-		o = per.cfg.Classify(ctx, err)
-	}
-	done = true
+// report takes the outcome of a call that per admitted.
+func (b *Breaker) report(per *period, o Outcome, cause error) {
 	p := Permit{b: b, gen: per.gen, start: untimed}
-	p.report(o, err)
-	return unmark(err)
+	p.report(o, cause)
 }
 
 // unmark returns err without the mark of [Ignore].

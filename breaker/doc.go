@@ -95,7 +95,7 @@
 //	Group.Get                O(1)        0             no
 //	Throttle.Allow           O(1)        0             once; every 1/320 of the window, or 64 calls, O(buckets)
 //
-// A breaker takes 448 bytes, and a window 24 bytes a bucket or 2 bits a call.
+// A breaker takes 480 bytes, and a window 24 bytes a bucket or 2 bits a call.
 //
 // # Concurrency
 //

@@ -72,7 +72,10 @@ func (p *Permit) report(o Outcome, cause error) bool {
 	p.b = nil
 	per := b.per.Load()
 	if o == Success && per.plain && per.gen == p.gen && per.fails.Load() == 0 {
-		return true // there is nothing to count
+		if per.ring != nil {
+			per.ring.at(b.elapsed()).calls.Add(1)
+		}
+		return true
 	}
 	if per.state == Recovering && b.elapsed() >= per.until {
 		per = b.settled()
