@@ -175,12 +175,28 @@ func (f *Filter) HasHash(h uint64) bool {
 	if i >= n { // only in the zero Filter
 		return false
 	}
-	if f.perKey == 1 {
-		return f.lines[i].has(h, f.perLane) // without a branch on the answer
+	l := &f.lines[i]
+	if f.perKey != 1 || f.perLane != 2 {
+		return f.hasOther(l, h)
 	}
-	if !f.lines[i].has(h, f.perLane) {
+	// The shape of most filters, which is line.has written out: a call takes a fifth of the time.
+	x := h * spread1
+	w0, w1 := l[x>>63], l[2|x>>50&1]
+	if w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&1 == 0 {
 		return false
 	}
+	w2, w3 := l[4|x>>37&1], l[6|x>>24&1]
+	return w2>>(x>>31&63)&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0
+}
+
+// hasOther is HasHash for any shape; l is the line of h.
+func (f *Filter) hasOther(l *line, h uint64) bool {
+	if !l.has(h, f.perLane) {
+		return false
+	}
+	if f.perKey == 1 {
+		return true
+	}
 	g := mix64(h)
-	return f.lines[index(g, n)].has(g, f.perLane)
+	return f.lines[index(g, uint64(len(f.lines)))].has(g, f.perLane)
 }

@@ -42,23 +42,33 @@ func NewCounting(n int, p float64, opts *Options) *Counting {
 	return &Counting{shape: s, lines: make([]line, lines)}
 }
 
-// counters returns the numbers of the word that h picks in each lane of a line, and masks with
-// the lowest bits of its counters.
-func counters(h uint64, r int) (p pattern) {
+// counters returns masks with the lowest bits of the counters of h in its word of each lane. The
+// words are those of a Filter.
+func counters(h uint64, r int) (m0, m1, m2, m3 uint64) {
 	x := h * spread1
-	for i := range p.word {
-		y := x << (13 * i)
-		p.word[i] = uint64(2*i) | y>>63
-		p.mask[i] = 1 << (y >> 59 & 15 << 2)
-		if r >= 2 {
-			p.mask[i] |= 1 << (y >> 55 & 15 << 2)
-		}
-		if r >= 3 {
-			p.mask[i] |= 1 << (y >> 51 & 15 << 2)
-		}
+	m0, m1, m2, m3 = low(x>>59), low(x>>46), low(x>>33), low(x>>20)
+	if r >= 2 {
+		m0, m1, m2, m3 = m0|low(x>>55), m1|low(x>>42), m2|low(x>>29), m3|low(x>>16)
 	}
-	return p
+	if r >= 3 {
+		m0, m1, m2, m3 = m0|low(x>>51), m1|low(x>>38), m2|low(x>>25), m3|low(x>>12)
+	}
+	return m0, m1, m2, m3
 }
+
+// low returns the lowest bit of the counter whose number is the lowest 4 bits of x.
+func low(x uint64) uint64 { return 1 << (x & 15 << 2) }
+
+// raise adds one to the counters of m in w that are not full, and reports whether one was zero.
+func raise(w *uint64, m uint64) bool {
+	zero := m&^counted(*w) != 0
+	*w += m &^ saturated(*w)
+	return zero
+}
+
+// lower takes one from the counters of m in w that are not full. If both lines of a key are one, and
+// it was not added, a counter may be zero by now.
+func lower(w *uint64, m uint64) { *w -= m & counted(*w) &^ saturated(*w) }
 
 // counted returns the lowest bits of the counters of w that are not zero.
 func counted(w uint64) uint64 {
@@ -92,12 +102,11 @@ func (c *Counting) AddUint64(v uint64) bool { return c.AddHash(HashUint64(v, c.s
 func (c *Counting) AddHash(h uint64) bool {
 	added, g := false, h
 	for range c.perKeyOf() {
-		l, p := c.line(g), counters(g, c.perLane)
-		for i, m := range p.mask {
-			w := &l[p.word[i]&(words-1)]
-			added = m&^counted(*w) != 0 || added
-			*w += m &^ saturated(*w)
-		}
+		l, x := c.line(g), g*spread1
+		m0, m1, m2, m3 := counters(g, c.perLane)
+		z0, z1 := raise(&l[x>>63], m0), raise(&l[2|x>>50&1], m1)
+		z2, z3 := raise(&l[4|x>>37&1], m2), raise(&l[6|x>>24&1], m3)
+		added = added || z0 || z1 || z2 || z3
 		g = mix64(g)
 	}
 	if invariants && !c.HasHash(h) {
@@ -127,12 +136,12 @@ func (c *Counting) RemoveHash(h uint64) bool {
 		return false
 	}
 	for range c.perKeyOf() {
-		l, p := c.line(h), counters(h, c.perLane)
-		for i, m := range p.mask {
-			w := &l[p.word[i]&(words-1)]
-			// If both lines of a key are one, and it was not added, a counter may be zero by now.
-			*w -= m & counted(*w) &^ saturated(*w)
-		}
+		l, x := c.line(h), h*spread1
+		m0, m1, m2, m3 := counters(h, c.perLane)
+		lower(&l[x>>63], m0)
+		lower(&l[2|x>>50&1], m1)
+		lower(&l[4|x>>37&1], m2)
+		lower(&l[6|x>>24&1], m3)
 		h = mix64(h)
 	}
 	return true
@@ -150,11 +159,10 @@ func (c *Counting) HasUint64(v uint64) bool { return c.HasHash(HashUint64(v, c.s
 // HasHash reports whether the key whose hash is h may be there.
 func (c *Counting) HasHash(h uint64) bool {
 	for range c.perKeyOf() {
-		l, p := c.line(h), counters(h, c.perLane)
-		missing := uint64(0)
-		for i, m := range p.mask {
-			missing |= m &^ counted(l[p.word[i]&(words-1)])
-		}
+		l, x := c.line(h), h*spread1
+		m0, m1, m2, m3 := counters(h, c.perLane)
+		missing := m0&^counted(l[x>>63]) | m1&^counted(l[2|x>>50&1]) |
+			m2&^counted(l[4|x>>37&1]) | m3&^counted(l[6|x>>24&1])
 		if missing != 0 {
 			return false
 		}

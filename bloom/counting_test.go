@@ -96,13 +96,16 @@ func TestTrapCounterOverflow(t *testing.T) {
 func TestTrapCounterUnderflow(t *testing.T) {
 	s := shape{perKey: 2, perLane: 1}
 	for h := range uint64(1000) {
-		a, b := counters(h, 1), counters(mix64(h), 1)
 		c := &Counting{shape: s, lines: make([]line, 1)}
 		shared := false
-		for i := range lanes {
-			c.lines[0][a.word[i]] |= a.mask[i]
-			c.lines[0][b.word[i]] |= b.mask[i]
-			shared = shared || a.word[i] == b.word[i] && a.mask[i] == b.mask[i]
+		for _, g := range []uint64{h, mix64(h)} {
+			x := g * spread1
+			m0, m1, m2, m3 := counters(g, s.perLane)
+			at := [lanes]uint64{x >> 63, 2 | x>>50&1, 4 | x>>37&1, 6 | x>>24&1}
+			for i, m := range [lanes]uint64{m0, m1, m2, m3} {
+				shared = shared || c.lines[0][at[i]]&m != 0
+				c.lines[0][at[i]] |= m
+			}
 		}
 		if shared && (!c.RemoveHash(h) || c.lines[0] != line{}) {
 			t.Fatalf("%#x: counters %x after all ones were removed", h, c.lines[0])

@@ -20,10 +20,17 @@ const (
 // A block is the unit of a SplitBlock: each key sets one bit in each word of one block.
 type block [blockWords]uint32
 
-// salts spread a hash over the words of a block; the specification names them.
-var salts = [blockWords]uint32{
-	0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
-}
+// The salts spread a hash over the words of a block; the specification names them.
+const (
+	salt0 = 0x47b6137b
+	salt1 = 0x44974d91
+	salt2 = 0x8824ad5b
+	salt3 = 0xa2b7289d
+	salt4 = 0x705495c7
+	salt5 = 0x2df1424b
+	salt6 = 0x9efc4947
+	salt7 = 0x5c6bfb31
+)
 
 // A SplitBlock is the split block Bloom filter of Apache Parquet, bit for bit. It is for data that
 // other systems write or read; among programs that use this package a [Filter] takes less memory
@@ -95,14 +102,18 @@ func (s *SplitBlock) AddHash(h uint64) bool {
 	if len(s.blocks) == 0 {
 		panic("bloom: Add: zero SplitBlock: use NewSplitBlock")
 	}
-	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
-	missing := uint32(0)
-	for i, salt := range salts {
-		bit := uint32(1) << (uint32(h) * salt >> 27)
-		missing |= bit &^ b[i]
-		b[i] |= bit
-	}
-	return missing != 0
+	b, x := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32], uint32(h)
+	a0, a1, a2, a3 := set(&b[0], x*salt0>>27), set(&b[1], x*salt1>>27), set(&b[2], x*salt2>>27), set(&b[3], x*salt3>>27)
+	a4, a5, a6, a7 := set(&b[4], x*salt4>>27), set(&b[5], x*salt5>>27), set(&b[6], x*salt6>>27), set(&b[7], x*salt7>>27)
+	return a0|a1|a2|a3|a4|a5|a6|a7 != 0
+}
+
+// set sets bit i of w, which is below 32, and returns the bit if it was not set.
+func set(w *uint32, i uint32) uint32 {
+	bit := uint32(1) << (i & 31)
+	missing := bit &^ *w
+	*w |= bit
+	return missing
 }
 
 // Has reports whether a BYTE_ARRAY may have been added. False is certain.
@@ -119,12 +130,13 @@ func (s *SplitBlock) HasHash(h uint64) bool {
 	if len(s.blocks) == 0 {
 		return false
 	}
-	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
-	set := uint32(1)
-	for i, salt := range salts {
-		set &= b[i] >> (uint32(h) * salt >> 27)
+	// Written out: a loop over the salts takes twice as long. Half of the words settle most questions
+	// of absent keys.
+	b, x := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32], uint32(h)
+	if b[0]>>(x*salt0>>27)&(b[1]>>(x*salt1>>27))&(b[2]>>(x*salt2>>27))&(b[3]>>(x*salt3>>27))&1 == 0 {
+		return false
 	}
-	return set != 0
+	return b[4]>>(x*salt4>>27)&(b[5]>>(x*salt5>>27))&(b[6]>>(x*salt6>>27))&(b[7]>>(x*salt7>>27))&1 != 0
 }
 
 // Bits returns the size of the filter in bits, a multiple of 256.

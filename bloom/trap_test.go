@@ -19,6 +19,20 @@ import (
 // Each test is a fault that a filter in use had, or has. The names of the libraries are those of
 // their repositories on GitHub.
 
+// A pattern is what a key sets in a line: for each lane the number of a word and its bits.
+type pattern struct {
+	word [lanes]uint64
+	mask [lanes]uint64
+}
+
+// patternOf returns the pattern of h with r bits a lane.
+func patternOf(h uint64, r int) (p pattern) {
+	x := h * spread1
+	p.word = [lanes]uint64{x >> 63, 2 | x>>50&1, 4 | x>>37&1, 6 | x>>24&1}
+	p.mask[0], p.mask[1], p.mask[2], p.mask[3] = masks(h, r)
+	return p
+}
+
 // TestTrapPatternSpace: greatroar/blobloom has 2^18 patterns, so that the rate at 1e-6 is 43 times
 // the target while FPRate says 8e-7. Count the patterns of keys that share a line: they must not
 // repeat more often than 52 bits do.

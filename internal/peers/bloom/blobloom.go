@@ -51,13 +51,14 @@ func blobHas(s size, m mix) bench.Impl {
 
 func blobAdd(s size) bench.Impl {
 	return bench.Impl{Name: blob, Setup: func(func(func())) bench.Op {
-		f := newBlob(s)
-		return func(start, n int) int {
-			for i := start; i < start+n; i++ {
-				if i%s.n == 0 {
+		f, keys := newBlob(s), newcomers(s.n)
+		return func(_, n int) int {
+			for range n {
+				h, full := keys.next()
+				if full {
 					f.Clear()
 				}
-				f.Add(keyHash(i))
+				f.Add(h)
 			}
 			return n
 		}
@@ -76,7 +77,7 @@ func blobSyncAdd(s size, repeated bool) bench.Impl {
 			for i := start; i < start+n; i++ {
 				j := i
 				if repeated {
-					j %= s.n
+					j &= 1<<19 - 1
 				}
 				f.Add(keyHash(j))
 			}
@@ -133,7 +134,7 @@ func parquetSplitBlockAdd(s size) bench.Impl {
 		f := newParquet(bloom.NewSplitBlock(s.n, s.p).Bits())
 		return func(start, n int) int {
 			for i := start; i < start+n; i++ {
-				f.Insert(keyHash(i % s.n))
+				f.Insert(keyHash(i & (1<<20 - 1)))
 			}
 			return n
 		}

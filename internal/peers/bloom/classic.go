@@ -52,7 +52,7 @@ func bitsAddString(s size) bench.Impl {
 		f, all := newBits(s), names()
 		return func(start, n int) int {
 			for i := start; i < start+n; i++ {
-				if i%s.n == 0 {
+				if i&(s.n-1) == 0 { // a power of two
 					f.ClearAll()
 				}
 				f.AddString(all[i&(len(all)-1)])

@@ -99,7 +99,7 @@ func otherRows() []*bench.Workload {
 			Expect: bench.Granted, Ours: oursCounting(s), Peers: []bench.Impl{boomCounting(s), cuckooCounting(s)},
 		},
 		{
-			Name: "Window.Seen/n=1e6", Why: "keys that are new: ours forgets by generations, and errs once in a hundred", Target: bench.Ratio(0.1),
+			Name: "Window.Seen/n=1e6", Why: "keys that are new: ours forgets by generations, and errs once in a hundred", Versus: "map+mutex", Target: bench.Ratio(0.1),
 			Ours: oursSeen(s), Peers: []bench.Impl{mapSeen(s)},
 		},
 		{
