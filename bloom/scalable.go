@@ -9,10 +9,10 @@ import "fmt"
 // methods of a zero Scalable panic. It is safe for any number of concurrent readers, and not while
 // somebody adds.
 //
-// It is a list of filters, each four times as large as the one before. The i-th, from 0, is made
-// for the rate p / ((i+1)(i+2)); those add up to less than p however many there are, and fall so
-// slowly that the tenth filter pays 7 bits a key for it. Filters whose rates fall by half each time
-// would pay 10.
+// It is a list of filters, each twice as large as the one before. The i-th, from 0, is made for the
+// rate p / ((i+1)(i+2)); those add up to less than p however many there are, and fall so slowly that
+// the tenth is made for p / 110. Rates that fall by half each time would be at p / 1024 by then, for
+// 5 bits a key more.
 type Scalable struct {
 	_      noCopy
 	opts   Options
@@ -23,14 +23,14 @@ type Scalable struct {
 }
 
 const (
-	growth          = 4
-	minScalableRate = 1e-9 // the rates of the 24 filters that can come stay above minRate
+	growth          = 2
+	minScalableRate = 1e-8 // the rates of the 48 filters that can come stay above minRate
 )
 
 // NewScalable returns an empty filter with room for n keys to begin with. One that is made for the
 // number of keys that come, and never grows, costs 1 to 2 bits a key more than a Filter. If opts is
 // nil, the defaults are used; Options.Foldable has no effect. It panics as [New] does, and unless n
-// >= 1 and p >= 1e-9.
+// >= 1 and p >= 1e-8.
 func NewScalable(n int, p float64, opts *Options) *Scalable {
 	if n < 1 {
 		panic(fmt.Sprintf("bloom: NewScalable: n must be positive, got %d", n))
