@@ -59,8 +59,8 @@ func TestScalableForms(t *testing.T) {
 	for want, f := range map[string]func(){
 		"bloom: Add: zero Scalable: use NewScalable":                       func() { new(Scalable).AddUint64(1) },
 		"bloom: NewScalable: n must be positive, got 0":                    func() { NewScalable(0, 0.1, nil) },
-		"bloom: NewScalable: p must be between 1e-09 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
-		"bloom: NewScalable: p must be between 1e-09 and 1, got 1":         func() { NewScalable(1, 1, nil) },
+		"bloom: NewScalable: p must be between 1e-08 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
+		"bloom: NewScalable: p must be between 1e-08 and 1, got 1":         func() { NewScalable(1, 1, nil) },
 		"bloom: NewScalable: Options.Lines must be between 0 and 2, got 9": func() { NewScalable(1, 0.1, &Options{Lines: 9}) },
 	} {
 		panics(t, want, f)
