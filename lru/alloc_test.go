@@ -3,6 +3,7 @@
 package lru
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"time"
@@ -43,10 +44,35 @@ func TestAllocs(t *testing.T) {
 			c.Peek(i)
 		}
 	}
+	fresh := New(n, &Options[int, int]{
+		Shards: 1, TTL: time.Hour, RefreshAfter: time.Minute, StaleIfError: time.Hour,
+		Load: func(_ context.Context, key int) (int, error) { return key, nil },
+	})
+	cases["Load"] = func(int) { _, _ = fresh.Load(context.Background(), 1) }
 	for name, f := range cases {
 		i := 100 * n
 		if got := testing.AllocsPerRun(1000, func() { f(i); i++ }); got != 0 {
 			t.Errorf("%s: %v allocations, want 0", name, got)
+		}
+	}
+}
+
+// TestLoadAllocs pins what a load costs besides the loader, in the goroutine of the caller and in its own.
+func TestLoadAllocs(t *testing.T) {
+	if raceEnabled || invariants {
+		t.Skip("the race detector and the checks allocate")
+	}
+	c := New(256, &Options[int, int]{Shards: 1, Load: func(_ context.Context, key int) (int, error) { return key, nil }})
+	i := 0
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		most float64
+	}{{"inline", context.Background(), 2}, {"goroutine", t.Context(), 5}} {
+		n := testing.AllocsPerRun(1000, func() { _, _ = c.Load(tt.ctx, i); i++ })
+		t.Logf("%s: %v allocations", tt.name, n)
+		if n > tt.most {
+			t.Errorf("%s: %v allocations, want at most %v", tt.name, n, tt.most)
 		}
 	}
 }
@@ -118,7 +144,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(meta{}) + unsafe.Sizeof(link{}); n != 16 {
 		t.Errorf("the policy takes %d bytes a slot", n)
 	}
-	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1280 {
+	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1536 {
 		t.Errorf("an empty cache takes %d bytes", n)
 	}
 }

@@ -3,9 +3,11 @@
 package lru
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,4 +118,37 @@ func BenchmarkHottest(b *testing.B) {
 			break
 		}
 	}
+}
+
+// BenchmarkLoad loads what is there, what is not, in the goroutine of the caller and in one of its own, and
+// one key by 64 callers.
+func BenchmarkLoad(b *testing.B) {
+	load := func(_ context.Context, key int) (int, error) { return key, nil }
+	c := New(1024, &Options[int, int]{Load: load})
+	next := 1
+	for name, ctx := range map[string]context.Context{"inline": context.Background(), "goroutine": b.Context()} {
+		b.Run("op=Load/hit=0/run="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for ; b.Loop(); next++ {
+				_, _ = c.Load(ctx, next)
+			}
+		})
+	}
+	b.Run("op=Load/hit=100", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = c.Load(b.Context(), 1)
+		}
+	})
+	b.Run("op=Load/storm=64", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Delete(1)
+			var wg sync.WaitGroup
+			for range 64 {
+				wg.Go(func() { _, _ = c.Load(b.Context(), 1) })
+			}
+			wg.Wait()
+		}
+	})
 }

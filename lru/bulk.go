@@ -23,7 +23,7 @@ func (c *Cache[K, V]) Len() (n int) {
 	for i := range c.shards {
 		sh := &c.shards[i]
 		sh.mu.Lock()
-		n += sh.n
+		n += sh.n - sh.hidden
 		sh.mu.Unlock()
 	}
 	return n
@@ -118,6 +118,7 @@ func (c *Cache[K, V]) Clear() {
 		o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
 		o.lock()
 		o.purge(math.MaxInt)
+		o.sh.detachAll()
 		for s := 1; s <= o.sh.used; s++ {
 			if o.sh.meta[s].flags&inUse != 0 {
 				o.drop(uint32(s), Invalidated)
@@ -133,8 +134,10 @@ func (c *Cache[K, V]) DeleteTag(tag string) (n int) {
 	for i := range c.shards {
 		o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
 		o.lock()
+		o.sh.sweep(tag)
 		for s := range o.sh.tagged[tag] {
-			if o.sh.deadlines.due(s, o.now) {
+			o.sh.detach(o.sh.flights[o.sh.cells[s].key])
+			if o.sh.gone(s, o.now) {
 				o.drop(s, Expired)
 				continue
 			}
@@ -150,7 +153,13 @@ func (c *Cache[K, V]) DeleteTag(tag string) (n int) {
 // while del runs. An entry is removed only if its value is still the one that del saw.
 // The complexity is O(n) where n = c.Len().
 func (c *Cache[K, V]) DeleteFunc(del func(key K, value V) bool) (n int) {
-	c.visit(func(sh *shard[K, V], e *seen[K, V]) bool {
+	for i := range c.shards {
+		sh := &c.shards[i]
+		sh.mu.Lock()
+		sh.detachAll()
+		sh.mu.Unlock()
+	}
+	c.visit(true, func(sh *shard[K, V], e *seen[K, V]) bool {
 		if !del(e.key, e.value) {
 			return true
 		}
@@ -159,7 +168,7 @@ func (c *Cache[K, V]) DeleteFunc(del func(key K, value V) bool) (n int) {
 		switch {
 		case !sh.same(e):
 			// It was removed or replaced.
-		case sh.deadlines.due(e.slot, o.now):
+		case sh.gone(e.slot, o.now):
 			o.drop(e.slot, Expired)
 		default:
 			o.drop(e.slot, Invalidated)
@@ -187,12 +196,13 @@ func (sh *shard[K, V]) same(e *seen[K, V]) bool {
 }
 
 // visit calls f for each entry, without a lock held, until it returns false. An entry does not
-// change its slot, so it is visited once.
-func (c *Cache[K, V]) visit(f func(sh *shard[K, V], e *seen[K, V]) bool) {
+// change its slot, so it is visited once. What has expired and is kept for Load is visited only if
+// all is set.
+func (c *Cache[K, V]) visit(all bool, f func(sh *shard[K, V], e *seen[K, V]) bool) {
 	for i := range c.shards {
 		sh := &c.shards[i]
 		var e seen[K, V]
-		for e.slot = 1; c.load(sh, &e); e.slot++ {
+		for e.slot = 1; c.next(sh, &e, all); e.slot++ {
 			if !f(sh, &e) {
 				return
 			}
@@ -200,14 +210,14 @@ func (c *Cache[K, V]) visit(f func(sh *shard[K, V], e *seen[K, V]) bool) {
 	}
 }
 
-// load copies the first entry of sh at or after e.slot to e, and reports whether there is one.
-func (c *Cache[K, V]) load(sh *shard[K, V], e *seen[K, V]) bool {
+// next copies the first entry of sh at or after e.slot to e, and reports whether there is one.
+func (c *Cache[K, V]) next(sh *shard[K, V], e *seen[K, V], all bool) bool {
 	now := c.reading()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now = sh.advance(now)
 	for s := e.slot; int(s) <= sh.used; s++ {
-		if sh.meta[s].flags&inUse != 0 && !sh.deadlines.due(s, now) {
+		if sh.meta[s].flags&inUse != 0 && (!sh.gone(s, now) || all && sh.stale(s, now, c.staleIfError)) {
 			*e = seen[K, V]{sh.cells[s], s, sh.version(s), sh.writes}
 			return true
 		}
@@ -222,7 +232,7 @@ func (c *Cache[K, V]) load(sh *shard[K, V], e *seen[K, V]) bool {
 // in every way.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		c.visit(func(_ *shard[K, V], e *seen[K, V]) bool { return yield(e.key, e.value) })
+		c.visit(false, func(_ *shard[K, V], e *seen[K, V]) bool { return yield(e.key, e.value) })
 	}
 }
 

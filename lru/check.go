@@ -88,7 +88,7 @@ func (x *index) check() (n int) {
 // checkLocked panics if an invariant of the implementation notes does not hold for the shard.
 // It runs only under the tag invariants.
 func (sh *shard[K, V]) checkLocked() {
-	live, expiring, tagged := 0, 0, 0
+	live, expiring, tagged, hid := 0, 0, 0, 0
 	var kept [4]int64
 	for s := 1; s <= sh.used; s++ {
 		m := sh.meta[s]
@@ -96,6 +96,11 @@ func (sh *shard[K, V]) checkLocked() {
 			continue
 		}
 		live++
+		if m.flags&hidden != 0 {
+			hid++
+		} else if sh.failures[uint32(s)].bare {
+			panic(fmt.Sprintf("lru: I8 violated: slot %d has no value and is not hidden", s))
+		}
 		kept[sh.rank(uint32(s))] += sh.cost(uint32(s))
 		if find(&sh.index, sh.cells, m.hash, sh.cells[s].key) != uint32(s) {
 			panic(fmt.Sprintf("lru: I1 violated: slot %d is not found by its key", s))
@@ -126,6 +131,7 @@ func (sh *shard[K, V]) checkLocked() {
 		panic(fmt.Sprintf("lru: I1 violated: %d entries, %d in use, %d free, %d in the index, %d used",
 			sh.n, live, free, sh.index.check(), sh.used))
 	}
+	sh.checkLoads(hid)
 	sh.queues.check()
 	if kept != sh.kept {
 		panic(fmt.Sprintf("lru: I6 violated: costs %v, counted %v", sh.kept, kept))
@@ -140,6 +146,26 @@ func (sh *shard[K, V]) checkLocked() {
 	}
 	if tagged != 0 {
 		panic("lru: I5 violated: a tag lists slots that do not have it")
+	}
+}
+
+// checkLoads panics if what is kept for loads does not hold.
+func (sh *shard[K, V]) checkLoads(hid int) {
+	if hid != sh.hidden {
+		panic(fmt.Sprintf("lru: I8 violated: %d entries hidden, counted %d", hid, sh.hidden))
+	}
+	for s := range sh.failures {
+		if sh.meta[s].flags&inUse == 0 {
+			panic(fmt.Sprintf("lru: I8 violated: slot %d is free and has a failure", s))
+		}
+	}
+	for key, f := range sh.flights {
+		if f.detached || f.key != key || f.landed.Load() {
+			panic(fmt.Sprintf("lru: I9 violated: the load of %v is registered as %v", f.key, key))
+		}
+	}
+	if len(sh.flights) == 0 && sh.swept != nil {
+		panic(fmt.Sprintf("lru: I9 violated: %d tags for no loads", len(sh.swept)))
 	}
 }
 

@@ -3,6 +3,7 @@
 package lru
 
 import (
+	"context"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -25,8 +26,8 @@ type keyResult struct {
 }
 
 // keyOps are the operations of histories: Get, Peek, Set, SetTTL, Delete, Take, Swap, GetOrSet,
-// Update that keeps, Update that removes, DeleteTag, DeleteFunc, Clear.
-const keyOps = "ggpsldtwouUTFC"
+// Update that keeps, Update that removes, DeleteTag, DeleteFunc, Clear, Load, Refresh.
+const keyOps = "ggpsldtwouUTFCLLLR"
 
 // historyKey is the key of all histories. What the same goroutines do with others makes room scarce.
 const historyKey = 1
@@ -60,9 +61,36 @@ func doKeyOp(c *Cache[int, int], in keyOp) (out keyResult) {
 		out.ok = c.DeleteFunc(func(k, _ int) bool { return k == historyKey }) > 0
 	case 'C':
 		c.Clear()
+	case 'L', 'R':
+		out = doLoad(c, in)
 	}
 	return out
 }
+
+// doLoad loads a value that nobody else does. The result is ok if it was stored.
+func doLoad(c *Cache[int, int], in keyOp) keyResult {
+	ctx := context.Background()
+	if in.v%3 == 0 { // the loader runs in a goroutine of its own
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+	}
+	load := func(context.Context, int) (int, error) {
+		runtime.Gosched()
+		return loadedBy + in.v, nil
+	}
+	if in.kind == 'L' {
+		e, _ := c.loadEntry(ctx, historyKey, load)
+		return keyResult{e.Value, e.Left > 0}
+	}
+	l := lookup[int, int]{key: historyKey, hash: c.hash(historyKey), load: load, begun: true, inline: inline(ctx)}
+	c.reload(c.shardOf(l.hash), &l)
+	e, _ := c.attend(ctx, &l)
+	return keyResult{e.Value, e.Left > 0}
+}
+
+// loadedBy is added to the number of the operation that has loaded a value.
+const loadedBy = 1 << 20
 
 // keyStep is the sequential specification of in on a map whose entry, if lossy, may vanish at any time.
 func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
@@ -72,13 +100,17 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 			return in.v, out.ok
 		case 'C':
 			return 0, true
+		case 'L', 'R':
+			return loadStep(lossy, s, in, out)
+		}
+		if in.kind == 'F' && !out.ok {
+			return s, true // it passes an entry that changes after it looked, as if it had come before
 		}
 		if !out.ok && lossy {
 			s = 0
 		}
 		if out.ok != (s != 0) {
-			// A DeleteFunc passes an entry that changes after it looked, as if it had come before.
-			return s, in.kind == 'F' && !out.ok
+			return s, false
 		}
 		switch in.kind {
 		case 'g', 'p':
@@ -97,6 +129,24 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 		}
 		return 0, true // 'd', 'T', 'F'
 	}
+}
+
+// loadStep is the specification of Load, which returns what is there, or else loads, and of
+// Refresh, which loads. What was loaded is stored, or not, if others have come in between.
+func loadStep(lossy bool, s int, in keyOp, out keyResult) (int, bool) {
+	switch {
+	case in.kind == 'R' && out.v != loadedBy+in.v:
+		return s, false
+	case in.kind == 'L' && out.v == s:
+		return s, true
+	case in.kind == 'L' && (s != 0 && !lossy || out.v < loadedBy):
+		return s, false
+	case out.ok:
+		return out.v, true
+	case in.kind == 'L':
+		return 0, true
+	}
+	return s, true
 }
 
 // TestLinearizable records histories of one key under all policies, with room for everything, and
@@ -149,7 +199,8 @@ func history(t *testing.T, round int, lossy bool) {
 	if !linearizable(0, h, keyStep(lossy)) {
 		t.Fatalf("round %d is not linearizable: %+v", round, h)
 	}
-	c.checkCost()
+	eventually(t, "loads do not end", func() bool { return c.Stats().Loading == 0 })
+	c.checkIdle(t)
 }
 
 // TestCapacityConcurrent samples the cost while others set, resize and remove: it is never above

@@ -4,7 +4,10 @@ package lru_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -503,4 +506,386 @@ func ExampleFIFO() {
 	out, _ := c.Set("c", 3)
 	fmt.Println(out.Key)
 	// Output: a
+}
+
+// Read-through: the cache asks the database, once for all who need a key at the same time.
+func ExampleCache_Load() {
+	queries := 0
+	users := lru.New(1000, &lru.Options[string, string]{
+		TTL: 10 * time.Minute,
+		Load: func(_ context.Context, id string) (string, error) {
+			queries++
+			return "user " + id, nil
+		},
+	})
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() { _, _ = users.Load(context.Background(), "u42") })
+	}
+	wg.Wait()
+	u, err := users.Load(context.Background(), "u42")
+	fmt.Println(u, err, queries)
+	// Output: user u42 <nil> 1
+}
+
+// Stale-if-error: an old answer, marked as such, is better than none.
+func ExampleCache_LoadEntry() {
+	now := time.Unix(0, 0)
+	var down error
+	pages := lru.New(1000, &lru.Options[string, string]{
+		TTL: time.Minute, StaleIfError: time.Hour, Now: func() time.Time { return now },
+		Load: func(context.Context, string) (string, error) { return "hello", down },
+	})
+	get := func() {
+		e, err := pages.LoadEntry(context.Background(), "/")
+		fmt.Printf("%q age %v, left %v, %v, %v\n", e.Value, e.Age, e.Left, e.Err, err)
+	}
+	get()
+	now = now.Add(20 * time.Second)
+	get()
+	now, down = now.Add(10*time.Minute), errors.New("backend is down")
+	get()
+	now = now.Add(time.Hour)
+	get()
+	// Output:
+	// "hello" age 0s, left 1m0s, <nil>, <nil>
+	// "hello" age 20s, left 40s, <nil>, <nil>
+	// "hello" age 10m20s, left 0s, backend is down, <nil>
+	// "" age 0s, left 0s, <nil>, backend is down
+}
+
+// A loader that knows more than the key.
+func ExampleCache_LoadFunc() {
+	sums := lru.New[string, int](100, nil)
+	numbers := []int{1, 2, 3}
+	sum, err := sums.LoadFunc(context.Background(), "sum", func(context.Context, string) (int, error) {
+		n := 0
+		for _, x := range numbers {
+			n += x
+		}
+		return n, nil
+	})
+	fmt.Println(sum, err)
+	fmt.Println(sums.Get("sum"))
+	// Output:
+	// 6 <nil>
+	// 6 true
+}
+
+// Population: one query warms the cache.
+func ExampleCache_LoadAll() {
+	names := map[int]string{1: "Ada", 2: "Grace", 3: "Edsger"}
+	queries := 0
+	users := lru.New(1000, &lru.Options[int, string]{
+		LoadMany: func(_ context.Context, ids []int) (map[int]string, error) {
+			queries++
+			got := map[int]string{}
+			for _, id := range ids {
+				if name, ok := names[id]; ok {
+					got[id] = name
+				}
+			}
+			return got, nil
+		},
+	})
+	fmt.Println(users.LoadAll(context.Background(), []int{1, 2, 9}))
+	fmt.Println(users.LoadAll(context.Background(), []int{1, 2, 3}))
+	fmt.Println(queries, users.Len())
+	// Output:
+	// map[1:Ada 2:Grace] <nil>
+	// map[1:Ada 2:Grace 3:Edsger] <nil>
+	// 2 3
+}
+
+// An event says that a value has changed: load it again, and do not wait for its TTL.
+func ExampleCache_Refresh() {
+	price := 10
+	prices := lru.New(100, &lru.Options[string, int]{
+		Load: func(context.Context, string) (int, error) { return price, nil },
+	})
+	_, _ = prices.Load(context.Background(), "tea")
+	price = 12
+	fmt.Println(prices.Get("tea"))
+	fmt.Println(prices.Refresh(context.Background(), "tea"))
+	fmt.Println(prices.Get("tea"))
+	// Output:
+	// 10 true
+	// 12 <nil>
+	// 12 true
+}
+
+// Refresh-ahead, or stale-while-revalidate: nobody waits for what is asked for often enough.
+func ExampleOptions_refreshAfter() {
+	now := time.Unix(0, 0)
+	version := 1
+	c := lru.New(1000, &lru.Options[string, int]{
+		TTL: time.Minute, RefreshAfter: 45 * time.Second, Now: func() time.Time { return now },
+		Load: func(context.Context, string) (int, error) { return version, nil },
+	})
+	fmt.Println(c.Load(context.Background(), "a"))
+	now, version = now.Add(50*time.Second), 2
+	fmt.Println(c.Load(context.Background(), "a")) // at once, and loads in the background
+	for c.Stats().Loading > 0 {
+		runtime.Gosched()
+	}
+	fmt.Println(c.Load(context.Background(), "a"))
+	// Output:
+	// 1 <nil>
+	// 1 <nil>
+	// 2 <nil>
+}
+
+// Negative caching: what does not exist is not asked for again and again.
+func ExampleOptions_errorTTL() {
+	queries := 0
+	c := lru.New(1000, &lru.Options[string, int]{
+		Load: func(_ context.Context, id string) (int, error) {
+			queries++
+			return 0, fmt.Errorf("user %s: %w", id, lru.ErrNotFound)
+		},
+		ErrorTTL: func(_ string, err error) time.Duration {
+			if errors.Is(err, lru.ErrNotFound) {
+				return time.Minute
+			}
+			return 0
+		},
+	})
+	for range 3 {
+		_, err := c.Load(context.Background(), "u0")
+		fmt.Println(err, queries)
+	}
+	// Output:
+	// user u0: lru: not found 1
+	// user u0: lru: not found 1
+	// user u0: lru: not found 1
+}
+
+func ExampleStats_MeanLoadTime() {
+	fmt.Println(lru.Stats{Loads: 4, LoadTime: time.Second}.MeanLoadTime())
+	// Output: 250ms
+}
+
+// Versioned keys: whoever reads version 4 never sees what was cached for version 3, which ages out.
+func ExampleCache_versioned() {
+	type versioned struct{ ID, Version int }
+	users := lru.New[versioned, string](1000, nil)
+	users.Set(versioned{1234, 3}, "Ada Byron")
+	fmt.Println(users.Get(versioned{1234, 3}))
+	fmt.Println(users.Get(versioned{1234, 4}))
+	// Output:
+	// Ada Byron true
+	//  false
+}
+
+func ExamplePanicError() {
+	c := lru.New(10, &lru.Options[string, int]{
+		Load: func(context.Context, string) (int, error) { panic(errors.New("a bug")) },
+	})
+	defer func() {
+		err, _ := recover().(*lru.PanicError)
+		fmt.Println(err.Value, errors.Unwrap(err))
+	}()
+	_, _ = c.Load(context.Background(), "a")
+	// Output: a bug a bug
+}
+
+func ExamplePanicError_Error() {
+	err := &lru.PanicError{Value: "a bug", Stack: []byte("goroutine 1")}
+	fmt.Println(err)
+	// Output:
+	// lru: a loader panicked: a bug
+	//
+	// goroutine 1
+}
+
+func ExamplePanicError_Unwrap() {
+	err := &lru.PanicError{Value: lru.ErrNotFound}
+	fmt.Println(errors.Is(err, lru.ErrNotFound))
+	// Output: true
+}
+
+// A table is a store in memory.
+type table struct {
+	mu   sync.Mutex
+	rows map[string]int
+}
+
+func (t *table) Load(_ context.Context, key string) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v, ok := t.rows[key]
+	if !ok {
+		return 0, lru.ErrNotFound
+	}
+	return v, nil
+}
+
+func (t *table) Save(_ context.Context, key string, value int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows[key] = value
+	return nil
+}
+
+func (t *table) Remove(_ context.Context, key string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.rows, key)
+	return nil
+}
+
+func ExampleStore() {
+	var db lru.Store[string, int] = &table{rows: map[string]int{"a": 1}}
+	_, err := db.Load(context.Background(), "b")
+	fmt.Println(err)
+	// Output: lru: not found
+}
+
+// Write-through: the store first, then the cache.
+func ExampleNewThrough() {
+	db := &table{rows: map[string]int{}}
+	c := lru.New[string, int](100, nil)
+	w := lru.NewThrough(c, db)
+	err := w.Set(context.Background(), "a", 1)
+	fmt.Println(err, db.rows["a"])
+	fmt.Println(c.Get("a"))
+	// Output:
+	// <nil> 1
+	// 1 true
+}
+
+func ExampleThrough_Set() {
+	db := &table{rows: map[string]int{"a": 1}}
+	w := lru.NewThrough(lru.New[string, int](100, nil), db)
+	_ = w.Set(context.Background(), "a", 2)
+	fmt.Println(w.Load(context.Background(), "a"))
+	// Output: 2 <nil>
+}
+
+func ExampleThrough_Load() {
+	db := &table{rows: map[string]int{"a": 1}}
+	w := lru.NewThrough(lru.New[string, int](100, nil), db)
+	fmt.Println(w.Load(context.Background(), "a"))
+	// Output: 1 <nil>
+}
+
+// Write-around: what is written and not read does not take room in the cache.
+func ExampleThrough_Around() {
+	db := &table{rows: map[string]int{}}
+	c := lru.New[string, int](100, nil)
+	w := lru.NewThrough(c, db)
+	_ = w.Around(context.Background(), "a", 1)
+	fmt.Println(c.Contains("a"))
+	fmt.Println(w.Load(context.Background(), "a"))
+	// Output:
+	// false
+	// 1 <nil>
+}
+
+func ExampleThrough_Delete() {
+	db := &table{rows: map[string]int{"a": 1}}
+	w := lru.NewThrough(lru.New[string, int](100, nil), db)
+	err := w.Delete(context.Background(), "a")
+	fmt.Println(err, len(db.rows))
+	// Output: <nil> 0
+}
+
+// Write-behind: a counter that is written a thousand times is saved every 5 seconds, and at the end.
+func ExampleNewBehind() {
+	db := &table{rows: map[string]int{}}
+	w := lru.NewBehind(lru.New[string, int](100, nil), db, &lru.BehindOptions[string, int]{Interval: 5 * time.Second})
+	for i := 1; i <= 1000; i++ {
+		_ = w.Set(context.Background(), "views", i)
+	}
+	fmt.Println(w.Load(context.Background(), "views"))
+	err := w.Close(context.Background())
+	fmt.Println(err, db.rows["views"])
+	// Output:
+	// 1000 <nil>
+	// <nil> 1000
+}
+
+// Writes that a store can take together.
+func ExampleBehindOptions() {
+	w := lru.NewBehind(lru.New[int, string](100, nil), nil, &lru.BehindOptions[int, string]{
+		Interval: time.Minute,
+		Apply: func(_ context.Context, sets []lru.Pair[int, string], removes []int) error {
+			fmt.Println(sets, removes)
+			return nil
+		},
+	})
+	_ = w.Set(context.Background(), 1, "a")
+	_ = w.Set(context.Background(), 2, "b")
+	_ = w.Set(context.Background(), 1, "c")
+	_ = w.Delete(context.Background(), 3)
+	fmt.Println(w.Close(context.Background()))
+	// Output:
+	// [{1 c} {2 b}] [3]
+	// <nil>
+}
+
+func ExampleBehindOptions_Validate() {
+	fmt.Println((&lru.BehindOptions[int, int]{Batch: -1}).Validate())
+	// Output: lru: BehindOptions.Batch must not be negative, got -1
+}
+
+func ExampleBehind_Set() {
+	db := &table{rows: map[string]int{}}
+	c := lru.New[string, int](1, nil)
+	w := lru.NewBehind(c, db, &lru.BehindOptions[string, int]{Interval: -1})
+	_ = w.Set(context.Background(), "a", 1)
+	_ = w.Set(context.Background(), "b", 2)
+	fmt.Println(c.Contains("a"), len(db.rows))
+	fmt.Println(w.Load(context.Background(), "a")) // neither evicted nor forgotten
+	// Output:
+	// false 0
+	// 1 <nil>
+}
+
+func ExampleBehind_Load() {
+	db := &table{rows: map[string]int{"a": 1}}
+	w := lru.NewBehind(lru.New[string, int](100, nil), db, nil)
+	fmt.Println(w.Load(context.Background(), "a"))
+	// Output: 1 <nil>
+}
+
+func ExampleBehind_Delete() {
+	db := &table{rows: map[string]int{"a": 1}}
+	w := lru.NewBehind(lru.New[string, int](100, nil), db, &lru.BehindOptions[string, int]{Interval: -1})
+	_ = w.Delete(context.Background(), "a")
+	_, err := w.Load(context.Background(), "a")
+	fmt.Println(err, len(db.rows))
+	// Output: lru: not found 1
+}
+
+func ExampleBehind_Flush() {
+	db := &table{rows: map[string]int{}}
+	w := lru.NewBehind(lru.New[string, int](100, nil), db, nil)
+	_ = w.Set(context.Background(), "a", 1)
+	fmt.Println(len(db.rows))
+	err := w.Flush(context.Background())
+	fmt.Println(err, len(db.rows))
+	// Output:
+	// 0
+	// <nil> 1
+}
+
+func ExampleBehind_Pending() {
+	w := lru.NewBehind(lru.New[string, int](100, nil), &table{}, &lru.BehindOptions[string, int]{Interval: -1})
+	_ = w.Set(context.Background(), "a", 1)
+	_ = w.Set(context.Background(), "a", 2)
+	fmt.Println(w.Pending())
+	// Output: 1
+}
+
+func ExampleBehind_Close() {
+	db := &table{rows: map[string]int{}}
+	w := lru.NewBehind(lru.New[string, int](100, nil), db, nil)
+	_ = w.Set(context.Background(), "a", 1)
+	err := w.Close(context.Background())
+	fmt.Println(err, db.rows["a"])
+	fmt.Println(w.Set(context.Background(), "a", 2))
+	// Output:
+	// <nil> 1
+	// lru: closed
 }

@@ -110,6 +110,43 @@ func (d *deadlines) down(i int) {
 	d.place(i, s)
 }
 
+// gone reports whether s is absent at now for all but Load.
+func (sh *shard[K, V]) gone(s uint32, now int64) bool {
+	return sh.meta[s].flags&hidden != 0 || sh.deadlines.due(s, now)
+}
+
+// stale reports whether s has expired, but may still be what Load returns if it fails: for a time
+// after the deadline.
+func (sh *shard[K, V]) stale(s uint32, now int64, keep time.Duration) bool {
+	switch {
+	case keep == 0 || sh.failures[s].bare:
+		return false
+	case sh.meta[s].flags&hidden != 0:
+		return !sh.deadlines.due(s, now)
+	}
+	return sh.deadlines.due(s, now) && after(sh.deadlines.at[s], keep) > now
+}
+
+// expire ends the time of s, which is due: it goes, or is kept for Load.
+func (o *op[K, V]) expire(s uint32) {
+	sh := o.sh
+	if sh.meta[s].flags&hidden != 0 || !sh.stale(s, o.now, o.c.staleIfError) {
+		o.drop(s, Expired)
+		return
+	}
+	if m := sh.meta[s]; m.flags&pinned != 0 {
+		o.place(s, m.class(), false, false)
+	}
+	sh.deadlines.set(s, after(sh.deadlines.at[s], o.c.staleIfError))
+	sh.hide(s)
+}
+
+// hide makes s absent for all but Load.
+func (sh *shard[K, V]) hide(s uint32) {
+	sh.meta[s].flags |= hidden
+	sh.hidden++
+}
+
 // after returns now + d, or never if that is too late to tell.
 func after(now int64, d time.Duration) int64 {
 	if t := now + int64(d); d != Forever && t >= now {

@@ -34,14 +34,22 @@ package lru
 //	I5 tagged has each slot under each of its tags, and nothing else.
 //	I6 kept is the sum of the costs, by priority and for what is pinned.
 //	I7 while no op is under way, the costs and free add up to the capacity.
+//	I8 a slot without a value is hidden, hidden counts those, and failures has only slots in use.
+//	I9 flights has exactly the loads whose result will be stored, each under its key; while there are
+//	   none, swept is nil.
 //
-// Lock order: Cache.reclaiming, then one shard; alarm.mu alone. No two shards at once. User code
-// runs under no lock but in Update; a comparison of keys does, which cannot panic since the hash
+// Lock order: Cache.reclaiming, then one shard, then tasks or Behind.mu; alarm.mu alone. No two shards
+// at once. User code runs under no lock but in Update; a comparison of keys does, which cannot panic since the hash
 // would have.
 //
-// What loads will need is there: version and writes tell whether a key or a shard has changed, and
-// every path to a key goes through op.find and op.store, where a load in flight can be registered,
-// detached and committed.
+// A load is a flight (flight.go). It runs with no lock held. A call that finds nothing registers it,
+// or joins one, in the critical section in which it found nothing; the result is stored and the
+// flight taken out in one, too. All that write or remove a key call op.forget, or do the same: the
+// flight is detached, and what it brings is not stored. DeleteTag cannot know what tags a load will
+// bring, and leaves the tag in swept. DeleteFunc cannot know either, and detaches all.
+//
+// What Load alone may return, stale values and errors, lies in slots that are hidden: they cost what
+// they cost, compete like others, and are absent for everything else.
 //
 // Why not a buffer of hits, drained later, as Caffeine and otter: hits are lost when all processors
 // are busy, the bound holds only later, and somebody must drain. Why not a part of the capacity for
@@ -52,6 +60,7 @@ package lru
 // when room is needed.
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -90,6 +99,18 @@ type Cache[K comparable, V any] struct {
 	onRemove  func(K, V, Cause)
 	hashOf    func(K) uint64
 	now       func() time.Time
+
+	loadOne      func(context.Context, K) (V, error)
+	loadMany     func(context.Context, []K) (map[K]V, error)
+	loadTimeout  time.Duration
+	abandon      bool // Options.CancelAbandoned
+	refreshAfter time.Duration
+	maxRefreshes int64
+	staleIfError time.Duration
+	errorTTL     func(K, error) time.Duration
+	onLoadError  func(K, error)
+	loading      atomic.Int64 // loads under way
+	refreshing   atomic.Int64 // of these, those that no call has asked for
 }
 
 // New returns an empty cache whose entries cost at most capacity together: as many entries, unless
@@ -111,7 +132,11 @@ func New[K comparable, V any](capacity int64, opts *Options[K, V]) *Cache[K, V] 
 		ttl: opts.TTL, idle: opts.Idle, jitter: opts.Jitter, trackAge: opts.TrackAge,
 		expireOf: opts.Expire, costOf: opts.Cost, tagsOf: opts.Tags, onRemove: opts.OnRemove,
 		hashOf: opts.Hash, now: opts.Now,
+		loadOne: opts.Load, loadMany: opts.LoadMany, loadTimeout: opts.LoadTimeout, abandon: opts.CancelAbandoned,
+		refreshAfter: opts.RefreshAfter, maxRefreshes: int64(opts.MaxRefreshes), staleIfError: opts.StaleIfError,
+		errorTTL: opts.ErrorTTL, onLoadError: opts.OnLoadError,
 	}
+	c.prepareLoads()
 	if c.ttl == 0 {
 		c.ttl = Forever
 	}
@@ -120,7 +145,7 @@ func New[K comparable, V any](capacity int64, opts *Options[K, V]) *Cache[K, V] 
 	c.alarm.at.Store(never)
 	c.alarm.floor = math.MinInt64
 	c.base = c.clock()
-	c.timed.Store(opts.TTL > 0 || c.idle > 0 || c.expireOf != nil || c.trackAge)
+	c.timed.Store(opts.TTL > 0 || c.idle > 0 || c.expireOf != nil || c.trackAge || c.errorTTL != nil)
 	for i := range c.shards {
 		c.shards[i].policy = opts.Policy
 		c.shards[i].rng = rand.Uint64() | 1
@@ -166,13 +191,17 @@ func (c *Cache[K, V]) clock() time.Time {
 	return time.Now()
 }
 
-// reading returns the reading of the clock: nanoseconds since base, before never. It is 0 while
-// nothing expires.
+// reading returns what elapsed returns, but 0 while nothing expires.
 func (c *Cache[K, V]) reading() int64 {
-	switch {
-	case !c.timed.Load():
+	if !c.timed.Load() {
 		return 0
-	case c.now != nil:
+	}
+	return c.elapsed()
+}
+
+// elapsed returns the reading of the clock: nanoseconds since base, before never.
+func (c *Cache[K, V]) elapsed() int64 {
+	if c.now != nil {
 		return min(int64(c.now().Sub(c.base)), never-1)
 	}
 	return int64(time.Since(c.base))
@@ -216,10 +245,11 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	sh.mu.Lock()
 	now = sh.advance(now)
 	s := find(&sh.index, sh.cells, uint32(h), key)
-	if s == 0 || sh.deadlines.due(s, now) {
+	if s == 0 || sh.gone(s, now) {
 		sh.misses++
+		due := s != 0 && sh.deadlines.due(s, now)
 		sh.mu.Unlock()
-		if s != 0 {
+		if due {
 			c.dropDue(key, h, now)
 		}
 		return value, false
@@ -246,7 +276,7 @@ func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
 	sh, now := c.shardOf(h), c.reading()
 	sh.mu.Lock()
 	s := find(&sh.index, sh.cells, uint32(h), key)
-	if ok = s != 0 && !sh.deadlines.due(s, sh.advance(now)); ok {
+	if ok = s != 0 && !sh.gone(s, sh.advance(now)); ok {
 		value = sh.cells[s].value
 	}
 	sh.mu.Unlock()
@@ -390,6 +420,7 @@ func (c *Cache[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)
 			old = o.sh.cells[s].value
 		}
 		value, keep := fn(old, s != 0)
+		o.forget(key, r.hash)
 		if !keep {
 			if s != 0 {
 				o.drop(s, Deleted)
@@ -423,6 +454,7 @@ func (c *Cache[K, V]) Take(key K) (value V, ok bool) {
 	h := c.hash(key)
 	o := c.begin(h)
 	s := o.find(key, h)
+	o.forget(key, h)
 	if s != 0 {
 		value = o.sh.cells[s].value
 		o.drop(s, Deleted)
@@ -442,6 +474,9 @@ func (c *Cache[K, V]) Touch(key K, ttl time.Duration) bool {
 	o := c.begin(h)
 	defer o.end()
 	s := o.find(key, h)
+	if ttl <= 0 {
+		o.forget(key, h)
+	}
 	if s == 0 {
 		return false
 	}

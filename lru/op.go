@@ -32,6 +32,9 @@ type request[K comparable, V any] struct {
 	cost  int64
 	tags  []string
 	attr  *Attr // if nil, the priority and the pin stay as they are
+
+	flight *flight[K, V] // the load that this is the result of, or nil
+	err    error         // what is to be remembered in place of a value, or nil
 }
 
 // begin starts a change of the shard of hash.
@@ -101,12 +104,19 @@ func (o *op[K, V]) drop(s uint32, cause Cause) {
 	o.tokens += cost
 	if cause == Evicted {
 		sh.queues.evicted(s)
+	}
+	if sh.meta[s].flags&hidden != 0 {
+		cause = Expired // its time was up before
+	}
+	if cause == Evicted {
 		sh.evictedCost += uint64(cost)
 		if sh.born != nil {
 			sh.evictedAge += time.Duration(o.now - sh.born[s])
 		}
 	}
-	o.note(sh.cells[s].key, sh.cells[s].value, cause)
+	if !sh.failures[s].bare {
+		o.note(sh.cells[s].key, sh.cells[s].value, cause)
+	}
 	sh.drop(s)
 }
 
@@ -117,18 +127,38 @@ const purgeBatch = 8
 func (o *op[K, V]) purge(limit int) {
 	d := &o.sh.deadlines
 	for ; limit > 0 && d.earliest() <= o.now; limit-- {
-		o.drop(d.heap[0], Expired)
+		o.expire(d.heap[0])
 	}
 }
 
-// find returns the slot of key, or 0. What has expired is gone.
+// find returns the slot of key, or 0. What has expired is absent.
 func (o *op[K, V]) find(key K, hash uint64) uint32 {
 	s := find(&o.sh.index, o.sh.cells, uint32(hash), key)
-	if s != 0 && o.sh.deadlines.due(s, o.now) {
-		o.drop(s, Expired)
+	if s != 0 && o.sh.gone(s, o.now) {
+		if o.sh.deadlines.due(s, o.now) {
+			o.expire(s)
+		}
 		return 0
 	}
 	return s
+}
+
+// forget is called by all that write or remove key: no load that is under way may undo it, and
+// what is there for Load alone goes.
+func (o *op[K, V]) forget(key K, hash uint64) {
+	o.sh.detach(o.sh.flights[key])
+	o.unhide(key, hash)
+}
+
+// unhide removes what is there of key for Load alone.
+func (o *op[K, V]) unhide(key K, hash uint64) {
+	if o.sh.hidden == 0 {
+		return
+	}
+	s := find(&o.sh.index, o.sh.cells, uint32(hash), key)
+	if s != 0 && o.sh.meta[s].flags&hidden != 0 {
+		o.drop(s, Expired)
+	}
 }
 
 // hit counts that s was found: for the policy, and for its idle time.
@@ -200,7 +230,7 @@ func (o *op[K, V]) covered(need int64) bool {
 func (o *op[K, V]) evict(a *arrival, need int64) bool {
 	for !o.covered(need) {
 		if d := &o.sh.deadlines; d.earliest() <= o.now {
-			o.drop(d.heap[0], Expired)
+			o.expire(d.heap[0])
 			continue
 		}
 		s := o.sh.victim(a)
@@ -264,9 +294,13 @@ func (o *op[K, V]) store(r *request[K, V], s uint32) {
 	added, class := s == 0, r.class(sh, s)
 	if added {
 		s = sh.add(r.key, uint32(r.hash))
+		if r.err == nil {
+			sh.added++
+		}
 	} else {
 		o.note(sh.cells[s].key, sh.cells[s].value, Replaced)
 		sh.touch(s)
+		delete(sh.failures, s)
 	}
 	sh.cells[s].value = r.value
 	m := &sh.meta[s]
@@ -287,6 +321,10 @@ func (o *op[K, V]) store(r *request[K, V], s uint32) {
 	}
 	if added || class != m.class() || pin != (m.flags&pinned != 0) {
 		o.place(s, class, pin, added && o.a.toMain)
+	}
+	if r.err != nil {
+		sh.hide(s)
+		sh.fail(s, failure{err: r.err, bare: true})
 	}
 }
 
@@ -321,10 +359,13 @@ func (o *op[K, V]) refuse(r *request[K, V], s uint32, cause Cause) {
 	if s != 0 {
 		o.drop(s, Replaced)
 	}
-	o.note(r.key, r.value, cause)
+	if r.err == nil {
+		o.note(r.key, r.value, cause)
+	}
 }
 
-// put stores r, unless there is an entry and onlyAbsent is set. It returns what was there.
+// put stores r, unless there is an entry and onlyAbsent is set, or r is what a load brought and has
+// become old meanwhile. It returns what was there.
 func (o *op[K, V]) put(r *request[K, V], onlyAbsent bool) (old V, had, stored bool) {
 	for failed := false; ; {
 		s := o.find(r.key, r.hash)
@@ -336,6 +377,14 @@ func (o *op[K, V]) put(r *request[K, V], onlyAbsent bool) (old V, had, stored bo
 		case had && onlyAbsent:
 			o.hit(s)
 			return old, true, false
+		case r.flight != nil && !o.wanted(r):
+			return old, had, false
+		}
+		if r.flight == nil {
+			o.sh.detach(o.sh.flights[r.key])
+		}
+		o.unhide(r.key, r.hash)
+		switch {
 		case o.tooMuch(r, s):
 			return old, had, false
 		case o.room(r, s):

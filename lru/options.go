@@ -3,6 +3,7 @@
 package lru
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -38,6 +39,44 @@ type Options[K comparable, V any] struct {
 	// Less than 1 counts as 1.
 	Cost func(key K, value V) int64
 
+	// Load returns the value of a key from where the truth is: for [Cache.Load] and its kin. It returns
+	// [ErrNotFound], or an error that wraps it, if there is none. Its context has the values of
+	// the call that began the load, and not its end. It may use the cache; what it loads for
+	// itself must be given that context, so that a load that waits for itself is found out.
+	Load func(ctx context.Context, key K) (V, error)
+
+	// LoadMany returns the values of keys, for [Cache.LoadAll]; without Load, for all loads. A key
+	// that the result does not have is not there; with an error, it could not be loaded.
+	LoadMany func(ctx context.Context, keys []K) (map[K]V, error)
+
+	// RefreshAfter is the age from which Load returns a value and, in the background, loads it again.
+	// If zero, a value is loaded again only when its time is up.
+	RefreshAfter time.Duration
+
+	// StaleIfError is how long after its deadline a value is still returned by Load if it cannot
+	// be loaded: by nothing else, and not if the error is [ErrNotFound]. Meanwhile it takes its part
+	// of the capacity. If zero, never.
+	StaleIfError time.Duration
+
+	// ErrorTTL returns for how long Load returns err again, or the stale value, without another
+	// attempt. Zero or less is not at all. If nil, not at all.
+	ErrorTTL func(key K, err error) time.Duration
+
+	// OnLoadError is called after each load that failed, in the goroutine of the load: in that of a
+	// caller, or in one of its own, where a panic ends the program.
+	OnLoadError func(key K, err error)
+
+	// LoadTimeout bounds the context of a load. If zero, it has no end.
+	LoadTimeout time.Duration
+
+	// CancelAbandoned cancels the context of a load when the last call that waits for it has gone.
+	// If false, such a load goes on, and fills the cache.
+	CancelAbandoned bool
+
+	// MaxRefreshes bounds the loads in the background that run at a time. Further ones are left out,
+	// until the next Load of their keys. If zero, 64.
+	MaxRefreshes int
+
 	// Policy chooses what to evict when the cache is full. If zero, [PolicyTinyLFU].
 	Policy Policy
 
@@ -51,7 +90,8 @@ type Options[K comparable, V any] struct {
 	// where a panic ends the program.
 	OnRemove func(key K, value V, cause Cause)
 
-	// TrackAge keeps when each entry was set, in 8 bytes, for Stats.EvictedAge.
+	// TrackAge keeps when each entry was set, in 8 bytes, for Stats.EvictedAge and Entry.Age.
+	// RefreshAfter and StaleIfError do, too.
 	TrackAge bool
 
 	// Shards is the number of parts with a lock each: a power of two, at most 65536. If zero, up to
@@ -85,6 +125,16 @@ func (o *Options[K, V]) Validate() error {
 		return fmt.Errorf("lru: Options.Jitter must be at least 0 and less than 1, got %v", o.Jitter)
 	case o.Jitter > 0 && o.TTL == 0 && o.Expire == nil:
 		return errors.New("lru: Options.Jitter needs a TTL or Expire")
+	case o.RefreshAfter < 0:
+		return fmt.Errorf("lru: Options.RefreshAfter must not be negative, got %v", o.RefreshAfter)
+	case o.TTL > 0 && o.RefreshAfter >= o.TTL:
+		return fmt.Errorf("lru: Options.RefreshAfter must be less than the TTL of %v, got %v", o.TTL, o.RefreshAfter)
+	case o.StaleIfError < 0:
+		return fmt.Errorf("lru: Options.StaleIfError must not be negative, got %v", o.StaleIfError)
+	case o.LoadTimeout < 0:
+		return fmt.Errorf("lru: Options.LoadTimeout must not be negative, got %v", o.LoadTimeout)
+	case o.MaxRefreshes < 0:
+		return fmt.Errorf("lru: Options.MaxRefreshes must not be negative, got %d", o.MaxRefreshes)
 	case o.Policy > PolicyRandom:
 		return fmt.Errorf("lru: Options.Policy is unknown: %d", o.Policy)
 	case o.Shards < 0 || o.Shards > maxShards || o.Shards&(o.Shards-1) != 0:

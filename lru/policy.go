@@ -54,7 +54,8 @@ func (p Policy) String() string {
 //	2 priority + 1
 //	1 pinned, and therefore in no queue
 //	1 in use
-//	24 version: it goes up with every value that the slot receives
+//	1 hidden: it is there for Load alone
+//	23 version: it goes up with every value that the slot receives
 type meta struct{ hash, flags uint32 }
 
 const (
@@ -65,7 +66,8 @@ const (
 	classMask    = 3 << classShift
 	pinned       = 1 << 6
 	inUse        = 1 << 7
-	versionShift = 8
+	hidden       = 1 << 8
+	versionShift = 9
 )
 
 func (m meta) class() int { return int(m.flags & classMask >> classShift) }

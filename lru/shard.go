@@ -30,6 +30,13 @@ type shard[K comparable, V any] struct {
 	tags      [][]string // of each entry
 	tagged    map[string]map[uint32]struct{}
 
+	hidden   int                // entries that are there for Load alone
+	failures map[uint32]failure // by slot: what the last load said, if it failed
+	flights  map[K]*flight[K, V]
+	sweeps   uint64            // how often DeleteTag came by
+	swept    map[string]uint64 // the last of these by tag, while a flight began before it
+	sweepTo  int               // how many tags swept may hold before it is looked through
+
 	counters
 	_ [64]byte // keeps neighbors off the line of the counters
 }
@@ -178,13 +185,16 @@ func (sh *shard[K, V]) add(key K, hash uint32) uint32 {
 	sh.index.insert(hash, s)
 	sh.kept[0] += sh.cost(s)
 	sh.n++
-	sh.added++
 	return s
 }
 
 // drop frees the slot s.
 func (sh *shard[K, V]) drop(s uint32) {
 	sh.kept[sh.rank(s)] -= sh.cost(s)
+	if sh.meta[s].flags&hidden != 0 {
+		sh.hidden--
+	}
+	delete(sh.failures, s)
 	sh.index.remove(sh.meta[s].hash, s)
 	sh.queues.remove(s)
 	sh.setDeadline(s, never)
@@ -206,5 +216,5 @@ func (sh *shard[K, V]) rank(s uint32) int {
 	return len(sh.kept) - 1
 }
 
-// version returns a number that changes with each value in slot s, modulo 2^24.
+// version returns a number that changes with each value in slot s, modulo 2^23.
 func (sh *shard[K, V]) version(s uint32) uint32 { return sh.meta[s].flags >> versionShift }

@@ -134,7 +134,7 @@ func (c *Cache[K, V]) writeFrame(k *sink, ranks []rank[K]) error {
 		sh, now := c.shardOf(h), c.reading()
 		sh.mu.Lock()
 		now = sh.advance(now)
-		if s := find(&sh.index, sh.cells, uint32(h), r.key); s != 0 && !sh.deadlines.due(s, now) {
+		if s := find(&sh.index, sh.cells, uint32(h), r.key); s != 0 && !sh.gone(s, now) {
 			f.add(sh, s, now, r.uses)
 		}
 		sh.mu.Unlock()
@@ -277,6 +277,7 @@ func (c *Cache[K, V]) restore(frames []frame[K, V], ago time.Duration) {
 		r.tags = slices.Compact(r.tags)
 		o := c.begin(r.hash)
 		if o.find(r.key, r.hash) == 0 && o.covered(r.cost) {
+			o.unhide(r.key, r.hash)
 			o.store(r, 0)
 			o.sh.restore(find(&o.sh.index, o.sh.cells, uint32(r.hash), r.key), uses[i])
 		}

@@ -44,8 +44,8 @@ func (c Cause) String() string {
 // Stats are the counters of a [Cache] since it was made, and its size.
 // Fields are exact, the set is not atomic.
 type Stats struct {
-	Hits   uint64 // values that Get and GetOrSet found
-	Misses uint64 // keys that Get and GetOrSet did not find
+	Hits   uint64 // values that Get, GetOrSet and Load found
+	Misses uint64 // keys that they did not find
 
 	Added       uint64 // entries stored under a key that was not there
 	Evicted     uint64 // entries that left for size
@@ -55,12 +55,20 @@ type Stats struct {
 	Invalidated uint64 // entries removed by DeleteFunc, DeleteTag or Clear
 	Rejected    uint64 // values that were not stored
 
+	Loads        uint64        // loads that ended
+	LoadFailures uint64        // of these, those that failed
+	LoadTime     time.Duration // sum of the times that they took
+	Joined       uint64        // calls of Load and its kin that shared a load of another
+	StaleHits    uint64        // values that Load returned though their time was up, since it failed
+
 	EvictedCost uint64        // sum of the costs of entries that left for size
 	EvictedAge  time.Duration // sum of the times from setting to eviction; 0 without Options.TrackAge
 
 	Len  int   // entries now
 	Cost int64 // what they cost
 	Cap  int64 // the capacity
+
+	Loading int // loads now under way, with what they report
 }
 
 // HitRatio returns the part of lookups that found a value, or 0 if there were none.
@@ -81,7 +89,15 @@ func (s Stats) MeanEvictedAge() time.Duration {
 	return s.EvictedAge / time.Duration(s.Evicted)
 }
 
-// Sub returns the change of the counters since prev, and the current Len, Cost and Cap.
+// MeanLoadTime returns how long loads took on average.
+func (s Stats) MeanLoadTime() time.Duration {
+	if s.Loads == 0 {
+		return 0
+	}
+	return s.LoadTime / time.Duration(s.Loads)
+}
+
+// Sub returns the change of the counters since prev, and the current Len, Cost, Cap and Loading.
 func (s Stats) Sub(prev Stats) Stats {
 	s.Hits -= prev.Hits
 	s.Misses -= prev.Misses
@@ -92,6 +108,11 @@ func (s Stats) Sub(prev Stats) Stats {
 	s.Replaced -= prev.Replaced
 	s.Invalidated -= prev.Invalidated
 	s.Rejected -= prev.Rejected
+	s.Loads -= prev.Loads
+	s.LoadFailures -= prev.LoadFailures
+	s.LoadTime -= prev.LoadTime
+	s.Joined -= prev.Joined
+	s.StaleHits -= prev.StaleHits
 	s.EvictedCost -= prev.EvictedCost
 	s.EvictedAge -= prev.EvictedAge
 	return s
@@ -102,6 +123,9 @@ type counters struct {
 	hits, misses, added, evictedCost uint64
 	evictedAge                       time.Duration
 	removed                          [causes]uint64
+
+	loads, loadFailures, joined, staleHits uint64
+	loadTime                               time.Duration
 }
 
 // Stats returns the counters. It removes what has expired.
@@ -112,7 +136,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		sh := &c.shards[i]
 		sh.mu.Lock()
 		n := sh.counters
-		s.Len += sh.n
+		s.Len += sh.n - sh.hidden
 		sh.mu.Unlock()
 		s.Hits += n.hits
 		s.Misses += n.misses
@@ -123,9 +147,14 @@ func (c *Cache[K, V]) Stats() Stats {
 		s.Replaced += n.removed[Replaced]
 		s.Invalidated += n.removed[Invalidated]
 		s.Rejected += n.removed[Rejected]
+		s.Loads += n.loads
+		s.LoadFailures += n.loadFailures
+		s.LoadTime += n.loadTime
+		s.Joined += n.joined
+		s.StaleHits += n.staleHits
 		s.EvictedCost += n.evictedCost
 		s.EvictedAge += n.evictedAge
 	}
-	s.Cost, s.Cap = c.Cost(), c.Cap()
+	s.Cost, s.Cap, s.Loading = c.Cost(), c.Cap(), int(c.loading.Load())
 	return s
 }

@@ -4,6 +4,7 @@ package lru
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -551,4 +552,288 @@ func (w *limited) Write(b []byte) (int, error) {
 		return n, errLimit
 	}
 	return n, nil
+}
+
+// TestTrapStaleResurrection is a value that comes back after it was invalidated, with a load that began
+// before: phuslu/lru brings back what was deleted during GetOrLoad, guava had to say so
+// (google/guava#1881), trino wrote a cache of its own for it (trinodb/trino#10512), and of 1000 Sets
+// after a Get that refreshed, otter before 2.4 lost 970 (maypok86/otter#203). TestLoadRaces and
+// TestRefreshRaces have all the ways.
+func TestTrapStaleResurrection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		truth := 1
+		c := New(100, &Options[int, int]{
+			RefreshAfter: time.Second,
+			Load: func(context.Context, int) (int, error) {
+				read := truth
+				time.Sleep(time.Millisecond)
+				return read, nil
+			},
+		})
+		for i := range 1000 {
+			r := goLoad(t.Context(), c, i)
+			truth++
+			c.Delete(i) // while it is loaded
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if v, _ := c.Load(t.Context(), i); v != truth || !r.back {
+				t.Fatalf("after Delete, Load = %d, want %d", v, truth)
+			}
+			time.Sleep(time.Second)
+			_, _ = c.Load(t.Context(), i) // refreshes
+			c.Set(i, -i)
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if v, _ := c.Get(i); v != -i {
+				t.Fatalf("a Set after a hit that refreshes is lost: %d", v)
+			}
+		}
+		c.checkIdle(t)
+	})
+}
+
+// TestTrapLoaderPanic is a key that hangs for ever after its loader has panicked, as in phuslu/lru, or has
+// called Goexit, as in x/sync/singleflight (golang/go#67087, #52557); or a panic that
+// ends the program from a goroutine where nobody can recover it (golang/go#75748).
+func TestTrapLoaderPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(100, &Options[int, int]{Load: func(_ context.Context, key int) (int, error) {
+			time.Sleep(time.Millisecond)
+			if key == 1 {
+				panic("boom")
+			}
+			runtime.Goexit()
+			return 0, nil
+		}})
+		var panics, exits atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				defer func() {
+					if _, ok := recover().(*PanicError); ok {
+						panics.Add(1)
+					}
+				}()
+				if _, err := c.Load(t.Context(), i%2); errors.Is(err, ErrGoexit) {
+					exits.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if panics.Load() != 10 || exits.Load() != 10 {
+			t.Errorf("%d were told of the panic, %d of Goexit", panics.Load(), exits.Load())
+		}
+		for key := range 2 {
+			v, err := c.LoadFunc(t.Context(), key, func(context.Context, int) (int, error) { return 5, nil })
+			if v != 5 || err != nil {
+				t.Errorf("afterwards LoadFunc = %d, %v", v, err)
+			}
+		}
+		synctest.Wait()
+		c.checkIdle(t)
+	})
+}
+
+// TestTrapLockDuringLoad is a loader that runs with the lock of a shard held: in theine, whoever wants any
+// key of it waits, and a loader that writes one waits for itself for ever.
+func TestTrapLockDuringLoad(t *testing.T) {
+	var c *Cache[int, int]
+	during := func() {
+		c.Set(2, 2)
+		c.Delete(2)
+		c.Clear()
+		c.DeleteTag("x")
+		c.DeleteFunc(func(int, int) bool { return true })
+		c.Update(3, func(int, bool) (int, bool) { return 3, true })
+		c.Resize(50)
+		for range c.All() {
+			break
+		}
+		_ = c.Stats()
+		_, _ = c.LoadFunc(context.Background(), 4, func(context.Context, int) (int, error) { return 4, nil })
+	}
+	c = New(100, &Options[int, int]{Shards: 1, Load: func(context.Context, int) (int, error) {
+		during()
+		done := make(chan struct{})
+		go func() { // ends at once, unless a lock is held
+			during()
+			close(done)
+		}()
+		<-done
+		return 1, nil
+	}})
+	if v, err := c.Load(context.Background(), 1); v != 1 || err != nil {
+		t.Errorf("Load = %d, %v", v, err)
+	}
+	c.checkIdle(t)
+}
+
+// TestTrapCanceledFlight is a caller that joins a load that was canceled just before, when the
+// last one that waited for it left, and gets an error that is none of its own
+// (tailscale/tailscale#18919).
+func TestTrapCanceledFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan struct{})
+		loads := 0
+		c := New(100, &Options[int, int]{CancelAbandoned: true, Load: func(ctx context.Context, _ int) (int, error) {
+			loads++
+			n := loads
+			if n == 1 {
+				<-ctx.Done()
+				<-slow // it takes its time to notice
+				return 0, ctx.Err()
+			}
+			return n, nil
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		first := goLoad(ctx, c, 7)
+		cancel()
+		synctest.Wait()
+		second := goLoad(t.Context(), c, 7)
+		if !errors.Is(first.err, context.Canceled) || second.v != 2 || second.err != nil {
+			t.Errorf("the first got %+v, the second %+v", *first, *second)
+		}
+		close(slow)
+		synctest.Wait()
+		if v, ok := c.Get(7); v != 2 || !ok {
+			t.Errorf("Get = %d, %v", v, ok)
+		}
+		c.checkIdle(t)
+	})
+}
+
+// A slowContext runs a function when its values are asked for.
+type slowContext struct {
+	context.Context
+	asked func()
+}
+
+func (c slowContext) Value(key any) any {
+	c.asked()
+	return c.Context.Value(key)
+}
+
+// TestTrapDoubleLoad is a caller that has seen nothing, and comes to begin a load when another one has
+// just stored its result: without a second look it loads again (maypok86/otter#152, phuslu/lru#30,
+// jellydator/ttlcache#45).
+func TestTrapDoubleLoad(t *testing.T) {
+	loads := 0
+	c := New(100, &Options[int, int]{Load: func(context.Context, int) (int, error) { loads++; return loads, nil }})
+	between := false
+	ctx := slowContext{context.Background(), func() {
+		if !between { // between the looks of one, the other loads
+			between = true
+			if v, err := c.Load(context.Background(), 7); v != 1 || err != nil {
+				t.Errorf("Load = %d, %v", v, err)
+			}
+		}
+	}}
+	if v, err := c.Load(ctx, 7); v != 1 || err != nil || loads != 1 || !between {
+		t.Errorf("Load = %d, %v after %d loads", v, err, loads)
+	}
+	c.checkIdle(t)
+}
+
+// TestTrapBookkeeping is a size that is counted later, by somebody else, and forgotten when that one is
+// busy: entries leak (karlseguin/ccache#64, #94) or can never be evicted (maypok86/otter#189). Here
+// values, stale values and errors come and go under many hands, and at the end the sum is right.
+func TestTrapBookkeeping(t *testing.T) {
+	rounds := 3000
+	if raceEnabled || testing.Short() {
+		rounds = 300
+	}
+	c := New(50, &Options[int, int]{
+		Shards: 4, TTL: time.Microsecond, StaleIfError: 100 * time.Microsecond, RefreshAfter: 1,
+		Cost: func(_, v int) int64 { return int64(v % 7) },
+		Tags: func(k, _ int) []string { return []string{strconv.Itoa(k % 3)} },
+		Load: func(_ context.Context, key int) (int, error) {
+			switch key % 4 {
+			case 0:
+				return 0, ErrNotFound
+			case 1:
+				return 0, errLimit
+			}
+			return key, nil
+		},
+		ErrorTTL: func(int, error) time.Duration { return time.Microsecond },
+	})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 3))
+			for i := range rounds {
+				k := rng.IntN(100)
+				switch rng.IntN(12) {
+				case 0:
+					c.DeleteTag(strconv.Itoa(k % 3))
+				case 1:
+					c.Delete(k)
+				case 2:
+					c.SetAttr(k, i, Attr{Priority: k%3 - 1, Pinned: k%10 == 0})
+				case 3:
+					_, _ = c.LoadAll(context.Background(), []int{k, k + 1, k + 2})
+				case 4:
+					_, _ = c.Refresh(context.Background(), k)
+				case 5:
+					c.DeleteFunc(func(_, v int) bool { return v%5 == 0 })
+				default:
+					_, _ = c.Load(context.Background(), k)
+				}
+				if n := c.Cost(); n > 50 {
+					t.Errorf("cost %d", n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "loads do not end", func() bool { return c.Stats().Loading == 0 })
+	c.checkIdle(t)
+	c.Clear()
+	if c.Len() != 0 || c.Cost() != 0 {
+		t.Errorf("%d entries, cost %d after Clear", c.Len(), c.Cost())
+	}
+	c.checkIdle(t)
+}
+
+// TestTrapTagFlights is what DeleteTag leaves behind for loads under way: tags that are never deleted
+// again must not pile up, neither after the loads have ended nor while there is always one.
+func TestTrapTagFlights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		c := New(100, &Options[int, int]{Load: g.load, Shards: 1})
+		sh := &c.shards[0]
+		for i := range 1000 { // there is always a load, but none is old
+			goLoad(t.Context(), c, i)
+			c.DeleteTag("tag" + strconv.Itoa(i))
+			if i > 0 {
+				c.Delete(i - 1)
+			}
+			if len(sh.swept) > 2*minSwept {
+				t.Fatalf("%d tags are kept for %d loads", len(sh.swept), len(sh.flights))
+			}
+		}
+		close(g.release)
+		synctest.Wait()
+		if sh.swept != nil {
+			t.Errorf("%d tags are kept for no load", len(sh.swept))
+		}
+		c.checkIdle(t)
+	})
+	// None is forgotten while it matters: the first that came after a load began.
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		c := New(100, &Options[int, int]{
+			Load: g.load, Shards: 1, Tags: func(int, int) []string { return []string{"tag0"} },
+		})
+		goLoad(t.Context(), c, 1)
+		for i := range 10 * minSwept {
+			c.DeleteTag("tag" + strconv.Itoa(i))
+		}
+		close(g.release)
+		synctest.Wait()
+		if c.Contains(1) {
+			t.Error("a load has undone a DeleteTag")
+		}
+		c.checkIdle(t)
+	})
 }

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// check fails if B1, B2 or B3 does not hold.
+func (b *Behind[K, V]) check(t interface {
+	Helper()
+	Errorf(string, ...any)
+},
+) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	queued := 0
+	for key, w := range b.pending {
+		if w.key != key || w.saved >= w.seq {
+			t.Errorf("B1 violated: %v is %+v", key, *w)
+		}
+		if w.queued {
+			queued++
+		}
+		if w.queued == w.busy {
+			t.Errorf("B2 violated: %v is %+v", key, *w)
+		}
+	}
+	if queued != len(b.queue) {
+		t.Errorf("B2 violated: %d queued, %d say so", len(b.queue), queued)
+	}
+	if !b.saving && len(b.queue) > 0 && !b.ticking && (b.opts.Interval > 0 || b.failures > 0) {
+		t.Errorf("B3 violated: %d queued, and nothing will save them", len(b.queue))
+	}
+}
+
+func TestBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		s := newSlowStore()
+		c := New[int, int](2, nil)
+		b := NewBehind(c, s, nil)
+		for i := range 100 {
+			if err := b.Set(ctx, i%5, i); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := b.Load(ctx, i%5); v != i || err != nil {
+				t.Errorf("Load = %d, %v, want %d", v, err, i)
+			}
+			b.check(t)
+		}
+		// Three of them are not in the cache any more, and not in the store yet.
+		for k := range 5 {
+			if v, err := b.Load(ctx, k); v != 95+k || err != nil {
+				t.Errorf("Load(%d) = %d, %v", k, v, err)
+			}
+		}
+		if err := b.Delete(ctx, 3); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.Load(ctx, 3); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Load of what was deleted = %v", err)
+		}
+		if s.count() != 0 || b.Pending() != 5 {
+			t.Errorf("saved %d, %d pending", s.count(), b.Pending())
+		}
+		time.Sleep(5*time.Second - 1)
+		synctest.Wait()
+		if s.count() != 0 {
+			t.Errorf("saved %d too early", s.count())
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if s.count() != 5 || b.Pending() != 0 {
+			t.Errorf("saved %d, %d pending", s.count(), b.Pending())
+		}
+		if want := map[int]int{0: 95, 1: 96, 2: 97, 4: 99}; !maps.Equal(s.m, want) {
+			t.Errorf("the store has %v, want %v", s.m, want)
+		}
+		b.check(t)
+		_ = b.Set(ctx, 1, 7)
+		if err := b.Close(ctx); err != nil || s.m[1] != 7 {
+			t.Errorf("Close = %v, the store has %v", err, s.m)
+		}
+		if err := b.Set(ctx, 1, 8); !errors.Is(err, ErrClosed) {
+			t.Errorf("Set after Close = %v", err)
+		}
+		if err := b.Delete(ctx, 1); !errors.Is(err, ErrClosed) {
+			t.Errorf("Delete after Close = %v", err)
+		}
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("the second Close = %v", err)
+		}
+		if v, err := b.Load(ctx, 1); v != 7 || err != nil {
+			t.Errorf("Load after Close = %d, %v", v, err)
+		}
+	})
+}
+
+// TestBehindApply saves in batches, with no key twice in one.
+func TestBehindApply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		s := newSlowStore()
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
+			Batch: 3, Interval: -1, MaxPending: 1000,
+			Apply: func(_ context.Context, sets []Pair[int, int], removes []int) error {
+				got = append(got, fmt.Sprint(sets, removes))
+				return nil
+			},
+		})
+		for k := range 5 {
+			_ = b.Set(t.Context(), k, k)
+			_ = b.Set(t.Context(), k, 10*k)
+		}
+		_ = b.Delete(t.Context(), 1)
+		time.Sleep(time.Hour)
+		if len(got) != 0 || b.Pending() != 5 {
+			t.Errorf("applied %v, %d pending", got, b.Pending())
+		}
+		if err := b.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if want := "[[{0 0} {2 20}] [1] [{3 30} {4 40}] []]"; fmt.Sprint(got) != want {
+			t.Errorf("applied %v, want %s", got, want)
+		}
+	})
+}
+
+// TestBehindRewritten has a key written again while it is being saved: the later write is saved, too.
+func TestBehindRewritten(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		for _, remove := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSlowStore()
+				release := make(chan struct{})
+				s.before = func(what string, _ int) error {
+					if what == "Load" {
+						return nil
+					}
+					<-release
+					if fails {
+						fails = false
+						return errors.New("down")
+					}
+					return nil
+				}
+				c := New[int, int](1, nil)
+				b := NewBehind(c, s, &BehindOptions[int, int]{Interval: -1})
+				_ = b.Set(t.Context(), 1, 1)
+				go func() { _ = b.Flush(t.Context()) }()
+				synctest.Wait()
+				want := map[int]int{1: 2}
+				if remove {
+					want = map[int]int{}
+					_ = b.Delete(t.Context(), 1)
+				} else {
+					_ = b.Set(t.Context(), 1, 2)
+				}
+				b.check(t)
+				release <- struct{}{}
+				synctest.Wait()
+				if b.Pending() != 1 {
+					t.Errorf("%d pending", b.Pending())
+				}
+				c.Set(2, 2) // evicts it
+				if v, err := b.Load(t.Context(), 1); v != want[1] || remove != errors.Is(err, ErrNotFound) {
+					t.Errorf("Load = %d, %v", v, err)
+				}
+				b.check(t)
+				close(release)
+				if err := b.Flush(t.Context()); err != nil || !maps.Equal(s.state(), want) || b.Pending() != 0 {
+					t.Errorf("Flush = %v, the store has %v, want %v", err, s.state(), want)
+				}
+			})
+		}
+	}
+}
+
+// TestBehindHalf saves when half of MaxPending are waiting, whatever Interval is.
+func TestBehindHalf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{Interval: -1, MaxPending: 10})
+		for k := range 5 {
+			if n := s.count(); n != 0 {
+				t.Errorf("%d saved of %d", n, k)
+			}
+			_ = b.Set(t.Context(), k, k)
+			synctest.Wait()
+		}
+		if n := s.count(); n != 5 || b.Pending() != 0 {
+			t.Errorf("%d saved, %d pending", n, b.Pending())
+		}
+	})
+}
+
+// TestBehindFull has writes wait for room, each until its context ends, and go on when there is some.
+// A key that is pending already needs none.
+func TestBehindFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		release := make(chan struct{})
+		s.before = func(what string, _ int) error {
+			if what == "Save" {
+				<-release
+			}
+			return nil
+		}
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{MaxPending: 4, Interval: -1})
+		for k := range 4 {
+			_ = b.Set(t.Context(), k, k)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Set(ctx, 4, 4); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Set = %v", err)
+		}
+		if err := b.Set(ctx, 3, 3); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Set with a context that has ended = %v", err)
+		}
+		if _, err := b.Load(t.Context(), 4); !errors.Is(err, ErrNotFound) {
+			t.Errorf("what was refused is there: %v", err)
+		}
+		if err := b.Set(t.Context(), 3, 33); err != nil {
+			t.Errorf("Set of what is pending = %v", err)
+		}
+		done, late := false, error(nil)
+		go func() { done = b.Set(t.Context(), 5, 5) == nil }()
+		synctest.Wait()
+		if done {
+			t.Error("Set did not wait")
+		}
+		release <- struct{}{}
+		synctest.Wait()
+		if !done {
+			t.Error("Set still waits")
+		}
+		go func() { late = b.Set(t.Context(), 6, 6) }()
+		synctest.Wait()
+		go func() { _ = b.Close(t.Context()) }()
+		synctest.Wait()
+		if !errors.Is(late, ErrClosed) {
+			t.Errorf("one that waits when it is closed gets %v", late)
+		}
+		b.check(t)
+		close(release)
+		synctest.Wait()
+		if want := map[int]int{0: 0, 1: 1, 2: 2, 3: 33, 5: 5}; !maps.Equal(s.m, want) || b.Pending() != 0 {
+			t.Errorf("the store has %v, want %v", s.m, want)
+		}
+	})
+}
+
+// TestBehindDown has the store fail for a while: it is tried after a time that doubles, nothing is lost,
+// and Flush and Close tell.
+func TestBehindDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		s := newSlowStore()
+		var tries []time.Duration
+		start := time.Now()
+		s.before = func(string, int) error {
+			tries = append(tries, time.Since(start))
+			return down
+		}
+		reported := 0
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
+			Interval: time.Second, Backoff: time.Second, OnError: func(err error) {
+				if errors.Is(err, down) {
+					reported++
+				}
+			},
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Second)
+		defer cancel()
+		err := b.Close(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, down) {
+			t.Errorf("Close = %v", err)
+		}
+		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183}
+		for i := range want {
+			want[i] *= time.Second
+		}
+		if fmt.Sprint(tries) != fmt.Sprint(want) || reported != len(want) {
+			t.Errorf("tried at %v, %d reported, want %v", tries, reported, want)
+		}
+		b.check(t)
+		s.before = nil
+		if err := b.Close(t.Context()); err != nil || s.m[1] != 1 {
+			t.Errorf("Close = %v, the store has %v", err, s.m)
+		}
+	})
+}
+
+func TestBehindTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deadline time.Duration
+		b := NewBehind(New[int, int](100, nil), newSlowStore(), &BehindOptions[int, int]{
+			Timeout: time.Second, Apply: func(ctx context.Context, _ []Pair[int, int], _ []int) error {
+				d, _ := ctx.Deadline()
+				deadline = time.Until(d)
+				return nil
+			},
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		if err := b.Flush(t.Context()); err != nil || deadline != time.Second {
+			t.Errorf("Flush = %v, the store had %v", err, deadline)
+		}
+	})
+}
+
+// TestBehindMerges has a key that is written all the time, and a store that is slower: it is saved once an
+// interval, and not as often as the store can.
+func TestBehindMerges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		s.before = func(string, int) error { time.Sleep(20 * time.Millisecond); return nil }
+		b := NewBehind(New[int, int](100, nil), s, nil)
+		for i := range 6000 {
+			_ = b.Set(t.Context(), 1, i)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := b.Close(t.Context()); err != nil || s.m[1] != 5999 {
+			t.Errorf("Close = %v, the store has %v", err, s.m)
+		}
+		if n := len(s.saves); n < 11 || n > 14 {
+			t.Errorf("%d saves in a minute", n)
+		}
+	})
+}
+
+func TestBehindRefuses(t *testing.T) {
+	b := NewBehind(New[float64, int](100, nil), nil, &BehindOptions[float64, int]{Interval: -1})
+	if err := b.Set(context.Background(), math.NaN(), 1); err == nil || b.Pending() != 0 {
+		t.Errorf("Set(NaN) = %v, %d pending", err, b.Pending())
+	}
+	mustPanic(t, "lru: NewBehind: BehindOptions.MaxPending", func() {
+		NewBehind(New[int, int](1, nil), nil, &BehindOptions[int, int]{MaxPending: -1})
+	})
+	for _, o := range []BehindOptions[int, int]{{MaxPending: -1}, {Batch: -1}, {Backoff: -1}, {Timeout: -1}} {
+		if o.Validate() == nil {
+			t.Errorf("%+v is valid", o)
+		}
+	}
+}
+
+// TestPropBehind writes while the store fails, panics and kills the goroutine that saves, before and after
+// it has done its part. Reads see the last write at every moment, and when Flush returns the
+// store has everything, in the order of each key.
+func TestPropBehind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rapid.SyncTest(t, propBehind)
+	})
+}
+
+func propBehind(t *rapid.T) {
+	faults := rapid.SliceOfN(rapid.IntRange(0, 9), 1, 40).Draw(t, "faults")
+	var calls atomic.Int64
+	var well atomic.Bool
+	fault := func(what string, _ int) error {
+		if what == "Load" || well.Load() {
+			return nil
+		}
+		switch faults[int(calls.Add(1))%len(faults)] {
+		case 0:
+			return errors.New("down")
+		case 1:
+			panic("crash")
+		case 2:
+			runtime.Goexit()
+		case 3:
+			time.Sleep(time.Second)
+		}
+		return nil
+	}
+	s := newSlowStore()
+	s.before, s.after = fault, fault
+	o := &BehindOptions[int, int]{
+		MaxPending: rapid.IntRange(1, 8).Draw(t, "max"), Batch: rapid.IntRange(1, 4).Draw(t, "batch"), Backoff: time.Millisecond,
+		Interval: time.Duration(rapid.SampledFrom([]int64{-1, int64(time.Second)}).Draw(t, "interval")),
+	}
+	if rapid.Bool().Draw(t, "apply") {
+		o.Apply = func(ctx context.Context, sets []Pair[int, int], removes []int) error {
+			for _, p := range sets {
+				if err := s.Save(ctx, p.Key, p.Value); err != nil {
+					return err
+				}
+			}
+			for _, k := range removes {
+				if err := s.Remove(ctx, k); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	c := New(int64(rapid.IntRange(1, 6).Draw(t, "cap")), &Options[int, int]{TTL: time.Minute})
+	b := NewBehind(c, s, o)
+	ctx, model, written := context.Background(), map[int]int{}, 0
+	key := rapid.IntRange(0, 9)
+	t.Repeat(map[string]func(*rapid.T){
+		"Set": func(t *rapid.T) {
+			k := key.Draw(t, "k")
+			written++
+			limited, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			switch err := b.Set(limited, k, written); {
+			case err == nil:
+				model[k] = written
+			case !errors.Is(err, context.DeadlineExceeded) || b.Pending() < o.MaxPending:
+				t.Fatalf("Set(%d) = %v, %d pending", k, err, b.Pending())
+			}
+		},
+		"Delete": func(t *rapid.T) {
+			k := key.Draw(t, "k")
+			limited, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			if err := b.Delete(limited, k); err == nil {
+				delete(model, k)
+			}
+		},
+		"Load": func(t *rapid.T) {
+			k := key.Draw(t, "k")
+			v, err := b.Load(ctx, k)
+			if want, ok := model[k]; v != want || ok != (err == nil) {
+				t.Fatalf("Load(%d) = %d, %v, want %d, %v", k, v, err, want, ok)
+			}
+		},
+		"time": func(t *rapid.T) { time.Sleep(time.Duration(rapid.Int64Range(0, 3e9).Draw(t, "d"))) },
+		"Flush": func(t *rapid.T) {
+			limited, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			if err := b.Flush(limited); err == nil && !maps.Equal(s.state(), model) {
+				t.Fatalf("after Flush the store has %v, want %v", s.state(), model)
+			}
+		},
+		"": func(t *rapid.T) {
+			synctest.Wait()
+			b.check(t)
+		},
+	})
+	well.Store(true)
+	if err := b.Close(ctx); err != nil || b.Pending() != 0 || !maps.Equal(s.m, model) {
+		t.Fatalf("Close = %v, the store has %v, want %v", err, s.m, model)
+	}
+}
+
+// TestBehindConcurrent has each of several writers write keys of its own, and read them back, while the
+// store fails now and then: of each key the store sees values that only go up.
+func TestBehindConcurrent(t *testing.T) {
+	rounds := 2000
+	if raceEnabled || testing.Short() {
+		rounds = 200
+	}
+	s := newSlowStore()
+	var mu sync.Mutex
+	n := 0
+	s.before = func(what string, _ int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%7 == 0 && what != "Load" {
+			return errors.New("down")
+		}
+		return nil
+	}
+	s.after = s.before
+	c := New(7, &Options[int, int]{Shards: 2})
+	b := NewBehind(c, s, &BehindOptions[int, int]{MaxPending: 6, Interval: time.Microsecond, Backoff: time.Microsecond})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := 1; i <= rounds; i++ {
+				k := g*10 + i%3
+				if err := b.Set(context.Background(), k, i); err != nil {
+					t.Error(err)
+				}
+				if v, err := b.Load(context.Background(), k); v != i || err != nil {
+					t.Errorf("Load(%d) = %d, %v, want %d", k, v, err, i)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	b.check(t)
+	last := map[int]int{}
+	for _, p := range s.saves {
+		if p.Value < last[p.Key] {
+			t.Errorf("key %d was saved as %d after %d", p.Key, p.Value, last[p.Key])
+		}
+		last[p.Key] = p.Value
+	}
+	for g := range 4 {
+		for r := range 3 {
+			if want := rounds - (rounds-r)%3; s.m[g*10+r] != want {
+				t.Errorf("key %d is %d in the store, want %d", g*10+r, s.m[g*10+r], want)
+			}
+		}
+	}
+	c.checkIdle(t)
+}
