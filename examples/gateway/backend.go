@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,10 @@ func newBackend(service string, number int, m *machine, h *history, missing map[
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != healthPath {
 			h.add(arrived)
+		}
+		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) // of the log, as all times are
+		if !slices.Contains(cached, service) {
+			w.Header().Set("Cache-Control", "private")
 		}
 		switch {
 		case m.dead.Load() || r.URL.Path == brokenPath:

@@ -52,7 +52,7 @@ func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, 
 func newGateway(services []*service) http.Handler {
 	handlers := map[string]http.Handler{toSummary: newSummary(services)}
 	for _, s := range services {
-		handlers[s.name] = newProxy(s)
+		handlers[s.name] = newProxy(s.front())
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(withClient(r.Context(), clientOf(r)))
@@ -75,9 +75,9 @@ func authorized(r *http.Request) bool {
 }
 
 // newProxy returns the reverse proxy to one service, which picks the server itself.
-func newProxy(s http.RoundTripper) http.Handler {
+func newProxy(front http.RoundTripper) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: s,
+		Transport: front,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(anyServer)
 			// ReverseProxy has removed the forwarding headers: anybody can write them. Those of a

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-// Gateway is an API gateway that limits each of its clients, and spreads their requests over
-// real HTTP servers, some of which die.
+// Gateway is an API gateway that limits each of its clients, remembers answers, and spreads
+// requests over real HTTP servers, some of which die.
 //
 // The problem: several services stand behind one address, and several servers behind each. Whoever
 // answers there must find the right service, turn away who has no token, see to it that one client,
-// by malice or by mistake, does not take the service away from the others, pick a server, and
-// notice when one is dead, without the clients noticing too, and without hammering at it.
+// by malice or by mistake, does not take the service away from the others, not ask twice for what
+// it has just been told, pick a server, and notice when one is dead, without the clients noticing
+// too, and without hammering at it.
 //
 //	                 X-Forwarded-For          ┌───────────────────────── gateway ─────────────────────────┐
-//	access log ──▶ driver (stands for the ──▶ │ limit by client ▶ token ▶ route ▶ balance ▶ breaker ▶ call │
+//	access log ──▶ driver (stands for the ──▶ │ limit ▶ token ▶ route ▶ cache ▶ balance ▶ breaker ▶ call   │
 //	or generator   load balancer in front)    └──┬──────────┬────────────┬──────────────┬────────────┬────┘
 //	                 │ answers                   │401 429   │            │              │            │
 //	                 ▼                           │502 503  users ×3   products ×3    orders ×3     web ×3
@@ -36,6 +37,10 @@
 //     at a time that asks whether it is back, ever more rarely. The health check takes longer to
 //     notice, but asks at no client's cost. Clients see little of all this: a GET that fails is
 //     tried once more on another server.
+//   - The caches. What is the same for everybody is kept: "saved" is how often a server had
+//     nothing to do. A page that many want is fetched once, one that grows old is fetched again
+//     while clients still get the old one, and with -weights 1 -kill 1@40%-70% clients get what
+//     there is while there is nothing better, with a mark on it.
 //   - The policies. The same requests go to imaginary servers of unequal strength under each
 //     policy. Taking turns is even in requests and uneven in load; a hash of the client keeps each
 //     at its server, however busy; bounded loads give up some of the one for some of the other.
@@ -43,8 +48,9 @@
 //     driver from the answers it got, checks that every window between two admissions of a client
 //     holds at most burst + rate × window, and that each refusal was needed. The second is of what
 //     reached a server while it was dead, as the server counts it: until its breaker opened at most
-//     the failures that open it and the calls in flight, and then one in each half-open period.
-//     If a law is broken, the program fails.
+//     the failures that open it and the calls in flight, and then one in each half-open period. The
+//     third compares the date that a server wrote on each answer with the time at which the
+//     client got it. If a law is broken, the program fails.
 //
 // The flags:
 //
@@ -60,6 +66,11 @@
 //	-weights L   what the machines can do, such as 3,1 for two (1,1,2)
 //	-kill M      machine M dies, and may come back, when so much of the requests is done: 2@40%, 2@40%-70%
 //	-health D    time of the log between two health checks (5m); 0 is never
+//	-cache N     bytes for the answers of a service (1048576), 0 is no cache; when it is too small
+//	             for them, which are evicted depends on a hash seeded anew in each run
+//	-ttl D       how long an answer is fresh, in the time of the log (5m)
+//	-swr D       how long after that it is returned while another is fetched (5m)
+//	-stale D     how long after that it is returned while the service fails (1h)
 //
 // The report goes to stdout; wall-clock latencies, which differ from run to run, go to stderr.
 //
@@ -97,16 +108,18 @@ func main() {
 
 // A config is what the flags say.
 type config struct {
-	in       string
-	seed     uint64
-	n        int
-	limits   []ratelimit.Limit
-	maxKeys  int
-	top      int
-	lb       string
-	weights  []int
-	kill     kill
-	health   time.Duration
+	in      string
+	seed    uint64
+	n       int
+	limits  []ratelimit.Limit
+	maxKeys int
+	top     int
+	lb      string
+	weights []int
+	kill    kill
+	health  time.Duration
+	cache   int64 // bytes
+	freshness
 	progress func(done, total int) // called after every request
 }
 
@@ -137,6 +150,10 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	})
 	fs.StringVar(&killed, "kill", "", "the `MACHINE` that dies and when, such as 2@40% or 2@40%-70%")
 	fs.DurationVar(&c.health, "health", 5*time.Minute, "the time of the log between two health checks; 0 is never")
+	fs.Int64Var(&c.cache, "cache", 1<<20, "`BYTES` for the answers of a service; 0 is no cache")
+	fs.DurationVar(&c.ttl, "ttl", 5*time.Minute, "how long an answer is fresh, in the time of the log")
+	fs.DurationVar(&c.swr, "swr", 5*time.Minute, "how long after that it is returned while another is fetched")
+	fs.DurationVar(&c.stale, "stale", time.Hour, "how long after that it is returned while the service fails")
 	fs.Func("limit", "a `LIMIT` per client, such as \"2/s burst 10\"; may be repeated", func(s string) error {
 		l, err := ratelimit.ParseLimit(s)
 		c.limits = append(c.limits, l)
@@ -165,6 +182,12 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	}
 	if c.health < 0 {
 		return nil, fmt.Errorf("-health must not be negative, got %v", c.health)
+	}
+	if c.cache < 0 {
+		return nil, fmt.Errorf("-cache must not be negative, got %d", c.cache)
+	}
+	if err := c.freshness.validate(); err != nil {
+		return nil, err
 	}
 	if killed != "" {
 		var err error
@@ -267,6 +290,12 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	out.printVerdict(w, stats.Forgiven)
+	if sys.caching() {
+		if out.ages.broken != nil {
+			return out.ages.broken
+		}
+		out.ages.printVerdict(w)
+	}
 	if err := sys.printKilled(w); err != nil {
 		return err
 	}
@@ -313,7 +342,8 @@ type system struct {
 	services []*service
 	checker  *checker
 	kill     kill
-	stop     func() error // stops every server and waits for every goroutine
+	freshness
+	stop func() error // stops every server and waits for every goroutine
 }
 
 // start starts the backends and the gateway in front of them.
@@ -321,7 +351,7 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	back := newTransport()
-	sys := &system{clock: new(logClock), lb: c.lb, weights: c.weights, kill: c.kill, stop: func() error {
+	sys := &system{clock: new(logClock), lb: c.lb, weights: c.weights, kill: c.kill, freshness: c.freshness, stop: func() error {
 		cancel()
 		err := g.Wait()
 		back.CloseIdleConnections()
@@ -352,6 +382,9 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 		s, err := newService(name, c.lb, ends, c.weights, sys.clock.now, back)
 		if err != nil {
 			return nil, err
+		}
+		if c.cache > 0 && slices.Contains(cached, name) {
+			s.cache = newCache(s, c.cache, c.freshness, sys.clock.now)
 		}
 		sys.services = append(sys.services, s)
 	}

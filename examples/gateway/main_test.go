@@ -40,6 +40,7 @@ func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{
 		"golden.txt": nil,
 		"killed.txt": {"-lb", "hash", "-kill", "2@40%-70%"},
+		"stale.txt":  {"-weights", "1", "-kill", "1@40%-70%", "-n", "2000"},
 	} {
 		got, err := runProgram(t, args...)
 		if err != nil {
@@ -78,6 +79,10 @@ func TestLaw(t *testing.T) {
 		"-seed 12 -lb hash -kill 3@30%-31% -health 10s",
 		"-seed 13 -lb bounded -kill 2@25%-80% -health 30s -weights 3,1",
 		"-seed 14 -lb bounded -kill 1@10% -health 1m -weights 1",
+		"-seed 15 -cache 0",
+		"-seed 16 -cache 3000 -ttl 1m -kill 1@20%-60% -weights 1",
+		"-seed 17 -ttl 1s -swr 0 -stale 10m -kill 1@20% -weights 1",
+		"-seed 18 -ttl 10m -swr 24h -stale 0 -kill 2@50% -weights 1,1",
 	} {
 		t.Run(flags, func(t *testing.T) {
 			args := []string{"-n", "600"}
@@ -189,7 +194,7 @@ type gatewayTest struct {
 
 func startGateway(t *testing.T, limit string) *gatewayTest {
 	t.Helper()
-	c, err := parseFlags([]string{"-limit", limit, "-weights", "1,1"}, io.Discard)
+	c, err := parseFlags([]string{"-limit", limit, "-weights", "1,1", "-cache", "0"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,6 +448,10 @@ func TestBadInput(t *testing.T) {
 		{"-weights", "1,,2"},
 		{"-weights", strings.Repeat("1,", maxMachines) + "1"},
 		{"-health", "-1s"},
+		{"-cache", "-1"},
+		{"-ttl", "0"},
+		{"-swr", "-1s"},
+		{"-stale", "200000h"},
 		{"-kill", "2"},
 		{"-kill", "0@40%"},
 		{"-kill", "4@40%"},

@@ -19,6 +19,7 @@ type outcome struct {
 	refusals map[string]int // by the policy named in the answer
 	events   []event
 	law      *law
+	ages     *ageLaw
 	waits    []time.Duration // wall clock, per request
 	elapsed  time.Duration   // wall clock
 }
@@ -42,7 +43,7 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 	for _, t := range sys.limiter.tiers {
 		bounds = append(bounds, t.bound)
 	}
-	out.law = newLaw(bounds)
+	out.law, out.ages = newLaw(bounds), &ageLaw{freshness: sys.freshness}
 	start := time.Now()
 	for i := range requests {
 		r := &requests[i]
@@ -61,10 +62,25 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 		if err := out.add(r, at, resp); err != nil {
 			return nil, err
 		}
+		if s := sys.serviceOf(r); s != nil && s.cache != nil && r.method == http.MethodGet {
+			s.cache.settle(ctx)
+			out.ages.observe(at, time.Unix(0, s.failedAt.Load()).UTC(), resp)
+		}
 		progress(i+1, len(requests))
 	}
 	out.elapsed = time.Since(start)
 	return out, nil
+}
+
+// serviceOf returns the service that r is for, or nil.
+func (sys *system) serviceOf(r *request) *service {
+	name := route(r.url("").Path)
+	for _, s := range sys.services {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
 }
 
 // crash makes the machine that is to be killed dead or alive, as befits the part of the requests done.

@@ -47,6 +47,10 @@ func (out *outcome) print(w io.Writer, t *traffic, sys *system, top int) {
 	fmt.Fprintln(w)
 	out.printStrips(w, sys)
 	fmt.Fprintln(w)
+	if sys.caching() {
+		sys.printCaches(w, out.ages)
+		fmt.Fprintln(w)
+	}
 	sys.printServers(w)
 	fmt.Fprintln(w)
 	out.printLimiter(w, l)

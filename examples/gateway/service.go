@@ -24,6 +24,9 @@ type service struct {
 	policy    policy
 	second    policy // of second tries: the others in turn
 	transport http.RoundTripper
+	cache     *cache // in front of it, or nil
+	now       func() time.Time
+	failedAt  atomic.Int64 // when it last had no answer, in Unix nanoseconds
 }
 
 // A server is one backend, as the gateway sees it.
@@ -48,7 +51,7 @@ type endpoint struct {
 
 // newService returns the service of the servers at ends, each with the weight of the same index.
 func newService(name, lb string, ends []endpoint, weights []int, now func() time.Time, transport http.RoundTripper) (*service, error) {
-	s := &service{name: name, second: &roundRobin{n: len(ends)}, transport: transport}
+	s := &service{name: name, second: &roundRobin{n: len(ends)}, transport: transport, now: now}
 	var names []string
 	for i, e := range ends {
 		srv := &server{name: serverName(name, i+1), url: e.url, history: e.history}
@@ -60,6 +63,14 @@ func newService(name, lb string, ends []endpoint, weights []int, now func() time
 	var err error
 	s.policy, err = newPolicy(lb, names, weights)
 	return s, err
+}
+
+// front returns what requests for s are sent to.
+func (s *service) front() http.RoundTripper {
+	if s.cache != nil {
+		return s.cache
+	}
+	return s
 }
 
 func serverName(service string, number int) string { return fmt.Sprintf("%s-%d", service, number) }
@@ -82,6 +93,14 @@ func withClient(ctx context.Context, client string) context.Context {
 // RoundTrip sends the request to a server. If that fails, and asking twice does no harm, it asks
 // another one, once: more tries would multiply the load on servers that fail under load.
 func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.try(req)
+	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+		s.failedAt.Store(s.now().UnixNano())
+	}
+	return resp, err
+}
+
+func (s *service) try(req *http.Request) (*http.Response, error) {
 	client, _ := req.Context().Value(clientKey{}).(string)
 	srv, call, err := s.admit(client, s.policy, nil)
 	if err != nil {
