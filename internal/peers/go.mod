@@ -22,6 +22,7 @@ require (
 	github.com/hashicorp/golang-lru v0.5.4
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/holiman/bloomfilter/v2 v2.0.3
+	github.com/jellydator/ttlcache/v3 v3.4.1
 	github.com/juju/ratelimit v1.0.2
 	github.com/lafikl/consistent v0.0.0-20220512074542-bdd3606bfc3e
 	github.com/maypok86/otter/v2 v2.4.0

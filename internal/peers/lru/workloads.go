@@ -85,7 +85,7 @@ var table = sync.OnceValue(func() []*cell {
 
 // Workloads returns the rows of the comparison.
 func Workloads() []*bench.Workload {
-	return slices.Concat(ratioRows(), judgementRows(), memoryRows(), speedRows())
+	return slices.Concat(ratioRows(), judgementRows(), memoryRows(), speedRows(), stormRows())
 }
 
 func fixed(name, note string, value func() float64) bench.Impl {
