@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -124,9 +125,7 @@ func TestCacheZones(t *testing.T) {
 func TestCacheKeeps(t *testing.T) {
 	g := startCache(t)
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
-		for name, values := range r.URL.Query() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), r.URL.Query())
 		switch r.URL.Path {
 		case "/gone":
 			http.NotFound(w, r)
