@@ -68,7 +68,7 @@ func TestLoadAllocs(t *testing.T) {
 		name string
 		ctx  context.Context
 		most float64
-	}{{"inline", context.Background(), 2}, {"goroutine", t.Context(), 5}} {
+	}{{"inline", context.Background(), 2}, {"goroutine", t.Context(), 7}} { // 5, and now and then a new goroutine
 		n := testing.AllocsPerRun(1000, func() { _, _ = c.Load(tt.ctx, i); i++ })
 		t.Logf("%s: %v allocations", tt.name, n)
 		if n > tt.most {

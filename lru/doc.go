@@ -166,7 +166,7 @@
 //	... with tags           O(tags)             O(tags)        a map entry for each tag of each entry
 //	Cache: Len, Stats       O(shards)           0
 //	Load, of what is there  O(1)                0
-//	Load, of what is not    O(1) and the load   2; 5 with a context that can end
+//	Load, of what is not    O(1) and the load   2; in a goroutine 5 to 7
 //	DeleteTag               O(shards+matches)   0; more with loads under way
 //	DeleteFunc, All         O(n)                0
 //	Hottest, WriteTo        O(n log n)          O(n)
