@@ -207,19 +207,19 @@ func (d *deadlines) check() int {
 }
 
 // checkCost panics if what is free and what entries cost is not the capacity. No other call may be
-// under way.
+// under way. It holds all shards at once, since the timer may remove what has expired at any time.
 func (c *Cache[K, V]) checkCost() {
 	sum := int64(0)
 	for i := range c.shards {
 		sh := &c.shards[i]
 		sh.mu.Lock()
+		defer sh.mu.Unlock()
 		sh.checkLocked()
 		for s := 1; s <= sh.used; s++ {
 			if sh.meta[s].flags&inUse != 0 {
 				sum += sh.cost(uint32(s))
 			}
 		}
-		sh.mu.Unlock()
 	}
 	if sum+c.free.Load() != c.cap.Load() || sum > c.cap.Load() {
 		panic(fmt.Sprintf("lru: I7 violated: cost %d, free %d, capacity %d", sum, c.free.Load(), c.cap.Load()))
