@@ -4,16 +4,27 @@ package lru
 
 import (
 	"context"
+	"hash/maphash"
 	"runtime"
 	"testing"
 	"time"
 	"unsafe"
 )
 
-func TestAllocs(t *testing.T) {
+// skipAllocs skips the test where allocations are not those of the package.
+func skipAllocs(t *testing.T) {
+	t.Helper()
 	if raceEnabled || invariants {
 		t.Skip("the race detector and the checks allocate")
 	}
+	seed, i := maphash.MakeSeed(), 0
+	if testing.AllocsPerRun(100, func() { i += int(maphash.Comparable(seed, i) & 1) }) > 0 {
+		t.Skip("hash/maphash allocates: it is that of the build tag purego")
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	skipAllocs(t)
 	const n = 256
 	cases := map[string]func(i int){}
 	for _, kind := range []byte("lfq") {
@@ -59,9 +70,7 @@ func TestAllocs(t *testing.T) {
 
 // TestLoadAllocs pins what a load costs besides the loader, in the goroutine of the caller and in its own.
 func TestLoadAllocs(t *testing.T) {
-	if raceEnabled || invariants {
-		t.Skip("the race detector and the checks allocate")
-	}
+	skipAllocs(t)
 	c := New(256, &Options[int, int]{Shards: 1, Load: func(_ context.Context, key int) (int, error) { return key, nil }})
 	i := 0
 	for _, tt := range []struct {

@@ -171,8 +171,9 @@
 //	DeleteFunc, All         O(n)                0
 //	Hottest, WriteTo        O(n log n)          O(n)
 //
-// Slabs start small, grow with the entries up to the capacity, and do not shrink. See TestMemory
-// and TestAllocs.
+// Slabs start small, grow with the entries up to the capacity, and do not shrink. With the build tag
+// purego, hash/maphash allocates for each key, unless Options.Hash is set. See TestMemory and
+// TestAllocs.
 //
 // # Concurrency
 //
