@@ -521,8 +521,13 @@ func (k *Keyed[K]) Stats() KeyedStats {
 // Gate returns the bucket of key as a [Gate], to be combined by [All].
 func (k *Keyed[K]) Gate(key K) Gate { return keyGate[K]{k, key} }
 
+// A keyGate is the gate of one key of a Keyed or a KeyedWindow.
 type keyGate[K comparable] struct {
-	k   *Keyed[K]
+	k interface {
+		Take(key K, n int64) Decision
+		Peek(key K, n int64) Decision
+		Return(key K, n int64)
+	}
 	key K
 }
 

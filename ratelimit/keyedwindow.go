@@ -299,13 +299,4 @@ func (w *KeyedWindow[K]) Len() int { return w.table.Len() }
 func (w *KeyedWindow[K]) Stats() KeyedStats { return w.table.Stats() }
 
 // Gate returns the window of key as a [Gate], to be combined by [All].
-func (w *KeyedWindow[K]) Gate(key K) Gate { return windowGate[K]{w, key} }
-
-type windowGate[K comparable] struct {
-	w   *KeyedWindow[K]
-	key K
-}
-
-func (g windowGate[K]) Take(n int64) Decision { return g.w.Take(g.key, n) }
-func (g windowGate[K]) Peek(n int64) Decision { return g.w.Peek(g.key, n) }
-func (g windowGate[K]) Return(n int64)        { g.w.Return(g.key, n) }
+func (w *KeyedWindow[K]) Gate(key K) Gate { return keyGate[K]{w, key} }
