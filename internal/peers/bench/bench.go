@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-// Package bench runs implementations of the same work side by side and judges the first of them.
+// Package bench runs implementations of the same work side by side and judges
+// the first of them.
 //
-// Two runs of a program, minutes apart, differ by more than most optimizations gain. So
-// everything that is compared runs in one process, interleaved: a round takes one
-// sample of every implementation, in a fresh random order, and what is judged is the ratio within
-// rounds. A disturbance then hits both sides of a ratio, or one ratio of many.
+// Two runs of a program, minutes apart, differ by more than most optimizations
+// gain. So everything that is compared runs in one process, interleaved: a
+// round takes one sample of every implementation, in a fresh random order, and
+// what is judged is the ratio within rounds. A disturbance then hits both sides
+// of a ratio, or one ratio of many.
 package bench
 
 import (
@@ -19,40 +21,80 @@ import (
 	"time"
 )
 
-// An Op performs n operations and returns how many were admitted, or succeeded. Operations are
-// numbered so that inputs can be taken from a table: the first is number start.
-// The loop belongs to the Op: a call through an interface for each operation would
-// add the same cost to both sides and push every ratio towards 1.
+// An Op performs n operations and returns how many were admitted, or succeeded.
+// Operations are numbered so that inputs can be taken from a table: the first
+// is number start. The loop belongs to the Op: a call through an interface for
+// each operation would add the same cost to both sides and push every ratio
+// towards 1.
 type Op func(start, n int) (admitted int)
 
 // An Impl is one way to do the work.
 type Impl struct {
 	Name string
 
-	// Note, if not empty, says why the implementation is shown but never the best peer.
+	// Note, if not empty, says why the implementation is shown but never the
+	// best peer.
 	Note string
 
-	// Setup makes the state and returns the operation, timed in ns/op. It is called once for a
-	// workload; atEnd registers what is to be undone afterwards.
+	// Beside names the goroutines that work beside the measured ones, if the
+	// implementation has any: what they do is not in its time.
+	Beside string
+
+	// Setup makes the state and returns the operation, timed in ns/op. It is
+	// called once for a workload; atEnd registers what is to be undone
+	// afterwards.
 	Setup func(atEnd func(func())) Op
 
-	// Measure replaces Setup where the figure is not a time: it takes one sample from a fresh
-	// state and returns its value, in Workload.Unit, and the operations done.
+	// Measure replaces Setup where the figure is not a time: it takes one
+	// sample from a fresh state and returns its value, in Workload.Unit, and
+	// the operations done.
 	Measure func() (value float64, ops int)
 }
 
-// Expect says how the answers of a workload must come out for the times to be comparable.
+// Expect says how the answers of a workload must come out for the times to be
+// comparable. A timed workload has to say it.
 type Expect int
 
-// The expectations. A workload that does not meet its own is invalid, whatever its times.
+// The expectations. A workload that does not meet its own is invalid, whatever
+// its times.
 const (
-	Any     Expect = iota
-	Granted        // at least 99 of 100 are admitted
-	Denied         // at most 1 of 100 is admitted
+	Any     Expect = iota // nothing is said; only for figures that are not times
+	Granted               // at least 99 of 100 are admitted
+	Denied                // at most 1 of 100 is admitted
+	Half                  // between 45 and 55 of 100 are admitted
+	Same                  // all admit the same share, within 2 of 100
+	Differ                // the answers differ, and Why says how far that is fair
 )
 
-func (e Expect) met(share float64) bool {
-	return e == Any || e == Granted && share >= 0.99 || e == Denied && share <= 0.01
+// unmet returns what is wrong with the admitted shares of the series, or "".
+func (e Expect) unmet(list []Series) string {
+	low, high := 0.0, 1.0
+	switch e {
+	case Granted:
+		low = 0.99
+	case Denied:
+		high = 0.01
+	case Half:
+		low, high = 0.45, 0.55
+	}
+
+	first := -1.0
+	for _, s := range list {
+		if s.Note != "" {
+			continue // it does something else
+		}
+		_, _, share := s.PerOp()
+		if first < 0 {
+			first = share
+		}
+		if e == Same {
+			low, high = first-0.02, first+0.02
+		}
+		if share < low || share > high {
+			return fmt.Sprintf("%s admitted %.3f of the operations, want %.2f to %.2f", s.Name, share, low, high)
+		}
+	}
+	return ""
 }
 
 // A Workload is one row of a comparison.
@@ -61,6 +103,7 @@ type Workload struct {
 	Why  string // one line: why the comparison is fair
 
 	Target Target
+	Origin string // where Target comes from; if empty, [OurAim]
 	Versus string // the peer that Target speaks of; if empty, the one with the lowest median
 	Unit   string // if empty, ns/op
 	Expect Expect
@@ -71,7 +114,17 @@ type Workload struct {
 
 	Ours   Impl
 	Peers  []Impl
-	Floors []Impl // parts of the work that no implementation can avoid
+	Floors []Impl // parts of ours, measured alone; no bound for others
+}
+
+// OurAim is the origin of a target that we chose before we measured.
+const OurAim = "our aim"
+
+func (w *Workload) origin() string {
+	if w.Origin == "" {
+		return OurAim
+	}
+	return w.Origin
 }
 
 func (w *Workload) unit() string {
@@ -101,8 +154,8 @@ type Sample struct {
 
 // A Series is the samples of one implementation, one a round.
 type Series struct {
-	Name, Note string
-	Samples    []Sample
+	Name, Note, Beside string
+	Samples            []Sample
 }
 
 // A Result is a workload with what was measured.
@@ -133,6 +186,7 @@ func Run(ctx context.Context, w *Workload, cfg Config) (_ *Result, err error) {
 	if err := w.validate(); err != nil {
 		return nil, err
 	}
+
 	r := &Result{Workload: w, Peers: make([]Series, len(w.Peers)), Floors: make([]Series, len(w.Floors))}
 	all := []*contestant{{impl: &w.Ours, series: &r.Ours}}
 	for i := range w.Peers {
@@ -141,17 +195,22 @@ func Run(ctx context.Context, w *Workload, cfg Config) (_ *Result, err error) {
 	for i := range w.Floors {
 		all = append(all, &contestant{impl: &w.Floors[i], series: &r.Floors[i]})
 	}
+
 	for _, c := range all {
-		c.series.Name, c.series.Note = c.impl.Name, c.impl.Note
+		c.series.Name = c.impl.Name
+		c.series.Note = c.impl.Note
+		c.series.Beside = c.impl.Beside
 		if c.impl.Setup != nil {
 			c.op = c.impl.Setup(func(f func()) { ends = append(ends, f) })
 			c.calibrate(w.Parallel, cfg.Sample)
 		}
 	}
+
 	rounds := cfg.Rounds
 	if w.Rounds > 0 {
 		rounds = w.Rounds
 	}
+
 	order := rand.New(rand.NewPCG(cfg.Seed, 0))
 	for range rounds {
 		collect := true // a round begins with a clean heap
@@ -171,9 +230,10 @@ func Run(ctx context.Context, w *Workload, cfg Config) (_ *Result, err error) {
 	return r, nil
 }
 
-// smallHeap is the size up to which the heap is collected before each sample, so that nobody
-// pays for the garbage of the one before. Above, a collection costs more than the
-// sample; the heap then also outgrows what a round can allocate.
+// smallHeap is the size up to which the heap is collected before each sample,
+// so that nobody pays for the garbage of the one before. Above, a collection
+// costs more than the sample; the heap then also outgrows what a round can
+// allocate.
 const smallHeap = 64 << 20
 
 func heapBytes() uint64 {
@@ -193,14 +253,17 @@ func (w *Workload) validate() error {
 			}
 		}
 	}
+	if w.Ours.Setup != nil && w.Expect == Any {
+		return fmt.Errorf("bench: %s does not say how the answers come out", w.Name)
+	}
 	if w.Target.kind == ratio && len(w.Peers) == 0 {
 		return errors.New("bench: " + w.Name + ": a ratio needs a peer")
 	}
 	return nil
 }
 
-// calibrate finds the number of operations that takes about d. The runs it takes warm up
-// caches, tables and branch predictors.
+// calibrate finds the number of operations that takes about d. The runs it
+// takes warm up caches, tables and branch predictors.
 func (c *contestant) calibrate(parallel int, d time.Duration) {
 	const most = 1 << 30 // an operation of no cost must not run forever
 	c.n = 1
@@ -215,7 +278,8 @@ func (c *contestant) calibrate(parallel int, d time.Duration) {
 	}
 }
 
-// run does n operations in each goroutine and returns the time from the first to the last.
+// run does n operations in each goroutine and returns the time from the first
+// to the last.
 func (c *contestant) run(parallel int) (took time.Duration, admitted int) {
 	start := c.next
 	c.next += c.n
@@ -224,11 +288,14 @@ func (c *contestant) run(parallel int) (took time.Duration, admitted int) {
 		admitted = c.op(start, c.n)
 		return time.Since(begin), admitted
 	}
+
+	// All goroutines start together; the time is that of the slowest.
 	var ready, done sync.WaitGroup
 	begin := make(chan struct{})
 	counts := make([]int, parallel*16) // a cache line each
 	for g := range parallel {
 		ready.Add(1)
+		// Ends when its operations are done.
 		done.Go(func() {
 			ready.Done()
 			<-begin
@@ -246,8 +313,8 @@ func (c *contestant) run(parallel int) (took time.Duration, admitted int) {
 	return took, admitted
 }
 
-// apart is how far apart goroutines start in a table of inputs: far, in tables of any size up
-// to 2^30, since its low bits are mixed.
+// apart is how far apart goroutines start in a table of inputs: far, in tables
+// of any size up to 2^30, since its low bits are mixed.
 const apart = 0x2545F491
 
 func (c *contestant) sample(parallel int, collect bool) Sample {
@@ -256,6 +323,7 @@ func (c *contestant) sample(parallel int, collect bool) Sample {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+
 	var s Sample
 	if c.op != nil {
 		took, admitted := c.run(parallel)
@@ -265,6 +333,7 @@ func (c *contestant) sample(parallel int, collect bool) Sample {
 		s.Value, s.Ops = c.impl.Measure()
 		s.Admitted = s.Ops
 	}
+
 	runtime.ReadMemStats(&after)
 	s.Allocs, s.Memory = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
 	return s

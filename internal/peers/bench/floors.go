@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// The floors are shared by the goroutines of a workload, as the state of an implementation is.
+// The floors are shared by the goroutines of a workload, as the state of an
+// implementation is.
 
 // Since is one reading of the monotonic clock.
 func Since() Impl {

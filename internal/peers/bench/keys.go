@@ -9,7 +9,8 @@ import (
 	"runtime"
 )
 
-// Names returns n distinct strings of 16 bytes, each with memory of its own, in random order.
+// Names returns n distinct strings of 16 bytes, each with memory of its own, in
+// random order.
 func Names(n int) []string {
 	names := make([]string, n)
 	for i, j := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -18,9 +19,10 @@ func Names(n int) []string {
 	return names
 }
 
-// Zipf returns n draws from keys, the i-th most frequent of them in proportion to i^-theta, for theta < 1.
-// The method is that of J. Gray et al., "Quickly generating billion-record synthetic
-// databases", SIGMOD 1994; [rand.Zipf] knows only exponents above 1.
+// Zipf returns n draws from keys, the i-th most frequent of them in proportion
+// to i^-theta, for theta < 1. The method is that of J. Gray et al., "Quickly
+// generating billion-record synthetic databases", SIGMOD 1994; [rand.Zipf]
+// knows only exponents above 1.
 func Zipf[K any](keys []K, n int, theta float64) []K {
 	zeta := 0.0
 	for i := range keys {
@@ -47,8 +49,9 @@ func Zipf[K any](keys []K, n int, theta float64) []K {
 	return draws
 }
 
-// HeapPerKey returns the bytes of heap a key takes in what fill returns, and the keys it holds. What fill
-// makes and does not keep is not counted; strings made for keys are, if they are kept.
+// HeapPerKey returns the bytes of heap a key takes in what fill returns, and
+// the keys it holds. What fill makes and does not keep is not counted; strings
+// made for keys are, if they are kept.
 func HeapPerKey(fill func(atEnd func(func())) (kept any, keys int)) (float64, int) {
 	var ends []func()
 	before := liveHeap()

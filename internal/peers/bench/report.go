@@ -4,8 +4,10 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,33 +17,36 @@ import (
 func (r *Result) Write(out io.Writer) {
 	w := r.Workload
 	fmt.Fprintf(out, "%s\n", w.Name)
-	sum, names := r.writeTable(out)
-	if sum > 0 {
-		fmt.Fprintf(out, "  floor   ours/(%s) %.2f\n", strings.Join(names, " + "), r.Ours.Median()/sum)
-	}
-	for _, p := range r.Peers {
-		if p.Note != "" {
-			fmt.Fprintf(out, "  (%s)  %s\n", p.Name, p.Note)
+	r.writeTable(out)
+
+	for _, s := range slices.Concat([]Series{r.Ours}, r.Peers) {
+		if s.Note != "" {
+			fmt.Fprintf(out, "  (%s)  %s\n", s.Name, s.Note)
+		}
+		if s.Beside != "" {
+			fmt.Fprintf(out, "  beside  %s: %s\n", s.Name, s.Beside)
 		}
 	}
 	v, reason := r.Judge()
 	fmt.Fprintf(out, "  fair    %s\n  %-7s %s\n\n", w.Why, v, reason)
 }
 
-// writeTable prints the figures and returns the sum of the floors.
-func (r *Result) writeTable(out io.Writer) (sum float64, names []string) {
-	w, best := r.Workload, r.Best()
+// writeTable prints the figures.
+func (r *Result) writeTable(out io.Writer) {
+	w := r.Workload
 	t := newTable(tabwriter.AlignRight)
-	t.row("", w.unit(), "ours/it", "quartiles", "B/op", "allocs/op", "admitted")
-	line := func(s *Series, label string, ratio ...string) {
+	t.row("", w.unit(), "ours/it", "interval", "B/op", "allocs/op", "admitted")
+	line := func(s *Series, label, ratio, interval string) {
 		allocs, bytes, share := s.PerOp()
 		admitted := ""
 		if w.Expect != Any {
 			admitted = figure(share)
 		}
-		t.row(label, fmt.Sprintf("%.4g", s.Median()), ratio[0], ratio[1], figure(bytes), figure(allocs), admitted)
+		t.row(label, fmt.Sprintf("%.4g", s.Median()), ratio, interval, figure(bytes), figure(allocs), admitted)
 	}
+
 	line(&r.Ours, r.Ours.Name, "", "")
+	best := r.Best()
 	for i := range r.Peers {
 		p := &r.Peers[i]
 		label := p.Name
@@ -52,16 +57,16 @@ func (r *Result) writeTable(out io.Writer) (sum float64, names []string) {
 			label = "* " + label
 		}
 		s := r.RatioTo(p)
-		line(p, label, fmt.Sprintf("%.3f", s.Median), fmt.Sprintf("%.3f..%.3f", s.Q1, s.Q3))
+		line(p, label, fmt.Sprintf("%.3f", s.Median), fmt.Sprintf("%.3f..%.3f", s.Low, s.High))
 	}
+
+	// Parts of the work, each beside the whole.
 	for i := range r.Floors {
 		f := &r.Floors[i]
-		t.row("floor: "+f.Name, fmt.Sprintf("%.4g", f.Median()), "", "", "", "", "")
-		sum += f.Median()
-		names = append(names, f.Name)
+		share := fmt.Sprintf("%.2f", r.Ours.Median()/f.Median())
+		t.row("part: "+f.Name, fmt.Sprintf("%.4g", f.Median()), share, "", "", "", "")
 	}
 	t.flush(out)
-	return sum, names
 }
 
 // A table aligns its cells.
@@ -86,11 +91,15 @@ func (t *table) flush(out io.Writer) {
 	}
 }
 
-// Summary prints a line for each result, in order.
+// Summary prints a line for each result: first those that failed, then those
+// in which a peer is ahead, then those that are open, then the others.
 func Summary(out io.Writer, results []*Result) {
+	sorted := slices.Clone(results)
+	slices.SortStableFunc(sorted, func(a, b *Result) int { return cmp.Compare(a.place(), b.place()) })
+
 	t := newTable(0)
 	t.row("workload", "ours", "peer", "unit", "verdict", "")
-	for _, r := range results {
+	for _, r := range sorted {
 		v, reason := r.Judge()
 		peer := "-"
 		if best := r.Best(); best != nil {
@@ -101,13 +110,32 @@ func Summary(out io.Writer, results []*Result) {
 	t.flush(out)
 }
 
-// figure prints x with two decimals, and none if it is a whole number as nearly as that tells.
+// place returns where r stands in a summary: what needs a look comes first.
+func (r *Result) place() int {
+	v, _ := r.Judge()
+	best := r.Best()
+	switch {
+	case v == Invalid:
+		return 0
+	case v == Miss:
+		return 1
+	case best != nil && r.RatioTo(best).Median > 1:
+		return 2
+	case v == Unsure:
+		return 3
+	}
+	return 4
+}
+
+// figure prints x with two decimals, and none if it is a whole number as nearly
+// as that tells.
 func figure(x float64) string {
 	s := strconv.FormatFloat(x, 'f', 2, 64)
 	return strings.TrimSuffix(s, ".00")
 }
 
-// writeRaw prints a sample in the format of Go benchmarks, which benchstat reads.
+// writeRaw prints a sample in the format of Go benchmarks, which benchstat
+// reads.
 func writeRaw(out io.Writer, w *Workload, impl string, s Sample) {
 	ops := float64(max(s.Ops, 1))
 	fmt.Fprintf(out, "Benchmark%s/impl=%s\t%d\t%.6g %s\t%.4g B/op\t%.4g allocs/op\n",

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: MIT
 
-// Compare measures packages of this module against other people's, interleaved in one process.
+// Compare measures packages of this module against other people's, interleaved
+// in one process.
 //
 //	go run ./cmd/compare [-quick] [-rounds N] [-run REGEXP] PKG...
 //
-// It prints a table for each workload and a summary, keeps the raw samples in results/, and fails
-// if a workload misses its target.
+// It prints a table for each workload and a summary, keeps the raw samples in
+// results/, and fails if a workload misses its target.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -47,7 +51,14 @@ var packages = map[string]func() []*bench.Workload{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+
+	stdout := os.Stdout
+	stderr := os.Stderr
+	end, err := quiet()
+	if err == nil {
+		err = run(ctx, os.Args[1:], stdout, stderr)
+		end()
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		os.Exit(2)
@@ -148,7 +159,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// comparePackage runs the workloads of one package and returns the names of those that failed.
+// comparePackage runs the workloads of one package and returns the names of
+// those that failed.
 func comparePackage(ctx context.Context, s *settings, name string, stdout, stderr io.Writer) (failed []string, err error) {
 	rows := packages[name]()
 	rows = slices.DeleteFunc(rows, func(w *bench.Workload) bool {
@@ -163,12 +175,15 @@ func comparePackage(ctx context.Context, s *settings, name string, stdout, stder
 		}
 		return nil, nil
 	}
-	raw, closeRaw, err := create(s.out, name)
+
+	start := time.Now()
+	raw, closeRaw, err := create(s.out, name, start)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeRaw()) }()
-	header(io.MultiWriter(stdout, raw), name, s)
+	header(io.MultiWriter(stdout, raw), name, s, start)
+
 	var results []*bench.Result
 	for i, w := range rows {
 		start := time.Now()
@@ -184,30 +199,40 @@ func comparePackage(ctx context.Context, s *settings, name string, stdout, stder
 		}
 		runtime.GC() // the next workload begins without the state of this one
 	}
-	bench.Summary(stdout, results)
-	return failed, nil
+
+	// The verdicts stand below the samples, as lines that benchstat skips.
+	var verdicts bytes.Buffer
+	bench.Summary(&verdicts, results)
+	for line := range strings.Lines(verdicts.String()) {
+		fmt.Fprintf(raw, "# %s", line)
+	}
+	_, err = stdout.Write(verdicts.Bytes())
+	return failed, err
 }
 
-// create opens the file for the raw samples of a package; without a folder they go nowhere.
-func create(folder, name string) (io.Writer, func() error, error) {
+// create opens a new file for the raw samples of a package; without a folder
+// they go nowhere. Two runs of one day are two files.
+func create(folder, name string, start time.Time) (io.Writer, func() error, error) {
 	if folder == "" {
 		return io.Discard, func() error { return nil }, nil
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, nil, err
 	}
-	f, err := os.Create(filepath.Join(folder, name+"-"+time.Now().Format(time.DateOnly)+".txt"))
+	f, err := os.OpenFile(filepath.Join(folder, name+"-"+start.Format("2006-01-02-150405")+".txt"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, nil, err
 	}
 	return f, f.Close, nil
 }
 
-// header prints what a reader needs to judge the figures, in the form benchstat reads.
-func header(out io.Writer, name string, s *settings) {
+// header prints what a reader needs to judge the figures, in the form
+// benchstat reads.
+func header(out io.Writer, name string, s *settings, start time.Time) {
 	fmt.Fprintf(out, "pkg: %s\ngoos: %s\ngoarch: %s\ncpu: %s\nprocs: %d\ngo: %s\ndate: %s\n", name, runtime.GOOS, runtime.GOARCH,
-		cpu(), runtime.GOMAXPROCS(0), runtime.Version(), time.Now().UTC().Format(time.RFC3339))
-	fmt.Fprintf(out, "seed: %d\nrounds: %d\nsample: %v\n", s.seed, s.rounds, s.sample)
+		cpu(), runtime.GOMAXPROCS(0), runtime.Version(), start.UTC().Format(time.RFC3339))
+	fmt.Fprintf(out, "commit: %s\ntemp: %s\n", commit(), fileSystem(os.TempDir()))
+	fmt.Fprintf(out, "seed: %d\nrounds: %d\nsample: %v\nquick: %t\n", s.seed, s.rounds, s.sample, s.quick)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			if d.Replace == nil { // ours is replaced by this checkout
@@ -216,6 +241,51 @@ func header(out io.Writer, name string, s *settings) {
 		}
 	}
 	fmt.Fprintln(out)
+}
+
+// commit returns the commit that is checked out, and whether files differ from
+// it.
+func commit() string {
+	id, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	name := strings.TrimSpace(string(id))
+	if changes, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changes) > 0 {
+		name += " with changes"
+	}
+	return name
+}
+
+// fileSystem returns the type of the file system that holds dir, where the
+// system tells it: the figures of lsm depend on it.
+func fileSystem(dir string) string {
+	out, err := exec.Command("stat", "-f", "-c", "%T", dir).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// quiet keeps the libraries that are compared from writing into the report:
+// they find nothing where the standard output and the log were. It returns the
+// function that ends it.
+func quiet() (end func(), err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	stdout := os.Stdout
+	stderr := os.Stderr
+	os.Stdout = null
+	os.Stderr = null
+	log.SetOutput(io.Discard)
+	return func() {
+		os.Stdout = stdout
+		os.Stderr = stderr
+		log.SetOutput(stderr)
+		null.Close()
+	}, nil
 }
 
 // cpu returns the name of the processor where the system tells it in a file.
