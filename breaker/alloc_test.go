@@ -9,10 +9,12 @@ import (
 	"unsafe"
 )
 
+// TestAllocs checks that nothing on the way of a call allocates.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+
 	row := New(&Options{Failures: 1 << 30})
 	ratio := New(&Options{FailureRatio: 1, Count: true})
 	calls := New(&Options{FailureRatio: 1, SlowRatio: 1, SlowCall: time.Hour, WindowCalls: 100})
@@ -22,13 +24,16 @@ func TestAllocs(t *testing.T) {
 	for half.State() != HalfOpen {
 	}
 	admit(t, half)
+
 	group := NewGroup[string](nil)
 	group.Get("host")
 	throttle := NewThrottle(nil)
+
 	ctx := context.Background()
 	good := func(context.Context) error { return nil }
 	bad := func(context.Context) error { return errBad }
 	value := func(context.Context) (int, error) { return 1, nil }
+
 	for name, f := range map[string]func(){
 		"Do by row":        func() { _ = row.Do(ctx, good) },
 		"Do by time":       func() { _ = ratio.Do(ctx, good) },
@@ -44,7 +49,8 @@ func TestAllocs(t *testing.T) {
 		"Group.Get":        func() { group.Get("host") },
 		"Throttle":         func() { throttle.Allow(); throttle.Accept() },
 		"Throttle.Do":      func() { _ = throttle.Do(ctx, good) },
-		"OpenError, Until": func() { open.Err().(*OpenError).RetryAfter(); open.Until() },
+		"Throttle.Stats":   func() { throttle.Stats() },
+		"OpenError, Until": func() { openError(t, open).RetryAfter(); open.Until() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n := testing.AllocsPerRun(200, f); n != 0 {
@@ -54,26 +60,29 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestSizes pins the memory that doc.go promises.
+// TestSizes checks the memory that doc.go promises.
 func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are given for 64 bits")
 	}
-	if n := unsafe.Sizeof(Breaker{}) + unsafe.Sizeof(period{}); n > 272 {
-		t.Errorf("a Breaker takes %d bytes", n)
-	}
-	if n := unsafe.Sizeof(config{}); n > 320 {
-		t.Errorf("its settings take %d bytes", n)
-	}
-	if n := unsafe.Sizeof(bucket{}); n != 24 {
-		t.Errorf("a bucket takes %d bytes", n)
-	}
-	if n := unsafe.Sizeof(Permit{}); n != 24 {
-		t.Errorf("a Permit takes %d bytes", n)
+	for _, tt := range []struct {
+		name      string
+		got, most uintptr
+	}{
+		{"a Breaker", unsafe.Sizeof(Breaker{}), 160},
+		{"its period", unsafe.Sizeof(period{}), 80},
+		{"its settings", unsafe.Sizeof(config{}), 288},
+		{"a bucket", unsafe.Sizeof(bucket{}), 24},
+		{"a Permit", unsafe.Sizeof(Permit{}), 16},
+	} {
+		if tt.got > tt.most {
+			t.Errorf("%s takes %d bytes, want at most %d", tt.name, tt.got, tt.most)
+		}
 	}
 }
 
-// TestClockReads checks which calls read the clock: a rejection and a success by row must not.
+// TestClockReads checks which calls read the clock: a rejection and a success by
+// row must not.
 func TestClockReads(t *testing.T) {
 	reads := 0
 	now := func() time.Time { reads++; return time.Unix(0, 0) }
@@ -94,6 +103,7 @@ func TestClockReads(t *testing.T) {
 			t.Errorf("%+v: %d readings, want %d", tt.o, reads, tt.want)
 		}
 	}
+
 	b := New(&Options{Now: now})
 	b.ForceOpen()
 	reads = 0

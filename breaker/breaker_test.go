@@ -4,10 +4,12 @@ package breaker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,22 +20,34 @@ import (
 
 var global Breaker
 
-// TestZero uses breakers that nobody made, one of them no part of the heap: its timer must work too.
+// TestZero checks that breakers that no constructor made work, one of them no
+// part of the heap: its timer must run, too.
 func TestZero(t *testing.T) {
-	var zero Breaker
 	for name, use := range map[string]func(b *Breaker){
-		"Allow": func(b *Breaker) { admit(t, b) }, "State": func(b *Breaker) { wantState(t, b, Closed) },
-		"Stats": func(b *Breaker) { b.Stats() }, "Err": func(b *Breaker) { _ = b.Err() },
-		"Reset": (*Breaker).Reset, "Auto": (*Breaker).Auto, "Until": func(b *Breaker) { b.Until() },
+		"Allow": func(b *Breaker) { admit(t, b) },
+		"State": func(b *Breaker) { wantState(t, b, Closed) },
+		"Stats": func(b *Breaker) { b.Stats() },
+		"Err":   func(b *Breaker) { _ = b.Err() },
+		"Until": func(b *Breaker) { b.Until() },
+		"Reset": (*Breaker).Reset,
+		"Auto":  (*Breaker).Auto,
+		"SetOptions": func(b *Breaker) {
+			if err := b.SetOptions(nil); err != nil {
+				t.Errorf("SetOptions = %v, want nil", err)
+			}
+		},
 	} {
 		var b Breaker
-		if use(&b); b.State() != Closed {
-			t.Errorf("%s: %v", name, b.State())
+		use(&b)
+		if got := b.State(); got != Closed {
+			t.Errorf("%s: State = %v, want closed", name, got)
 		}
 	}
+
+	var zero Breaker
 	for range 5 {
 		wantState(t, &zero, Closed)
-		_ = call(&zero, errBad)
+		calling(&zero, errBad)
 	}
 	wantState(t, &zero, Open)
 
@@ -42,150 +56,256 @@ func TestZero(t *testing.T) {
 		global.Trip(time.Second, nil)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if stateOf(global.word.Load()) != HalfOpen {
-			t.Error("the timer of a global variable did not run")
+		if got := stateOf(global.word.Load()); got != HalfOpen {
+			t.Errorf("a global variable is %v, want half-open by its timer", got)
 		}
 	})
 }
 
-// TestCollected drops a breaker that is open for long: its timer must not keep it.
+// TestCollected checks that the timers of a breaker that is open for long, and
+// of a throttle, do not keep them.
 func TestCollected(t *testing.T) {
-	gone := make(chan struct{})
+	gone := make(chan struct{}, 2)
 	func() {
 		b := New(nil)
 		b.Trip(time.Hour, nil)
-		runtime.AddCleanup(b, func(int) { close(gone) }, 0)
+		runtime.AddCleanup(b, func(int) { gone <- struct{}{} }, 0)
+
+		th := NewThrottle(&ThrottleOptions{Window: 1000 * time.Hour})
+		th.Allow()
+		runtime.AddCleanup(th, func(int) { gone <- struct{}{} }, 0)
 	}()
 	for range 100 {
 		runtime.GC()
-		select {
-		case <-gone:
+		if len(gone) == 2 {
 			return
-		default:
-			runtime.Gosched()
 		}
+		runtime.Gosched()
 	}
-	t.Error("an open breaker is kept alive")
+	t.Errorf("%d of a breaker and a throttle were collected, want both", len(gone))
 }
 
+// TestValidate checks which options are valid: at each bound, and next to it.
 func TestValidate(t *testing.T) {
+	above := func(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
+	below := func(x float64) float64 { return math.Nextafter(x, math.Inf(-1)) }
 	for _, tt := range []struct {
 		o    Options
 		want string // part of the error; empty if valid
 	}{
 		{Options{}, ""},
 		{Options{Jitter: -1, ProbeTimeout: -1}, ""},
-		{Options{WindowCalls: 5, FailureRatio: 1}, ""},
 		{Options{Failures: -1}, "Failures"},
 		{Options{MinCalls: -1}, "MinCalls"},
-		{Options{Buckets: 5000}, "Buckets"},
-		{Options{WindowCalls: 1 << 20}, "WindowCalls"},
-		{Options{WindowCalls: 10, MinCalls: 11}, "MinCalls"},
-		{Options{WindowCalls: 30, Window: 1}, "excludes"},
-		{Options{Probes: 8192}, "Probes"},
-		{Options{Successes: -1}, "Successes"},
-		{Options{FailureRatio: 1.1}, "FailureRatio"},
+
+		{Options{FailureRatio: 1}, ""},
+		{Options{FailureRatio: above(1)}, "FailureRatio"},
+		{Options{FailureRatio: -below(1)}, "FailureRatio"},
 		{Options{SlowRatio: math.NaN()}, "SlowRatio"},
+		{Options{SlowRatio: 1, SlowCall: 1}, ""},
+		{Options{SlowRatio: above(1), SlowCall: 1}, "SlowRatio"},
 		{Options{SlowRatio: 0.5}, "SlowCall"},
 		{Options{SlowCall: 1}, "SlowRatio"},
-		{Options{RecoveryStart: -1}, "RecoveryStart"},
+		{Options{SlowCall: -1, SlowRatio: 0.5}, "SlowCall"},
+
+		{Options{Buckets: 1024}, ""},
+		{Options{Buckets: 1025}, "Buckets"},
+		{Options{Window: 10}, ""},
+		{Options{Window: 9}, "at least 1ns a bucket"},
+		{Options{Window: 1024, Buckets: 1024}, ""},
+		{Options{Window: 1023, Buckets: 1024}, "at least 1ns a bucket"},
 		{Options{Window: -1}, "Window"},
-		{Options{Window: 5}, "at least 1ns a bucket"},
+		{Options{WindowCalls: 1 << 16}, ""},
+		{Options{WindowCalls: 1<<16 + 1}, "WindowCalls"},
+		{Options{WindowCalls: 10, MinCalls: 10}, ""},
+		{Options{WindowCalls: 10, MinCalls: 11}, "MinCalls"},
+		{Options{WindowCalls: 5, FailureRatio: 1}, ""},
+		{Options{WindowCalls: 30, Window: 1}, "excludes"},
+		{Options{WindowCalls: 30, Buckets: 1}, "excludes"},
+
 		{Options{OpenFor: -1}, "OpenFor"},
+		{Options{OpenFor: 2, OpenMax: 2}, ""},
 		{Options{OpenFor: 2, OpenMax: 1}, "OpenMax"},
-		{Options{OpenFactor: 0.5}, "OpenFactor"},
-		{Options{OpenFactor: math.Inf(1)}, "OpenFactor"},
+		{Options{OpenMax: -1}, "OpenMax"},
+		{Options{OpenFactor: 1}, ""},
+		{Options{OpenFactor: below(1)}, "OpenFactor"},
+		{Options{OpenFactor: math.MaxInt32}, ""},
+		{Options{OpenFactor: above(math.MaxInt32)}, "OpenFactor"},
+		{Options{OpenFactor: math.NaN()}, "OpenFactor"},
+		{Options{Jitter: below(1)}, ""},
 		{Options{Jitter: 1}, "Jitter"},
 		{Options{Jitter: math.NaN()}, "Jitter"},
-		{Options{Timeout: -1}, "Timeout"},
-		{Options{Recovery: -1}, "Recovery"},
 		{Options{StableFor: -1}, "StableFor"},
+
+		{Options{Probes: 8191, Successes: 8191}, ""},
+		{Options{Probes: 8192}, "Probes"},
+		{Options{Successes: 8192}, "Successes"},
+		{Options{Successes: -1}, "Successes"},
+		{Options{RecoveryStart: 1}, ""},
+		{Options{RecoveryStart: above(1)}, "RecoveryStart"},
+		{Options{RecoveryStart: -1}, "RecoveryStart"},
+		{Options{Recovery: -1}, "Recovery"},
+		{Options{Timeout: -1}, "Timeout"},
 	} {
 		err := tt.o.Validate()
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Validate = %v, want %q", err, tt.want)
+			t.Errorf("%+v: Validate = %v, want %q", tt.o, err, tt.want)
 		}
-		b := New(nil)
-		if got := b.SetOptions(&tt.o); (got == nil) != (err == nil) {
-			t.Errorf("SetOptions = %v, Validate = %v", got, err)
+		if got := New(nil).SetOptions(&tt.o); (got == nil) != (err == nil) {
+			t.Errorf("%+v: SetOptions = %v, want %v", tt.o, got, err)
 		}
 	}
-	for _, o := range []ThrottleOptions{{K: 0.5}, {K: math.NaN()}, {Window: 1}, {Window: -1}, {MaxReject: 1}, {MaxReject: -1}, {Spare: -1}} {
-		if o.Validate() == nil {
-			t.Errorf("%+v is valid", o)
+
+	for _, tt := range []struct {
+		o    ThrottleOptions
+		want string
+	}{
+		{ThrottleOptions{}, ""},
+		{ThrottleOptions{K: 1}, ""},
+		{ThrottleOptions{K: below(1)}, "K must"},
+		{ThrottleOptions{K: math.MaxInt32}, ""},
+		{ThrottleOptions{K: above(math.MaxInt32)}, "K must"},
+		{ThrottleOptions{K: math.NaN()}, "K must"},
+		{ThrottleOptions{Window: 320}, ""},
+		{ThrottleOptions{Window: 319}, "Window"},
+		{ThrottleOptions{Window: -1}, "Window"},
+		{ThrottleOptions{MaxReject: below(1)}, ""},
+		{ThrottleOptions{MaxReject: 1}, "MaxReject"},
+		{ThrottleOptions{MaxReject: -1}, "MaxReject"},
+		{ThrottleOptions{Spare: -1}, "Spare"},
+		{ThrottleOptions{Timeout: -1}, "Timeout"},
+	} {
+		err := tt.o.Validate()
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: Validate = %v, want %q", tt.o, err, tt.want)
 		}
 	}
 }
 
-// mustPanic checks that f panics with a message that begins with want.
-func mustPanic(t *testing.T, want string, f func()) {
-	t.Helper()
-	defer func() {
-		t.Helper()
-		if s, _ := recover().(string); !strings.HasPrefix(s, want) {
-			t.Errorf("panic %q, want %q", s, want)
+// TestResolve checks the defaults that doc comments state.
+func TestResolve(t *testing.T) {
+	for _, tt := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{}, "5 20 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{FailureRatio: 1}, "0 20 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{SlowRatio: 1}, "0 20 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{Trip: func(Stats) bool { return false }}, "0 20 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{WindowCalls: 7}, "5 7 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{WindowCalls: 21}, "5 20 10s 10 5s 1m0s 2 10s 0.2 1 1 5s 0.1"},
+		{Options{OpenFor: time.Hour, Probes: 3}, "5 20 10s 10 1h0m0s 1h0m0s 2 1h0m0s 0.2 3 3 1h0m0s 0.1"},
+		{Options{Timeout: time.Minute, Jitter: -1}, "5 20 10s 10 5s 1m0s 2 10s 0 1 1 1m0s 0.1"},
+	} {
+		r := tt.o.resolve()
+		got := fmt.Sprint(r.Failures, r.MinCalls, r.Window, r.Buckets, r.OpenFor, r.OpenMax, r.OpenFactor, r.StableFor,
+			r.Jitter, r.Probes, r.Successes, r.ProbeTimeout, r.RecoveryStart)
+		if got != tt.want {
+			t.Errorf("resolve = %s, want %s", got, tt.want)
 		}
-	}()
-	f()
+	}
+
+	group, throttle := new(GroupOptions[int]).resolve(), new(ThrottleOptions).resolve()
+	got := fmt.Sprint(group.Max, group.Forget, throttle.K, throttle.Window, throttle.MaxReject, throttle.Spare)
+	if want := "65536 1h0m0s 2 2m0s 0.95 10"; got != want {
+		t.Errorf("resolve = %s, want %s", got, want)
+	}
 }
 
+// TestPanics checks the panics of programmer errors.
 func TestPanics(t *testing.T) {
 	var nilCtx context.Context
-	mustPanic(t, "breaker: New: Options.Failures must be", func() { New(&Options{Failures: -1}) })
-	mustPanic(t, "breaker: NewGroup: GroupOptions.Max must", func() { NewGroup(&GroupOptions[int]{Max: -1}) })
-	mustPanic(t, "breaker: NewThrottle: ThrottleOptions.K must", func() { NewThrottle(&ThrottleOptions{K: 0.1}) })
-	mustPanic(t, "breaker: Trip: d must", func() { New(nil).Trip(-1, nil) })
-	mustPanic(t, "breaker: Do: ctx must", func() { _ = New(nil).Do(nilCtx, nil) })
-	mustPanic(t, "breaker: Throttle.Do: ctx must", func() { _ = NewThrottle(nil).Do(nilCtx, nil) })
-	mustPanic(t, "breaker: zero Group", func() { new(Group[int]).Get(1) })
-	mustPanic(t, "breaker: zero Throttle", func() { new(Throttle).Allow() })
+	mustPanic(t, "breaker: Options.Failures must be", func() { New(&Options{Failures: -1}) })
+	mustPanic(t, "breaker: GroupOptions.Max must", func() { NewGroup(&GroupOptions[int]{Max: -1}) })
+	mustPanic(t, "breaker: ThrottleOptions.K must", func() { NewThrottle(&ThrottleOptions{K: 0.1}) })
+	mustPanic(t, "breaker: d must not be negative, got -1ns", func() { New(nil).Trip(-1, nil) })
+	mustPanic(t, "breaker: ctx must not be nil", func() { _ = New(nil).Do(nilCtx, nil) })
+	mustPanic(t, "breaker: ctx must not be nil", func() { _ = NewThrottle(nil).Do(nilCtx, nil) })
+	mustPanic(t, "breaker: zero Group: use NewGroup", func() { new(Group[int]).Get(1) })
+	for _, use := range []func(*Throttle){
+		func(th *Throttle) { th.Allow() }, func(th *Throttle) { th.RejectRatio() }, func(th *Throttle) { th.Stats() },
+		(*Throttle).Accept, (*Throttle).Ignore,
+	} {
+		mustPanic(t, "breaker: zero Throttle: use NewThrottle", func() { use(new(Throttle)) })
+	}
 }
 
+// TestClassify checks the default meaning of outcomes, and that Permit.Done
+// goes by it.
 func TestClassify(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	caused, cancelCause := context.WithCancelCause(t.Context())
-	cancelCause(errBad)
 	late, cancelLate := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancelLate()
-	for i, tt := range []struct {
+
+	for _, tt := range []struct {
+		name string
 		ctx  context.Context
 		err  error
 		want Outcome
 	}{
-		{t.Context(), nil, Success},
-		{canceled, nil, Success},
-		{t.Context(), errBad, Failure},
-		{t.Context(), context.Canceled, Failure}, // somebody else's
-		{canceled, context.Canceled, Ignored},
-		{canceled, errBad, Failure},
-		{caused, errBad, Ignored},
-		{late, context.DeadlineExceeded, Ignored},
-		{late, errors.Join(ErrTimeout, context.DeadlineExceeded), Failure},
-		{t.Context(), Ignore(errBad), Ignored},
-		{t.Context(), errors.Join(errors.New("x"), Ignore(errBad)), Ignored},
-		{t.Context(), Ignore(nil), Success},
+		{"nil", t.Context(), nil, Success},
+		{"nil, canceled", canceled, nil, Success},
+		{"error", t.Context(), errBad, Failure},
+		{"somebody else's cancellation", t.Context(), context.Canceled, Failure},
+		{"canceled", canceled, context.Canceled, Ignored},
+		{"canceled, not wrapped", canceled, errBad, Ignored},
+		{"late", late, context.DeadlineExceeded, Ignored},
+		{"late, but ours first", late, errors.Join(ErrTimeout, context.DeadlineExceeded), Failure},
+		{"ignored", t.Context(), Ignore(errBad), Ignored},
+		{"ignored, wrapped", t.Context(), errors.Join(errors.New("x"), Ignore(errBad)), Ignored},
+		{"ignored nil", t.Context(), Ignore(nil), Success},
+		{"answer", t.Context(), Answer(errBad), Success},
+		{"answer, canceled", canceled, fmt.Errorf("get: %w", Answer(errBad)), Success},
+		{"open", t.Context(), &OpenError{}, Ignored},
 	} {
 		if got := Classify(tt.ctx, tt.err); got != tt.want {
-			t.Errorf("%d: Classify(%v) = %v, want %v", i, tt.err, got, tt.want)
+			t.Errorf("%s: Classify = %v, want %v", tt.name, got, tt.want)
 		}
 		b := New(&Options{Failures: 1})
 		p := admit(t, b)
 		p.Done(tt.ctx, tt.err)
-		if p.Done(tt.ctx, tt.err) || (b.State() == Open) != (tt.want == Failure) {
-			t.Errorf("%d: %v after Done(%v)", i, b.State(), tt.err)
+		if got := b.State() == Open; got != (tt.want == Failure) {
+			t.Errorf("%s: open = %v after Done, want %v", tt.name, got, !got)
 		}
 	}
+
 	if err := Ignore(errBad); !errors.Is(err, errBad) || err.Error() != "bad" {
-		t.Errorf("Ignore = %v", err)
+		t.Errorf("Ignore = %v, want an error that wraps %v", err, errBad)
 	}
 	b := New(&Options{Failures: 1})
-	if err := b.Do(canceled, nil); err != context.Canceled || b.Stats().Opened != 0 {
-		t.Errorf("Do = %v", err)
+	if err := b.Do(canceled, nil); err != context.Canceled {
+		t.Errorf("Do = %v, want context.Canceled", err)
 	}
+	wantState(t, b, Closed)
 }
 
-// TestTimeout checks that a timeout cancels, waits, and is a failure though the caller waits on.
+// TestCustomClassify checks that Options.Classify is asked about every outcome,
+// successes too, with the caller's context.
+func TestCustomClassify(t *testing.T) {
+	type key struct{}
+	ctx := context.WithValue(t.Context(), key{}, true)
+	var asked []error
+	b := New(&Options{Failures: 2, Timeout: time.Hour, Classify: func(ctx context.Context, err error) Outcome {
+		if ctx.Value(key{}) == nil {
+			t.Error("Classify was given another context")
+		}
+		asked = append(asked, err)
+		return Failure
+	}})
+	for _, err := range []error{nil, errBad} {
+		if got := b.Do(ctx, func(context.Context) error { return err }); got != err {
+			t.Errorf("Do = %v, want %v", got, err)
+		}
+	}
+	if !slices.Equal(asked, []error{nil, errBad}) {
+		t.Errorf("asked about %v, want nil and %v", asked, errBad)
+	}
+	wantState(t, b, Open)
+}
+
+// TestTimeout checks that a timeout cancels, waits, and is a failure though the
+// caller waits on.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(&Options{Failures: 3, Timeout: time.Second})
@@ -195,64 +315,94 @@ func TestTimeout(t *testing.T) {
 			time.Sleep(time.Second) // slow to obey: never abandoned
 			return ctx.Err()
 		})
-		if !errors.Is(err, ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
-			t.Errorf("Do = %v after %v", err, time.Since(start))
+		if !errors.Is(err, ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Do = %v, want ErrTimeout and DeadlineExceeded", err)
 		}
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("Do returned after %v, want 2s", got)
+		}
+
 		cause := func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
 		if err := b.Do(t.Context(), cause); err != ErrTimeout {
 			t.Errorf("Do = %v, want ErrTimeout", err)
 		}
+
+		// The caller's deadline is no failure.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if err := b.Do(ctx, cause); errors.Is(err, ErrTimeout) || b.Stats().Row != 2 {
-			t.Errorf("Do = %v, %d in a row: the caller's deadline is no failure", err, b.Stats().Row)
+		if err := b.Do(ctx, cause); errors.Is(err, ErrTimeout) {
+			t.Errorf("Do = %v, want no ErrTimeout", err)
 		}
-		ctx, cancel = context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		defer cancel()
-		_ = b.Do(ctx, func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Second); return ctx.Err() })
-		wantState(t, b, Open) // ours came first
+		if got := b.Stats().Row; got != 2 {
+			t.Errorf("Row = %d, want 2", got)
+		}
+
+		// An answer, or a success, that comes late is one nevertheless.
+		late := func(err error) error {
+			return b.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return err })
+		}
+		if err := late(Answer(errBad)); err != errBad {
+			t.Errorf("Do = %v, want %v", err, errBad)
+		}
+		if err := late(nil); err != nil {
+			t.Errorf("Do = %v, want nil", err)
+		}
+		if got := b.Stats().Row; got != 0 {
+			t.Errorf("Row = %d, want 0", got)
+		}
 	})
 }
 
+// TestSlow checks the rule of slow calls, and that a slow probe is a failed
+// one.
 func TestSlow(t *testing.T) {
-	b, clock := hand(Options{SlowCall: time.Second, SlowRatio: 0.5, WindowCalls: 4})
+	b, clock := byHand(Options{SlowCall: time.Second, SlowRatio: 0.5, WindowCalls: 4})
 	slow := func(context.Context) error { clock.sleep(time.Second); return nil }
-	_, _, _ = call(b, nil), call(b, nil), b.Do(t.Context(), slow)
+	calling(b, nil, nil)
+	_ = b.Do(t.Context(), slow)
 	wantState(t, b, Closed)
 	_ = b.Do(t.Context(), slow)
 	wantState(t, b, Open)
-	if oe := b.Err().(*OpenError); oe.Cause != ErrSlow || oe.Error() != "breaker: open, since breaker: calls are slow" {
-		t.Errorf("%v", oe)
+	oe := openError(t, b)
+	if oe.Cause != ErrSlow {
+		t.Errorf("Cause = %v, want ErrSlow", oe.Cause)
 	}
+	if got, want := oe.Error(), "breaker: open, since breaker: calls are slow"; got != want {
+		t.Errorf("Error = %q, want %q", got, want)
+	}
+
 	clock.sleep(5 * time.Second)
-	_ = b.Do(t.Context(), slow) // a slow probe is a failed one
+	_ = b.Do(t.Context(), slow)
 	wantState(t, b, Open)
-	if (Stats{Calls: 4, Slow: 1}).SlowRatio() != 0.25 || (Stats{}).FailureRatio() != 0 {
-		t.Error("ratios")
+
+	if got := (Stats{Calls: 4, Slow: 1}).SlowRatio(); got != 0.25 {
+		t.Errorf("SlowRatio = %v, want 0.25", got)
+	}
+	if got := (Stats{}).FailureRatio(); got != 0 {
+		t.Errorf("FailureRatio = %v without calls, want 0", got)
 	}
 }
 
-// TestCustomRule asks Trip under no lock, after the rules, about failures only.
+// TestCustomRule checks that Trip is asked under no lock, after the rules,
+// about failures only.
 func TestCustomRule(t *testing.T) {
 	var b *Breaker
 	asked := 0
-	b, _ = hand(Options{Trip: func(s Stats) bool {
+	b, _ = byHand(Options{Trip: func(s Stats) bool {
 		asked++
 		return b.Stats() == s && s.Failures == 2 && s.Calls == 4
 	}})
-	_, _, _, _ = call(b, nil), call(b, errBad), call(b, nil), call(b, errBad)
-	if wantState(t, b, Open); asked != 2 {
-		t.Errorf("asked %d times", asked)
+	calling(b, nil, errBad, nil, errBad)
+	wantState(t, b, Open)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
 	}
 }
 
-// TestSetOptions changes settings in each state.
+// TestSetOptions checks that settings can be changed in each state, and that
+// calls in flight still count.
 func TestSetOptions(t *testing.T) {
-	b, clock := hand(Options{Failures: 5})
-	before := admit(t, b)
-	for range 3 {
-		_ = call(b, errBad)
-	}
+	b, clock := byHand(Options{Failures: 5})
 	set := func(o Options) {
 		t.Helper()
 		o.Jitter = -1
@@ -260,48 +410,64 @@ func TestSetOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
+	// Closed: the row goes on.
+	before := admit(t, b)
+	calling(b, errBad, errBad, errBad)
 	set(Options{Name: "new", Failures: 4, Count: true, Probes: 2})
 	if !before.Failure(errBad) {
 		t.Error("a call in flight was forgotten")
 	}
 	wantState(t, b, Open)
+
+	// Open: the time that runs stays.
 	set(Options{Name: "newer", OpenFor: time.Minute, Count: true, Probes: 2})
-	if d := b.Err().(*OpenError).RetryAfter(); d != 5*time.Second {
-		t.Errorf("RetryAfter = %v", d)
+	wantRetryAfter(t, b, 5*time.Second)
+	if got, want := call(b, nil).Error(), "breaker: open (newer), since bad"; got != want {
+		t.Errorf("Do = %q, want %q", got, want)
 	}
-	if err := call(b, nil); err.Error() != "breaker: open (newer), since bad" {
-		t.Error(err)
-	}
+
+	// Half-open: probes are kept, and no more are admitted than now allowed.
 	clock.sleep(5 * time.Second)
 	p, q := admit(t, b), admit(t, b)
 	set(Options{Probes: 1, Successes: 2, Recovery: time.Second, Count: true})
 	if _, err := b.Allow(); err == nil {
-		t.Error("more probes than before")
+		t.Error("Allow = nil with two probes out, want an error")
 	}
-	if !p.Success() || !q.Success() {
-		t.Error("a probe was forgotten")
+	for _, p := range []Permit{p, q} {
+		if !p.Success() {
+			t.Error("a probe was forgotten")
+		}
 	}
 	wantState(t, b, Recovering)
+
 	set(Options{FailureRatio: 0.5, MinCalls: 1, Count: true})
 	if s := b.Stats(); s.State != Recovering || s.Succeeded != 2 || s.Failed != 1 || s.Rejected != 2 {
-		t.Errorf("%+v", s)
-	} else if d := s.Sub(Stats{Succeeded: 1, Late: 0}); d.Succeeded != 1 {
-		t.Errorf("Sub = %+v", d)
+		t.Errorf("Stats = %+v, want recovering, 2 succeeded, 1 failed, 2 rejected", s)
 	}
 	clock.sleep(time.Second)
 	wantState(t, b, Closed)
-	_ = call(b, errBad)
+	calling(b, errBad)
 	wantState(t, b, Open)
 }
 
-// TestRecovery checks the ramp: the share admitted is RecoveryStart at first and grows to all,
-// within 4 standard deviations of a binomial, about 6e-5, with a fixed seed.
+// TestStatsSub checks that Sub subtracts every counter and keeps the gauges.
+func TestStatsSub(t *testing.T) {
+	checkSub(t, Stats.Sub, "State", "Generation", "Row", "Calls", "Failures", "Slow", "Probes", "Successes", "Quiet")
+	checkSub(t, GroupStats.Sub, "Len")
+	checkSub(t, ThrottleStats.Sub, "RejectRatio", "WindowSent", "WindowAccepted", "WindowRejected")
+}
+
+// TestRecovery checks the ramp: the share admitted is RecoveryStart at first
+// and grows to all, within 4 standard deviations of a binomial, about 6e-5,
+// with a fixed seed.
 func TestRecovery(t *testing.T) {
-	b, clock := hand(Options{Recovery: 10 * time.Second, RecoveryStart: 0.2, rand: newRand()})
+	b, clock := byHand(Options{Recovery: 10 * time.Second, RecoveryStart: 0.2, rand: newRand()})
 	b.Trip(time.Second, nil)
 	clock.sleep(time.Second)
-	_ = call(b, nil)
+	calling(b, nil)
 	wantState(t, b, Recovering)
+
 	const n = 10_000
 	for second := range 10 {
 		admitted := 0
@@ -319,19 +485,18 @@ func TestRecovery(t *testing.T) {
 	wantState(t, b, Closed)
 }
 
-// TestStable checks when a row of openings ends: at StableFor exactly.
+// TestStable checks that a row of openings ends at StableFor exactly.
 func TestStable(t *testing.T) {
 	for _, tt := range []struct{ closed, want time.Duration }{
-		{9999 * time.Millisecond, 4 * time.Second}, {10 * time.Second, time.Second},
+		{10*time.Second - 1, 4 * time.Second},
+		{10 * time.Second, time.Second},
 	} {
-		b, clock := hand(Options{Failures: 1, OpenFor: time.Second, StableFor: 10 * time.Second})
+		b, clock := byHand(Options{Failures: 1, OpenFor: time.Second, StableFor: 10 * time.Second})
 		for _, want := range []time.Duration{time.Second, 2 * time.Second, tt.want} {
-			_ = call(b, errBad)
-			if d := b.Err().(*OpenError).RetryAfter(); d != want {
-				t.Errorf("closed for %v: open for %v, want %v", tt.closed, d, want)
-			}
+			calling(b, errBad)
+			wantRetryAfter(t, b, want)
 			clock.sleep(want)
-			_ = call(b, nil)
+			calling(b, nil)
 			if want == 2*time.Second {
 				clock.sleep(tt.closed)
 			}
@@ -339,26 +504,29 @@ func TestStable(t *testing.T) {
 	}
 }
 
-// TestLateRecovering reports after the ramp is over, without anybody having looked meanwhile.
+// TestLateRecovering checks that a report after the ramp is over is not
+// counted, though nobody looked meanwhile.
 func TestLateRecovering(t *testing.T) {
-	b, clock := hand(Options{Recovery: time.Second, RecoveryStart: 1})
+	b, clock := byHand(Options{Recovery: time.Second, RecoveryStart: 1})
 	b.Trip(1, nil)
 	clock.sleep(1)
-	_ = call(b, nil)
+	calling(b, nil)
 	p, q := admit(t, b), admit(t, b)
 	if !p.Success() {
 		t.Error("a report while recovering was not counted")
 	}
 	clock.sleep(time.Second)
-	if q.Success() || b.State() != Closed {
+	if q.Success() {
 		t.Error("a report of a generation that is over was counted")
 	}
+	wantState(t, b, Closed)
 }
 
-// TestClockBackEvents lets the clock go back between changes: the times of events do not.
+// TestClockBackEvents checks that the times of events do not go back with the
+// clock.
 func TestClockBackEvents(t *testing.T) {
 	var at []time.Time
-	b, clock := hand(Options{OnChange: func(c Change) { at = append(at, c.At) }})
+	b, clock := byHand(Options{OnChange: func(c Change) { at = append(at, c.At) }})
 	for range 5 {
 		b.ForceOpen()
 		clock.sleep(-time.Hour)
@@ -366,15 +534,16 @@ func TestClockBackEvents(t *testing.T) {
 	}
 	for i := range at {
 		if !at[i].Equal(at[0]) {
-			t.Errorf("event %d at %v after %v", i, at[i], at[0])
+			t.Errorf("event %d at %v, want %v", i, at[i], at[0])
 		}
 	}
 }
 
-// TestEventPanic has events panic and end their goroutine: the breaker is valid and no event is lost.
+// TestEventPanic checks that events that panic or end their goroutine leave the
+// breaker valid, and that no other event is lost with them.
 func TestEventPanic(t *testing.T) {
 	var seen []State
-	b, _ := hand(Options{Failures: 1})
+	b, _ := byHand(Options{Failures: 1})
 	_ = b.SetOptions(&Options{Failures: 1, OnChange: func(c Change) {
 		seen = append(seen, c.To)
 		if len(seen) == 1 {
@@ -385,23 +554,23 @@ func TestEventPanic(t *testing.T) {
 			runtime.Goexit()
 		}
 	}})
+
 	done := make(chan struct{})
-	// It ends by the Goexit of the second event.
 	go func() {
 		defer close(done)
 		defer func() { _ = recover() }()
-		b.ForceOpen()
+		b.ForceOpen() // the Goexit of the second event ends the goroutine
 	}()
 	<-done
 	b.Auto()
-	if len(seen) != 3 || seen[0] != ForcedOpen || seen[1] != Disabled || seen[2] != Closed {
-		t.Errorf("events %v", seen)
+	if want := []State{ForcedOpen, Disabled, Closed}; !slices.Equal(seen, want) {
+		t.Errorf("events %v, want %v", seen, want)
 	}
 }
 
-// TestPropDeadBackend kills what is behind a breaker while calls are in flight, and counts
-// what it receives: up to the trip at most the threshold and the calls in flight, and
-// afterwards at most Probes per half-open period.
+// TestPropDeadBackend kills the backend behind a breaker while calls are in
+// flight, and checks that it receives, up to the trip, at most the threshold
+// and the calls in flight, and afterwards at most Probes per half-open period.
 func TestPropDeadBackend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		threshold := rapid.IntRange(1, 10).Draw(t, "threshold")
@@ -414,18 +583,21 @@ func TestPropDeadBackend(t *testing.T) {
 				halfOpens++
 			}
 		}})
+
 		var out []Permit
 		before, after := 0, 0
 		for range 300 {
 			clock.sleep(time.Duration(rapid.IntRange(0, 500).Draw(t, "ms")) * time.Millisecond)
 			if len(out) < flight && rapid.Bool().Draw(t, "call") {
-				if p, err := b.Allow(); err == nil {
-					out = append(out, p)
-					if b.Stats().Opened == 0 {
-						before++
-					} else {
-						after++
-					}
+				p, err := b.Allow()
+				if err != nil {
+					continue
+				}
+				out = append(out, p)
+				if b.Stats().Opened == 0 {
+					before++
+				} else {
+					after++
 				}
 			} else if len(out) > 0 {
 				i := rapid.IntRange(0, len(out)-1).Draw(t, "i")
@@ -433,67 +605,115 @@ func TestPropDeadBackend(t *testing.T) {
 				out = append(out[:i], out[i+1:]...)
 			}
 		}
-		if before > threshold+flight-1 || after > probes*halfOpens {
-			t.Fatalf("%d calls until it opened, %d in %d half-open periods", before, after, halfOpens)
+
+		if most := threshold + flight - 1; before > most {
+			t.Fatalf("%d calls until it opened, want at most %d", before, most)
+		}
+		if most := probes * halfOpens; after > most {
+			t.Fatalf("%d calls in %d half-open periods, want at most %d", after, halfOpens, most)
 		}
 	})
 }
 
-func TestStrings(t *testing.T) {
+// TestText checks that the names of states and outcomes are read as they are
+// written.
+func TestText(t *testing.T) {
 	for s, want := range map[State]string{
 		Closed: "closed", Open: "open", HalfOpen: "half-open", Recovering: "recovering",
-		ForcedOpen: "forced open", Disabled: "disabled", 9: "state 9",
+		ForcedOpen: "forced open", Disabled: "disabled", 9: "state 9", -1: "state -1",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("String = %q, want %q", got, want)
 		}
 	}
-	if got := fmt.Sprint(Success, Failure, Ignored, Outcome(7)); got != "success failure ignored outcome 7" {
-		t.Errorf("outcomes %q", got)
+	if got, want := fmt.Sprint(Success, Failure, Ignored, Outcome(7)), "success failure ignored outcome 7"; got != want {
+		t.Errorf("outcomes %q, want %q", got, want)
 	}
+
+	type both struct {
+		S State
+		O Outcome
+	}
+	for _, want := range []both{{Closed, Success}, {HalfOpen, Failure}, {Disabled, Ignored}} {
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got both
+		if err := json.Unmarshal(text, &got); err != nil || got != want {
+			t.Errorf("%s is read as %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, bad := range []both{{S: 6}, {S: -1}, {O: 3}} {
+		if text, err := json.Marshal(bad); err == nil {
+			t.Errorf("Marshal(%v) = %s, want an error", bad, text)
+		}
+	}
+	for _, text := range []string{`{"S":"ajar"}`, `{"O":""}`} {
+		if err := json.Unmarshal([]byte(text), new(both)); err == nil {
+			t.Errorf("Unmarshal(%s) = nil, want an error", text)
+		}
+	}
+}
+
+// TestForced checks the answers of a breaker that is forced open: nobody knows
+// when to come back, and Trip does nothing.
+func TestForced(t *testing.T) {
 	b := New(nil)
 	b.ForceOpen()
-	oe := b.Err().(*OpenError)
-	if oe.RetryAfter() != 0 || oe.Error() != "breaker: forced open" {
-		t.Errorf("%v, RetryAfter %v", oe, oe.RetryAfter())
+	oe := openError(t, b)
+	if d, known := oe.RetryAfter(); d != 0 || known {
+		t.Errorf("RetryAfter = %v, %v, want 0, false", d, known)
+	}
+	if got, want := oe.Error(), "breaker: forced open"; got != want {
+		t.Errorf("Error = %q, want %q", got, want)
 	}
 	if _, err := b.Allow(); err != oe {
-		t.Errorf("Allow = %v", err)
+		t.Errorf("Allow = %v, want %v", err, oe)
 	}
 	b.Trip(time.Second, nil)
-	if wantState(t, b, ForcedOpen); b.Stats().Opened != 0 {
-		t.Error("Trip while forced open")
+	wantState(t, b, ForcedOpen)
+	if got := b.Stats().Opened; got != 0 {
+		t.Errorf("Opened = %d, want 0", got)
+	}
+
+	past := &OpenError{Until: time.Now().Add(-time.Hour)}
+	if d, known := past.RetryAfter(); d != 0 || !known {
+		t.Errorf("RetryAfter = %v, %v of the past, want 0, true", d, known)
 	}
 }
 
 // TestOutcomes checks the methods of Permit, the totals, and DoElse.
 func TestOutcomes(t *testing.T) {
-	b, _ := hand(Options{Count: true})
+	b, _ := byHand(Options{Count: true})
 	for range 3 {
-		p, q, r := admit(t, b), admit(t, b), admit(t, b)
-		if !p.Failure(errBad) || !q.Ignore() || !r.Success() {
-			t.Error("a report was not counted")
+		for name, counted := range map[string]bool{
+			"Failure": admit(t, b).Failure(errBad), "Ignore": admit(t, b).Ignore(), "Success": admit(t, b).Success(),
+		} {
+			if !counted {
+				t.Errorf("%s = false, want true", name)
+			}
 		}
 	}
 	b.ForceOpen()
-	v, err := DoElse(t.Context(), b, func(context.Context) (int, error) { return 1, nil },
-		func(_ context.Context, err error) (int, error) { return 2, errors.Unwrap(err) })
+	one := func(context.Context) (int, error) { return 1, nil }
+	v, err := DoElse(t.Context(), b, one, func(_ context.Context, err error) (int, error) { return 2, errors.Unwrap(err) })
 	if v != 2 || err != nil {
-		t.Errorf("DoElse = %v, %v", v, err)
+		t.Errorf("DoElse = %v, %v, want 2, nil", v, err)
 	}
-	s := b.Stats()
-	if s.Succeeded != 3 || s.Failed != 3 || s.Ignored != 3 || s.Rejected != 1 {
-		t.Errorf("%+v", s)
+	if s := b.Stats(); s.Succeeded != 3 || s.Failed != 3 || s.Ignored != 3 || s.Rejected != 1 {
+		t.Errorf("Stats = %+v, want 3 of each outcome and 1 rejected", s)
 	}
+
 	b.ForceClosed()
 	for range 10 {
-		_ = call(b, errBad)
+		calling(b, errBad)
 	}
-	if wantState(t, b, Disabled); b.Stats().Row != 10 {
-		t.Errorf("%+v", b.Stats())
+	wantState(t, b, Disabled)
+	if got := b.Stats().Row; got != 10 {
+		t.Errorf("Row = %d, want 10", got)
 	}
-	v, err = DoElse(t.Context(), b, func(context.Context) (int, error) { return 1, nil }, nil)
-	if v != 1 || err != nil {
-		t.Errorf("DoElse = %v, %v", v, err)
+	if v, err = DoElse(t.Context(), b, one, nil); v != 1 || err != nil {
+		t.Errorf("DoElse = %v, %v, want 1, nil", v, err)
 	}
 }

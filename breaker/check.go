@@ -20,17 +20,26 @@ func (b *Breaker) checkLocked() {
 	if rejects := per.state != Closed && per.state != Disabled; rejects != (per.err != nil) {
 		panic(fmt.Sprintf("breaker: I4 violated: %v with error %v", per.state, per.err))
 	}
-	if b.refusal.Load() != nil && per.state != ForcedOpen && (per.state != Open || b.now != nil) {
-		panic(fmt.Sprintf("breaker: I6 violated: a refusal while %v", per.state))
-	}
-	if timed := b.now == nil && b.dueLocked(per) != never; timed != (b.timer != nil) {
+	if timed := b.clock.now == nil && b.dueLocked(per) != never; timed != (b.timer != nil) {
 		panic(fmt.Sprintf("breaker: I5 violated: timer %v while %v", b.timer, per.state))
+	}
+	if b.refusal.Load() != nil && per.state != ForcedOpen && (per.state != Open || b.clock.now != nil) {
+		panic(fmt.Sprintf("breaker: I6 violated: a refusal while %v", per.state))
 	}
 }
 
 // checkLocked panics if the counters of l are not those of its bits.
 func (l *last) checkLocked() {
-	if s := l.recount(); s.failures != l.failures || s.slow != l.slow {
-		panic(fmt.Sprintf("breaker: window violated: %+v, counted %+v", l.tally, s))
+	if sum := l.recount(); sum[failures] != l.tally[failures] || sum[slows] != l.tally[slows] {
+		panic(fmt.Sprintf("breaker: window violated: %v, counted %v", l.tally, sum))
+	}
+}
+
+// checkLocked panics if a member of g does not know its place.
+func (g *Group[K]) checkLocked() {
+	for i, m := range g.members {
+		if v, ok := g.m.Load(m.key); m.place != i || !ok || v != any(m) {
+			panic(fmt.Sprintf("breaker: group violated: member %v at %d believes to be at %d", m.key, i, m.place))
+		}
 	}
 }

@@ -12,24 +12,27 @@ import (
 	"time"
 )
 
+// specProcs is the number of goroutines of a concurrent history.
+const specProcs = 4
+
 // An op is one operation of a concurrent history.
 type op struct {
-	kind    byte // 'a' Allow, 'r' report, 't' the clock goes on by 1 ns, 'R' Reset, 'T' Trip, 'S' State
+	kind    byte // 'a' Allow, 'd' begin a Do, 'r' report or end the Do, 't' 1 ns passes, 'R' Reset, 'T' Trip, 'S' State
+	proc    int
 	outcome Outcome
-	permit  *Permit // of 'a' and 'r'
-	gen     uint32  // of the permit of 'r'
-	ticket  uint32
 }
 
-// A result is what it returned.
+// A result is what an operation returned.
 type result struct {
-	ok          bool
+	ok          bool // admitted, or counted
+	seen        bool // the caller sees what follows, and ok of a report
 	gen, ticket uint32
 	state       State
 }
 
-// A spec is the state of the specification, small enough to be compared: the clock, and a breaker
-// that trips by two failures in a row, is open for 1 ns, and closes by three successes of two probes.
+// A spec is the state of the specification, small enough to be compared: the
+// clock, and a breaker that trips by two failures in a row, is open for 1 ns,
+// and closes by three successes of two probes.
 type spec struct {
 	t, until    int64
 	state       State
@@ -39,19 +42,26 @@ type spec struct {
 	outstanding int
 	ticket      uint32
 	successes   int
+	held        [specProcs]struct{ gen, ticket uint32 } // what admitted the call of each goroutine
 }
 
 const specProbes, specSuccesses, specFailures = 2, 3, 2
 
 func (s spec) move(to State) spec {
-	s.state, s.gen, s.fails, s.probes, s.outstanding, s.successes = to, s.gen+1, 0, 0, 0, 0
+	s.state = to
+	s.gen++
+	s.fails = 0
+	s.probes = 0
+	s.outstanding = 0
+	s.successes = 0
 	if to == Open {
 		s.until = s.t + 1
 	}
 	return s
 }
 
-// step is the sequential specification of in, and reports whether it may return out.
+// step is the sequential specification of in, and reports whether it may return
+// out.
 func step(s spec, in op, out result) (spec, bool) {
 	if in.kind == 't' {
 		s.t++
@@ -60,6 +70,7 @@ func step(s spec, in op, out result) (spec, bool) {
 	if s.state == Open && s.t >= s.until {
 		s = s.move(HalfOpen)
 	}
+
 	switch in.kind {
 	case 'R':
 		return s.move(Closed), true
@@ -70,28 +81,37 @@ func step(s spec, in op, out result) (spec, bool) {
 		return s, true
 	case 'S':
 		return s, out.state == s.state
-	case 'a':
-		want := result{}
-		switch {
-		case s.state == Closed:
-			want = result{ok: true, gen: s.gen}
-		case s.state == HalfOpen && s.outstanding < specProbes:
-			s.ticket++
-			s.outstanding++
-			s.probes |= 1 << s.ticket
-			want = result{ok: true, gen: s.gen, ticket: s.ticket}
-		}
-		return s, out == want
+	case 'a', 'd':
+		return s.admit(in, out)
 	}
 	return s.report(in, out)
 }
 
-func (s spec) report(in op, out result) (spec, bool) {
-	ok := in.gen == s.gen && (in.ticket == 0 || s.probes>>in.ticket&1 == 1)
-	if !ok || in.outcome == Ignored && in.ticket == 0 {
-		return s, out.ok == ok
+func (s spec) admit(in op, out result) (spec, bool) {
+	held := &s.held[in.proc]
+	held.gen, held.ticket = s.gen, 0
+	ok := s.state == Closed
+	if s.state == HalfOpen && s.outstanding < specProbes {
+		s.ticket++
+		s.outstanding++
+		s.probes |= 1 << s.ticket
+		held.ticket = s.ticket
+		ok = true
 	}
-	if in.ticket == 0 {
+
+	same := !out.seen || !ok || out.gen == held.gen && out.ticket == held.ticket
+	return s, out.ok == ok && same
+}
+
+func (s spec) report(in op, out result) (spec, bool) {
+	held := s.held[in.proc]
+	ok := held.gen == s.gen && (held.ticket == 0 || s.probes>>held.ticket&1 == 1)
+	possible := !out.seen || out.ok == ok
+	if !ok || in.outcome == Ignored && held.ticket == 0 {
+		return s, possible
+	}
+
+	if held.ticket == 0 {
 		s.fails++
 		if in.outcome == Success {
 			s.fails = 0
@@ -99,48 +119,86 @@ func (s spec) report(in op, out result) (spec, bool) {
 		if s.fails >= specFailures {
 			s = s.move(Open)
 		}
-		return s, out.ok
+		return s, possible
 	}
-	s.probes &^= 1 << in.ticket
+
+	s.probes &^= 1 << held.ticket
 	s.outstanding--
 	switch in.outcome {
 	case Failure:
 		s = s.move(Open)
 	case Success:
-		if s.successes++; s.successes >= specSuccesses {
+		s.successes++
+		if s.successes >= specSuccesses {
 			s = s.move(Closed)
 		}
 	}
-	return s, out.ok
+	return s, possible
 }
 
-// recordHistory has procs goroutines make ops random operations each.
-func recordHistory(b *Breaker, clock *atomic.Int64, seed uint64, procs, ops int) []event[op, result] {
-	var still sync.RWMutex
-	permits := make([]Permit, procs)
-	random := make([]*rand.Rand, procs)
-	for p := range procs {
+// A caller is a goroutine of a history: it holds a Permit, or is within a Do.
+type caller struct {
+	permit Permit
+	end    chan error // ends the Do that is running; nil if none is
+	done   chan error // what it returned
+}
+
+// begin begins a Do, and reports whether the call was made. It runs until end.
+func (c *caller) begin(b *Breaker) bool {
+	end, done, made := make(chan error), make(chan error, 1), make(chan struct{})
+	go func() {
+		done <- b.Do(context.Background(), func(context.Context) error {
+			close(made)
+			return <-end
+		})
+	}()
+
+	select {
+	case <-made:
+		c.end = end
+		c.done = done
+		return true
+	case <-done:
+		return false
+	}
+}
+
+// finish ends the Do with an outcome.
+func (c *caller) finish(o Outcome) {
+	c.end <- [...]error{Success: nil, Failure: errBad, Ignored: Ignore(errBad)}[o]
+	<-c.done
+	c.end = nil
+}
+
+// recordHistory has goroutines make ops random operations each.
+func recordHistory(b *Breaker, clock *atomic.Int64, seed uint64, ops int) []event[op, result] {
+	var still sync.RWMutex // held while the clock must not move
+	var callers [specProcs]caller
+	var random [specProcs]*rand.Rand
+	for p := range specProcs {
 		random[p] = rand.New(rand.NewPCG(seed, uint64(p)))
 	}
-	return record(procs, ops, func(p, _ int) op {
-		r, held := random[p], &permits[p]
-		in := op{permit: held, outcome: Outcome(r.IntN(3)), gen: held.gen, ticket: held.ticket}
+
+	input := func(p, _ int) op {
+		r, c := random[p], &callers[p]
+		in := op{proc: p, outcome: Outcome(r.IntN(3))}
+		busy := c.end != nil || c.permit.slot != nil
 		switch k := r.IntN(20); {
-		case k < 13 && held.b != nil:
+		case k < 13 && busy:
 			in.kind = 'r'
-		case k < 13:
+		case k < 6:
 			in.kind = 'a'
+		case k < 13:
+			in.kind = 'd'
 		case k < 17:
 			in.kind = 't'
-		case k == 17:
-			in.kind = 'R'
-		case k == 18:
-			in.kind = 'T'
 		default:
-			in.kind = 'S'
+			in.kind = "RTS"[k-17]
 		}
 		return in
-	}, func(in op) (out result) {
+	}
+
+	do := func(in op) (out result) {
 		if in.kind == 't' {
 			still.Lock()
 			defer still.Unlock()
@@ -149,13 +207,26 @@ func recordHistory(b *Breaker, clock *atomic.Int64, seed uint64, procs, ops int)
 		}
 		still.RLock()
 		defer still.RUnlock()
+
+		c := &callers[in.proc]
 		switch in.kind {
 		case 'a':
 			p, err := b.Allow()
-			*in.permit = p
-			return result{ok: err == nil, gen: p.gen, ticket: p.ticket}
+			if err != nil {
+				return result{}
+			}
+			c.permit = p
+			return result{ok: true, seen: true, gen: p.slot.gen, ticket: p.slot.ticket}
+		case 'd':
+			return result{ok: c.begin(b)}
 		case 'r':
-			return result{ok: in.permit.report(in.outcome, nil)}
+			if c.end != nil {
+				c.finish(in.outcome)
+				return result{}
+			}
+			p := c.permit
+			c.permit = Permit{}
+			return result{ok: p.end(in.outcome, nil), seen: true}
 		case 'R':
 			b.Reset()
 		case 'T':
@@ -164,15 +235,23 @@ func recordHistory(b *Breaker, clock *atomic.Int64, seed uint64, procs, ops int)
 			return result{state: b.State()}
 		}
 		return result{}
-	})
+	}
+
+	h := record(specProcs, ops, input, do)
+	for p := range callers {
+		if callers[p].end != nil {
+			callers[p].finish(Success)
+		}
+	}
+	return h
 }
 
-// TestLinearizable checks that concurrent calls are equal to some order of them one by one.
-// The clock stands still during a call: one that opens is open from when the call read the clock, which
-// may be before others were still admitted.
+// TestLinearizable checks that concurrent calls, of Do as well as of Allow, are
+// equal to some order of them one by one. The clock stands still during an
+// operation: a breaker that opens is open from the reading at which the call
+// read the clock, which may be before others were still admitted.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
-	const procs, ops = 4, 12
 	stop := time.Now().Add(*linearTime)
 	for seed := uint64(0); time.Now().Before(stop); seed++ {
 		var clock atomic.Int64
@@ -181,18 +260,20 @@ func TestLinearizable(t *testing.T) {
 			Probes: specProbes, Successes: specSuccesses, ProbeTimeout: -1,
 			Now: func() time.Time { return time.Unix(0, clock.Load()) },
 		})
-		h := recordHistory(b, &clock, seed, procs, ops)
-		if !linearizable(spec{gen: 1}, h, step) {
-			for _, e := range h {
-				t.Logf("%3d-%3d %c %v gen %d ticket %d: %+v", e.call, e.ret, e.in.kind, e.in.outcome, e.in.gen, e.in.ticket, e.out)
-			}
-			t.Fatalf("history %d is not linearizable", seed)
+		h := recordHistory(b, &clock, seed, 12)
+		if linearizable(spec{gen: 1}, h, step) {
+			continue
 		}
+
+		for _, e := range h {
+			t.Logf("%3d-%3d goroutine %d %c %v: %+v", e.call, e.ret, e.in.proc, e.in.kind, e.in.outcome, e.out)
+		}
+		t.Fatalf("history %d is not linearizable", seed)
 	}
 }
 
-// TestRace runs everything at once, with the timers of real time; the race detector and the
-// invariants judge.
+// TestRace runs everything at once, with the timers of real time; the race
+// detector and the invariants judge.
 func TestRace(t *testing.T) {
 	t.Parallel()
 	opts := &Options{
@@ -202,12 +283,11 @@ func TestRace(t *testing.T) {
 	}
 	b := New(opts)
 	ctx := context.Background()
-	done := make(chan struct{}, 4)
 	stop := time.Now().Add(100 * time.Millisecond)
+
+	var wg sync.WaitGroup
 	for i := range 4 {
-		// It ends at stop.
-		go func() {
-			defer func() { done <- struct{}{} }()
+		wg.Go(func() {
 			r := rand.New(rand.NewPCG(1, uint64(i)))
 			for time.Now().Before(stop) {
 				switch r.IntN(400) {
@@ -230,16 +310,67 @@ func TestRace(t *testing.T) {
 					})
 				}
 			}
-		}()
+		})
 	}
-	for range 4 {
-		<-done
-	}
+	wg.Wait()
+
 	b.Reset()
 	if s := b.Stats(); s.Opened == 0 || s.Succeeded == 0 || s.Failed == 0 {
-		t.Errorf("nothing happened: %+v", s)
+		t.Errorf("Stats = %+v, want openings, successes and failures", s)
 	}
 	if err := call(b, nil); err != nil && !errors.Is(err, ErrOpen) {
-		t.Error(err)
+		t.Errorf("Do = %v, want nil or ErrOpen", err)
+	}
+}
+
+// TestRaceThrottle uses a Throttle from many goroutines; the race detector
+// judges, and no request is lost.
+func TestRaceThrottle(t *testing.T) {
+	t.Parallel()
+	const goroutines, each = 4, 20_000
+	th := NewThrottle(&ThrottleOptions{Window: minThrottleWindow * time.Microsecond})
+	var wg sync.WaitGroup
+	for i := range goroutines {
+		wg.Go(func() {
+			for n := range each {
+				if th.Allow() && (n+i)%3 == 0 {
+					th.Accept()
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	s := th.Stats()
+	if got := s.Sent + s.Rejected; got != goroutines*each {
+		t.Errorf("%d sent and %d rejected are %d requests, want %d", s.Sent, s.Rejected, got, goroutines*each)
+	}
+	if s.Rejected == 0 || s.Accepted == 0 {
+		t.Errorf("Stats = %+v, want some accepted and some rejected", s)
+	}
+}
+
+// TestRacePermit reports one permit from many goroutines: one report counts.
+func TestRacePermit(t *testing.T) {
+	t.Parallel()
+	b := New(&Options{Count: true})
+	for range 2000 {
+		p := admit(t, b)
+		var counted atomic.Int32
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if p.Success() {
+					counted.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if got := counted.Load(); got != 1 {
+			t.Fatalf("%d of 3 reports counted, want 1", got)
+		}
+	}
+	if got := b.Stats().Succeeded; got != 2000 {
+		t.Errorf("Succeeded = %d, want 2000", got)
 	}
 }

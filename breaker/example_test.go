@@ -5,16 +5,24 @@ package breaker_test
 import (
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
+	"io"
+	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/ashlar-go/ashlar/breaker"
 )
 
-// A clock that the examples move by hand, so that their output is always the same.
+// A clock that the examples move by hand, so that their output is always the
+// same.
 type handClock struct{ t time.Time }
 
 func (c *handClock) now() time.Time        { return c.t }
@@ -26,8 +34,22 @@ var errDown = errors.New("connection refused")
 func down(context.Context) error { return errDown }
 func up(context.Context) error   { return nil }
 
-// The words of the usual picture: half of at least ten calls fail, wait 5 s, try one.
+// The program of the package comment.
 func Example() {
+	inventory := breaker.New(&breaker.Options{Name: "inventory", Failures: 2})
+	get := func(context.Context) (string, error) { return "", errors.New("connection refused") }
+	for range 3 {
+		_, err := breaker.Do(context.Background(), inventory, get)
+		fmt.Println(err)
+	}
+	// Output:
+	// connection refused
+	// connection refused
+	// breaker: open (inventory), since connection refused
+}
+
+// The usual picture: half of at least ten calls fail, wait 5 s, try one.
+func ExampleBreaker() {
 	clock, ctx := newClock(), context.Background()
 	// region quickstart
 	inventory := breaker.New(&breaker.Options{
@@ -43,6 +65,7 @@ func Example() {
 		}
 		return "", err
 	}
+
 	for range 10 {
 		_, _ = breaker.DoElse(ctx, inventory, price, fallback)
 	}
@@ -142,15 +165,28 @@ func ExamplePermit_Done() {
 	// true 0
 }
 
-func ExampleIgnore() {
+// An error that is an answer: the backend is well.
+func ExampleAnswer() {
 	b := breaker.New(&breaker.Options{Failures: 1})
 	errNotFound := errors.New("not found")
 	err := b.Do(context.Background(), func(context.Context) error {
-		return breaker.Ignore(errNotFound) // an answer like any other
+		return breaker.Answer(errNotFound)
 	})
 	fmt.Println(err == errNotFound, b.State())
 	// Output:
 	// true closed
+}
+
+// An error that says nothing: the call never got to the backend.
+func ExampleIgnore() {
+	b := breaker.New(&breaker.Options{Failures: 1})
+	err := b.Do(context.Background(), func(context.Context) error {
+		_, err := strconv.Atoi("12 apples") // of the request, before it is sent
+		return breaker.Ignore(err)
+	})
+	fmt.Println(err, b.State())
+	// Output:
+	// strconv.Atoi: parsing "12 apples": invalid syntax closed
 }
 
 // A rule for outcomes that goes on from the default.
@@ -178,7 +214,8 @@ func ExampleOpenError() {
 	clock.sleep(10 * time.Second)
 	err := b.Do(context.Background(), up)
 	if oe, ok := errors.AsType[*breaker.OpenError](err); ok {
-		fmt.Println(oe.RetryAfter(), oe.Cause)
+		d, _ := oe.RetryAfter()
+		fmt.Println(d, oe.Cause)
 	}
 	fmt.Println(errors.Is(err, breaker.ErrOpen), errors.Is(err, errDown))
 	// Output:
@@ -293,31 +330,112 @@ func ExampleNewThrottle() {
 }
 
 func ExampleThrottle_Do() {
-	t := breaker.NewThrottle(nil)
+	t := breaker.NewThrottle(&breaker.ThrottleOptions{Timeout: time.Second})
 	err := t.Do(context.Background(), up)
-	fmt.Println(err, errors.Is(err, breaker.ErrThrottled))
+	fmt.Println(err, errors.Is(err, breaker.ErrThrottled), t.Stats().Accepted)
 	// Output:
-	// <nil> false
+	// <nil> false 1
 }
 
-// An http.RoundTripper with a breaker for each host: 5xx is a failure, but the response is returned.
+// Stats as a variable of expvar: states are written by name.
+func ExampleStats_expvar() {
+	b := breaker.New(&breaker.Options{Count: true, Now: newClock().now})
+	_ = b.Do(context.Background(), down)
+	v := expvar.Func(func() any { return b.Stats() }) // expvar.Publish("inventory", v)
+	fmt.Println(v)
+	// Output:
+	// {"State":"closed","Generation":1,"Row":1,"Calls":0,"Failures":0,"Slow":0,"Probes":0,"Successes":0,"Quiet":0,"Opened":0,"Late":0,"Dropped":0,"Succeeded":0,"Failed":1,"Ignored":0,"Rejected":0}
+}
+
+// Changes as lines of log/slog.
+func ExampleChange_slog() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{} // so that the output is always the same
+			}
+			return a
+		},
+	}))
+	b := breaker.New(&breaker.Options{Name: "db", Failures: 1, OnChange: func(c breaker.Change) {
+		log.Warn("breaker", "name", c.Name, "from", c.From, "to", c.To, "cause", c.Cause)
+	}})
+	_ = b.Do(context.Background(), down)
+	// Output:
+	// level=WARN msg=breaker name=db from=closed to=open cause="connection refused"
+}
+
+// Stats of a group in the text format of Prometheus.
+func ExampleStats_prometheus() {
+	hosts := breaker.NewGroup[string](nil)
+	hosts.Get("a.example").ForceOpen()
+	for host, b := range hosts.All() {
+		s := b.Stats()
+		fmt.Printf("breaker_state{host=%q,state=%q} 1\n", host, s.State)
+		fmt.Printf("breaker_opened_total{host=%q} %d\n", host, s.Opened)
+		fmt.Printf("breaker_failure_ratio{host=%q} %g\n", host, s.FailureRatio())
+	}
+	// Output:
+	// breaker_state{host="a.example",state="forced open"} 1
+	// breaker_opened_total{host="a.example"} 0
+	// breaker_failure_ratio{host="a.example"} 0
+}
+
+// A transport is an http.RoundTripper with a breaker for each host. An answer
+// of 5xx is a failure, but is returned. The timeout, unlike Options.Timeout,
+// lasts until the body is closed: its context must outlive the round trip.
+// What the caller cancels is ignored, so a host that hangs trips the breaker
+// only if timeout is less than the deadlines of the callers.
 type transport struct {
-	next  http.RoundTripper
-	hosts *breaker.Group[string]
+	next    http.RoundTripper
+	hosts   *breaker.Group[string]
+	timeout time.Duration
 }
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	p, err := t.hosts.Get(r.URL.Host).Allow()
+	permit, err := t.hosts.Get(r.URL.Host).Allow()
 	if err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close() // a RoundTripper closes it, on errors too
+		}
 		return nil, err
 	}
-	resp, err := t.next.RoundTrip(r)
-	if err == nil && resp.StatusCode >= 500 {
-		p.Failure(errors.New(resp.Status))
-	} else {
-		p.Done(r.Context(), err)
+	defer permit.Failure(nil) // if next panics; else it was reported by then
+
+	ctx, cancel := context.WithTimeoutCause(r.Context(), t.timeout, breaker.ErrTimeout)
+	resp, err := t.next.RoundTrip(r.WithContext(ctx))
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), breaker.ErrTimeout):
+		err = fmt.Errorf("%w: %w", breaker.ErrTimeout, err)
+		permit.Failure(err)
+	case err == nil && resp.StatusCode >= 500:
+		permit.Failure(errors.New(resp.Status))
+	default:
+		permit.Done(r.Context(), err)
 	}
-	return resp, err
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = body{resp.Body, cancel}
+	return resp, nil
+}
+
+// A body ends the context of its round trip when it is closed.
+type body struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b body) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+func newTransport(timeout time.Duration) transport {
+	return transport{http.DefaultTransport, breaker.NewGroup(&breaker.GroupOptions[string]{
+		Options: func(string) *breaker.Options { return &breaker.Options{Failures: 2} },
+	}), timeout}
 }
 
 func ExampleGroup_roundTripper() {
@@ -325,9 +443,7 @@ func ExampleGroup_roundTripper() {
 		w.WriteHeader(http.StatusBadGateway)
 	}))
 	defer server.Close()
-	client := http.Client{Transport: transport{http.DefaultTransport, breaker.NewGroup(&breaker.GroupOptions[string]{
-		Options: func(string) *breaker.Options { return &breaker.Options{Failures: 2} },
-	})}}
+	client := http.Client{Transport: newTransport(time.Minute)}
 	for range 3 {
 		resp, err := client.Get(server.URL)
 		if err != nil {
@@ -343,47 +459,123 @@ func ExampleGroup_roundTripper() {
 	// true
 }
 
-// A middleware that answers 503 with Retry-After while what the handler needs is down.
+// TestRoundTripper checks the transport of ExampleGroup_roundTripper: it closes
+// the body of a rejected request, trips by a host that hangs though callers
+// have deadlines, and returns long bodies whole.
+func TestRoundTripper(t *testing.T) {
+	const size = 1 << 20
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			select {
+			case <-r.Context().Done():
+			case <-release:
+			}
+			return
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", size))
+	}))
+	defer server.Close()
+	defer close(release)
+
+	// The body outlives the round trip.
+	client := http.Client{Transport: newTransport(time.Minute)}
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if len(text) != size || err != nil {
+		t.Errorf("read %d bytes, %v, want %d", len(text), err, size)
+	}
+	_ = resp.Body.Close()
+
+	// Two timeouts trip, though the callers would wait for longer.
+	client.Transport = newTransport(5 * time.Millisecond)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/hang", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Do(r); !errors.Is(err, breaker.ErrTimeout) { //nolint:bodyclose // there is none
+			t.Errorf("Do = %v, want ErrTimeout", err)
+		}
+		cancel()
+	}
+
+	// The writer of a body that is not sent does not hang.
+	read, write := io.Pipe()
+	done := make(chan error)
+	go func() {
+		_, err := write.Write([]byte("x"))
+		done <- err
+	}()
+	if _, err := client.Post(server.URL, "text/plain", read); !errors.Is(err, breaker.ErrOpen) { //nolint:bodyclose // there is none
+		t.Errorf("Post = %v, want ErrOpen", err)
+	}
+	if err := <-done; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("Write = %v, want ErrClosedPipe", err)
+	}
+}
+
+// A middleware that answers 503 with Retry-After while the database is down.
 func ExampleOpenError_middleware() {
 	clock := newClock()
 	db := breaker.New(&breaker.Options{Failures: 1, Jitter: -1, Now: clock.now})
-	query := func(ctx context.Context) error { return db.Do(ctx, down) }
+	query := up
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := query(r.Context())
-		if oe, ok := errors.AsType[*breaker.OpenError](err); ok {
-			seconds := (oe.RetryAfter() + time.Second - 1) / time.Second
-			w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+		err := db.Do(r.Context(), query)
+		oe, open := errors.AsType[*breaker.OpenError](err)
+		switch {
+		case open:
+			if d, known := oe.RetryAfter(); known {
+				w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
+			}
 			http.Error(w, "service unavailable, try later", http.StatusServiceUnavailable)
-			return
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusBadGateway)
 		}
-		http.Error(w, err.Error(), http.StatusBadGateway)
 	})
-	for range 2 {
+	get := func() {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		fmt.Printf("%d retry=%q\n", w.Code, w.Header().Get("Retry-After"))
 	}
+
+	get()
+	query = down
+	get()
+	get()
+	db.ForceOpen() // nobody knows for how long
+	get()
 	// Output:
+	// 200 retry=""
 	// 502 retry=""
 	// 503 retry="5"
+	// 503 retry=""
 }
 
-// The order of composition, outermost first: cache, coalescing, retry with a budget, breaker, limiter,
-// timeout. Here the parts other than the breaker are a few lines each.
+// The order of composition, outermost first: cache, coalescing, retry with a
+// budget, limiter, breaker, timeout. The limiter is outside the breaker, whose
+// probe would else wait in its queue. Here the parts other than the breaker are
+// a few lines each.
 func Example_composition() {
 	b := breaker.New(&breaker.Options{Failures: 3, Timeout: time.Second}) // breaker, and timeout within
 	slots := make(chan struct{}, 8)                                       // limiter: at most 8 at once
 	budget, calls := 5, 0                                                 // retries that all callers may make together
-	limited := func(context.Context) (string, error) {
+	limited := func(ctx context.Context) (string, error) {
 		slots <- struct{}{}
 		defer func() { <-slots }()
-		calls++
-		return "", errDown
+		return breaker.Do(ctx, b, func(context.Context) (string, error) {
+			calls++
+			return "", errDown
+		})
 	}
 	retrying := func(ctx context.Context) (v string, err error) {
 		for range 10 {
-			v, err = breaker.Do(ctx, b, limited)
-			// A rejection is final: to try again is what the breaker is there to prevent.
+			v, err = limited(ctx)
+			// A rejection is final: to try again is what the breaker prevents.
 			if err == nil || errors.Is(err, breaker.ErrOpen) || budget == 0 {
 				break
 			}
@@ -391,6 +583,7 @@ func Example_composition() {
 		}
 		return v, err
 	}
+
 	cache := map[string]string{"other": "cached"} // and golang.org/x/sync/singleflight to coalesce
 	get := func(key string) (string, error) {
 		if v, ok := cache[key]; ok {

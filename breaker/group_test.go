@@ -6,16 +6,19 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// TestGroupBound has many goroutines ask for many keys, some of them failing: at most Max breakers are
-// held, and none that is open is forgotten.
+// TestGroupBound checks that a group that many goroutines ask for many keys,
+// some of them failing, holds at most Max breakers and forgets none that is
+// open.
 func TestGroupBound(t *testing.T) {
 	const most = 50
 	g := NewGroup(&GroupOptions[int]{Max: most, Options: func(int) *Options {
 		return &Options{Failures: 1, OpenFor: time.Hour}
 	}})
+
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -24,30 +27,32 @@ func TestGroupBound(t *testing.T) {
 			for range 3000 {
 				k := r.IntN(1000)
 				if b := g.Get(k); k%100 == 0 {
-					_ = call(b, errBad)
+					calling(b, errBad)
 					if g.Get(k) == b {
 						open = append(open, k)
 					}
 				}
-				if g.Len() > most {
-					t.Errorf("%d breakers held", g.Len())
+				if got := g.Len(); got > most {
+					t.Errorf("%d breakers held, want at most %d", got, most)
 				}
 			}
 			for _, k := range open {
-				if g.Get(k).State() != Open {
-					t.Errorf("the breaker of %d was forgotten", k)
+				if got := g.Get(k).State(); got != Open {
+					t.Errorf("the breaker of %d is %v, want open", k, got)
 				}
 			}
 		})
 	}
 	wg.Wait()
+
 	if s := g.Stats(); s.Len != most || s.Evicted == 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("Stats = %+v, want %d held and some evicted", s, most)
 	}
 }
 
-// TestGroupFull fills a group with breakers that must not be forgotten: new keys are served all
-// the same, by breakers that are not held.
+// TestGroupFull checks that a group of breakers that must not be forgotten
+// serves new keys nevertheless, by breakers that are not held, without a search
+// for each.
 func TestGroupFull(t *testing.T) {
 	clock := &fakeClock{}
 	g := NewGroup(&GroupOptions[int]{Max: 4, Options: func(int) *Options {
@@ -55,54 +60,187 @@ func TestGroupFull(t *testing.T) {
 	}})
 	g.Get(0).ForceOpen()
 	g.Get(1).ForceClosed()
-	_ = call(g.Get(2), errBad)
-	_ = call(g.Get(2), nil) // not in a row any more, but in the window
+	calling(g.Get(2), errBad, nil) // not in a row any more, but in the window
 	g.Get(3).Trip(time.Second, nil)
 	clock.sleep(time.Second)
-	_ = call(g.Get(3), nil) // closed, but not yet stable
+	calling(g.Get(3), nil) // closed, but not yet stable
+
 	prev := g.Stats()
-	if first, second := g.Get(4), g.Get(4); first == second || g.Len() != 4 {
-		t.Error("a breaker was forgotten that must not be")
+	first := g.Get(4)
+	hand := g.hand
+	for range candidates {
+		if g.Get(4) == first {
+			t.Fatal("a breaker was forgotten that must not be")
+		}
 	}
-	if d := g.Stats().Sub(prev); d.Unheld != 2 || d.Evicted != 0 || d.Len != 4 {
-		t.Errorf("%+v", d)
+	if d := g.Stats().Sub(prev); d.Unheld != 1+candidates || d.Evicted != 0 || d.Len != 4 {
+		t.Errorf("Stats changed by %+v, want %d unheld, 0 evicted, 4 held", d, 1+candidates)
 	}
+	if g.hand != hand {
+		t.Error("new keys searched right after a search found nothing")
+	}
+
 	clock.sleep(time.Minute)
 	if first, second := g.Get(4), g.Get(4); first != second {
 		t.Error("a stable breaker was not forgotten")
 	}
-	g.Delete(0)
-	g.Delete(0)
-	keys := 0
-	for k, b := range g.All() {
-		if keys++; g.Get(k) != b || k == 0 {
-			t.Errorf("All gave %d", k)
+}
+
+// TestGroupForget checks that what a breaker knows ages out: a group whose keys
+// all died once holds a new dead host, which then gets no more calls than a
+// rule needs. It is forgotten at Forget exactly, and never if forced.
+func TestGroupForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGroup(&GroupOptions[int]{Max: 64, Forget: 10 * time.Minute, Options: func(int) *Options {
+			return &Options{Failures: 1, Jitter: -1}
+		}})
+		for k := range 64 {
+			calling(g.Get(k), errBad)
+		}
+		time.Sleep(365 * 24 * time.Hour)
+		synctest.Wait()
+
+		reached := 0
+		for range 1000 {
+			if p, err := g.Get(1000).Allow(); err == nil {
+				reached++
+				p.Failure(errBad)
+			}
+		}
+		if reached != 1 {
+			t.Errorf("%d of 1000 calls reached a new dead host, want 1", reached)
+		}
+		g.Get(1000).Reset()
+	})
+
+	clock := &fakeClock{}
+	for name, use := range map[string]func(b *Breaker){
+		"failure in a row": func(b *Breaker) { calling(b, errBad) },
+		"open":             func(b *Breaker) { b.Trip(time.Nanosecond, nil); clock.sleep(1) },
+		"half-open":        func(b *Breaker) { b.Trip(time.Nanosecond, nil); clock.sleep(1); b.State() },
+		"lost probe": func(b *Breaker) {
+			b.Trip(time.Nanosecond, nil)
+			clock.sleep(1)
+			admit(t, b)
+			clock.sleep(5 * time.Second) // the lease ends
+		},
+		"recovering": func(b *Breaker) {
+			_ = b.SetOptions(&Options{Recovery: time.Second, Jitter: -1})
+			b.Trip(time.Nanosecond, nil)
+			clock.sleep(1)
+			calling(b, nil)
+			clock.sleep(time.Second) // the ramp ends
+		},
+	} {
+		g := NewGroup(&GroupOptions[int]{Max: 1, Forget: time.Hour, Options: func(int) *Options {
+			return &Options{Jitter: -1, StableFor: 24 * time.Hour, Now: clock.now}
+		}})
+		b := g.Get(1)
+		use(b)
+		clock.sleep(time.Hour - 1)
+		if b.idle(time.Hour) {
+			t.Errorf("%s: forgotten a nanosecond before Forget", name)
+		}
+		clock.sleep(1)
+		if g.Get(2); g.Get(1) == b {
+			t.Errorf("%s: kept at Forget", name)
 		}
 	}
-	for range g.All() {
-		break
+
+	b := New(&Options{Now: clock.now})
+	calling(b, errBad)
+	clock.sleep(1000 * time.Hour)
+	if b.idle(-1) {
+		t.Error("a negative Forget forgets")
 	}
-	if keys != 3 || g.Len() != 3 {
-		t.Errorf("%d keys, Len %d", keys, g.Len())
+	b.ForceOpen()
+	clock.sleep(1000 * time.Hour)
+	if b.idle(time.Hour) {
+		t.Error("a forced breaker is forgotten")
 	}
 }
 
-// TestGroupSecondChance forgets what was not used lately before what was.
+// TestGroupPlaces checks that members know their places after evictions: to
+// delete a key forgets that one and no other.
+func TestGroupPlaces(t *testing.T) {
+	clock := &fakeClock{}
+	g := NewGroup(&GroupOptions[int]{Max: 8, Options: func(int) *Options { return &Options{Now: clock.now} }})
+	for k := range 100 {
+		g.Get(k)
+		g.mu.Lock()
+		g.checkLocked()
+		g.mu.Unlock()
+	}
+
+	held := map[int]*Breaker{}
+	for k, b := range g.All() {
+		held[k] = b
+	}
+	if got := len(held); got != 8 {
+		t.Fatalf("All gave %d keys, want 8", got)
+	}
+	for k := range held {
+		g.Delete(k)
+		g.Delete(k) // once more does nothing
+		delete(held, k)
+		if got := g.Len(); got != len(held) {
+			t.Fatalf("Len = %d after Delete, want %d", got, len(held))
+		}
+		for k, want := range held {
+			if got, ok := g.m.Load(k); !ok || got.(*member[int]).b != want {
+				t.Fatalf("the breaker of %d was forgotten with another", k)
+			}
+		}
+	}
+	for range g.All() {
+		t.Error("an empty group has a key")
+	}
+}
+
+// TestGroupShare checks that keys with the same Options share what they say.
+func TestGroupShare(t *testing.T) {
+	opts := &Options{Failures: 7}
+	g := NewGroup(&GroupOptions[int]{Options: func(k int) *Options {
+		if k == 2 {
+			return &Options{Failures: 2}
+		}
+		return opts
+	}})
+	first, other, second := g.Get(0), g.Get(2), g.Get(1)
+	if got := other.per.Load().cfg.Failures; got != 2 {
+		t.Errorf("Failures = %d, want 2", got)
+	}
+	if a, b := first.per.Load().cfg.Failures, second.per.Load().cfg.Failures; a != 7 || b != 7 {
+		t.Errorf("Failures = %d and %d, want 7", a, b)
+	}
+	if third := g.Get(3); third.per.Load().cfg != second.per.Load().cfg {
+		t.Error("breakers of the same Options do not share them")
+	}
+	if New(nil).per.Load().cfg != NewGroup[int](nil).Get(1).per.Load().cfg {
+		t.Error("breakers without Options do not share the defaults")
+	}
+	mustPanic(t, "Options.Failures", func() {
+		NewGroup(&GroupOptions[int]{Options: func(int) *Options { return &Options{Failures: -1} }}).Get(1)
+	})
+}
+
+// TestGroupSecondChance checks that a group forgets a key that was not used
+// lately before one that was, and makes one breaker for a key that many
+// goroutines ask for.
 func TestGroupSecondChance(t *testing.T) {
 	g := NewGroup(&GroupOptions[int]{Max: 16})
 	for k := range 16 {
 		g.Get(k)
 	}
 	g.Get(16) // the hand passes all, and forgets one
-	var held *Breaker
+	held := g.Get(15)
 	for k := 17; k < 100; k++ {
-		if b := g.Get(15); held != nil && b != held {
+		if g.Get(15) != held {
 			t.Fatalf("a key in use was forgotten for %d", k)
-		} else {
-			held = b
 		}
 		g.Get(k)
 	}
+
 	var wg sync.WaitGroup
 	var got [8]*Breaker
 	for i := range got {

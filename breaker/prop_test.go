@@ -3,6 +3,7 @@
 package breaker
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -84,6 +85,7 @@ type breakerMachine struct {
 	model   *slowBreaker
 	permits []Permit
 	slow    []slowPermit
+	used    []bool
 	changes recorder
 }
 
@@ -117,11 +119,11 @@ func newBreakerMachine(t *rapid.T, lazy bool) *breakerMachine {
 		o.Now = m.clock.now
 	}
 	m.b = New(o)
-	m.base = m.b.base
+	m.base = m.b.clock.base
 	return m
 }
 
-func (m *breakerMachine) now() int64 { return m.b.elapsed() }
+func (m *breakerMachine) now() int64 { return m.b.clock.read() }
 
 func (m *breakerMachine) allow(t *rapid.T) {
 	m.rand = rapid.SampledFrom([]float64{0, 0.2, 0.5, 0.9}).Draw(t, "chance")
@@ -131,12 +133,14 @@ func (m *breakerMachine) allow(t *rapid.T) {
 		t.Fatalf("Allow = %v while %v, want admitted %v", err, m.model.state, ok)
 	}
 	if ok {
-		m.permits, m.slow = append(m.permits, p), append(m.slow, want)
+		m.permits = append(m.permits, p)
+		m.slow = append(m.slow, want)
+		m.used = append(m.used, false)
 	}
 }
 
-// report reports to one of the permits ever given. Permits are kept, so that it may be one that was
-// used: as itself, or as a copy of it before it was.
+// report reports to one of the permits ever given. Permits are kept, so that it
+// may be one that was used.
 func (m *breakerMachine) report(t *rapid.T) {
 	if len(m.permits) == 0 {
 		t.Skip("no permits")
@@ -144,22 +148,40 @@ func (m *breakerMachine) report(t *rapid.T) {
 	i := rapid.IntRange(0, len(m.permits)-1).Draw(t, "permit")
 	i = max(i, len(m.permits)-1-rapid.IntRange(0, 3).Draw(t, "near"))
 	o := rapid.SampledFrom([]Outcome{Success, Success, Failure, Failure, Ignored}).Draw(t, "outcome")
-	p := &m.permits[i]
-	if again := *p; p.ticket != 0 && rapid.Bool().Draw(t, "copied") {
-		p = &again
+
+	want := false
+	if !m.used[i] {
+		want = m.model.report(m.now(), m.slow[i], o)
 	}
-	if p.b == nil {
-		if p.report(o, nil) {
-			t.Fatal("a used permit reports")
-		}
-		return
-	}
-	want := m.model.report(m.now(), m.slow[i], o)
-	if got := p.report(o, nil); got != want {
+	m.used[i] = true
+	if got := m.permits[i].end(o, nil); got != want {
 		t.Fatalf("report of %v by %+v = %v, want %v", o, m.slow[i], got, want)
 	}
-	if p.report(o, nil) {
+	if m.permits[i].end(o, nil) {
 		t.Fatal("a used permit reports")
+	}
+}
+
+// do makes a call through Do, which takes a time.
+func (m *breakerMachine) do(t *rapid.T) {
+	m.rand = rapid.SampledFrom([]float64{0, 0.2, 0.5, 0.9}).Draw(t, "chance")
+	o := rapid.SampledFrom([]Outcome{Success, Success, Failure, Ignored}).Draw(t, "outcome")
+	takes := rapid.SampledFrom([]time.Duration{0, 0, time.Second}).Draw(t, "takes")
+	err := [...]error{Success: nil, Failure: errBad, Ignored: Ignore(errBad)}[o]
+
+	p, ok := m.model.allow(m.now(), m.rand)
+	made := false
+	got := m.b.Do(t.Context(), func(context.Context) error {
+		made = true
+		m.pass(takes)
+		m.model.report(m.now(), p, o)
+		return err
+	})
+	if made != ok {
+		t.Fatalf("Do made the call: %v while %v, want %v", made, m.model.state, ok)
+	}
+	if want := unmark(err); ok && got != want || !ok && !errors.Is(got, ErrOpen) {
+		t.Fatalf("Do = %v, want %v, or ErrOpen if rejected", got, want)
 	}
 }
 
@@ -177,6 +199,11 @@ func (m *breakerMachine) sleep(t *rapid.T) {
 	if rapid.Bool().Draw(t, "whole") {
 		d = d.Round(time.Second)
 	}
+	m.pass(d)
+}
+
+// pass lets d pass.
+func (m *breakerMachine) pass(d time.Duration) {
 	if m.lazy {
 		m.clock.sleep(d)
 		return
@@ -230,9 +257,14 @@ func modelBreaker(t *rapid.T, lazy bool) {
 			}
 		}
 	}
-	reset := func(at int64) { m.model.row = 0; m.model.move(Closed, at, at) }
+	reset := func(at int64) {
+		m.model.row = 0
+		m.model.move(Closed, at, at)
+	}
+
 	t.Repeat(map[string]func(*rapid.T){
-		"Allow": m.allow, "Allow2": m.allow, "Allow3": m.allow,
+		"Allow": m.allow, "Allow2": m.allow,
+		"Do": m.do, "Do2": m.do, "Do3": m.do,
 		"report": m.report, "report2": m.report, "report3": m.report,
 		"sleep": m.sleep, "sleep2": m.sleep,
 		"ForceOpen":   m.order(m.b.ForceOpen, force(ForcedOpen)),
@@ -265,20 +297,30 @@ func modelBreaker(t *rapid.T, lazy bool) {
 func TestPropLast(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 100).Draw(t, "n")
-		c := resolve(&Options{FailureRatio: 1, WindowCalls: n})
-		w := newWindow(c, 0)
+		c := newConfig(&Options{FailureRatio: 1, WindowCalls: n})
+		w := newLast(n)
 		var all []slowOutcome
 		for range rapid.IntRange(0, 300).Draw(t, "calls") {
-			o := slowOutcome{0, rapid.Bool().Draw(t, "failed"), rapid.Bool().Draw(t, "slow")}
+			o := slowOutcome{0, rapid.IntRange(0, 4).Draw(t, "failed") == 0, rapid.IntRange(0, 4).Draw(t, "slow") == 0}
 			all = append(all, o)
-			w.add(0, o.failed, o.slow)
+			w.add(o.failed, o.slow)
+			if rapid.IntRange(0, 9).Draw(t, "look") > 0 {
+				continue // successes wait for their places
+			}
+			m := &slowBreaker{c: c, outcomes: all}
+			if got, want := w.sum(), m.window(0); got != want {
+				t.Fatalf("sum = %v, want %v", got, want)
+			}
 		}
+
 		m := &slowBreaker{c: c, outcomes: all}
-		if got, want := w.sum(0), m.window(0); got != want {
-			t.Fatalf("sum = %+v, want %+v", got, want)
+		want := m.window(0)
+		if got := w.sum(); got != want {
+			t.Fatalf("sum = %v, want %v", got, want)
 		}
-		if got := w.(*last).recount(); got.failures != w.sum(0).failures || got.slow != w.sum(0).slow {
-			t.Fatalf("the bits hold %+v", got)
+		want[calls] = 0
+		if got := w.recount(); got != want {
+			t.Fatalf("the bits hold %v, want %v", got, want)
 		}
 	})
 }
@@ -303,8 +345,11 @@ func TestPropRing(t *testing.T) {
 					want++
 				}
 			}
-			if got := r.sum(reading).calls; got != want {
+			if got := r.sum(reading)[calls]; got != want {
 				t.Fatalf("%d calls in the window, want %d", got, want)
+			}
+			if got := r.total(reading)[calls]; got != uint64(len(epochs)) {
+				t.Fatalf("%d calls since the start, want %d", got, len(epochs))
 			}
 		}
 	})
@@ -313,7 +358,7 @@ func TestPropRing(t *testing.T) {
 // TestPropDelay checks that open times grow by the factor up to the cap, within the jitter.
 func TestPropDelay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := resolve(&Options{
+		c := newConfig(&Options{
 			OpenFor:    time.Duration(rapid.Int64Range(1, 1e12).Draw(t, "for")),
 			OpenMax:    time.Duration(rapid.Int64Range(1e12, 1<<63-1).Draw(t, "max")),
 			OpenFactor: rapid.Float64Range(1, 10).Draw(t, "factor"),

@@ -15,6 +15,7 @@ type slowBreaker struct {
 	state                                State
 	gen                                  uint32
 	since, until                         int64
+	bad                                  int64 // the time of the last failed or slow call
 	row                                  int
 	opened, late                         uint64
 	fails                                uint64
@@ -38,7 +39,7 @@ type slowPermit struct {
 }
 
 func newSlowBreaker(opts *Options) *slowBreaker {
-	return &slowBreaker{c: resolve(opts), gen: 1}
+	return &slowBreaker{c: newConfig(opts), gen: 1}
 }
 
 func (m *slowBreaker) move(to State, at, until int64) {
@@ -146,6 +147,9 @@ func (m *slowBreaker) report(t int64, p slowPermit, o Outcome) bool {
 		return true
 	}
 	m.outcomes = append(m.outcomes, slowOutcome{t, o == Failure, slow})
+	if o == Failure || slow {
+		m.bad = t
+	}
 	m.fails++
 	if o == Success {
 		m.fails = 0
@@ -161,9 +165,10 @@ func (m *slowBreaker) breaks(t int64, o Outcome) bool {
 		return true
 	}
 	s := m.window(t)
-	n := float64(s.calls)
-	return s.calls >= uint64(m.c.MinCalls) &&
-		(m.c.FailureRatio > 0 && float64(s.failures)/n >= m.c.FailureRatio || m.c.SlowRatio > 0 && float64(s.slow)/n >= m.c.SlowRatio)
+	n := float64(s[calls])
+	return s[calls] >= uint64(m.c.MinCalls) &&
+		(m.c.FailureRatio > 0 && float64(s[failures])/n >= m.c.FailureRatio ||
+			m.c.SlowRatio > 0 && float64(s[slows])/n >= m.c.SlowRatio)
 }
 
 // window counts the outcomes that are within the window at t.
@@ -177,12 +182,12 @@ func (m *slowBreaker) window(t int64) (s tally) {
 			m.c.WindowCalls == 0 && o.t/width <= t/width-int64(m.c.Buckets) {
 			continue
 		}
-		s.calls++
+		s[calls]++
 		if o.failed {
-			s.failures++
+			s[failures]++
 		}
 		if o.slow {
-			s.slow++
+			s[slows]++
 		}
 	}
 	return s
@@ -192,17 +197,11 @@ func (m *slowBreaker) stats(t int64) Stats {
 	m.settle(t)
 	w := m.window(t)
 	s := Stats{
-		State: m.state, Generation: m.gen, Row: m.fails, Calls: w.calls, Failures: w.failures, Slow: w.slow,
-		Probes: len(m.probes), Successes: m.successes, Opened: m.opened, Late: m.late,
+		State: m.state, Generation: m.gen, Row: m.fails, Calls: w[calls], Failures: w[failures], Slow: w[slows],
+		Probes: len(m.probes), Successes: m.successes, Quiet: time.Duration(t - max(m.since, m.bad)), Opened: m.opened, Late: m.late,
 	}
 	if m.c.Count {
 		s.Succeeded, s.Failed, s.Ignored, s.Rejected = m.succeeded, m.failed, m.ignored, m.rejected
 	}
 	return s
 }
-
-// A fakeClock is an Options.Now that the test moves.
-type fakeClock struct{ t int64 }
-
-func (c *fakeClock) now() time.Time        { return time.Unix(0, c.t) }
-func (c *fakeClock) sleep(d time.Duration) { c.t += int64(d) }

@@ -4,116 +4,175 @@ package breaker
 
 import (
 	"context"
-	"errors"
 	"math"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
-// ErrThrottled is the error of a call that a Throttle did not make.
-var ErrThrottled = errors.New("breaker: throttled")
-
-// A Throttle rejects at the client a part of the calls that an overloaded backend would refuse
-// anyway, so that refusing does not use up the backend. Where a [Breaker] cuts off, a Throttle
-// gives way: with requests and accepted counted in a window, it rejects with probability
+// A Throttle rejects at the client a part of the calls that an overloaded
+// backend would refuse anyway, so that refusing does not use up the backend.
+// Where a [Breaker] cuts off, a Throttle gives way: with requests and accepted
+// counted in a window, it rejects with probability
 //
 //	max(0, (requests - Spare - K·accepted) / (requests + 1)), at most MaxReject.
 //
-// Its own rejections are requests too: what is sent settles at K times what is accepted.
-// It is safe for concurrent use by multiple goroutines, must not be copied, starts no goroutine and
-// needs no Close. Use [NewThrottle]; methods of a zero Throttle panic.
+// Its own rejections are requests too: the calls that it sends settle at K
+// times those accepted. It is safe for concurrent use by multiple goroutines,
+// must not be copied, starts no goroutine and needs no Close. Use
+// [NewThrottle]; methods of a zero Throttle panic.
 type Throttle struct {
 	opts   ThrottleOptions
-	base   time.Time     // readings are nanoseconds since base
-	reject atomic.Uint64 // bits of the probability, as of before next
-	next   atomic.Int64  // the reading at which to compute it again
-	step   int64
-	ring   *ring // calls are requests; failures are those accepted
+	clock  clock
+	ring   *ring // of requests: sent, accepted, rejected
+	step   time.Duration
+	kept   bool          // a timer says when a step is over, not the clock
+	fresh  atomic.Bool   // the step is not over, if kept
+	next   atomic.Int64  // the reading at which the step is over, unless kept
+	reject atomic.Uint64 // the bits of the probability
 }
+
+// What the window of a Throttle counts. A request is sent or rejected. An
+// ignored call takes back what it counted as sent, in the bucket of then: a
+// bucket alone may be below zero.
+const (
+	sent = iota
+	accepted
+	rejected
+)
 
 const (
 	throttleBuckets = 40
-	throttleSteps   = 8  // computations of the probability per bucket, and one for each
-	throttleCalls   = 64 // requests in it, so that a burst does not go by a probability of before
+	throttleSteps   = 8  // recomputations of the probability per bucket
+	throttleCalls   = 64 // recompute after this many requests at the latest
+
+	// A timer costs more than a look at the clock if it runs more often.
+	minKept = time.Millisecond
 )
 
 // NewThrottle returns a Throttle. If opts is nil, the defaults are used.
-// It panics if opts are not valid.
+// It panics if opts is not valid.
 func NewThrottle(opts *ThrottleOptions) *Throttle {
 	if err := opts.Validate(); err != nil {
-		panic("breaker: NewThrottle: " + reason(err))
+		panic(err)
 	}
-	t := &Throttle{}
-	if opts != nil {
-		t.opts = *opts
-	}
-	o := &t.opts
-	o.K, o.Window, o.MaxReject = or(o.K, 2), or(o.Window, 2*time.Minute), or(o.MaxReject, 0.95)
-	o.Spare = or(o.Spare, 10)
-	if o.Classify == nil {
-		o.Classify = Classify
-	}
-	if o.rand == nil {
-		o.rand = rand.Float64
-	}
-	if o.Now != nil {
-		t.base = o.Now()
-	} else {
-		t.base = time.Now()
-	}
-	t.ring = newRing(int64(o.Window), throttleBuckets, 0)
-	t.step = t.ring.width / throttleSteps
+	t := &Throttle{opts: opts.resolve()}
+	t.clock = newClock(t.opts.Now)
+	t.ring = newRing(int64(t.opts.Window), throttleBuckets, 0)
+	t.step = time.Duration(t.ring.width / throttleSteps)
+	t.kept = t.opts.Now == nil && t.step >= minKept
 	return t
 }
 
-func (t *Throttle) elapsed() int64 {
-	if t.opts.Now != nil {
-		return min(max(int64(t.opts.Now().Sub(t.base)), -maxReading), maxReading)
+// Allow reports whether to make a call, and counts it as a request either way.
+// If the backend then accepts the call, call Accept; if the call says nothing
+// about the backend, Ignore.
+func (t *Throttle) Allow() bool {
+	t.used()
+	if !t.fresh.Load() {
+		t.renew()
 	}
-	return int64(time.Since(t.base))
+
+	p := math.Float64frombits(t.reject.Load())
+	kind := sent
+	if p > 0 && t.opts.rand() < p {
+		kind = rejected
+	}
+	if t.ring.current()[kind].Add(1)%throttleCalls == 0 {
+		t.update(t.clock.read())
+	}
+	return kind == sent
 }
 
-// Allow reports whether to make a call, and counts it as a request either way. If the backend
-// then accepts the call, call Accept.
-func (t *Throttle) Allow() bool {
+// renew starts a step: it moves the window on and computes the probability,
+// unless another goroutine does. While calls come, a timer ends the step, so
+// that they need not look at the clock; when no calls come there is no timer.
+func (t *Throttle) renew() {
+	now := t.clock.read()
+	t.ring.at(now)
+
+	if !t.kept {
+		if next := t.next.Load(); now >= next && t.next.CompareAndSwap(next, now+int64(t.step)) {
+			t.update(now)
+		}
+		return
+	}
+
+	t.update(now)
+	if t.fresh.Swap(true) {
+		return // another goroutine has set the timer
+	}
+	end := min(int64(t.step), t.ring.end.Load()-now) // not beyond the bucket
+	w := weak.Make(t)                                // the timer must not keep t alive
+	time.AfterFunc(time.Duration(end), func() {
+		if t := w.Value(); t != nil {
+			t.fresh.Store(false)
+		}
+	})
+}
+
+// update stores the probability at reading now.
+func (t *Throttle) update(now int64) { t.reject.Store(math.Float64bits(t.probability(now))) }
+
+// probability returns the probability of a rejection at reading now.
+func (t *Throttle) probability(now int64) float64 {
+	sum := t.ring.sum(now)
+	requests := float64(max(int64(sum[sent]), 0)) + float64(sum[rejected])
+	spare := float64(t.opts.Spare) + t.opts.K*float64(sum[accepted])
+	return min(max((requests-spare)/(requests+1), 0), t.opts.MaxReject)
+}
+
+// Accept counts an accepted call: one that got any answer except that the
+// backend is overloaded. It counts as of the latest request, and so reads no
+// clock.
+func (t *Throttle) Accept() {
+	t.used()
+	t.ring.current()[accepted].Add(1)
+}
+
+// Ignore takes back the request of a call that says nothing about the backend,
+// such as one that its caller canceled.
+func (t *Throttle) Ignore() {
+	t.used()
+	t.ring.current()[sent].Add(^uint64(0))
+}
+
+// RejectRatio returns the probability with which a call is rejected now.
+func (t *Throttle) RejectRatio() float64 {
+	t.used()
+	return t.probability(t.clock.read())
+}
+
+// Stats returns the current statistics.
+func (t *Throttle) Stats() ThrottleStats {
+	t.used()
+	now := t.clock.read()
+	sum, total := t.ring.sum(now), t.ring.total(now)
+	return ThrottleStats{
+		RejectRatio:    t.probability(now),
+		WindowSent:     uint64(max(int64(sum[sent]), 0)),
+		WindowAccepted: sum[accepted],
+		WindowRejected: sum[rejected],
+		Sent:           total[sent],
+		Accepted:       total[accepted],
+		Rejected:       total[rejected],
+	}
+}
+
+// used panics if t was not made by NewThrottle.
+func (t *Throttle) used() {
 	if t.ring == nil {
 		panic("breaker: zero Throttle: use NewThrottle")
 	}
-	now := t.elapsed()
-	n := t.ring.at(now).calls.Add(1)
-	p := t.probability(now, n)
-	return p == 0 || t.opts.rand() >= p
 }
 
-// Accept counts an accepted call: one that got any answer but that the backend is overloaded.
-// It counts as of the latest request, and so reads no clock.
-func (t *Throttle) Accept() { t.ring.current().failures.Add(1) }
-
-// RejectRatio returns the probability with which a call is rejected now.
-func (t *Throttle) RejectRatio() float64 { return t.compute(t.elapsed()) }
-
-// probability returns the probability as of at most a step or throttleCalls requests ago, for
-// request n of its bucket.
-func (t *Throttle) probability(now int64, n uint64) float64 {
-	if next := t.next.Load(); n%throttleCalls == 0 || now >= next && t.next.CompareAndSwap(next, now+t.step) {
-		t.reject.Store(math.Float64bits(t.compute(now)))
-	}
-	return math.Float64frombits(t.reject.Load())
-}
-
-func (t *Throttle) compute(now int64) float64 {
-	s := t.ring.sum(now)
-	requests, accepted := float64(s.calls), float64(s.failures)
-	return min(max((requests-float64(t.opts.Spare)-t.opts.K*accepted)/(requests+1), 0), t.opts.MaxReject)
-}
-
-// Do calls fn unless the call is rejected, and learns whether it was accepted: an outcome that is
-// not a Failure was. It returns what fn does, [ErrThrottled] if fn was not called, or ctx.Err() if
-// ctx had ended before. It panics if ctx is nil.
+// Do calls fn unless the call is rejected, and learns from the outcome: a
+// [Success] was accepted, a [Failure] refused, and a call that is [Ignored]
+// counts on neither side. It returns the error of fn, [ErrThrottled] if fn was
+// not called, or ctx.Err() if ctx had ended before. It panics if ctx is nil.
 func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error {
 	if ctx == nil {
-		panic("breaker: Throttle.Do: ctx must not be nil, got nil")
+		panic("breaker: ctx must not be nil")
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -121,9 +180,14 @@ func (t *Throttle) Do(ctx context.Context, fn func(context.Context) error) error
 	if !t.Allow() {
 		return ErrThrottled
 	}
-	err := fn(ctx)
-	if t.opts.Classify(ctx, err) != Failure {
+
+	err := withTimeout(ctx, t.opts.Timeout, fn)
+	switch t.opts.Classify(ctx, err) {
+	case Success:
 		t.Accept()
+	case Ignored:
+		t.Ignore()
+	default:
 	}
 	return unmark(err)
 }

@@ -5,18 +5,20 @@ package breaker
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // newRand returns a source of chance that is the same in each run.
 func newRand() func() float64 { return rand.New(rand.NewPCG(1, 2)).Float64 }
 
-// An overloadedServer serves requests one by one. Refusing one costs work too, a tenth of serving
-// it: that is how overload turns into collapse.
+// An overloadedServer serves requests one by one. Refusing one costs work too,
+// a tenth of serving it: that is how overload turns into collapse.
 type overloadedServer struct {
-	free  int64 // when it is done with what it has taken
+	free  int64 // when it is done with the requests it has taken
 	queue int64 // how far ahead of now it may be
 }
 
@@ -36,44 +38,73 @@ func (s *overloadedServer) serve(t int64) bool {
 	return true
 }
 
-// goodput returns the part of its capacity that a server uses for accepted requests at
-// load times that capacity, after a while.
-func goodput(seed uint64, load int, throttle bool) float64 {
+// goodput returns the part of its capacity that a server uses for accepted
+// requests, at load times that capacity from a number of clients, after a
+// while.
+func goodput(seed uint64, load, clients int, o *ThrottleOptions) float64 {
 	clock := &fakeClock{}
-	th := NewThrottle(&ThrottleOptions{Window: 10 * time.Second, Now: clock.now, rand: newRand()})
+	var throttles []*Throttle
+	if o != nil {
+		o.Now = clock.now
+		o.rand = newRand()
+		for range clients {
+			throttles = append(throttles, NewThrottle(o))
+		}
+	}
+
 	server := &overloadedServer{queue: int64(50 * time.Millisecond)}
 	const warm, seconds = 20, 100
 	chance := rand.New(rand.NewPCG(seed, 4))
 	served := 0
 	for clock.t < (warm+seconds)*int64(time.Second) {
 		clock.t += int64(chance.ExpFloat64() * float64(serveCost) / float64(load))
-		if throttle && !th.Allow() {
+		client := chance.IntN(clients)
+		if throttles != nil && !throttles[client].Allow() {
 			continue
 		}
-		if server.serve(clock.t) {
-			th.Accept()
-			if clock.t >= warm*int64(time.Second) {
-				served++
-			}
+		if !server.serve(clock.t) {
+			continue
+		}
+		if throttles != nil {
+			throttles[client].Accept()
+		}
+		if clock.t >= warm*int64(time.Second) {
+			served++
 		}
 	}
 	return float64(served) * float64(serveCost) / (seconds * float64(time.Second))
 }
 
-// TestThrottleGoodput overloads a server five times: without a throttle half of its time goes into
-// refusing, with one at least nine tenths of it into serving, of 10/11 that K = 2 allows for.
+// TestThrottleGoodput overloads a server five times, and checks that without a
+// throttle half of its time goes into refusing, with one at least nine tenths
+// into serving, of the 10/11 that K = 2 allows for. Clients that share the
+// server need a smaller Spare each, or a longer window.
 func TestThrottleGoodput(t *testing.T) {
 	for seed := range uint64(5) {
-		without, with := goodput(seed, 5, false), goodput(seed, 5, true)
-		t.Logf("goodput without %.3f, with %.3f", without, with)
-		if without > 0.65 || with < 0.9 {
-			t.Errorf("goodput without a throttle %.3f, with one %.3f", without, with)
+		if got := goodput(seed, 5, 1, nil); got > 0.65 {
+			t.Errorf("goodput without a throttle %.3f, want at most 0.65", got)
+		}
+		for _, tt := range []struct {
+			clients, spare int
+			window         time.Duration
+			want           float64
+		}{
+			{1, 10, 10 * time.Second, 0.9},
+			{10, 1, 10 * time.Second, 0.9},
+			{100, 1, 10 * time.Second, 0.88},
+		} {
+			got := goodput(seed, 5, tt.clients, &ThrottleOptions{Window: tt.window, Spare: tt.spare})
+			t.Logf("goodput of %d clients, Spare %d: %.3f", tt.clients, tt.spare, got)
+			if got < tt.want {
+				t.Errorf("goodput of %d clients, Spare %d: %.3f, want at least %v", tt.clients, tt.spare, got, tt.want)
+			}
 		}
 	}
 }
 
-// TestThrottleRatio checks the formula by hand, and that the share of calls rejected is the
-// probability: within 4 standard deviations of a binomial, about 6e-5, with a fixed seed.
+// TestThrottleRatio checks the formula by hand, and that the share of calls
+// rejected is the probability: within 4 standard deviations of a binomial,
+// about 6e-5, with a fixed seed.
 func TestThrottleRatio(t *testing.T) {
 	clock := &fakeClock{}
 	th := NewThrottle(&ThrottleOptions{K: 1.5, Spare: 20, Now: clock.now, rand: newRand()})
@@ -85,48 +116,133 @@ func TestThrottleRatio(t *testing.T) {
 			th.Accept()
 		}
 	}
-	probability := func(requests float64) float64 { return (requests - 20 - 1.5*15) / (requests + 1) }
+	probability := func(requests int) float64 {
+		n := float64(requests)
+		return min((n-20-1.5*15)/(n+1), 0.95)
+	}
 	if got, want := th.RejectRatio(), probability(60); got != want {
 		t.Fatalf("RejectRatio = %v, want %v", got, want)
 	}
-	clock.t = th.step // Allow counts itself, then computes
+
+	// A step later Allow computes, and after every 64 calls sent or rejected.
+	clock.sleep(th.step)
 	const n = 10_000
-	p, want, rejected := probability(61), 0.0, 0
-	for i := 61; i < 61+n; i++ {
-		if i%throttleCalls == 0 {
-			p = probability(float64(i))
-		}
-		want += min(p, 0.95)
-		if !th.Allow() {
-			rejected++
+	p, want := probability(60), 0.0
+	counts := map[bool]int{true: 60, false: 0} // sent, rejected
+	for i := range n {
+		want += p
+		kind := th.Allow()
+		counts[kind]++
+		if counts[kind]%throttleCalls == 0 {
+			p = probability(60 + i + 1)
 		}
 	}
-	sigma := 50.0 // at most sqrt(n)/2
-	if diff := float64(rejected) - want; diff > 4*sigma || diff < -4*sigma {
-		t.Errorf("%d of %d rejected, want %.0f", rejected, n, want)
+	const sigma = 50.0 // at most sqrt(n)/2
+	if got := float64(counts[false]); math.Abs(got-want) > 4*sigma {
+		t.Errorf("%.0f of %d rejected, want %.0f", got, n, want)
 	}
+
 	clock.sleep(3 * time.Minute)
-	if th.RejectRatio() != 0 {
-		t.Error("the window did not expire")
+	if got := th.RejectRatio(); got != 0 {
+		t.Errorf("RejectRatio = %v after the window, want 0", got)
+	}
+	if !th.Allow() {
+		t.Error("Allow = false after the window, want true")
 	}
 }
 
-// TestThrottleBurst: a backend that begins to refuse is not sent all of a burst that is over before
-// the next step.
+// TestThrottleStats checks the counters, of the window and since the start, and
+// that a call that is ignored is in none.
+func TestThrottleStats(t *testing.T) {
+	clock := &fakeClock{}
+	th := NewThrottle(&ThrottleOptions{Spare: 1, Now: clock.now, rand: func() float64 { return 0 }})
+	for range 3 {
+		th.Allow()
+	}
+	th.Accept()
+	th.Ignore()
+	clock.sleep(th.step)
+	th.Allow() // of 2 sent, 1 was accepted: none is rejected yet
+	th.Allow()
+	clock.sleep(th.step)
+	th.Allow() // of 4, 1: rejected
+	want := ThrottleStats{
+		RejectRatio: (5.0 - 1 - 2) / 6, WindowSent: 4, WindowAccepted: 1, WindowRejected: 1, Sent: 4, Accepted: 1, Rejected: 1,
+	}
+	if got := th.Stats(); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+
+	clock.sleep(3 * time.Minute)
+	want = ThrottleStats{Sent: 4, Accepted: 1, Rejected: 1}
+	if got := th.Stats(); got != want {
+		t.Errorf("Stats = %+v after the window, want %+v", got, want)
+	}
+
+	// An ignored call that outlives the window leaves no trace either.
+	th.Allow()
+	clock.sleep(3 * time.Minute)
+	th.RejectRatio()
+	th.Ignore()
+	if got := th.Stats(); got != want {
+		t.Errorf("Stats = %+v after a call was ignored, want %+v", got, want)
+	}
+	if got := th.RejectRatio(); got != 0 {
+		t.Errorf("RejectRatio = %v, want 0", got)
+	}
+}
+
+// TestThrottleTimer checks that with the system's clock, which a timer keeps
+// while calls come, the window moves on as it does without one.
+func TestThrottleTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := NewThrottle(&ThrottleOptions{rand: newRand()})
+		looks := NewThrottle(&ThrottleOptions{rand: newRand(), Now: time.Now})
+		if !kept.kept || looks.kept {
+			t.Fatalf("a timer keeps the clock: %v, and with Now: %v, want true, false", kept.kept, looks.kept)
+		}
+		chance := rand.New(rand.NewPCG(5, 6))
+		for range 3000 {
+			time.Sleep(time.Duration(chance.IntN(300)) * time.Millisecond)
+			synctest.Wait()
+			for _, th := range []*Throttle{kept, looks} {
+				if th.Allow() {
+					th.Accept()
+				}
+			}
+			if got, want := kept.Stats(), looks.Stats(); got != want {
+				t.Fatalf("Stats = %+v, want %+v", got, want)
+			}
+		}
+
+		// No call, no timer: the next one finds that the step is over.
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if kept.fresh.Load() {
+			t.Error("the step is not over after an hour")
+		}
+		kept.Allow()
+		if got := kept.Stats().WindowSent; got != 1 {
+			t.Errorf("WindowSent = %d, want 1", got)
+		}
+	})
+}
+
+// TestThrottleBurst checks that a backend that begins to refuse is not sent all
+// of a burst that is over before the next step.
 func TestThrottleBurst(t *testing.T) {
 	clock := &fakeClock{}
 	th := NewThrottle(&ThrottleOptions{Now: clock.now, rand: newRand()})
-	sent := 0
 	for range 10_000 {
-		if th.Allow() {
-			sent++
-		}
+		th.Allow()
 	}
-	if sent > 10_000/10 {
-		t.Errorf("%d of 10000 sent", sent)
+	if got := th.Stats().Sent; got > 10_000/10 {
+		t.Errorf("%d of 10000 sent, want at most 1000", got)
 	}
 }
 
+// TestThrottleDo checks the answers of Do, and the outcomes that it counts as
+// accepted.
 func TestThrottleDo(t *testing.T) {
 	clock := &fakeClock{}
 	never := func() float64 { return 0 } // every call is rejected once any may be
@@ -134,20 +250,33 @@ func TestThrottleDo(t *testing.T) {
 	fail := func(context.Context) error { return errBad }
 	for range 3 {
 		if err := th.Do(t.Context(), fail); err != errBad {
-			t.Fatal(err)
+			t.Fatalf("Do = %v, want %v", err, errBad)
 		}
 	}
 	clock.sleep(time.Minute)
 	if err := th.Do(t.Context(), fail); err != ErrThrottled {
 		t.Errorf("Do = %v, want ErrThrottled", err)
 	}
-	th = NewThrottle(nil)
-	if err := th.Do(t.Context(), func(context.Context) error { return Ignore(errBad) }); err != errBad {
-		t.Errorf("Do = %v, want the error without its mark", err)
+
+	for _, tt := range []struct {
+		err            error
+		sent, accepted uint64
+	}{
+		{nil, 1, 1},
+		{Answer(errBad), 1, 1},
+		{errBad, 1, 0},
+		{Ignore(errBad), 0, 0},
+		{ErrOpen, 0, 0},
+	} {
+		th := NewThrottle(nil)
+		if err := th.Do(t.Context(), func(context.Context) error { return tt.err }); err != unmark(tt.err) {
+			t.Errorf("Do = %v, want %v", err, unmark(tt.err))
+		}
+		if s := th.Stats(); s.Sent != tt.sent || s.Accepted != tt.accepted {
+			t.Errorf("%v: %d sent, %d accepted, want %d, %d", tt.err, s.Sent, s.Accepted, tt.sent, tt.accepted)
+		}
 	}
-	if s := th.ring.sum(th.elapsed()); s.calls != 1 || s.failures != 1 {
-		t.Errorf("%+v: an ignored outcome is not a refusal", s)
-	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := th.Do(ctx, fail); !errors.Is(err, context.Canceled) {

@@ -17,16 +17,25 @@ import (
 
 var errBad = errors.New("bad")
 
-// hand returns a breaker with a clock that the test moves. There is no jitter.
-func hand(o Options) (*Breaker, *fakeClock) {
+// byHand returns a breaker with a clock that the test moves. There is no
+// jitter.
+func byHand(o Options) (*Breaker, *fakeClock) {
 	clock := &fakeClock{}
-	o.Jitter, o.Now = -1, clock.now
+	o.Jitter = -1
+	o.Now = clock.now
 	return New(&o), clock
 }
 
 // call makes one call with the outcome err.
 func call(b *Breaker, err error) error {
 	return b.Do(context.Background(), func(context.Context) error { return err })
+}
+
+// calling makes one call for each outcome.
+func calling(b *Breaker, outcomes ...error) {
+	for _, err := range outcomes {
+		_ = call(b, err)
+	}
 }
 
 func wantState(t *testing.T, b *Breaker, want State) {
@@ -41,19 +50,40 @@ func admit(t *testing.T, b *Breaker) Permit {
 	t.Helper()
 	p, err := b.Allow()
 	if err != nil {
-		t.Fatalf("Allow = %v while %v", err, b.State())
+		t.Fatalf("Allow = %v while %v, want nil", err, b.State())
 	}
 	return p
 }
 
-// TestTrapLostProbe loses a half-open probe, to Goexit and without a report; both wedge
-// sony/gobreaker at "too many requests" for ever.
+// openError returns the error of rejections now.
+func openError(t *testing.T, b *Breaker) *OpenError {
+	t.Helper()
+	oe, ok := errors.AsType[*OpenError](b.Err())
+	if !ok {
+		t.Fatalf("Err = %v while %v, want an OpenError", b.Err(), b.State())
+	}
+	return oe
+}
+
+// wantRetryAfter checks when an open breaker says to come back.
+func wantRetryAfter(t *testing.T, b *Breaker, want time.Duration) {
+	t.Helper()
+	if got, known := openError(t, b).RetryAfter(); got != want || !known {
+		t.Errorf("RetryAfter = %v, %v, want %v, true", got, known, want)
+	}
+}
+
+// TestTrapLostProbe checks that a half-open probe that is lost, to Goexit or
+// without a report, does not wedge the breaker; both wedge sony/gobreaker at
+// "too many requests" forever.
 func TestTrapLostProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(&Options{OpenFor: time.Second, Jitter: -1})
 		b.Trip(0, errBad)
 		time.Sleep(time.Second)
 		synctest.Wait()
+
+		// A probe that ends its goroutine has failed.
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -61,71 +91,126 @@ func TestTrapLostProbe(t *testing.T) {
 		}()
 		<-done
 		wantState(t, b, Open) // for 2 s
+
+		// A probe that never reports has failed after ProbeTimeout, which is
+		// OpenFor.
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		admit(t, b) // and never reports
+		admit(t, b)
 		if err := call(b, nil); !errors.Is(err, ErrOpen) {
-			t.Fatalf("a second probe: %v", err)
+			t.Fatalf("a second probe: %v, want ErrOpen", err)
 		}
-		time.Sleep(time.Second) // ProbeTimeout is OpenFor
+		time.Sleep(time.Second)
 		synctest.Wait()
 		wantState(t, b, Open)
-		if oe := b.Err().(*OpenError); oe.Cause != ErrLost {
-			t.Errorf("cause %v, want ErrLost", oe.Cause)
+		if got := openError(t, b).Cause; got != ErrLost {
+			t.Errorf("Cause = %v, want ErrLost", got)
 		}
+
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		if err := call(b, nil); err != nil {
-			t.Fatal(err)
+			t.Fatalf("Do = %v, want nil", err)
 		}
 		wantState(t, b, Closed)
 	})
 }
 
-// TestTrapEventReentrant calls the breaker from its own event: under a lock that is a deadlock
-// (sony/gobreaker#37), and merely after unlocking events overlap and change places.
+// TestTrapEventReentrant checks that OnChange may call the breaker: under a
+// lock that is a deadlock (sony/gobreaker#37), and merely after unlocking
+// events overlap and change places.
 func TestTrapEventReentrant(t *testing.T) {
 	var b *Breaker
 	var seen []string
 	depth := 0
-	b, clock := hand(Options{Failures: 1, OnChange: func(c Change) {
+	b, _ = byHand(Options{Failures: 1, OnChange: func(c Change) {
 		depth++
+		defer func() { depth-- }()
 		seen = append(seen, fmt.Sprint(c.From, ">", c.To))
 		if depth > 1 {
 			t.Error("events overlap")
 		}
 		if c.To == Open {
 			b.Reset()
-			if b.State() != Closed {
-				t.Error("Reset within an event did nothing")
-			}
+			wantState(t, b, Closed)
 		}
-		depth--
 	}})
-	_ = clock
-	_ = call(b, errBad)
+
+	calling(b, errBad)
 	if want := []string{"closed>open", "open>closed"}; !slices.Equal(seen, want) {
 		t.Errorf("events %v, want %v", seen, want)
 	}
 }
 
-// TestEventOrder has many goroutines change the state; events must form one chain, none at the
-// same time as another.
+// TestTrapEventHangs checks that an OnChange that hangs costs a bounded amount
+// of memory: the newest changes wait, and the others are counted.
+func TestTrapEventHangs(t *testing.T) {
+	hang, hangs := make(chan struct{}), make(chan struct{})
+	var seen []uint32
+	b, _ := byHand(Options{OnChange: func(c Change) {
+		if len(seen) == 0 {
+			close(hangs)
+			<-hang
+		}
+		seen = append(seen, c.Generation)
+	}})
+	var wg sync.WaitGroup
+	wg.Go(b.ForceOpen)
+	<-hangs
+
+	// The first change is with OnChange; maxQueued of the others wait.
+	for range maxQueued {
+		b.Reset()
+	}
+	if got := b.Stats().Dropped; got != 0 {
+		t.Errorf("Dropped = %d with a full queue, want 0", got)
+	}
+	for range 1000 {
+		b.Reset()
+	}
+	if got := b.Stats().Dropped; got != 1000 {
+		t.Errorf("Dropped = %d, want 1000", got)
+	}
+	if got := cap(b.queue.waiting); got > 4*maxQueued {
+		t.Errorf("room for %d changes, want at most %d", got, 4*maxQueued)
+	}
+
+	close(hang)
+	wg.Wait()
+	if got := len(seen); got != 1+maxQueued {
+		t.Fatalf("OnChange saw %d changes, want %d", got, 1+maxQueued)
+	}
+	if got, want := seen[maxQueued], b.Stats().Generation; got != want {
+		t.Errorf("the last change seen is %d, want %d", got, want)
+	}
+	for i := 2; i < len(seen); i++ {
+		if seen[i] != seen[i-1]+1 {
+			t.Fatalf("change %d follows %d, want one more", seen[i], seen[i-1])
+		}
+	}
+}
+
+// TestEventOrder checks that events form one chain, none at the same time as
+// another, when many goroutines change the state.
 func TestEventOrder(t *testing.T) {
 	var running atomic.Int32
 	var gen uint32 = 1
 	state, n := Closed, 0
 	b := New(&Options{Failures: 1, OpenFor: time.Hour, OnChange: func(c Change) {
-		if running.Add(1) != 1 {
-			t.Error("events overlap")
+		if got := running.Add(1); got != 1 {
+			t.Errorf("%d events at once, want 1", got)
 		}
-		if c.From != state || c.Generation != gen+1 {
+		// Changes may be dropped while this one runs; then generations are
+		// left out.
+		if c.Generation == gen+1 && c.From != state || c.Generation <= gen {
 			t.Errorf("event %+v after generation %d of %v", c, gen, state)
 		}
-		state, gen = c.To, c.Generation
+		state = c.To
+		gen = c.Generation
 		n++
 		running.Add(-1)
 	}})
+
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -137,159 +222,220 @@ func TestEventOrder(t *testing.T) {
 					b.ForceOpen()
 					b.Auto()
 				default:
-					_ = call(b, errBad)
+					calling(b, errBad)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if n < 2000 || gen != b.Stats().Generation {
-		t.Errorf("%d events up to generation %d of %d", n, gen, b.Stats().Generation)
+
+	s := b.Stats()
+	if got, want := uint64(n)+s.Dropped, uint64(s.Generation-1); got != want {
+		t.Errorf("%d events and %d dropped, want %d", n, s.Dropped, want)
+	}
+	if gen != s.Generation || n < 2000 {
+		t.Errorf("%d events up to generation %d, want 2000 or more up to %d", n, gen, s.Generation)
 	}
 }
 
-// TestTrapDoneTwice reports one probe three times, as itself and as a copy: one success, not three.
+// TestTrapDoneTwice checks that one call counts once, whether its permit
+// reports again as itself or as a copy, while closed as well as half-open:
+// sony/gobreaker counts three.
 func TestTrapDoneTwice(t *testing.T) {
-	b, clock := hand(Options{Successes: 3})
+	b, clock := byHand(Options{Failures: 2, Successes: 3, Count: true})
+	again := func(name string, p Permit) {
+		t.Helper()
+		other := p
+		if p.Failure(errBad) || other.Failure(errBad) || p.Success() || other.Ignore() || other.Done(t.Context(), nil) {
+			t.Errorf("%s: a repeated report was counted", name)
+		}
+	}
+
+	p := admit(t, b)
+	if !p.Failure(errBad) {
+		t.Error("Failure = false, want true")
+	}
+	again("closed", p)
+	wantState(t, b, Closed)
+
+	// The slot of p serves q now: p must not speak for q.
+	q := admit(t, b)
+	again("closed, slot used again", p)
+	if !q.Success() {
+		t.Error("Success = false, want true")
+	}
+
 	b.Trip(time.Second, nil)
 	clock.sleep(time.Second)
-	p := admit(t, b)
-	again := p
-	if !p.Success() || p.Success() || again.Success() {
-		t.Error("a repeated report was counted")
+	p = admit(t, b)
+	if !p.Success() {
+		t.Error("Success of a probe = false, want true")
 	}
-	if s := b.Stats(); s.Successes != 1 || s.Late != 1 {
-		t.Errorf("%+v, want 1 success and 1 late", s)
+	again("half-open", p)
+	if got := b.Stats().Successes; got != 1 {
+		t.Errorf("Successes = %d, want 1", got)
 	}
-	// Another probe's place must not be freed by the copy.
-	q := admit(t, b)
-	again = p
-	again.b = b
-	if again.Success() || b.Stats().Probes != 1 {
-		t.Error("a repeated report freed the place of another probe")
+
+	// Another probe's place must not be freed.
+	q = admit(t, b)
+	again("half-open, another probe out", p)
+	if got := b.Stats().Probes; got != 1 {
+		t.Errorf("Probes = %d, want 1", got)
 	}
 	q.Ignore()
+	if s := b.Stats(); s.Succeeded != 2 || s.Failed != 1 || s.Ignored != 1 {
+		t.Errorf("Stats = %+v, want 2 succeeded, 1 failed, 1 ignored", s)
+	}
+	if (Permit{}).Success() {
+		t.Error("the zero Permit reports")
+	}
 }
 
-// TestTrapSparseFailures has failures a day apart: five in a row are five in a row, whatever a
-// window says.
+// TestTrapSparseFailures checks that five failures in a row are five in a row
+// though they are a day apart, whatever a window says.
 func TestTrapSparseFailures(t *testing.T) {
-	b, clock := hand(Options{Failures: 5, FailureRatio: 0.5})
+	b, clock := byHand(Options{Failures: 5, FailureRatio: 0.5})
 	for range 5 {
 		wantState(t, b, Closed)
-		_ = call(b, errBad)
+		calling(b, errBad)
 		clock.sleep(24 * time.Hour)
 	}
-	if b.Stats().Opened != 1 {
-		t.Error("five failures in a row did not trip")
+	if got := b.Stats().Opened; got != 1 {
+		t.Errorf("Opened = %d, want 1", got)
 	}
 }
 
-// TestTrapLateSuccess reports the success of a call from before the trip while a probe is out: it
-// must not close the breaker, nor give the probe's place away (failsafe-go, opossum#381).
+// TestTrapLateSuccess checks that the success of a call from before the trip,
+// while a probe is out, neither closes the breaker nor gives the probe's place
+// away (failsafe-go, opossum#381).
 func TestTrapLateSuccess(t *testing.T) {
-	b, clock := hand(Options{Failures: 1})
+	b, clock := byHand(Options{Failures: 1})
 	old := admit(t, b)
-	_ = call(b, errBad)
+	calling(b, errBad)
 	clock.sleep(5 * time.Second)
 	probe := admit(t, b)
 	if old.Success() {
 		t.Error("a report from before the trip was counted")
 	}
 	wantState(t, b, HalfOpen)
-	if _, err := b.Allow(); !errors.Is(err, ErrOpen) || b.Stats().Late != 1 {
-		t.Errorf("Allow = %v, %d late", err, b.Stats().Late)
+	if _, err := b.Allow(); !errors.Is(err, ErrOpen) {
+		t.Errorf("Allow = %v, want ErrOpen", err)
+	}
+	if got := b.Stats().Late; got != 1 {
+		t.Errorf("Late = %d, want 1", got)
 	}
 	probe.Success()
 	wantState(t, b, Closed)
 }
 
-// TestTrapPanic panics in a probe: the place is free, the panic goes on (failsafe-go).
-// A Classify that panics is the same.
+// TestTrapPanic checks that a panic in a probe frees its place and goes on
+// (failsafe-go), and one of Classify too, within Do and within Permit.Done.
 func TestTrapPanic(t *testing.T) {
-	for name, o := range map[string]Options{
-		"fn":       {},
-		"Classify": {Classify: func(context.Context, error) Outcome { panic("boom") }},
+	boom := func(context.Context, error) Outcome { panic("boom") }
+	ctx := context.Background()
+	for _, tt := range []struct {
+		name string
+		o    Options
+		use  func(b *Breaker)
+	}{
+		{"fn", Options{}, func(b *Breaker) { _ = b.Do(ctx, func(context.Context) error { panic("boom") }) }},
+		{"Classify", Options{Classify: boom}, func(b *Breaker) { calling(b, nil) }},
+		{"Done", Options{Classify: boom}, func(b *Breaker) { p := admit(t, b); p.Done(ctx, errBad) }},
 	} {
-		b, clock := hand(o)
+		b, clock := byHand(tt.o)
 		b.Trip(time.Second, nil)
 		clock.sleep(time.Second)
-		func() {
-			defer func() {
-				if r := recover(); r != "boom" {
-					t.Errorf("%s: recovered %v", name, r)
-				}
-			}()
-			_ = b.Do(context.Background(), func(context.Context) error {
-				if o.Classify == nil {
-					panic("boom")
-				}
-				return nil
-			})
-		}()
-		wantState(t, b, Open)
-		if s := b.Stats(); s.Probes != 0 {
-			t.Errorf("%s: %d probes outstanding", name, s.Probes)
+		mustPanic(t, "boom", func() { tt.use(b) })
+		if got := b.State(); got != Open {
+			t.Errorf("%s: State = %v, want open", tt.name, got)
 		}
+
+		// The next probe finds a place.
+		clock.sleep(10 * time.Second)
+		if got := b.Stats(); got.Probes != 0 || got.State != HalfOpen {
+			t.Errorf("%s: %d probes outstanding while %v, want 0 while half-open", tt.name, got.Probes, got.State)
+		}
+		admit(t, b)
 	}
 }
 
-// TestTrapRatio compares ratios exactly: 0.495 is less than 0.5, and 55 of 100 are 0.55.
+// TestTrapRatio checks that ratios are compared exactly: 0.495 is less than
+// 0.5, and 55 of 100 are 0.55.
 func TestTrapRatio(t *testing.T) {
 	for _, tt := range []struct {
 		failed, calls int
 		ratio         float64
 		trips         bool
-	}{{99, 200, 0.5, false}, {100, 200, 0.5, true}, {55, 100, 0.55, true}, {54, 100, 0.55, false}, {57, 100, 0.57, true}} {
-		b, _ := hand(Options{FailureRatio: tt.ratio, MinCalls: tt.calls})
+	}{
+		{99, 200, 0.5, false},
+		{100, 200, 0.5, true},
+		{55, 100, 0.55, true},
+		{54, 100, 0.55, false},
+		{57, 100, 0.57, true},
+	} {
+		b, _ := byHand(Options{FailureRatio: tt.ratio, MinCalls: tt.calls})
 		for i := range tt.calls {
 			if i < tt.calls-tt.failed {
-				_ = call(b, nil)
+				calling(b, nil)
 			} else {
-				_ = call(b, errBad)
+				calling(b, errBad)
 			}
 		}
 		if got := b.Stats().Opened == 1; got != tt.trips {
-			t.Errorf("%d of %d at %v: tripped %v", tt.failed, tt.calls, tt.ratio, got)
+			t.Errorf("%d of %d at %v: tripped = %v, want %v", tt.failed, tt.calls, tt.ratio, got, tt.trips)
 		}
 	}
 }
 
-// TestTrapHalfOpenStorm sends 1000 goroutines at a half-open breaker; eapache and mercari admit them all.
+// TestTrapHalfOpenStorm checks that of 1000 goroutines at a half-open breaker
+// exactly Probes are admitted, whether a timer opened it halfway or the first
+// of them did; eapache and mercari admit all.
 func TestTrapHalfOpenStorm(t *testing.T) {
+	storm := func(t *testing.T, o Options) {
+		b := New(&o)
+		b.Trip(0, nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+
+		var admitted, rejected atomic.Int32
+		release := make(chan struct{})
+		for range 1000 {
+			go func() {
+				err := b.Do(t.Context(), func(context.Context) error {
+					admitted.Add(1)
+					<-release
+					return nil
+				})
+				if errors.Is(err, ErrOpen) {
+					rejected.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if got := int(admitted.Load()); got != o.Probes {
+			t.Errorf("Probes %d, lazy %v: %d admitted", o.Probes, o.Now != nil, got)
+		}
+		if got := int(rejected.Load()); got != 1000-o.Probes {
+			t.Errorf("Probes %d, lazy %v: %d rejected, want %d", o.Probes, o.Now != nil, got, 1000-o.Probes)
+		}
+
+		close(release)
+		synctest.Wait()
+		wantState(t, b, Closed)
+	}
+
 	for _, probes := range []int{1, 3, 10} {
+		o := Options{Probes: probes, OpenFor: time.Second, Jitter: -1}
+		synctest.Test(t, func(t *testing.T) { storm(t, o) })
 		synctest.Test(t, func(t *testing.T) {
-			b := New(&Options{Probes: probes, OpenFor: time.Second, Jitter: -1})
-			b.Trip(0, nil)
-			time.Sleep(time.Second)
-			synctest.Wait()
-			var admitted, rejected atomic.Int32
-			release := make(chan struct{})
-			for range 1000 {
-				go func() {
-					err := b.Do(t.Context(), func(context.Context) error {
-						admitted.Add(1)
-						<-release
-						return nil
-					})
-					if errors.Is(err, ErrOpen) {
-						rejected.Add(1)
-					}
-				}()
-			}
-			synctest.Wait()
-			if int(admitted.Load()) != probes || int(rejected.Load()) != 1000-probes {
-				t.Errorf("%d admitted, %d rejected, want %d probes", admitted.Load(), rejected.Load(), probes)
-			}
-			close(release)
-			synctest.Wait()
-			wantState(t, b, Closed)
+			o.Now = time.Now
+			storm(t, o)
 		})
 	}
 }
 
-// TestTrapManyFailures has 100 calls fail at once: one trip, one event, one timer (opossum#385,
-// Polly#219).
+// TestTrapManyFailures checks that 100 calls that fail at once are one trip,
+// one event, one timer (opossum#385, Polly#219).
 func TestTrapManyFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events recorder
@@ -299,24 +445,29 @@ func TestTrapManyFailures(t *testing.T) {
 			permits[i] = admit(t, b)
 		}
 		for i := range permits {
-			if counted := permits[i].Failure(errBad); counted != (i == 0) {
-				t.Errorf("failure %d counted: %v", i, counted)
+			if got, want := permits[i].Failure(errBad), i == 0; got != want {
+				t.Errorf("failure %d counted: %v, want %v", i, got, want)
 			}
 		}
-		if n := len(events.all()); n != 1 || b.Stats().Opened != 1 {
-			t.Errorf("%d events, opened %d times", n, b.Stats().Opened)
+
+		if got := len(events.all()); got != 1 {
+			t.Errorf("%d events, want 1", got)
+		}
+		if got := b.Stats().Opened; got != 1 {
+			t.Errorf("Opened = %d, want 1", got)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if all := events.all(); len(all) != 2 || all[1].To != HalfOpen {
-			t.Errorf("events %+v", all)
+			t.Errorf("events %+v, want two, the second to half-open", all)
 		}
 	})
 }
 
-// TestTrapIgnoredProbe ignores a probe: its place is free, and MinCalls has no say.
+// TestTrapIgnoredProbe checks that an ignored probe frees its place, and that
+// MinCalls has no say while half-open.
 func TestTrapIgnoredProbe(t *testing.T) {
-	b, clock := hand(Options{FailureRatio: 0.5, MinCalls: 50})
+	b, clock := byHand(Options{FailureRatio: 0.5, MinCalls: 50})
 	b.Trip(time.Second, nil)
 	clock.sleep(time.Second)
 	for range 3 {
@@ -325,72 +476,227 @@ func TestTrapIgnoredProbe(t *testing.T) {
 		}
 		wantState(t, b, HalfOpen)
 	}
-	_ = call(b, nil)
+	calling(b, nil)
 	wantState(t, b, Closed)
 }
 
-// TestTrapHighThroughput has a blip of 5 failures among 1000 calls: a ratio with MinCalls does not
-// trip, a count would.
+// TestTrapAnswers checks that an error that is an answer is a success of the
+// backend: it closes a half-open breaker, and a few failures among many answers
+// do not open it.
+func TestTrapAnswers(t *testing.T) {
+	b, clock := byHand(Options{Failures: 1})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	if err := call(b, Answer(errBad)); err != errBad {
+		t.Errorf("Do = %v, want the error without its mark", err)
+	}
+	wantState(t, b, Closed)
+
+	b, _ = byHand(Options{FailureRatio: 0.5})
+	for i := range 1000 {
+		err := Answer(errBad)
+		if i%100 == 0 {
+			err = errBad
+		}
+		calling(b, err)
+	}
+	wantState(t, b, Closed)
+	if got := b.Stats().FailureRatio(); got != 0.01 {
+		t.Errorf("FailureRatio = %v, want 0.01", got)
+	}
+}
+
+// A limited error is one of a rate limiter: it says that the call was not made.
+type limited struct{ error }
+
+func (limited) Refused() bool { return true }
+
+// TestTrapRefusals checks that the refusals of one's own limiter, throttle or
+// inner breaker, which the backend never saw, do not open the breaker.
+func TestTrapRefusals(t *testing.T) {
+	open := New(nil)
+	open.ForceOpen()
+	for _, err := range []error{
+		limited{errBad},
+		fmt.Errorf("get: %w", limited{errBad}),
+		ErrThrottled,
+		call(open, nil),
+	} {
+		b, _ := byHand(Options{Failures: 5})
+		for range 5 {
+			calling(b, err)
+		}
+		if got := b.State(); got != Closed {
+			t.Errorf("State = %v after five times %v, want closed", got, err)
+		}
+	}
+}
+
+// A statusError is like one of gRPC or database/sql: it does not wrap
+// context.Canceled.
+type statusError struct{ code string }
+
+func (e statusError) Error() string { return e.code }
+
+// TestTrapHangUp checks that callers that hang up do not open the breaker of a
+// healthy backend, though the errors of their calls do not wrap
+// context.Canceled; and that a timeout of ours is one, whatever the error says.
+func TestTrapHangUp(t *testing.T) {
+	b, _ := byHand(Options{Failures: 5})
+	for range 5 {
+		ctx, cancel := context.WithCancel(t.Context())
+		_ = b.Do(ctx, func(context.Context) error {
+			cancel()
+			return statusError{"Canceled"}
+		})
+	}
+	wantState(t, b, Closed)
+
+	synctest.Test(t, func(t *testing.T) {
+		b := New(&Options{Failures: 1, Timeout: time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		err := b.Do(ctx, func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(5 * time.Second) // the caller's deadline passes, too
+			return statusError{"DeadlineExceeded"}
+		})
+		if !errors.Is(err, ErrTimeout) || !errors.Is(err, statusError{"DeadlineExceeded"}) {
+			t.Errorf("Do = %v, want ErrTimeout and the error of the call", err)
+		}
+		wantState(t, b, Open)
+	})
+}
+
+// TestTrapBlackHole checks that a backend that never answers trips the breaker
+// by Options.Timeout, though all callers have deadlines, and does not without.
+func TestTrapBlackHole(t *testing.T) {
+	for timeout, want := range map[time.Duration]State{0: Closed, time.Second: Open} {
+		synctest.Test(t, func(t *testing.T) {
+			b := New(&Options{Timeout: timeout})
+			for range 10 {
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				_ = b.Do(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+				cancel()
+				if b.State() == Open {
+					break
+				}
+			}
+			if got := b.State(); got != want {
+				t.Errorf("Timeout %v: State = %v, want %v", timeout, got, want)
+			}
+			b.Reset()
+		})
+	}
+}
+
+// TestTrapHighThroughput checks that a blip of 5 failures among 1000 calls does
+// not trip a ratio with MinCalls; a count it would.
 func TestTrapHighThroughput(t *testing.T) {
-	ratio, _ := hand(Options{FailureRatio: 0.5})
-	count, _ := hand(Options{Failures: 5})
+	ratio, _ := byHand(Options{FailureRatio: 0.5})
+	count, _ := byHand(Options{Failures: 5})
 	for i := range 1000 {
 		var err error
 		if i >= 500 && i < 505 {
 			err = errBad
 		}
-		_ = call(ratio, err)
-		_ = call(count, err)
+		calling(ratio, err)
+		calling(count, err)
 	}
 	wantState(t, ratio, Closed)
 	wantState(t, count, Open)
 }
 
-// TestTrapWindowExpires reads a window long after: what is over is not shown.
+// TestTrapWindowExpires checks that a window that is read long after does not
+// show what is over.
 func TestTrapWindowExpires(t *testing.T) {
-	b, clock := hand(Options{FailureRatio: 1})
+	b, clock := byHand(Options{FailureRatio: 1})
 	for range 10 {
-		_ = call(b, errBad)
+		calling(b, errBad)
 	}
 	clock.sleep(8 * time.Second)
-	_ = call(b, nil)
+	calling(b, nil)
 	if s := b.Stats(); s.Calls != 11 || s.FailureRatio() != 10.0/11 {
-		t.Errorf("%+v after 8 s", s)
+		t.Errorf("%d calls, ratio %v after 8 s, want 11, 10/11", s.Calls, s.FailureRatio())
 	}
-	clock.sleep(4 * time.Second) // no jump of the ratio: the recent call stays
+
+	clock.sleep(4 * time.Second) // the recent call stays
 	if s := b.Stats(); s.Calls != 1 || s.Failures != 0 {
-		t.Errorf("%+v after 12 s", s)
+		t.Errorf("%d calls, %d failures after 12 s, want 1, 0", s.Calls, s.Failures)
 	}
 	clock.sleep(time.Hour)
-	if s := b.Stats(); s.Calls != 0 {
-		t.Errorf("%+v after an hour", s)
+	if got := b.Stats().Calls; got != 0 {
+		t.Errorf("%d calls after an hour, want 0", got)
 	}
 }
 
-// TestTrapClockBack lets the clock go back: the breaker neither closes early nor stays open for
-// the time gone back twice. Without Options.Now it is the monotonic clock.
+// TestTrapSameOptions checks that settings that are set again every second, as
+// by a program that watches its configuration, do not empty the window: 15,000
+// of 15,000 failing calls would be sent.
+func TestTrapSameOptions(t *testing.T) {
+	clock := &fakeClock{}
+	for name, o := range map[string]Options{
+		"time":  {FailureRatio: 0.5, MinCalls: 100, OpenFor: time.Hour, OpenMax: time.Hour},
+		"calls": {FailureRatio: 0.5, MinCalls: 100, WindowCalls: 200, OpenFor: time.Hour, OpenMax: time.Hour},
+	} {
+		o.Now = clock.now
+		b := New(&o)
+		sent := 0
+		for i := range 15_000 {
+			clock.sleep(20 * time.Millisecond)
+			if i%50 == 0 {
+				if err := b.SetOptions(&o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = b.Do(t.Context(), func(context.Context) error { sent++; return errBad })
+		}
+		if sent != 100 {
+			t.Errorf("%s: %d of 15000 failing calls sent, want 100", name, sent)
+		}
+	}
+
+	// Another shape begins anew.
+	b := New(&Options{FailureRatio: 1, Now: clock.now})
+	calling(b, errBad)
+	for name, o := range map[string]Options{
+		"Window": {FailureRatio: 1, Window: time.Minute}, "Buckets": {FailureRatio: 1, Buckets: 5},
+		"WindowCalls": {FailureRatio: 1, WindowCalls: 30}, "none": {},
+	} {
+		_ = b.SetOptions(&Options{FailureRatio: 1})
+		calling(b, errBad)
+		_ = b.SetOptions(&o)
+		if got := b.Stats().Calls; got != 0 {
+			t.Errorf("%s: %d calls in a window of another shape, want 0", name, got)
+		}
+	}
+}
+
+// TestTrapClockBack checks that a clock that goes back neither closes a breaker
+// early nor keeps it open for the time gone back twice. Without Options.Now it
+// is the monotonic clock.
 func TestTrapClockBack(t *testing.T) {
-	b, clock := hand(Options{Failures: 1, OpenFor: time.Minute})
+	b, clock := byHand(Options{Failures: 1, OpenFor: time.Minute})
 	clock.sleep(time.Hour)
-	_ = call(b, errBad)
+	calling(b, errBad)
 	clock.sleep(-time.Hour)
 	wantState(t, b, Open)
-	if d := b.Err().(*OpenError).RetryAfter(); d != time.Hour+time.Minute {
-		t.Errorf("RetryAfter = %v", d)
-	}
+	wantRetryAfter(t, b, time.Hour+time.Minute)
+
 	b.Reset() // at a reading before the trip
-	_ = call(b, errBad)
+	calling(b, errBad)
 	clock.sleep(time.Hour + time.Minute)
 	wantState(t, b, HalfOpen)
+
 	var zero Breaker
 	zero.Trip(0, nil)
 	if until := zero.Until(); until.String() == until.Round(0).String() {
-		t.Error("Until has no monotonic reading")
+		t.Errorf("Until = %v, want a monotonic reading", until)
 	}
 }
 
-// TestTrapSilentHalfOpen lets the open time pass without a call: the event comes, at its time, and
-// State says so (Polly#481).
+// TestTrapSilentHalfOpen checks that the event of half-open comes at its time
+// though there is no call, and that State says so (Polly#481).
 func TestTrapSilentHalfOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at time.Time
@@ -403,85 +709,129 @@ func TestTrapSilentHalfOpen(t *testing.T) {
 		b.Trip(0, nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if at.Sub(start) != time.Second {
-			t.Errorf("event after %v, want 1s", at.Sub(start))
+		if got := at.Sub(start); got != time.Second {
+			t.Errorf("event after %v, want 1s", got)
 		}
 		wantState(t, b, HalfOpen)
 	})
 }
 
-// TestTrapThrottleStarves has a backend that refused everything for longer than the window and then
-// recovers: some calls always ask, so that it is seen; local rejections count as
-// requests.
+// TestTrapThrottleStarves checks that a backend that refused everything for
+// longer than the window, and then recovers, is seen: some calls always ask,
+// and local rejections count as requests.
 func TestTrapThrottleStarves(t *testing.T) {
 	clock := &fakeClock{}
 	th := NewThrottle(&ThrottleOptions{Now: clock.now, rand: newRand()})
-	sent := 0
+	asked := 0
 	for range 30_000 { // 5 minutes of refusals
 		clock.sleep(10 * time.Millisecond)
 		if th.Allow() {
-			sent++
+			asked++
 		}
 	}
-	if sent < 30_000/20-200 || sent > 30_000/20+400 {
-		t.Errorf("%d of 30000 calls asked, want about 1 in 20", sent)
+	if low, high := 30_000/20-200, 30_000/20+400; asked < low || asked > high {
+		t.Errorf("%d of 30000 calls asked, want between %d and %d", asked, low, high)
 	}
+
 	for range 30_000 {
 		clock.sleep(10 * time.Millisecond)
 		if th.Allow() {
 			th.Accept()
 		}
 	}
-	if p := th.RejectRatio(); p != 0 {
-		t.Errorf("rejecting %v five minutes after recovery", p)
+	if got := th.RejectRatio(); got != 0 {
+		t.Errorf("RejectRatio = %v five minutes after recovery, want 0", got)
 	}
 }
 
-// TestTrapTypes serves calls of different types by one breaker.
+// TestTrapThrottleBlackHole checks that calls that their callers gave up on are
+// no answers: before a backend that never answers, a Throttle with a Timeout
+// rejects nearly all, and RejectRatio says so.
+func TestTrapThrottleBlackHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := NewThrottle(&ThrottleOptions{Timeout: 50 * time.Millisecond, rand: newRand()})
+		reached := 0
+		for range 5000 {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			_ = th.Do(ctx, func(ctx context.Context) error {
+				reached++
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			cancel()
+		}
+		if reached > 5000/10 {
+			t.Errorf("%d of 5000 sent, want at most 500", reached)
+		}
+		if got := th.RejectRatio(); got < 0.9 {
+			t.Errorf("RejectRatio = %v, want 0.9 or more", got)
+		}
+	})
+
+	// Without a Timeout they count on neither side.
+	clock := &fakeClock{}
+	th := NewThrottle(&ThrottleOptions{Now: clock.now})
+	for range 1000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := th.Do(ctx, func(context.Context) error { cancel(); return statusError{"Canceled"} }); err == ErrThrottled {
+			t.Fatal("Do = ErrThrottled, want the call made")
+		}
+		clock.sleep(time.Second)
+	}
+	if s := th.Stats(); s.Sent != 0 || s.Accepted != 0 || s.WindowSent != 0 || s.RejectRatio != 0 {
+		t.Errorf("Stats = %+v, want nothing counted", s)
+	}
+}
+
+// TestTrapTypes checks that one breaker serves calls of different types.
 func TestTrapTypes(t *testing.T) {
 	b, ctx := New(nil), t.Context()
-	n, _ := Do(ctx, b, func(context.Context) (int, error) { return 1, nil })
-	s, _ := Do(ctx, b, func(context.Context) (string, error) { return "a", nil })
-	if n != 1 || s != "a" {
-		t.Errorf("Do = %v, %v", n, s)
+	if n, err := Do(ctx, b, func(context.Context) (int, error) { return 1, nil }); n != 1 || err != nil {
+		t.Errorf("Do = %v, %v, want 1, nil", n, err)
+	}
+	if s, err := Do(ctx, b, func(context.Context) (string, error) { return "a", nil }); s != "a" || err != nil {
+		t.Errorf("Do = %v, %v, want a, nil", s, err)
 	}
 }
 
-// TestTrapEvictOpen fills a group with keys while one is open: forgetting that one would close
-// it, and recreating it would start its open times anew.
+// TestTrapEvictOpen checks that a full group does not forget an open breaker:
+// that would close it, and recreating it would start its open times anew.
 func TestTrapEvictOpen(t *testing.T) {
 	clock := &fakeClock{}
 	g := NewGroup(&GroupOptions[int]{Max: 8, Options: func(int) *Options { return &Options{Failures: 2, Now: clock.now} }})
 	g.Get(-1).Trip(time.Hour, errBad)
-	_ = call(g.Get(-2), errBad) // one failure in a row
+	calling(g.Get(-2), errBad) // one failure in a row
 	held := []*Breaker{g.Get(-1), g.Get(-2)}
+
 	for i := range 1000 {
-		if g.Get(i).State() != Closed {
-			t.Fatal("a new breaker is not closed")
-		}
-		if g.Len() > 8 {
-			t.Fatalf("%d breakers held, want at most 8", g.Len())
+		wantState(t, g.Get(i), Closed)
+		if got := g.Len(); got > 8 {
+			t.Fatalf("%d breakers held, want at most 8", got)
 		}
 	}
 	if g.Get(-1) != held[0] || g.Get(-2) != held[1] {
 		t.Error("a breaker that knew something was forgotten")
 	}
 	if s := g.Stats(); s.Evicted != 1000-6 || s.Unheld != 0 {
-		t.Errorf("%+v, want 994 evicted", s)
+		t.Errorf("Stats = %+v, want 994 evicted, 0 unheld", s)
 	}
 }
 
-// TestTrapErrorIdentity checks that rejections share one error, which does not pretend to be the
-// failure of another call (see TestAllocs).
+// TestTrapErrorIdentity checks that rejections share one error, which does not
+// pretend to be the failure of another call (see TestAllocs).
 func TestTrapErrorIdentity(t *testing.T) {
-	b, _ := hand(Options{Name: "db", Failures: 1})
-	_ = call(b, context.DeadlineExceeded)
+	b, _ := byHand(Options{Name: "db", Failures: 1})
+	calling(b, context.DeadlineExceeded)
 	err1, err2 := call(b, nil), call(b, nil)
-	if err1 != err2 || !errors.Is(err1, ErrOpen) || errors.Is(err1, context.DeadlineExceeded) {
-		t.Errorf("rejections %v and %v", err1, err2)
+	if err1 != err2 {
+		t.Errorf("rejections are %v and %v, want one error", err1, err2)
 	}
-	oe, ok := errors.AsType[*OpenError](err1)
-	if !ok || oe.Cause != context.DeadlineExceeded || oe.RetryAfter() != 5*time.Second || !oe.Until.Equal(b.Until()) {
-		t.Errorf("%+v", oe)
+	if !errors.Is(err1, ErrOpen) || errors.Is(err1, context.DeadlineExceeded) {
+		t.Errorf("a rejection is %v, want ErrOpen and not its cause", err1)
+	}
+
+	wantRetryAfter(t, b, 5*time.Second)
+	if oe := openError(t, b); oe.Cause != context.DeadlineExceeded || !oe.Until.Equal(b.Until()) {
+		t.Errorf("OpenError = %+v, want the cause, and Until %v", oe, b.Until())
 	}
 }

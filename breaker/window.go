@@ -8,52 +8,45 @@ import (
 	"sync/atomic"
 )
 
-// A tally is what a window holds. Slow calls may be failures too.
-type tally struct{ calls, failures, slow uint64 }
+// A tally is what a window holds, by what it counts.
+type tally [3]uint64
 
-// A window counts recent outcomes. It is safe for concurrent use by multiple goroutines.
-type window interface {
-	add(t int64, failed, slow bool)
-	sum(t int64) tally
-}
-
-// newWindow returns the window that c needs from reading t on, or nil.
-func newWindow(c *config, t int64) window {
-	switch {
-	case c.FailureRatio == 0 && c.SlowRatio == 0 && c.Trip == nil:
-		return nil
-	case c.WindowCalls > 0:
-		return &last{n: c.WindowCalls, bits: make([]uint64, (c.WindowCalls+31)/32)}
-	}
-	return newRing(int64(c.Window), c.Buckets, t)
-}
+// What the window of a Breaker counts. Slow calls may be failures too.
+const (
+	calls = iota
+	failures
+	slows
+)
 
 // A ring counts by time, in buckets that share slots in turn:
 //
-//	epoch  … 38 39 40 41 42        head = 42: calls of now are counted there, and so are those
-//	slot      3  4  0  1  2        whose reading is older, since time does not go back
+//	epoch  … 38 39 40 41 42
+//	slot      3  4  0  1  2     head = 42
 //
-// The slots of the epochs up to head are cleared when head moves on, so that all slots together
-// always are the last n epochs: between n-1 and n widths of time. Adding is lock-free except once
-// a bucket. An addition that is preempted for whole buckets counts in the bucket that has its
-// slot by then.
+// An addition counts in the bucket of head, and so does one whose reading is
+// older, since time does not go back. The slots of the epochs up to head are
+// cleared when head moves on, so that all slots together always are the last n
+// epochs: between n-1 and n widths of time. An addition takes no lock, except
+// one for each bucket. An addition that is preempted for whole buckets counts
+// in the bucket that has its slot by then.
 type ring struct {
 	end   atomic.Int64           // the reading from which head is over
 	cur   atomic.Pointer[bucket] // the slot of head
 	width int64
 	slots []bucket
 
-	mu   sync.Mutex // protects head, and the changes of end and last
+	mu   sync.Mutex // protects head and past, and the changes of end and cur
 	head int64
+	past tally // of the buckets that are over
 }
 
-type bucket struct{ calls, failures, slow atomic.Uint64 }
+// A bucket holds the counters of one epoch, by what they count.
+type bucket [3]atomic.Uint64
 
 // newRing returns a ring of n buckets over span, at reading t.
 func newRing(span int64, n int, t int64) *ring {
 	r := &ring{width: (span + int64(n) - 1) / int64(n), slots: make([]bucket, n)}
-	r.head = floorDiv(t, r.width)
-	r.moveLocked(r.head)
+	r.moveLocked(floorDiv(t, r.width))
 	return r
 }
 
@@ -66,7 +59,7 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// at returns the bucket of now at reading t, after clearing those that are over.
+// at returns the bucket of reading t, after clearing those that are over.
 func (r *ring) at(t int64) *bucket {
 	if t >= r.end.Load() {
 		r.advance(floorDiv(t, r.width))
@@ -81,12 +74,13 @@ func (r *ring) current() *bucket { return r.cur.Load() }
 func (r *ring) advance(epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	n := int64(len(r.slots))
 	for e := max(r.head+1, epoch-n+1); e <= epoch; e++ {
 		s := r.slot(e)
-		s.calls.Store(0)
-		s.failures.Store(0)
-		s.slow.Store(0)
+		for i := range s {
+			r.past[i] += s[i].Swap(0)
+		}
 	}
 	if epoch > r.head {
 		r.moveLocked(epoch)
@@ -99,7 +93,8 @@ func (r *ring) slot(epoch int64) *bucket {
 	return &r.slots[(epoch%n+n)%n]
 }
 
-// moveLocked makes epoch the head. Who sees the new end sees the new slot too.
+// moveLocked makes epoch the head. The slot changes before the end, so that a
+// goroutine that sees the new end sees the new slot too.
 func (r *ring) moveLocked(epoch int64) {
 	r.head = epoch
 	r.cur.Store(r.slot(epoch))
@@ -108,44 +103,66 @@ func (r *ring) moveLocked(epoch int64) {
 
 func (r *ring) add(t int64, failed, slow bool) {
 	s := r.at(t)
-	s.calls.Add(1)
+	s[calls].Add(1)
 	if failed {
-		s.failures.Add(1)
+		s[failures].Add(1)
 	}
 	if slow {
-		s.slow.Add(1)
+		s[slows].Add(1)
 	}
 }
 
-func (r *ring) sum(t int64) (s tally) {
+func (r *ring) sum(t int64) (sum tally) {
 	r.at(t)
 	for i := range r.slots {
-		s.calls += r.slots[i].calls.Load()
-		s.failures += r.slots[i].failures.Load()
-		s.slow += r.slots[i].slow.Load()
+		for j := range sum {
+			sum[j] += r.slots[i][j].Load()
+		}
 	}
-	return s
+	return sum
+}
+
+// total returns what was counted since the start.
+func (r *ring) total(t int64) tally {
+	r.at(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	total := r.past
+	for i := range r.slots {
+		for j := range total {
+			total[j] += r.slots[i][j].Load()
+		}
+	}
+	return total
 }
 
 // A last counts the last n calls, exactly: two bits each, slow and failed.
+// Successes between two bad calls are alike, so they are only counted, without
+// the lock, and take their places when a bad call or a reader comes.
 type last struct {
+	pending atomic.Uint64 // successes that have no place yet
+
 	mu   sync.Mutex // protects what follows
 	n    int
-	next int // where the next call goes
+	next int // the place of the next call
 	tally
 	bits []uint64
 }
 
-func (l *last) add(_ int64, failed, slow bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	word, shift := &l.bits[l.next/32], l.next%32*2
-	if l.calls == uint64(l.n) { // the oldest goes
-		l.failures -= *word >> shift & 1
-		l.slow -= *word >> (shift + 1) & 1
-	} else {
-		l.calls++
+func newLast(n int) *last {
+	return &last{n: n, bits: make([]uint64, (n+31)/32)}
+}
+
+// succeed counts a call that was neither failed nor slow.
+func (l *last) succeed() { l.pending.Add(1) }
+
+func (l *last) add(failed, slow bool) {
+	if !failed && !slow {
+		l.succeed()
+		return
 	}
+
 	var f, s uint64
 	if failed {
 		f = 1
@@ -153,27 +170,68 @@ func (l *last) add(_ int64, failed, slow bool) {
 	if slow {
 		s = 1
 	}
-	l.failures += f
-	l.slow += s
-	*word = *word&^(3<<shift) | (s<<1|f)<<shift
-	l.next = (l.next + 1) % l.n
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.placeLocked()
+	l.pushLocked(f, s)
 	if invariants {
 		l.checkLocked()
 	}
 }
 
-func (l *last) sum(int64) tally {
+// placeLocked gives the pending successes their places.
+func (l *last) placeLocked() {
+	k := l.pending.Swap(0)
+	if k >= uint64(l.n) {
+		// None of the calls before is among the last n any more.
+		clear(l.bits)
+		l.tally = tally{calls: uint64(l.n)}
+		return
+	}
+	if l.tally[failures]+l.tally[slows] == 0 {
+		// All bits are zero, and stay so.
+		l.next = (l.next + int(k)) % l.n
+		l.tally[calls] = min(l.tally[calls]+k, uint64(l.n))
+		return
+	}
+	for range k {
+		l.pushLocked(0, 0)
+	}
+}
+
+// pushLocked gives the next place to a call, in the stead of the oldest.
+func (l *last) pushLocked(f, s uint64) {
+	word, shift := &l.bits[l.next/32], l.next%32*2
+	if l.tally[calls] == uint64(l.n) {
+		l.tally[failures] -= *word >> shift & 1
+		l.tally[slows] -= *word >> (shift + 1) & 1
+	} else {
+		l.tally[calls]++
+	}
+
+	l.tally[failures] += f
+	l.tally[slows] += s
+	*word = *word&^(3<<shift) | (s<<1|f)<<shift
+	l.next++
+	if l.next == l.n {
+		l.next = 0
+	}
+}
+
+func (l *last) sum() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.placeLocked()
 	return l.tally
 }
 
 // recount returns the failed and slow calls by their bits.
-func (l *last) recount() (s tally) {
+func (l *last) recount() (sum tally) {
 	const low = 0x5555555555555555
 	for _, w := range l.bits {
-		s.failures += uint64(bits.OnesCount64(w & low))
-		s.slow += uint64(bits.OnesCount64(w >> 1 & low))
+		sum[failures] += uint64(bits.OnesCount64(w & low))
+		sum[slows] += uint64(bits.OnesCount64(w >> 1 & low))
 	}
-	return s
+	return sum
 }

@@ -140,8 +140,11 @@ func (s *service) admit(client string, p policy, except *server) (*server, *call
 	unavailable := &unavailableError{service: s.name}
 	for _, srv := range s.servers {
 		var open *breaker.OpenError
-		if errors.As(srv.breaker.Err(), &open) && (unavailable.retryAfter == 0 || open.RetryAfter() < unavailable.retryAfter) {
-			unavailable.retryAfter = open.RetryAfter()
+		if !errors.As(srv.breaker.Err(), &open) {
+			continue
+		}
+		if d, _ := open.RetryAfter(); unavailable.retryAfter == 0 || d < unavailable.retryAfter {
+			unavailable.retryAfter = d
 		}
 	}
 	return nil, nil, unavailable
