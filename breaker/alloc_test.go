@@ -81,8 +81,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestClockReads checks which calls read the clock: a rejection and a success by
-// row must not.
+// TestClockReads checks which calls read the clock: a rejection and a success
+// by row must not.
 func TestClockReads(t *testing.T) {
 	reads := 0
 	now := func() time.Time { reads++; return time.Unix(0, 0) }

@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// benchmarkBoth runs f from one goroutine, and from all processors.
 func benchmarkBoth(b *testing.B, name string, f func()) {
 	b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
@@ -124,7 +125,9 @@ func BenchmarkThrottle(b *testing.B) {
 
 // BenchmarkMemory reports the bytes that a breaker takes.
 func BenchmarkMemory(b *testing.B) {
-	for name, o := range map[string]*Options{"row": nil, "time": {FailureRatio: 0.5}, "calls": {FailureRatio: 0.5, WindowCalls: 100}} {
+	for name, o := range map[string]*Options{
+		"row": nil, "time": {FailureRatio: 0.5}, "calls": {FailureRatio: 0.5, WindowCalls: 100},
+	} {
 		b.Run("rule="+name, func(b *testing.B) {
 			all := make([]*Breaker, 10_000)
 			for b.Loop() {

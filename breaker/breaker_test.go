@@ -231,7 +231,7 @@ func TestPanics(t *testing.T) {
 }
 
 // TestClassify checks the default meaning of outcomes, and that Permit.Done
-// goes by it.
+// asks it.
 func TestClassify(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -449,13 +449,6 @@ func TestSetOptions(t *testing.T) {
 	wantState(t, b, Closed)
 	calling(b, errBad)
 	wantState(t, b, Open)
-}
-
-// TestStatsSub checks that Sub subtracts every counter and keeps the gauges.
-func TestStatsSub(t *testing.T) {
-	checkSub(t, Stats.Sub, "State", "Generation", "Row", "Calls", "Failures", "Slow", "Probes", "Successes", "Quiet")
-	checkSub(t, GroupStats.Sub, "Len")
-	checkSub(t, ThrottleStats.Sub, "RejectRatio", "WindowSent", "WindowAccepted", "WindowRejected")
 }
 
 // TestRecovery checks the ramp: the share admitted is RecoveryStart at first

@@ -25,7 +25,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	}
 
 	// The word is loaded after the period. If it is the period's, the period
-	// was current when the word was loaded, and the call is admitted as of then.
+	// was current when the word was loaded: the call is admitted as of then.
 	per := b.per.Load()
 	if per == nil || !per.plain || b.word.Load() != per.word {
 		return b.doSlow(ctx, fn)
@@ -110,7 +110,9 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 // or fails, DoElse returns the result of fallback for the error. The fallback
 // runs outside the breaker, with the caller's ctx.
 func DoElse[T any](
-	ctx context.Context, b *Breaker, fn func(context.Context) (T, error), fallback func(context.Context, error) (T, error),
+	ctx context.Context, b *Breaker,
+	fn func(context.Context) (T, error),
+	fallback func(context.Context, error) (T, error),
 ) (T, error) {
 	v, err := Do(ctx, b, fn)
 	if err != nil {

@@ -82,7 +82,7 @@ func (g *Group[K]) Get(key K) *Breaker {
 		g.unheld.Add(1)
 		return b
 	}
-	return g.add(key, b)
+	return g.hold(key, b)
 }
 
 // config returns the settings that opts say. Keys with the same Options share
@@ -99,8 +99,8 @@ func (g *Group[K]) config(opts *Options) *config {
 	return c
 }
 
-// add holds b for key, unless another goroutine was faster or there is no room.
-func (g *Group[K]) add(key K, b *Breaker) *Breaker {
+// hold keeps b for key, unless another goroutine was faster or there is no room.
+func (g *Group[K]) hold(key K, b *Breaker) *Breaker {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if v, ok := g.m.Load(key); ok {

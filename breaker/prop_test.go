@@ -14,8 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelBreaker checks every answer, counter and event of a Breaker against the sequential
-// specification, step by step, with the timers of a synctest bubble.
+// TestModelBreaker checks every answer, counter and event of a Breaker against
+// the sequential specification, step by step, with the timers of a synctest
+// bubble.
 func TestModelBreaker(t *testing.T) {
 	t.Parallel()
 	for range checks() {
@@ -25,7 +26,8 @@ func TestModelBreaker(t *testing.T) {
 	}
 }
 
-// TestModelLazy checks the same with Options.Now: without a timer, as of when each change was due.
+// TestModelLazy checks the same with Options.Now: without a timer, as of when
+// each change was due.
 func TestModelLazy(t *testing.T) {
 	t.Parallel()
 	for range checks() {
@@ -33,7 +35,8 @@ func TestModelLazy(t *testing.T) {
 	}
 }
 
-// checks is how often a model is checked: its states are many and a check is cheap.
+// checks is how often a model is checked: its states are many and a check is
+// cheap.
 func checks() int {
 	if testing.Short() || raceEnabled {
 		return 1
@@ -50,6 +53,7 @@ func drawOptions(t *rapid.T) *Options {
 	seconds := func(label string, lo, hi int) time.Duration {
 		return time.Duration(rapid.IntRange(lo, hi).Draw(t, label)) * time.Second
 	}
+
 	o := &Options{
 		Failures:     rapid.IntRange(0, 4).Draw(t, "failures"),
 		FailureRatio: rapid.SampledFrom([]float64{0, 0.3, 0.5, 1}).Draw(t, "ratio"),
@@ -64,13 +68,16 @@ func drawOptions(t *rapid.T) *Options {
 		Recovery:     seconds("recovery", 0, 5),
 		Count:        rapid.Bool().Draw(t, "count"),
 	}
+
 	if rapid.Bool().Draw(t, "slow") {
-		o.SlowCall, o.SlowRatio = time.Second, rapid.SampledFrom([]float64{0.4, 1}).Draw(t, "slowRatio")
+		o.SlowCall = time.Second
+		o.SlowRatio = rapid.SampledFrom([]float64{0.4, 1}).Draw(t, "slowRatio")
 	}
 	if rapid.Bool().Draw(t, "last") {
 		o.WindowCalls = rapid.IntRange(6, 40).Draw(t, "n")
 	} else {
-		o.Window, o.Buckets = seconds("window", 1, 8), rapid.IntRange(1, 5).Draw(t, "buckets")
+		o.Window = seconds("window", 1, 8)
+		o.Buckets = rapid.IntRange(1, 5).Draw(t, "buckets")
 	}
 	return o
 }
@@ -223,6 +230,7 @@ func (m *breakerMachine) check(t *rapid.T) {
 	if got := m.b.State(); got != m.model.state {
 		t.Fatalf("State = %v, want %v", got, m.model.state)
 	}
+
 	until := time.Time{}
 	if m.model.state == Open {
 		until = m.base.Add(time.Duration(m.model.until))
@@ -230,11 +238,13 @@ func (m *breakerMachine) check(t *rapid.T) {
 	if got := m.b.Until(); !got.Equal(until) {
 		t.Fatalf("Until = %v, want %v", got, until)
 	}
+
 	full := m.model.state == HalfOpen && len(m.model.probes) >= m.model.c.Probes
 	rejects := full || m.model.state == Open || m.model.state == ForcedOpen
 	if err := m.b.Err(); (err != nil) != rejects {
 		t.Fatalf("Err = %v while %v", err, m.model.state)
 	}
+
 	changes := m.changes.all()
 	if len(changes) != len(m.model.changes) {
 		t.Fatalf("%d changes, want %d", len(changes), len(m.model.changes))
@@ -325,20 +335,23 @@ func TestPropLast(t *testing.T) {
 	})
 }
 
-// TestPropRing checks a window of time against counting anew, for readings of either sign that
-// also go back: what comes with an old reading counts as of the newest.
+// TestPropRing checks a window of time against counting anew, for readings of
+// either sign that also go back: what comes with an old reading counts as of
+// the newest.
 func TestPropRing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 12).Draw(t, "buckets")
 		span := rapid.Int64Range(int64(n), 1000).Draw(t, "span")
 		now := rapid.Int64Range(-5000, 5000).Draw(t, "start")
 		r := newRing(span, n, now)
+
 		var epochs []int64
 		for range rapid.IntRange(0, 100).Draw(t, "calls") {
 			reading := now + rapid.Int64Range(-300, 300).Draw(t, "step")
 			now = max(now, reading)
 			r.add(reading, false, false)
 			epochs = append(epochs, floorDiv(now, r.width))
+
 			want := uint64(0)
 			for _, e := range epochs {
 				if e > floorDiv(now, r.width)-int64(n) {
@@ -355,7 +368,8 @@ func TestPropRing(t *testing.T) {
 	})
 }
 
-// TestPropDelay checks that open times grow by the factor up to the cap, within the jitter.
+// TestPropDelay checks that open times grow by the factor up to the cap, within
+// the jitter.
 func TestPropDelay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newConfig(&Options{

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// A slowBreaker is the sequential specification: one call at a time, each with its time, and
-// every outcome kept in a list that is counted anew. The real one keeps a word and counters, which
-// is what makes it safe for concurrent use and cheap.
+// A slowBreaker is the sequential specification: one call at a time, each with
+// its time, and every outcome kept in a list that is counted anew. The real one
+// keeps a word and counters, which is what makes it safe for concurrent use and
+// cheap.
 type slowBreaker struct {
 	c                                    *config
 	state                                State
@@ -32,7 +33,8 @@ type slowOutcome struct {
 	failed, slow bool
 }
 
-// A slowPermit is what admits a call: its generation, its ticket if it is a probe, its start.
+// A slowPermit is what admits a call: its generation, its ticket if it is a
+// probe, its start.
 type slowPermit struct {
 	gen, ticket uint32
 	start       int64
@@ -44,8 +46,14 @@ func newSlowBreaker(opts *Options) *slowBreaker {
 
 func (m *slowBreaker) move(to State, at, until int64) {
 	m.changes = append(m.changes, Change{From: m.state, To: to, At: time.Unix(0, at), Generation: m.gen + 1})
-	m.state, m.gen, m.since, m.until = to, m.gen+1, at, until
-	m.fails, m.outcomes, m.probes, m.successes = 0, nil, nil, 0
+	m.state = to
+	m.gen++
+	m.since = at
+	m.until = until
+	m.fails = 0
+	m.outcomes = nil
+	m.probes = nil
+	m.successes = 0
 }
 
 func (m *slowBreaker) open(at, d int64) {
@@ -120,6 +128,7 @@ func (m *slowBreaker) report(t int64, p slowPermit, o Outcome) bool {
 		m.late++
 		return false
 	}
+
 	switch o {
 	case Success:
 		m.succeeded++
@@ -128,6 +137,7 @@ func (m *slowBreaker) report(t int64, p slowPermit, o Outcome) bool {
 	default:
 		m.ignored++
 	}
+
 	if p.ticket != 0 {
 		m.probes = slices.Delete(m.probes, i, i+1)
 		switch {
@@ -143,6 +153,7 @@ func (m *slowBreaker) report(t int64, p slowPermit, o Outcome) bool {
 		}
 		return true
 	}
+
 	if o == Ignored {
 		return true
 	}
