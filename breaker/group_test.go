@@ -67,7 +67,7 @@ func TestGroupFull(t *testing.T) {
 
 	prev := g.Stats()
 	first := g.Get(4)
-	hand := g.hand
+	g.members[0].used.Store(true) // a search would take the mark away
 	for range candidates {
 		if g.Get(4) == first {
 			t.Fatal("a breaker was forgotten that must not be")
@@ -76,7 +76,7 @@ func TestGroupFull(t *testing.T) {
 	if d := g.Stats().Sub(prev); d.Unheld != 1+candidates || d.Evicted != 0 || d.Len != 4 {
 		t.Errorf("Stats changed by %+v, want %d unheld, 0 evicted, 4 held", d, 1+candidates)
 	}
-	if g.hand != hand {
+	if !g.members[0].used.Load() {
 		t.Error("new keys searched right after a search found nothing")
 	}
 
@@ -115,7 +115,7 @@ func TestGroupForget(t *testing.T) {
 
 	clock := &fakeClock{}
 	for name, use := range map[string]func(b *Breaker){
-		"failure in a row": func(b *Breaker) { calling(b, errBad) },
+		"failure in a row": func(b *Breaker) { clock.sleep(time.Minute); calling(b, errBad) },
 		"open":             func(b *Breaker) { b.Trip(time.Nanosecond, nil); clock.sleep(1) },
 		"half-open":        func(b *Breaker) { b.Trip(time.Nanosecond, nil); clock.sleep(1); b.State() },
 		"lost probe": func(b *Breaker) {
