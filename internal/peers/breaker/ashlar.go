@@ -61,6 +61,7 @@ func oursDo(r rule, failEvery int) bench.Impl {
 	}}
 }
 
+// oursAllow asks and reports in two steps.
 func oursAllow(r rule) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
 		b := breaker.New(options(r))
@@ -92,9 +93,9 @@ func oursReject() bench.Impl {
 	}}
 }
 
-// storm returns the impl that counts how many of 1000 goroutines a breaker lets through at once
-// when its open time is over and one may. open returns the breaker's Do, with the breaker half-open
-// or about to be.
+// storm returns the impl that counts how many of 1000 goroutines a breaker lets
+// through at once when its open time is over and one may. open returns the
+// breaker's Do, with the breaker half-open or about to be.
 func storm(name string, open func() func(func() error) error) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		const callers = 1000
@@ -102,6 +103,8 @@ func storm(name string, open func() func(func() error) error) bench.Impl {
 		var callsDone sync.WaitGroup
 		entered, release := make(chan struct{}, callers), make(chan struct{})
 		refused := make(chan struct{}, callers)
+
+		// A caller ends when it is refused or released.
 		for range callers {
 			callsDone.Go(func() {
 				ran := false
@@ -116,6 +119,7 @@ func storm(name string, open func() func(func() error) error) bench.Impl {
 				}
 			})
 		}
+
 		for len(entered)+len(refused) < callers {
 			runtime.Gosched()
 		}

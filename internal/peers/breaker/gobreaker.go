@@ -97,8 +97,9 @@ func newGobreaker(r rule) func() *gobreaker.CircuitBreaker[int] {
 	return func() *gobreaker.CircuitBreaker[int] { return gobreaker.NewCircuitBreaker[int](settings(r)) }
 }
 
-// eapacheDo: a success while closed does nothing at all there, and failures are in a row if none is
-// further than the timeout from the one before.
+// eapacheDo makes calls that succeed. A success while closed does nothing at
+// all there, and failures are in a row if none is further than the timeout from
+// the one before.
 func eapacheDo() bench.Impl {
 	return bench.Impl{Name: eap, Setup: func(func(func())) bench.Op {
 		b := breaker.New(1<<20, 1, time.Second)

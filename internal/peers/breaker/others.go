@@ -13,6 +13,7 @@ import (
 	"github.com/go-kratos/aegis/circuitbreaker/sre"
 	gozero "github.com/zeromicro/go-zero/core/breaker"
 	"github.com/zeromicro/go-zero/core/logx"
+	"github.com/zeromicro/go-zero/core/stat"
 
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
@@ -22,6 +23,20 @@ const (
 	aegis = "aegis"
 	zero  = "go-zero"
 )
+
+// What peers do beside the measured goroutines.
+const (
+	hystrixBeside = "two goroutines for each call, and two that count, for each command"
+	zeroBeside    = "a goroutine that samples the load of the machine four times a second"
+)
+
+// go-zero logs what it drops, and the load of the machine, to standard output,
+// where the report of a comparison goes.
+func init() {
+	logx.Disable()
+	logx.DisableStat()
+	stat.SetReporter(nil)
+}
 
 // commands numbers the commands of hystrix, which are of the whole process.
 var commands atomic.Int64
@@ -34,7 +49,7 @@ func newCommand(c hystrix.CommandConfig) string {
 }
 
 func hystrixDo() bench.Impl {
-	return bench.Impl{Name: hyst, Setup: func(func(func())) bench.Op {
+	return bench.Impl{Name: hyst, Beside: hystrixBeside, Setup: func(func(func())) bench.Op {
 		name := newCommand(hystrix.CommandConfig{})
 		return func(_, n int) (done int) {
 			for range n {
@@ -61,7 +76,8 @@ func hystrixStorm() func(func() error) error {
 	return func(fn func() error) error { return hystrix.Do(name, fn, nil) }
 }
 
-// aegisThrottle and zeroThrottle are the same idea as our Throttle, under the name of breaker.
+// aegisThrottle and zeroThrottle are the same idea as our Throttle, under the
+// name of breaker.
 func aegisThrottle(rejecting bool) bench.Impl {
 	return bench.Impl{Name: aegis, Setup: func(func(func())) bench.Op {
 		b := sre.NewBreaker(sre.WithSuccess(0.5), sre.WithWindow(2*time.Minute), sre.WithBucket(40), sre.WithRequest(10))
@@ -84,8 +100,7 @@ func aegisThrottle(rejecting bool) bench.Impl {
 }
 
 func zeroThrottle(rejecting bool) bench.Impl {
-	return bench.Impl{Name: zero, Setup: func(func(func())) bench.Op {
-		logx.Disable() // it reports each time that it drops
+	return bench.Impl{Name: zero, Beside: zeroBeside, Setup: func(func(func())) bench.Op {
 		b := gozero.NewBreaker()
 		return func(_, n int) (done int) {
 			for range n {
@@ -106,7 +121,7 @@ func zeroThrottle(rejecting bool) bench.Impl {
 }
 
 func zeroGroup() bench.Impl {
-	return bench.Impl{Name: zero, Note: "never forgets a key", Setup: func(func(func())) bench.Op {
+	return bench.Impl{Name: zero, Note: "never forgets a key", Beside: zeroBeside, Setup: func(func(func())) bench.Op {
 		keys := hosts()
 		return func(start, n int) (done int) {
 			for i := start; i < start+n; i++ {
