@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// A station is a queue with servers in front of it that a Concurrency guards, as a simulation of
-// discrete events: operations arrive as a Poisson process (M), take an exponential (M) or a
-// constant (D) time of one of c servers, and wait for a server in the order of arrival.
+// A station is a queue with servers in front of it that a Concurrency guards,
+// as a simulation of discrete events: operations arrive as a Poisson process
+// (M), take an exponential (M) or a constant (D) time of one of c servers, and
+// wait for a server in the order of arrival.
 type station struct {
 	fakeClock
 	rng     *rand.Rand
@@ -78,7 +79,8 @@ func (s *station) arrive() {
 	heap.Push(&s.events, departure{end, s.t, p, false})
 }
 
-// run lets the time d pass, and returns the median of the limits in its second half.
+// run lets the time d pass, and returns the median of the limits in its second
+// half.
 func (s *station) run(d time.Duration) float64 {
 	until := s.t + int64(d)
 	s.limits = s.limits[:0]
@@ -115,7 +117,8 @@ func (s *station) run(d time.Duration) float64 {
 	return float64(s.limits[len(s.limits)/2])
 }
 
-// newStation returns a station whose servers are asked for half as much again as they can do.
+// newStation returns a station whose servers are asked for half as much again
+// as they can do.
 func newStation(t *testing.T, seed uint64, servers int, fixed bool, limit int, a Algorithm) *station {
 	t.Helper()
 	if raceEnabled {
@@ -132,9 +135,10 @@ func (s *station) load(x float64) {
 	s.arrival = x * float64(s.servers) / s.service.Seconds()
 }
 
-// TestAdaptiveSettles takes adaptive limits through steps of capacity and of service time, and
-// checks that they settle within 20 % of the optimum by Little's law: the throughput
-// of all servers times the time of an operation without a queue, which is their number.
+// TestAdaptiveSettles takes adaptive limits through steps of capacity and of
+// service time, and checks that they settle within 20 % of the optimum by
+// Little's law: the throughput of all servers times the time of an operation
+// without a queue, which is their number.
 func TestAdaptiveSettles(t *testing.T) {
 	steps := []struct {
 		servers int
@@ -154,7 +158,8 @@ func TestAdaptiveSettles(t *testing.T) {
 		name  string
 		fixed bool
 		make  func() Algorithm
-		// A caller who gives up after this part more than the service time calls Drop.
+		// A caller who gives up after this part more than the service time
+		// calls Drop.
 		patience float64
 	}{
 		{"M/D/c Gradient2", true, func() Algorithm { return &Gradient2{} }, 0},
@@ -181,9 +186,9 @@ func TestAdaptiveSettles(t *testing.T) {
 	}
 }
 
-// TestAdaptiveRefuses checks what the limit is for: with half as much again asked for as can be
-// done, those who are admitted take little longer than they would alone, and nearly all
-// that the servers can do is done.
+// TestAdaptiveRefuses checks what the limit is for: with half as much again
+// asked for as can be done, those who are admitted take little longer than they
+// would alone, and nearly all that the servers can do is done.
 func TestAdaptiveRefuses(t *testing.T) {
 	s := newStation(t, 1, 40, false, 1000, &Gradient2{})
 	s.run(time.Minute)
@@ -200,8 +205,9 @@ func TestAdaptiveRefuses(t *testing.T) {
 	}
 }
 
-// TestTrapTimeoutGrowth is Netflix's Gradient2 on a server that answers nothing: every
-// operation takes the timeout, which is stable, and the limit grows without bound (concurrency-limits
+// TestTrapTimeoutGrowth is Netflix's Gradient2 on a server that answers
+// nothing: every operation takes the timeout, which is stable, and the limit
+// grows without bound (concurrency-limits
 // #137). Here a dropped operation shrinks it.
 func TestTrapTimeoutGrowth(t *testing.T) {
 	for name, a := range map[string]Algorithm{"Gradient2": &Gradient2{}, "AIMD": &AIMD{}} {
@@ -217,9 +223,10 @@ func TestTrapTimeoutGrowth(t *testing.T) {
 	}
 }
 
-// TestTrapOverloadGrowth is Gradient2 adding room for a queue to a limit that it shrinks, so that it
-// grows under a mild overload (concurrency-limits #134), and following its own growth with
-// its average of the past. Here what is a little too slow shrinks it.
+// TestTrapOverloadGrowth is Gradient2 adding room for a queue to a limit that
+// it shrinks, so that it grows under a mild overload (concurrency-limits #134),
+// and following its own growth with its average of the past. Here what is a
+// little too slow shrinks it.
 func TestTrapOverloadGrowth(t *testing.T) {
 	g := &Gradient2{Probe: -1}
 	g.Update(Sample{Limit: 10, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 100}) // learns 10 ms
@@ -244,7 +251,8 @@ func TestTrapOverloadGrowth(t *testing.T) {
 	}
 }
 
-// TestAdaptiveUnused checks that a limit which is not used does not grow, and is not probed.
+// TestAdaptiveUnused checks that a limit which is not used does not grow, and
+// is not probed.
 func TestAdaptiveUnused(t *testing.T) {
 	for name, a := range map[string]Algorithm{"Gradient2": &Gradient2{}, "AIMD": &AIMD{}} {
 		s := newStation(t, 1, 40, false, 100, a)
@@ -287,7 +295,8 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestGradient2Dip follows a dip by hand: down, a window to settle, one to measure, and back.
+// TestGradient2Dip follows a dip by hand: down, a window to settle, one to
+// measure, and back.
 func TestGradient2Dip(t *testing.T) {
 	g := &Gradient2{Tolerance: 1.6, Smoothing: 1}
 	update := func(limit float64, rtt time.Duration) float64 {
@@ -308,7 +317,8 @@ func TestGradient2Dip(t *testing.T) {
 			t.Fatalf("step %d: %v, want %v", i, got, step.want)
 		}
 	}
-	// Operations become slower, and fewer of them no faster: after 8 windows there is a dip.
+	// Operations become slower, and fewer of them no faster: after 8 windows
+	// there is a dip.
 	limit := 100.0
 	for range impatience - 1 {
 		limit = update(limit, 30)
@@ -321,7 +331,8 @@ func TestGradient2Dip(t *testing.T) {
 	if back := update(dip, 30); back >= limit || g.baseline != 20 {
 		t.Errorf("back at %v of %v, with a baseline of %v", back, limit, g.baseline)
 	}
-	// In a dip to half, a queue takes half as long: how long it takes without one is not known.
+	// In a dip to half, a queue takes half as long: how long it takes without
+	// one is not known.
 	g.before = 60
 	g.learn(31)
 	if g.baseline != 20 {
@@ -334,8 +345,8 @@ func TestGradient2Dip(t *testing.T) {
 	}
 }
 
-// TestGradient2Recovers begins with a measurement that was far too low: the limit falls to the
-// bottom, where it must not stay.
+// TestGradient2Recovers begins with a measurement that was far too low: the
+// limit falls to the bottom, where it must not stay.
 func TestGradient2Recovers(t *testing.T) {
 	g, limit := &Gradient2{baseline: float64(time.Millisecond)}, 100.0
 	for i := range 300 {
@@ -348,14 +359,16 @@ func TestGradient2Recovers(t *testing.T) {
 	}
 }
 
-// TestAdapt checks what a Concurrency tells its algorithm, and what it makes of the answers.
+// TestAdapt checks what a Concurrency tells its algorithm, and what it makes of
+// the answers.
 func TestAdapt(t *testing.T) {
 	var clock fakeClock
 	var samples []Sample
 	answer, during := 0.0, func() {}
 	a := algorithm(func(s Sample) float64 { samples = append(samples, s); during(); return answer })
 	c := NewConcurrency(4, &ConcurrencyOptions{Adapt: a, Min: 2, Max: 6, Now: clock.now})
-	// window ends 20 permits, two at a time, of which one in ten is dropped and one ignored.
+	// window ends 20 permits, two at a time, of which one in ten is dropped and
+	// one ignored.
 	window := func() {
 		for i := range 20 {
 			p, _ := c.TryAcquire()
@@ -402,8 +415,9 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// TestAdaptWindow checks that a window lasts as long as it says, at least 20 permits and twice
-// an operation, and that the algorithm is asked once for each.
+// TestAdaptWindow checks that a window lasts as long as it says, at least 20
+// permits and twice an operation, and that the algorithm is asked once for
+// each.
 func TestAdaptWindow(t *testing.T) {
 	var clock fakeClock
 	asked := 0
@@ -442,7 +456,8 @@ func TestAdaptWindow(t *testing.T) {
 	}
 }
 
-// TestAdaptOneAtATime ends enough permits for more windows while the algorithm thinks about one.
+// TestAdaptOneAtATime ends enough permits for more windows while the algorithm
+// thinks about one.
 func TestAdaptOneAtATime(t *testing.T) {
 	var clock fakeClock
 	var c *Concurrency

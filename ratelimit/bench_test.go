@@ -227,7 +227,8 @@ func workload(n int, dist string) []int {
 	return order
 }
 
-// BenchmarkKeyedMemory reports the bytes that a key takes in a table filled to nine tenths.
+// BenchmarkKeyedMemory reports the bytes that a key takes in a table filled to
+// nine tenths.
 func BenchmarkKeyedMemory(b *testing.B) {
 	for _, tiers := range []int{1, 2} {
 		b.Run(fmt.Sprintf("keys=uint64/n=1e6/tiers=%d", tiers), func(b *testing.B) {

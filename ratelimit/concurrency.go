@@ -8,54 +8,58 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // Implementation notes for Concurrency.
 //
-// What decides is one word:
+// One word decides:
 //
 //	bit 63    62        32 31         0
 //	┌───────┬─────────────┬────────────┐
 //	│ queue │ limit       │ in flight  │
 //	└───────┴─────────────┴────────────┘
 //
-// While nobody waits, permits come and go by compare-and-swap. The first caller who must wait sets
-// the bit, with the lock held and in the same step that sees that the limit is reached; from then
-// on the word changes under the lock alone, and what ends serves the line. So a permit cannot end
-// unseen between the look at the limit and the wait, nor can anybody pass the line.
+// While nobody waits, permits come and go by compare-and-swap. The first caller
+// who must wait sets the bit, with the lock held and in the same step that sees
+// that the limit is reached; from then on the word changes under the lock
+// alone, and a permit that ends serves the line. So a permit cannot end unseen
+// between the look at the limit and the wait, nor can anybody pass the line.
 //
-// Invariants, checked under the tag invariants after each change made with the lock held:
+// Invariants, checked under the tag invariants after each change made with the
+// lock held:
 //
 //	C1 the bit is set exactly while somebody waits.
 //	C2 while somebody waits, no fewer than limit permits are in flight.
-//	C3 the levels of the line are sorted, highest first; none is empty; waiting is their sum.
+//	C3 the levels of the line are sorted, highest first; none is empty; length is
+//	   their sum.
 //
-// A waiter leaves the line with the lock held, once: granted (its permit is in flight already),
-// refused, or because its context ended. A waiter whose context ended finds under the lock
-// whether it was granted meanwhile, and if so passes the permit on: Netflix's concurrency-limits
-// loses it there (#179).
+// A waiter leaves the line with the lock held, once: granted (its permit is in
+// flight already), refused, or because its context ended. A waiter whose
+// context ended finds under the lock whether it was granted meanwhile, and if
+// so passes the permit on: Netflix's concurrency-limits loses it there (#179).
 //
-// Lock order: c.mu and sampler.mu are never held together. OnLimit, Algorithm and Now run
-// under neither.
+// Lock order: c.mu and sampler.mu are never held together. OnLimit, Algorithm
+// and Now run under neither.
 
-// A Concurrency bounds how many operations run at once. Where a [Limiter] counts events in a length
-// of time, a Concurrency counts those that have begun and not ended, each by a [Permit].
-// With [ConcurrencyOptions].Adapt it finds the limit by itself.
+// A Concurrency bounds how many operations run at once. Where a [Limiter]
+// counts events in a length of time, a Concurrency counts those that have begun
+// and not ended, each by a [Permit]. With [ConcurrencyOptions].Adapt it finds
+// the limit by itself.
 //
-// It is safe for concurrent use by multiple goroutines, must not be copied, needs no Close and
-// starts no goroutine. Use [NewConcurrency]; methods of a zero Concurrency panic.
+// It is safe for concurrent use by multiple goroutines, must not be copied,
+// needs no Close and starts no goroutine. Use [NewConcurrency]; methods of a
+// zero Concurrency panic.
 type Concurrency struct {
 	word    atomic.Uint64
 	slots   sync.Pool // of *slot
 	opts    ConcurrencyOptions
-	base    time.Time // readings are nanoseconds since base
-	sampler sampler   // of ended permits, if opts.Adapt is set
+	clock   clock
+	sampler sampler // of ended permits, if opts.Adapt is set
 
 	refused, waited, canceled, dropped atomic.Uint64
 
 	mu       sync.Mutex // protects what follows
-	line     line
+	line     queue
 	target   float64 // the limit before it was rounded
 	events   []limitEvent
 	draining bool // a goroutine is calling OnLimit
@@ -71,54 +75,41 @@ const (
 func limitOf(word uint64) uint64    { return word &^ queueBit >> limitShift }
 func inFlightOf(word uint64) uint64 { return word & inFlightMask }
 
-// NewConcurrency returns a Concurrency of limit permits. If opts is nil, the defaults are used.
-// It panics if limit is not between 1 and 2^31-1, or if opts are not valid.
+// NewConcurrency returns a Concurrency of limit permits. If opts is nil, the
+// defaults are used. It panics if limit is not between 1 and 2^31-1, or if opts
+// are not valid.
 func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
-	checkLimit("NewConcurrency", limit)
+	checkLimit(limit)
 	if err := opts.Validate(); err != nil {
-		panic("ratelimit: NewConcurrency: " + reason(err))
+		panic(err)
 	}
-	c := &Concurrency{target: float64(limit)}
-	if opts != nil {
-		c.opts = *opts
-	}
-	c.opts.setDefaults(limit)
+	o := opts.resolve(limit)
+	c := &Concurrency{opts: o, clock: newClock(o.Now), target: float64(limit)}
 	c.slots.New = func() any { return &slot{c: c} }
 	c.word.Store(uint64(limit) << limitShift)
-	if c.opts.Now != nil {
-		c.base = c.opts.Now()
-	} else {
-		c.base = time.Now()
-	}
 	c.sampler.end = int64(c.opts.Window)
 	return c
 }
 
-func checkLimit(method string, limit int) {
+// checkLimit panics if limit is not between 1 and 2^31-1.
+func checkLimit(limit int) {
 	if limit < 1 || limit > maxLimit {
-		panic(fmt.Sprintf("ratelimit: %s: limit must be between 1 and 2^31-1, got %d", method, limit))
+		panic(fmt.Sprintf("ratelimit: limit must be between 1 and 2^31-1, got %d", limit))
 	}
 }
 
-func (c *Concurrency) elapsed() int64 {
-	if c.opts.Now != nil {
-		return min(max(int64(c.opts.Now().Sub(c.base)), -maxReading), maxReading)
-	}
-	return int64(time.Since(c.base))
-}
-
-// TryAcquire returns a permit, or false at once if as many as the limit are in flight.
-// End the permit exactly once; see [Permit].
+// TryAcquire returns a permit, or false at once if as many as the limit are in
+// flight. End the permit exactly once; see [Permit].
 func (c *Concurrency) TryAcquire() (Permit, bool) {
-	if !c.take() {
+	if !c.takePlace() {
 		c.refused.Add(1)
 		return Permit{}, false
 	}
 	return c.permit(), true
 }
 
-// take takes a permit if nobody waits and one is free.
-func (c *Concurrency) take() bool {
+// takePlace takes a place if nobody waits and one is free.
+func (c *Concurrency) takePlace() bool {
 	for {
 		w := c.word.Load()
 		if w&queueBit != 0 || inFlightOf(w) >= limitOf(w) {
@@ -133,25 +124,29 @@ func (c *Concurrency) take() bool {
 	}
 }
 
-// Acquire returns a permit, waiting in line for one if it must: AcquirePriority with priority 0.
+// Acquire returns a permit, waiting in line for one if it must: AcquirePriority
+// with priority 0.
 func (c *Concurrency) Acquire(ctx context.Context) (Permit, error) {
 	return c.AcquirePriority(ctx, 0)
 }
 
-// AcquirePriority returns a permit, waiting for one if it must. Those of higher priority
-// are served first, and those of one priority in the order of arrival; callers of
-// low priority can wait for as long as others of higher priority keep coming, so bound their
-// wait by ctx. On failure nothing was taken, and it returns ctx.Err() if ctx ends first, or an
-// error that wraps [ErrLimited] at once if MaxQueue callers wait already. A caller of
-// higher priority than the lowest that waits takes the place of the last of those, who gets
-// that error instead.
+// AcquirePriority returns a permit, waiting for one if it must. Those of higher
+// priority are served first, and those of one priority in the order of arrival;
+// callers of low priority can wait for as long as others of higher priority
+// keep coming, so bound their wait by ctx. On failure nothing was taken, and it
+// returns ctx.Err() if ctx ends first, or an error that wraps [ErrLimited] at
+// once if MaxQueue callers wait already. A caller of higher priority than the
+// lowest that waits takes the place of the last of those, and that one gets the
+// error instead.
 func (c *Concurrency) AcquirePriority(ctx context.Context, priority int) (Permit, error) {
 	if err := ctx.Err(); err != nil {
 		return Permit{}, err
 	}
-	if c.take() {
+	if c.takePlace() {
 		return c.permit(), nil
 	}
+
+	// Wait in line, unless a place has become free by now.
 	w, err := c.enqueue(priority)
 	if err != nil {
 		return Permit{}, err
@@ -170,10 +165,12 @@ func (c *Concurrency) AcquirePriority(ctx context.Context, priority int) (Permit
 	return c.permit(), nil
 }
 
-// enqueue returns a waiter in line, or nil if a permit could be taken after all.
-func (c *Concurrency) enqueue(priority int) (*caller, error) {
+// enqueue returns a waiter in line, or nil if a place could be taken after all.
+func (c *Concurrency) enqueue(priority int) (*waiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
+	// Set the bit in the step that sees that the limit is reached.
 	for {
 		w := c.word.Load()
 		if w&queueBit != 0 {
@@ -183,7 +180,7 @@ func (c *Concurrency) enqueue(priority int) (*caller, error) {
 			if c.word.CompareAndSwap(w, w+1) {
 				return nil, nil
 			}
-			continue
+			continue // another permit was given or ended
 		}
 		if c.opts.MaxQueue < 0 {
 			c.refused.Add(1)
@@ -193,15 +190,17 @@ func (c *Concurrency) enqueue(priority int) (*caller, error) {
 			break
 		}
 	}
-	if most := c.opts.MaxQueue; most > 0 && c.line.waiting >= most {
+
+	// A full line gives the place of its last to a higher priority.
+	if most := c.opts.MaxQueue; most > 0 && c.line.length.Load() >= int64(most) {
 		c.refused.Add(1)
 		last := c.line.last()
 		if last.priority >= priority {
 			return nil, errFull
 		}
-		c.line.remove(last)
-		last.finish(errFull)
+		c.line.finish(last, errFull)
 	}
+
 	w := c.line.join(priority)
 	if invariants {
 		c.checkLocked()
@@ -209,8 +208,9 @@ func (c *Concurrency) enqueue(priority int) (*caller, error) {
 	return w, nil
 }
 
-// leave ends the wait of w: err is that of its context, or nil if it was told the outcome.
-func (c *Concurrency) leave(w *caller, err error) error {
+// leave ends the wait of w: err is that of its context, or nil if it was told
+// the outcome.
+func (c *Concurrency) leave(w *waiter, err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -219,10 +219,12 @@ func (c *Concurrency) leave(w *caller, err error) error {
 	case !w.done:
 		c.canceled.Add(1)
 		c.line.remove(w)
-	case w.err == nil: // granted at the moment its context ended
+	case w.err == nil:
+		// It was granted at the moment its context ended: pass the place on.
 		c.canceled.Add(1)
 		c.word.Add(^uint64(0))
 	}
+
 	if err == nil {
 		c.waited.Add(1)
 	}
@@ -242,39 +244,40 @@ func (c *Concurrency) release() {
 			return
 		}
 	}
+
+	// Somebody waits.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.word.Add(^uint64(0))
 	c.serveLocked()
 }
 
-// serveLocked grants what is free to those in line. It ends every section that holds the lock
-// and may have freed a place or emptied the line.
+// serveLocked grants free places to the waiters in line. It ends every section
+// that holds the lock and may have freed a place or emptied the line.
 func (c *Concurrency) serveLocked() {
-	for c.line.waiting > 0 {
-		if w := c.word.Load(); inFlightOf(w) >= limitOf(w) {
+	for w := c.line.first(); w != nil; w = c.line.first() {
+		if word := c.word.Load(); inFlightOf(word) >= limitOf(word) {
 			break
 		}
 		c.word.Add(1)
-		w := c.line.first()
-		c.line.remove(w)
-		w.finish(nil)
+		c.line.finish(w, nil)
 	}
-	if c.line.waiting == 0 {
+
+	if c.line.first() == nil {
 		c.word.And(^uint64(queueBit))
-		c.line.rest()
+		c.line.pool = nil
 	}
 	if invariants {
 		c.checkLocked()
 	}
 }
 
-// SetLimit changes the limit, now. A higher one admits callers in line at once; a lower one
-// ends no permit, but none is given until fewer are in flight. With Adapt, the limit goes on from
-// there; Min and Max bound what Adapt chooses, not SetLimit.
-// It panics if limit is not between 1 and 2^31-1.
+// SetLimit changes the limit, now. A higher one admits callers in line at once;
+// a lower one ends no permit, but none is given until fewer are in flight. With
+// Adapt, the limit goes on from there; Min and Max bound what Adapt chooses,
+// not SetLimit. It panics if limit is not between 1 and 2^31-1.
 func (c *Concurrency) SetLimit(limit int) {
-	checkLimit("SetLimit", limit)
+	checkLimit(limit)
 	c.mu.Lock()
 	c.setLimitLocked(float64(limit))
 	c.mu.Unlock()
@@ -293,6 +296,8 @@ func (c *Concurrency) setLimitLocked(target float64) {
 		if limit == old {
 			break
 		}
+
+		// Permits come and go meanwhile: try until none did.
 		if c.word.CompareAndSwap(w, w&(queueBit|inFlightMask)|limit<<limitShift) {
 			if c.opts.OnLimit != nil {
 				c.events = append(c.events, limitEvent{int(old), int(limit)})
@@ -300,25 +305,22 @@ func (c *Concurrency) setLimitLocked(target float64) {
 			break
 		}
 	}
+
 	c.serveLocked()
 }
 
 // Limit returns the limit in force.
 func (c *Concurrency) Limit() int { return int(limitOf(c.word.Load())) }
 
-// InFlight returns the number of permits that were given and have not ended. It exceeds Limit
-// only after the limit fell.
+// InFlight returns the number of permits that were given and have not ended. It
+// exceeds Limit only after the limit fell.
 func (c *Concurrency) InFlight() int { return int(inFlightOf(c.word.Load())) }
 
 // Queued returns the number of callers in line.
-func (c *Concurrency) Queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.line.waiting
-}
+func (c *Concurrency) Queued() int { return int(c.line.length.Load()) }
 
-// Stats returns the counters of c. What is granted at once is not counted, since that would cost as
-// much as granting it.
+// Stats returns the counters of c. Permits granted at once are not counted,
+// since that would cost as much as granting them.
 func (c *Concurrency) Stats() ConcurrencyStats {
 	return ConcurrencyStats{
 		Limit:    c.Limit(),
@@ -334,15 +336,17 @@ func (c *Concurrency) Stats() ConcurrencyStats {
 // A limitEvent is a change of the limit that OnLimit has not seen yet.
 type limitEvent struct{ old, limit int }
 
-// deliver calls OnLimit for each change, unless another goroutine is at it: one at a time, in the
-// order of the changes, and under no lock. A callback that panics does not take the rest of the
-// events with it.
+// deliver calls OnLimit for each change, unless another goroutine is at it: one
+// at a time, in the order of the changes, and under no lock. A callback that
+// panics does not take the rest of the events with it.
 func (c *Concurrency) deliver() {
 	c.mu.Lock()
 	if c.draining {
 		c.mu.Unlock()
 		return
 	}
+
+	// If OnLimit panics, the other changes are delivered after it.
 	c.draining = true
 	done := false
 	defer func() {
@@ -353,6 +357,7 @@ func (c *Concurrency) deliver() {
 			c.deliver()
 		}
 	}()
+
 	for len(c.events) > 0 {
 		e := c.events[0]
 		c.events = c.events[1:]
@@ -360,6 +365,8 @@ func (c *Concurrency) deliver() {
 		c.opts.OnLimit(e.old, e.limit)
 		c.mu.Lock()
 	}
-	c.events, c.draining, done = nil, false, true
+	c.events = nil
+	c.draining = false
+	done = true
 	c.mu.Unlock()
 }

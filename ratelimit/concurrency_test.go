@@ -17,8 +17,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelConcurrency drives a Concurrency with callers that ask, wait, give up and end permits in any
-// order, while the limit changes, and compares who was admitted with a list.
+// TestModelConcurrency drives a Concurrency with callers that ask, wait, give
+// up and end permits in any order, while the limit changes, and compares who
+// was admitted with a list.
 func TestModelConcurrency(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, modelConcurrency) })
 }
@@ -184,9 +185,10 @@ func TestAcquireOrder(t *testing.T) {
 	})
 }
 
-// TestTrapGrantRacesCancel is a permit that is granted to a caller whose context ends at that
-// moment, and lost there: Netflix's LIFO limiter leaks one each time (concurrency-limits #179). Here
-// the caller has it, or the next does.
+// TestTrapGrantRacesCancel is a permit that is granted to a caller whose
+// context ends at that moment, and lost there: Netflix's LIFO limiter leaks one
+// each time (concurrency-limits #179). Here the caller has it, or the next
+// does.
 func TestTrapGrantRacesCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)
@@ -224,8 +226,8 @@ func TestTrapGrantRacesCancel(t *testing.T) {
 	})
 }
 
-// TestCallerIsReused checks that the place in line of a caller who was granted a permit and handed it on
-// says nothing to the next who gets it.
+// TestCallerIsReused checks that the place in line of a caller who was granted
+// a permit and handed it on says nothing to the next who gets it.
 func TestCallerIsReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)
@@ -262,8 +264,8 @@ func TestCallerIsReused(t *testing.T) {
 	})
 }
 
-// TestTrapPermitEndsTwice ends permits again after their slots have been given to others, whose
-// permits must not end with them.
+// TestTrapPermitEndsTwice ends permits again after their slots have been given
+// to others, whose permits must not end with them.
 func TestTrapPermitEndsTwice(t *testing.T) {
 	c := NewConcurrency(2, nil)
 	old, _ := c.TryAcquire()
@@ -300,8 +302,9 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 	}
 }
 
-// TestTrapInFlightRace admits from many goroutines at once: where the number in flight is read
-// and raised in two steps, more get in than the limit (concurrency-limits #140).
+// TestTrapInFlightRace admits from many goroutines at once: where the number in
+// flight is read and raised in two steps, more get in than the limit
+// (concurrency-limits #140).
 func TestTrapInFlightRace(t *testing.T) {
 	const limit = 3
 	c := NewConcurrency(limit, nil)
@@ -342,8 +345,8 @@ func TestTrapInFlightRace(t *testing.T) {
 	}
 }
 
-// TestConcurrencyLinearizable checks histories of permits taken and ended by several goroutines
-// while the limit changes against a number.
+// TestConcurrencyLinearizable checks histories of permits taken and ended by
+// several goroutines while the limit changes against a number.
 func TestConcurrencyLinearizable(t *testing.T) {
 	type state struct{ limit, inFlight int }
 	type input struct{ proc, op int }
@@ -385,8 +388,8 @@ func TestConcurrencyLinearizable(t *testing.T) {
 	}
 }
 
-// TestOnLimit checks that the hook sees every change in order, may change the limit itself,
-// and may panic.
+// TestOnLimit checks that the hook sees every change in order, may change the
+// limit itself, and may panic.
 func TestOnLimit(t *testing.T) {
 	var c *Concurrency
 	var seen []int
@@ -472,7 +475,8 @@ func TestAcquireContext(t *testing.T) {
 	})
 }
 
-// TestConcurrencyBubbles uses one Concurrency in several bubbles: nothing of one may be left for another.
+// TestConcurrencyBubbles uses one Concurrency in several bubbles: nothing of
+// one may be left for another.
 func TestConcurrencyBubbles(t *testing.T) {
 	c := NewConcurrency(1, nil)
 	for range 3 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package ratelimit is a rate limiter: it decides whether an event may happen now,
-// so that no more than a chosen number happen in any interval of time.
+// Package ratelimit is a rate limiter: it decides whether an event may happen
+// now, so that no more than a chosen number happen in any interval of time.
 //
 //	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // bursts of 20
 //	if !lim.Allow() {
@@ -28,23 +28,27 @@
 //   - To shed work of low priority first, call TakeKeeping for it and Allow for the rest.
 //   - If the cost is known only afterwards, call Charge then; if it was too high, Return.
 //
-// "100 a minute" can mean two things. A bucket of 100 tokens refilled at 100 a minute, as here,
-// admits 100 at once and 100 more during the first minute: up to 200 in one minute, and 100
-// in every minute after. If no minute may see more than 100, use [NewSlidingLog], which is exact,
-// or [NewSlidingWindow], which needs little memory, or [NewKeyedSlidingLog] for each client; or
-// choose a rate and burst with burst + rate·minute <= 100, such as 80 a minute and a burst of 20.
-// [NewFixedWindow] does not do it: around the edge of two windows it admits 200 at once.
+// "100 a minute" can mean two things. A bucket of 100 tokens refilled at 100 a
+// minute, as here, admits 100 at once and 100 more during the first minute: up
+// to 200 in one minute, and 100 in every minute after. If no minute may see
+// more than 100, use [NewSlidingLog], which is exact, or [NewSlidingWindow],
+// which needs little memory, or [NewKeyedSlidingLog] for each client; or choose
+// a rate and burst with burst + rate·minute <= 100, such as 80 a minute and a
+// burst of 20. [NewFixedWindow] does not do it: around the edge of two windows
+// it admits 200 at once.
 //
-// If a few at once are enough and nobody waits by priority, a buffered channel or
-// golang.org/x/sync/semaphore bounds concurrency as well. To run something at most every so often,
-// where being asked more often is normal, golang.org/x/time/rate.Sometimes is enough.
+// If a few at once are enough and nobody waits by priority, a buffered channel
+// or golang.org/x/sync/semaphore bounds concurrency as well. To run something
+// at most every so often, where being asked more often is normal,
+// golang.org/x/time/rate.Sometimes is enough.
 //
 // # How it works
 //
-// A bucket holds burst tokens and is refilled at rate; an event takes a token. All that is
-// stored is how much was ever spent, in units of which a token costs a whole number; what was
-// ever supplied is a function of the clock. With 100 a minute and a burst of 100, a token is
-// 600,000,000 units and a nanosecond supplies one:
+// A bucket holds burst tokens and is refilled at rate; an event takes a token.
+// All that is stored is how much was ever spent, in units of which a token
+// costs a whole number; what was ever supplied is a function of the clock. With
+// 100 a minute and a burst of 100, a token is 600,000,000 units and a
+// nanosecond supplies one:
 //
 //	 time   supplied    spent   left = burst - (spent - supplied)/unit
 //	 0 s    0           0       100
@@ -54,10 +58,11 @@
 //	60 s    100 T       200 T   0       99 more: 200 within the first minute
 //	60.6 s  101 T       201 T   0       from here 100 a minute
 //
-// Spending never falls behind the supply, so a bucket left alone is full and no fuller.
-// A decision is one compare-and-swap of one word, and since no time is stored, a reading of the
-// clock that is old can only find fewer tokens. This is the generic cell rate algorithm of
-// ATM networks, which is the token bucket and the leaky bucket (as a meter) in one.
+// Spending never falls behind the supply, so a bucket left alone is full and no
+// fuller. A decision is one compare-and-swap of one word, and since no time is
+// stored, a reading of the clock that is old can only find fewer tokens. This
+// is the generic cell rate algorithm of ATM networks, which is the token bucket
+// and the leaky bucket (as a meter) in one.
 //
 // # Guarantees
 //
@@ -65,44 +70,51 @@
 //
 //	burst + rate·(w + 2 ns)
 //
-// by the limiter's clock, for any interleaving of callers and any clock, which is taken to
-// stand still while it goes back. If readings lie behind true time by at most e, the same holds
-// in true time with w + e. Tokens given by Return and Fill within the window come on top.
-// See TestPropEnvelope and TestEnvelopeConcurrent. Where rate and burst are so extreme that
-// filling the bucket takes more than 73 years, 2 ns reads fill time / 2^60; see TestPropSupply.
+// by the limiter's clock, for any interleaving of callers and any clock, which
+// is taken to stand still while it goes back. If readings lie behind true time
+// by at most e, the same holds in true time with w + e. Tokens given by Return
+// and Fill within the window come on top. See TestPropEnvelope and
+// TestEnvelopeConcurrent. Where rate and burst are so extreme that filling the
+// bucket takes more than 73 years, 2 ns reads fill time / 2^60; see
+// TestPropSupply.
 //
-// An event is denied only if a bucket in real numbers, fed the same admissions, lacks the
-// tokens or has them for less than 2 ns. Nothing drifts: any rate that is a quotient,
-// from one a century to 10^12 a second, is exact for ever. See TestPropComplete and
-// TestModelLimiter.
+// An event is denied only if a bucket in real numbers, fed the same admissions,
+// lacks the tokens or has them for less than 2 ns. Nothing drifts: any rate
+// that is a quotient, from one a century to 10^12 a second, is exact for ever.
+// See TestPropComplete and TestModelLimiter.
 //
-// Waits are served in the order of arrival, and one that is canceled leaves no trace
-// (TestWaitFIFO, TestPropWaitCancel). A canceled reservation gives back exactly what it took
-// (TestPropCancelRestores). SetLimit neither loses nor repeats an admission
-// (TestSetLimitConcurrent).
+// Waits are served in the order of arrival, and one that is canceled leaves no
+// trace (TestWaitFIFO, TestPropWaitCancel). A canceled reservation gives back
+// exactly what it took (TestPropCancelRestores). SetLimit neither loses nor
+// repeats an admission (TestSetLimitConcurrent).
 //
-// A Striped keeps the law of a Limiter; see TestPropStriped and TestStripedEnvelope.
+// A Striped keeps the law of a Limiter; see TestPropStriped and
+// TestStripedEnvelope.
 //
-// A Keyed never holds more than MaxKeys keys, and admits for each key what a Limiter of its own
-// would, plus at most what [KeyedStats] says was forgiven to all. A key over its limit is not
-// forgotten while others in its way owe less. Several tiers are taken all or none.
-// See TestKeyedBound, TestModelKeyed, TestKeyedFlood and TestTrapTiersAllOrNothing.
+// A Keyed never holds more than MaxKeys keys, and admits for each key what a
+// Limiter of its own would, plus at most what [KeyedStats] says was forgiven to
+// all. A key over its limit is not forgotten while others in its way owe less.
+// Several tiers are taken all or none. See TestKeyedBound, TestModelKeyed,
+// TestKeyedFlood and TestTrapTiersAllOrNothing.
 //
-// A Window of the sliding kinds admits at most n events in any length of time; the log admits
-// all that this allows. A fixed window admits up to 2n around an edge.
-// See TestPropWindow and TestWindowAdversary. A Quota admits at most n between one midnight and the
-// next, wherever clocks change and however the clock is set; see TestPeriodFirstInstant and TestQuota.
-// A KeyedWindow decides for each key as they do, within the bound of a Keyed;
-// see TestPropKeyedWindow and TestKeyedWindowFlood.
+// A Window of the sliding kinds admits at most n events in any length of time;
+// the log admits all that this allows. A fixed window admits up to 2n around an
+// edge. See TestPropWindow and TestWindowAdversary. A Quota admits at most n
+// between one midnight and the next, wherever clocks change and however the
+// clock is set; see TestPeriodFirstInstant and TestQuota. A KeyedWindow decides
+// for each key as they do, within the bound of a Keyed; see TestPropKeyedWindow
+// and TestKeyedWindowFlood.
 //
-// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ by at most e, up to a
-// minute, and whatever its store loses (TestPropSharedLaw); contention is no error (TestTrapContentionError).
+// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ
+// by at most e, up to a minute, and whatever its store loses
+// (TestPropSharedLaw); contention is no error (TestTrapContentionError).
 //
-// A Concurrency gives no permit while limit are in flight, serves its line by priority and
-// arrival, and loses no permit to a context that ends (TestModelConcurrency,
-// TestTrapInFlightRace, TestTrapGrantRacesCancel). In simulations of queues whose servers fail,
-// return and slow down, adaptive limits settle within 20 % of the number of
-// servers (TestAdaptiveSettles), and they do not grow while all is timing out (TestTrapTimeoutGrowth).
+// A Concurrency gives no permit while limit are in flight, serves its line by
+// priority and arrival, and loses no permit to a context that ends
+// (TestModelConcurrency, TestTrapInFlightRace, TestTrapGrantRacesCancel). In
+// simulations of queues whose servers fail, return and slow down, adaptive
+// limits settle within 20 % of the number of servers (TestAdaptiveSettles), and
+// they do not grow while all is timing out (TestTrapTimeoutGrowth).
 //
 // # Complexity
 //
@@ -122,24 +134,27 @@
 //
 // # Concurrency
 //
-// All types are safe for concurrent use by multiple goroutines. Allow and its kin are
-// lock-free, as is a Concurrency with a fixed limit while nobody waits. No type starts a goroutine
-// or needs a Close.
+// All types are safe for concurrent use by multiple goroutines. Allow and its
+// kin are lock-free, as is a Concurrency with a fixed limit while nobody waits.
+// No type starts a goroutine or needs a Close.
 //
 // # Errors
 //
-// A refusal is a bool or a [Decision], never an error. Wait returns ctx.Err() if its context
-// ends, and at once a [*WaitError] that wraps [context.DeadlineExceeded] if the deadline would
-// pass first, [ErrLimited] if WaitMax would wait too long, or [ErrBurst] if n can never be had;
-// in each case nothing was taken. Acquire returns ctx.Err(), or wraps ErrLimited if the line is full.
-// A Shared returns what its store does, unless [SharedOptions].OnError decides instead. Constructors
-// and negative numbers of events panic, since they are the programmer's; [ParseLimit] returns an
-// error, since text is not.
+// A refusal is a bool or a [Decision], never an error. Wait returns ctx.Err()
+// if its context ends, and at once a [*WaitError] that wraps
+// [context.DeadlineExceeded] if the deadline would pass first, [ErrLimited] if
+// WaitMax would wait too long, or [ErrBurst] if n can never be had; in each
+// case nothing was taken. Acquire returns ctx.Err(), or wraps ErrLimited if the
+// line is full. A Shared returns what its store does, unless
+// [SharedOptions].OnError decides instead. Constructors and negative numbers of
+// events panic, since they are the programmer's; [ParseLimit] returns an error,
+// since text is not.
 //
 // # Format
 //
-// What a Shared keeps in its store for a key is a version and, for each limit, five big-endian integers
-// of 64 bits. A later version of this package reads version 1.
+// What a Shared keeps in its store for a key is a version and, for each limit,
+// five big-endian integers of 64 bits. A later version of this package reads
+// version 1.
 //
 //	offset  bytes  content
 //	0       1      version, 1

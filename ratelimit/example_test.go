@@ -15,7 +15,8 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// A clock that the examples move by hand, so that their output is always the same.
+// A clock that the examples move by hand, so that their output is always the
+// same.
 type handClock struct{ t time.Time }
 
 func (c *handClock) now() time.Time           { return c.t }
@@ -28,7 +29,7 @@ func ExampleLimiter() {
 	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // 100 a second, 20 at once
 	hello := func(w http.ResponseWriter, r *http.Request) {
 		d := lim.Take(1)
-		for field, value := range d.Headers("default", time.Second) {
+		for field, value := range d.Headers("default") {
 			w.Header().Set(field, value)
 		}
 		if !d.OK {
@@ -56,9 +57,10 @@ func ExampleNew() {
 	// true false
 }
 
-// "100 a minute" as a token bucket admits up to 200 in one minute, and how to admit at most 100.
+// "100 a minute" as a token bucket admits up to 200 in one minute, and how to
+// admit at most 100.
 func ExampleLimiter_trap() {
-	count := func(rate ratelimit.Rate, burst int64) (admitted int) {
+	count := func(rate ratelimit.Rate, burst int) (admitted int) {
 		clock := newClock()
 		lim := ratelimit.New(rate, burst, clock.opts())
 		for range 6000 { // a client asks every 10 ms for a minute
@@ -82,7 +84,7 @@ func ExampleLimiter_Take() {
 	lim.AllowN(2)
 	fmt.Printf("%+v\n", lim.Take(2))
 	// Output:
-	// {OK:false Limit:3 Remaining:1 RetryAfter:10s ResetAfter:20s Tier:0}
+	// {OK:false Limit:3 Remaining:1 RetryAfter:10s ResetAfter:20s Window:30s Tier:0 Gate:0}
 }
 
 // A log of the past is replayed at its own times.
@@ -148,7 +150,8 @@ func ExampleLimiter_Drain() {
 	// 1s
 }
 
-// A pacer, or leaky bucket as a queue: with a burst of 1, waiters leave one by one.
+// A pacer, or leaky bucket as a queue: with a burst of 1, waiters leave one by
+// one.
 func ExampleLimiter_Wait() {
 	pace := ratelimit.New(ratelimit.Every(10*time.Millisecond), 1, nil)
 	start := time.Now()
@@ -192,17 +195,18 @@ func ExampleLimiter_Reserve() {
 }
 
 // A reserve for work of high priority.
-func ExampleLimiter_TakeKeeping() {
+func ExampleLimiter_TakeReserving() {
 	clock := newClock()
 	lim := ratelimit.New(ratelimit.PerSecond(1), 3, clock.opts())
-	fmt.Println("batch:", lim.TakeKeeping(1, 2), lim.TakeKeeping(1, 2))
+	fmt.Println("batch:", lim.TakeReserving(1, 2), lim.TakeReserving(1, 2))
 	fmt.Println("checkout:", lim.Allow(), lim.Allow())
 	// Output:
 	// batch: true false
 	// checkout: true true
 }
 
-// The cost of work is known only afterwards: admit on what is left, then charge.
+// The cost of work is known only afterwards: admit on what is left, then
+// charge.
 func ExampleLimiter_Charge() {
 	clock := newClock()
 	tokens := ratelimit.New(ratelimit.PerMinute(600), 100, clock.opts())
@@ -232,7 +236,7 @@ func ExampleParseLimit() {
 	// Output:
 	// 100/s <nil>
 	// 1000/h burst 50 <nil>
-	// 0/s ratelimit: parse limit "10/fortnight": period must be ns, us, ms, s, m, h, d or a positive duration
+	// 0/s ratelimit: parse limit "10/fortnight": period must be ns, us, ms, s, m, h, d, a word such as minute, or a positive duration
 }
 
 // "Max 10 likes/s per user": a bucket for each user, in bounded memory.
@@ -263,7 +267,8 @@ func ExampleKeyed_TakeLimits() {
 	// 999 9
 }
 
-// New limits for all keys, from a configuration that was changed: what was spent stays spent.
+// New limits for all keys, from a configuration that was changed: what was
+// spent stays spent.
 func ExampleKeyed_SetLimits() {
 	clock := newClock()
 	api := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(10)}},
@@ -283,7 +288,7 @@ func ExampleAll() {
 	service := ratelimit.New(ratelimit.PerSecond(1000), 3, clock.opts())
 	for range 4 {
 		d := ratelimit.All(users.Gate("alice"), service).Take(1)
-		fmt.Println(d.OK, "gate", d.Tier)
+		fmt.Println(d.OK, "gate", d.Gate)
 	}
 	fmt.Println(users.Peek("alice", 0).Remaining, "left for alice: the refusal cost nothing")
 	// Output:
@@ -294,17 +299,19 @@ func ExampleAll() {
 	// 2 left for alice: the refusal cost nothing
 }
 
-// An HTTP middleware: one limit for each client network, with the headers of a good citizen.
+// An HTTP middleware: one limit for each client network, with the headers of a
+// good citizen.
 func ExampleDecision_Headers() {
 	clock := newClock()
 	perClient := ratelimit.NewKeyed[netip.Addr]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(60), Burst: 1}},
 		&ratelimit.KeyedOptions{Now: clock.now})
 	limited := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Behind a proxy you trust, take the address from X-Forwarded-For instead.
+			// Behind a proxy you trust, take the address from X-Forwarded-For
+			// instead.
 			client, _ := netip.ParseAddrPort(r.RemoteAddr)
 			d := perClient.Take(ratelimit.MaskAddr(client.Addr(), 32, 64), 1)
-			for field, value := range d.Headers("default", time.Second) {
+			for field, value := range d.Headers("default") {
 				w.Header().Set(field, value)
 			}
 			if !d.OK {
@@ -325,8 +332,9 @@ func ExampleDecision_Headers() {
 	// 429 "default";r=0;t=1 retry="1"
 }
 
-// A limit shared by several processes: the store runs the step, here a map under its lock.
-// Over Redis or SQL it would be a compare-and-swap of the two integers of the State.
+// A limit shared by several processes: the store runs the step, here a map
+// under its lock. Over Redis or SQL it would be a compare-and-swap of the two
+// integers of the State.
 func ExampleLimit_Step() {
 	store := map[string]ratelimit.State{}
 	limit := ratelimit.Limit{Rate: ratelimit.PerSecond(1), Burst: 2}
@@ -365,7 +373,8 @@ func ExampleNewSlidingLog() {
 	// 100 true
 }
 
-// The same in fixed memory: six counters of ten seconds and one that is partly outside.
+// The same in fixed memory: six counters of ten seconds and one that is partly
+// outside.
 func ExampleNewSlidingWindow() {
 	clock := newClock()
 	w := ratelimit.NewSlidingWindow(100, time.Minute, 6, clock.opts())
@@ -387,7 +396,8 @@ func ExampleNewFixedWindow() {
 	// at 1:00 true
 }
 
-// "1000 a day" by the customer's calendar: the quota is new at midnight in Berlin.
+// "1000 a day" by the customer's calendar: the quota is new at midnight in
+// Berlin.
 func ExampleNewQuota() {
 	berlin := time.FixedZone("CET", 3600) // or time.LoadLocation("Europe/Berlin")
 	now := time.Date(2026, 11, 25, 22, 30, 0, 0, time.UTC)
@@ -408,7 +418,8 @@ func ExampleNewStriped() {
 	// true
 }
 
-// "100 requests a minute per IP" as people write it: a list of times for each address, in bounded memory.
+// "100 requests a minute per IP" as people write it: a list of times for each
+// address, in bounded memory.
 func ExampleNewKeyedSlidingLog() {
 	clock := newClock()
 	perIP := ratelimit.NewKeyedSlidingLog[netip.Addr](100, time.Minute,
@@ -524,7 +535,8 @@ func ExampleConcurrency_SetLimit() {
 	// true
 }
 
-// A limit that finds itself: 40 operations run at once without a queue, and we do not know.
+// A limit that finds itself: 40 operations run at once without a queue, and we
+// do not know.
 func ExampleGradient2() {
 	clock := newClock()
 	c := ratelimit.NewConcurrency(10, &ratelimit.ConcurrencyOptions{Adapt: &ratelimit.Gradient2{}, Now: clock.now})
@@ -559,7 +571,8 @@ func ExampleAIMD() {
 	// 90
 }
 
-// A limit that two processes share. Over Redis or SQL the store is two statements: see Store.
+// A limit that two processes share. Over Redis or SQL the store is two
+// statements: see Store.
 func ExampleNewShared() {
 	clock := newClock()
 	store := ratelimit.NewMemStore(clock.opts())
@@ -587,7 +600,7 @@ func ExampleSharedOptions() {
 	local := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(25)}}, nil) // one of 4 processes
 	shared := ratelimit.NewShared(brokenStore{}, []ratelimit.Limit{{Rate: ratelimit.PerSecond(100)}}, &ratelimit.SharedOptions{
 		Timeout: 50 * time.Millisecond,
-		OnError: func(key string, n int64, err error) ratelimit.Decision {
+		OnError: func(key string, n int, err error) ratelimit.Decision {
 			fmt.Println(err)
 			return local.Take(key, n)
 		},
@@ -610,7 +623,8 @@ func (brokenStore) CompareAndSwap(context.Context, string, []byte, []byte, time.
 	return false, errors.New("connection refused")
 }
 
-// In front of the store, what this process alone would refuse costs no round trip.
+// In front of the store, what this process alone would refuse costs no round
+// trip.
 func ExampleShared_Gate() {
 	clock := newClock()
 	local := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}},

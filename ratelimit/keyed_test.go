@@ -17,20 +17,22 @@ import (
 
 var floodKeys = flag.Int("flood", 1_000_000, "distinct keys in TestKeyedFlood, such as 10000000")
 
-// TestModelKeyed checks that a Keyed decides for each key as a Limiter of its own for each tier would,
-// for any mix of calls, while the table grows, forgets what is full, and changes limits.
+// TestModelKeyed checks that a Keyed decides for each key as a Limiter of its
+// own for each tier would, for any mix of calls, while the table grows, forgets
+// what is full, and changes limits.
 func TestModelKeyed(t *testing.T) { rapid.Check(t, modelKeyed) }
 
 func FuzzModelKeyed(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelKeyed)) }
 
 func modelKeyed(t *rapid.T) {
 	var clock fakeClock
-	// Tokens of 2^14 to 2^22 ns, at times that are multiples of 2^20 ns, make all tokens
-	// multiples of a quarter, so that nothing is ever rounded and decisions are equal.
+	// Tokens of 2^14 to 2^22 ns, at times that are multiples of 2^20 ns, make
+	// all tokens multiples of a quarter, so that nothing is ever rounded and
+	// decisions are equal.
 	draw := func(label string) Limit {
 		return Limit{
 			Every(time.Duration(1) << rapid.IntRange(14, 22).Draw(t, label+".token")),
-			rapid.Int64Range(1, 8).Draw(t, label+".burst"),
+			rapid.IntRange(1, 8).Draw(t, label+".burst"),
 		}
 	}
 	plans := [][]Limit{{draw("a"), draw("b")}, {draw("c"), draw("d")}, {draw("e"), draw("f")}}
@@ -54,16 +56,18 @@ func modelKeyed(t *rapid.T) {
 		}
 		return ls
 	}
-	take := func(ls []*Limiter, n int64) (Decision, bool) {
+	take := func(ls []*Limiter, n int) (Decision, bool) {
 		gates := make([]Gate, len(ls))
 		for i := range ls {
 			gates[i] = ls[i]
 		}
 		d := All(gates...).Take(n)
+		d.Tier = d.Gate // the tiers of one key
+		d.Gate = 0
 		return d, d.OK
 	}
 	key := func(t *rapid.T) int { return rapid.IntRange(0, 40).Draw(t, "key") }
-	n := func(t *rapid.T) int64 { return rapid.Int64Range(0, 9).Draw(t, "n") }
+	n := func(t *rapid.T) int { return rapid.IntRange(0, 9).Draw(t, "n") }
 	t.Repeat(map[string]func(*rapid.T){
 		"pass": func(t *rapid.T) { clock.t += rapid.Int64Range(0, 20).Draw(t, "d") << 20 },
 		"Take": func(t *rapid.T) {
@@ -90,8 +94,8 @@ func modelKeyed(t *rapid.T) {
 				t.Fatalf("AllowN(%d, %d) = %v", key, n, got)
 			}
 		},
-		"TakeKeeping": func(t *rapid.T) {
-			key, n, keep := key(t), n(t), rapid.Int64Range(0, 3).Draw(t, "keep")
+		"TakeReserving": func(t *rapid.T) {
+			key, n, keep := key(t), n(t), rapid.IntRange(0, 3).Draw(t, "keep")
 			own[key] = false
 			ls, want := model(key, shared, true), true
 			for _, l := range ls {
@@ -99,8 +103,8 @@ func modelKeyed(t *rapid.T) {
 				want = want && d.OK
 			}
 			want = want || n == 0 && keep == 0
-			if got := k.TakeKeeping(key, n, keep); got != want {
-				t.Fatalf("TakeKeeping(%d, %d, %d) = %v", key, n, keep, got)
+			if got := k.TakeReserving(key, n, keep); got != want {
+				t.Fatalf("TakeReserving(%d, %d, %d) = %v", key, n, keep, got)
 			}
 			if want {
 				take(ls, n)
@@ -153,7 +157,7 @@ func modelKeyed(t *rapid.T) {
 		},
 		"Fill": func(t *rapid.T) {
 			key := key(t)
-			k.Fill(key)
+			k.Delete(key)
 			delete(models, key)
 			own[key] = false
 		},
@@ -170,10 +174,11 @@ func modelKeyed(t *rapid.T) {
 			if got := k.Stats(); got.Keys > 41 || got.Evicted > 0 || got.Keys != k.Len() {
 				t.Fatalf("%+v with 41 keys and room for 1024", got)
 			}
-			for i := range k.shards {
-				k.shards[i].checkLocked(k)
+			for i := range k.table.shards {
+				k.table.shards[i].checkLocked(&k.table)
 			}
-			// A key whose bucket is full may be forgotten, and its own plan with it.
+			// A key whose bucket is full may be forgotten, and its own plan
+			// with it.
 			for key := range models {
 				if own[key] && !k.hasOwn(key) {
 					own[key] = false
@@ -186,14 +191,15 @@ func modelKeyed(t *rapid.T) {
 
 // hasOwn reports whether key is held under a plan of its own.
 func (k *Keyed[K]) hasOwn(key K) bool {
-	s, h, _ := k.lock(key, k.elapsed(), nil)
+	s, h, _ := k.lock(key, k.read())
 	defer s.mu.Unlock()
 	return s.ownPlan(s.find(key, h)) != nil
 }
 
-// TestKeyedBound fills tables of many sizes with keys that stay in debt, and checks that they
-// never hold more than MaxKeys, that they hold nearly all once there are more, and that
-// few are forgotten (and all of them counted) while there are only nine tenths as many.
+// TestKeyedBound fills tables of many sizes with keys that stay in debt, and
+// checks that they never hold more than MaxKeys, that they hold nearly all once
+// there are more, and that few are forgotten (and all of them counted) while
+// there are only nine tenths as many.
 func TestKeyedBound(t *testing.T) {
 	for _, size := range []int{16, 17, 100, 1000, 4096, 65536} {
 		if size > 1000 && (raceEnabled || invariants) {
@@ -221,8 +227,9 @@ func TestKeyedBound(t *testing.T) {
 	}
 }
 
-// TestKeyedFlood is a flood of keys used once, far more than the table holds, while an abuser and
-// clients within their limits go on: the abuser gets nothing from it, and memory stays flat.
+// TestKeyedFlood is a flood of keys used once, far more than the table holds,
+// while an abuser and clients within their limits go on: the abuser gets
+// nothing from it, and memory stays flat.
 func TestKeyedFlood(t *testing.T) {
 	n := *floodKeys
 	if testing.Short() {
@@ -264,8 +271,9 @@ func TestKeyedFlood(t *testing.T) {
 	runtime.KeepAlive(k)
 }
 
-// TestTrapForgottenThenBack checks that a bucket that was full, and so forgotten, is not found
-// full again by readings from before: the clock of a table stands still while it goes back.
+// TestTrapForgottenThenBack checks that a bucket that was full, and so
+// forgotten, is not found full again by readings from before: the clock of a
+// table stands still while it goes back.
 func TestTrapForgottenThenBack(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
@@ -283,8 +291,8 @@ func TestTrapForgottenThenBack(t *testing.T) {
 	}
 }
 
-// TestSetLimitsAtItsTime checks that a change counts from when it was made, not from when a key
-// is next used.
+// TestSetLimitsAtItsTime checks that a change counts from when it was made, not
+// from when a key is next used.
 func TestSetLimitsAtItsTime(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(10), 10}}, &KeyedOptions{Now: clock.now})
@@ -307,16 +315,17 @@ func TestKeyedGrows(t *testing.T) {
 			k.Allow(i)
 		}
 		slots := 0
-		for i := range k.shards {
-			slots += len(k.shards[i].keys)
+		for i := range k.table.shards {
+			slots += len(k.table.shards[i].keys)
 		}
-		if most := 8*n + len(k.shards)*2*ways; n == 0 && slots > 0 || slots > most {
+		if most := 8*n + len(k.table.shards)*2*ways; n == 0 && slots > 0 || slots > most {
 			t.Errorf("%d keys take %d slots", n, slots)
 		}
 	}
 }
 
-// TestKeyedDenyNew checks the other policy: nothing is forgiven, new keys wait for room.
+// TestKeyedDenyNew checks the other policy: nothing is forgiven, new keys wait
+// for room.
 func TestKeyedDenyNew(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
@@ -354,8 +363,8 @@ func TestKeyedDenyNew(t *testing.T) {
 	}
 }
 
-// TestTrapTiersAllOrNothing checks that a request that a short tier denies does not spend the
-// long one, in a Keyed and in All (trap 12).
+// TestTrapTiersAllOrNothing checks that a request that a short tier denies does
+// not spend the long one, in a Keyed and in All (trap 12).
 func TestTrapTiersAllOrNothing(t *testing.T) {
 	var clock fakeClock
 	short, long := Limit{PerSecond(1), 1}, Limit{PerDay(100), 100}
@@ -382,8 +391,9 @@ func TestTrapTiersAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestTrapPlanChange checks that a client whose plan changes does not start with a full bucket
-// (trap 11), and that going back and forth is no loss and no gain.
+// TestTrapPlanChange checks that a client whose plan changes does not start
+// with a full bucket (trap 11), and that going back and forth is no loss and no
+// gain.
 func TestTrapPlanChange(t *testing.T) {
 	var clock fakeClock
 	small, large := Limit{PerHour(10), 10}, Limit{PerHour(1000), 1000}
@@ -409,7 +419,8 @@ func TestTrapPlanChange(t *testing.T) {
 	}
 }
 
-// TestKeyedFar checks readings that move the base of a shard, at a rate where that is a matter of days.
+// TestKeyedFar checks readings that move the base of a shard, at a rate where
+// that is a matter of days.
 func TestKeyedFar(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1e12), maxBurst}, {PerSecond(1), 1000}}, &KeyedOptions{Now: clock.now})
@@ -429,19 +440,20 @@ func TestKeyedFar(t *testing.T) {
 	}
 }
 
-// TestKeyedConcurrent uses few keys from many goroutines at a standing clock: sums are exact.
+// TestKeyedConcurrent uses few keys from many goroutines at a standing clock:
+// sums are exact.
 func TestKeyedConcurrent(t *testing.T) {
 	var clock fakeClock
 	const burst = 1000
 	k := NewKeyed[int]([]Limit{{PerSecond(1), burst}, {PerHour(1), 2 * burst}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	taken := map[int]int64{}
+	taken := map[int]int{}
 	for g := range 8 {
 		wg.Go(func() {
-			rng, mine := rand.New(rand.NewPCG(1, uint64(g))), map[int]int64{}
+			rng, mine := rand.New(rand.NewPCG(1, uint64(g))), map[int]int{}
 			for i := range 4000 {
-				key, n := rng.IntN(10), rng.Int64N(3)+1
+				key, n := rng.IntN(10), rng.IntN(3)+1
 				switch i % 4 {
 				case 0:
 					mine[key] += k.TakeUpTo(key, n)
@@ -488,8 +500,8 @@ func TestKeyedConcurrent(t *testing.T) {
 	}
 }
 
-// TestEmptyBits checks the bit trick that finds free slots, for which a wrong answer would
-// overwrite a key.
+// TestEmptyBits checks the bit trick that finds free slots, for which a wrong
+// answer would overwrite a key.
 func TestEmptyBits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {

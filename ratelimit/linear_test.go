@@ -19,9 +19,10 @@ type event[I, O any] struct {
 	out       O
 }
 
-// linearizable reports whether some sequential order of h, respecting precedence,
-// makes step accept every event, starting from state s. It is the search of
-// Wing and Gong (1993) with the memoization of Lowe (2017). len(h) is at most 64.
+// linearizable reports whether some sequential order of h, respecting
+// precedence, makes step accept every event, starting from state s. It is the
+// search of Wing and Gong (1993) with the memoization of Lowe (2017). len(h) is
+// at most 64.
 func linearizable[S comparable, I, O any](s S, h []event[I, O], step func(S, I, O) (S, bool)) bool {
 	type node struct {
 		done  uint64

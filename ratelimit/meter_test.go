@@ -11,6 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// mostBurst is the largest burst that an int can hold.
+const mostBurst = min(maxBurst, math.MaxInt)
+
 // drawLimit returns any limit that New accepts, extremes included.
 func drawLimit(t *rapid.T, label string) Limit {
 	per := rapid.OneOf(
@@ -22,8 +25,8 @@ func drawLimit(t *rapid.T, label string) Limit {
 		most = int64(per) * maxRate
 	}
 	count := rapid.OneOf(rapid.Int64Range(0, min(most, 1000)), rapid.Int64Range(0, most)).Draw(t, label+".count")
-	burst := rapid.OneOf(rapid.Int64Range(1, 100), rapid.Int64Range(1, maxBurst)).Draw(t, label+".burst")
-	return Limit{Rate: Per(count, per), Burst: burst}
+	burst := rapid.OneOf(rapid.IntRange(1, 100), rapid.IntRange(1, mostBurst)).Draw(t, label+".burst")
+	return Limit{Rate: Rate{count, per}, Burst: burst}
 }
 
 // exactSupply is supply in rational numbers: d · unit · count / per.
@@ -33,9 +36,10 @@ func exactSupply(m *meter, d int64) *big.Rat {
 	return r.Mul(r, new(big.Rat).SetInt64(d))
 }
 
-// TestPropSupply checks the arithmetic against rational numbers: for any two readings of any
-// limit, the supply between them is at most the exact one plus one unit, and at most three
-// units less; and one unit is at most 2 ns of refill, or 2^-60 of the time to fill the bucket.
+// TestPropSupply checks the arithmetic against rational numbers: for any two
+// readings of any limit, the supply between them is at most the exact one plus
+// one unit, and at most three units less; and one unit is at most 2 ns of
+// refill, or 2^-60 of the time to fill the bucket.
 func TestPropSupply(t *testing.T) { rapid.Check(t, propSupply) }
 
 func FuzzSupply(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propSupply)) }
@@ -47,16 +51,18 @@ func propSupply(t *rapid.T) {
 		t.Fatalf("meter of %v: %+v", l, m)
 	}
 	if l.Rate.count > 0 {
-		// unit/q ≤ max(2 ns, fill/2^60), where fill = burst·per/count and q = unit·count/per.
+		// unit/q ≤ max(2 ns, fill/2^60), where fill = burst·per/count and q =
+		// unit·count/per.
 		unit := new(big.Rat).SetFrac64(int64(l.Rate.per), l.Rate.count)
-		fill := new(big.Rat).Mul(unit, new(big.Rat).SetInt64(l.Burst))
+		fill := new(big.Rat).Mul(unit, new(big.Rat).SetInt64(int64(l.Burst)))
 		unit.Quo(unit, new(big.Rat).SetInt64(m.unit))
 		fill.Quo(fill, new(big.Rat).SetInt64(1<<60))
 		if unit.Cmp(big.NewRat(2, 1)) > 0 && unit.Cmp(fill) > 0 {
 			t.Fatalf("%v: a unit is %v ns, fill/2^60 is %v", l, unit, fill)
 		}
 	}
-	// mul is q·2^(64-shift) rounded down, so that the supply is never above q·w + 1.
+	// mul is q·2^(64-shift) rounded down, so that the supply is never above q·w
+	// + 1.
 	q := new(big.Rat).SetFrac64(l.Rate.count, int64(l.Rate.per))
 	q.Mul(q, new(big.Rat).SetInt64(m.unit)).Mul(q, new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), 64-uint(m.shift))))
 	if want := new(big.Int).Quo(q.Num(), q.Denom()); want.Cmp(new(big.Int).SetUint64(m.mul)) != 0 {
@@ -86,7 +92,8 @@ func propSupply(t *rapid.T) {
 	}
 }
 
-// TestPropConvert checks that tokens spent survive a change of limit, rounded up to a unit.
+// TestPropConvert checks that tokens spent survive a change of limit, rounded
+// up to a unit.
 func TestPropConvert(t *testing.T) { rapid.Check(t, propConvert) }
 
 func propConvert(t *rapid.T) {
@@ -105,9 +112,10 @@ func propConvert(t *rapid.T) {
 	}
 }
 
-// TestInSpanOverflow checks that a difference of readings that wraps is never in the span.
+// TestInSpanOverflow checks that a difference of readings that wraps is never
+// in the span.
 func TestInSpanOverflow(t *testing.T) {
-	for _, l := range []Limit{{PerSecond(1), 1}, {PerSecond(1e12), 1}, {Inf, 1}, {Rate{}, 1}} {
+	for _, l := range []Limit{{PerSecond(1), 1}, {perSecond(1e12), 1}, {Inf, 1}, {Rate{}, 1}} {
 		m := newMeter(l.resolve())
 		for _, tt := range []struct{ t, base int64 }{{maxReading, -maxReading}, {-maxReading, maxReading}} {
 			if m.inSpan(tt.t - tt.base) {

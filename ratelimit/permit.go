@@ -4,18 +4,20 @@ package ratelimit
 
 import "sync/atomic"
 
-// A Permit is the right to one operation of a [Concurrency]. End it exactly once, by Release, Drop or
-// Ignore: until then it counts as in flight, and one that is never ended is lost for good.
+// A Permit is the right to one operation of a [Concurrency]. End it exactly
+// once, by Release, Drop or Ignore: until then it counts as in flight, and one
+// that is never ended is lost for good.
 //
-// It is a value: copies stand for the same permit. Ending it again, by any copy, changes nothing,
-// so that "defer p.Release()" goes together with p.Drop() on the way. The zero Permit, which comes
-// with a refusal, has ended.
+// It is a value: copies stand for the same permit. Ending it again, by any
+// copy, changes nothing, so that "defer p.Release()" goes together with
+// p.Drop() on the way. The zero Permit, which comes with a refusal, has ended.
 type Permit struct {
 	slot *slot
 	gen  uint64
 }
 
-// A slot is what all copies of a permit share. It is used again, by permits of later generations.
+// A slot is shared by all copies of a permit. It is used again, by permits of
+// later generations.
 type slot struct {
 	gen   atomic.Uint64 // of the permit that has not ended
 	c     *Concurrency
@@ -26,20 +28,21 @@ type slot struct {
 func (c *Concurrency) permit() Permit {
 	s := c.slots.Get().(*slot) //nolint:errcheck // the pool holds nothing else
 	if c.opts.Adapt != nil {
-		s.start = c.elapsed()
+		s.start = c.clock.read()
 	}
 	return Permit{s, s.gen.Load()}
 }
 
-// Release ends p: the operation is over, and what it took is what such operations take.
+// Release ends p after an ordinary completion; its duration is used to adapt
+// the limit.
 func (p Permit) Release() { p.end(released) }
 
-// Drop ends p: the operation failed in a way that tells of overload, such as a timeout or an answer
-// of 503. An adaptive limit shrinks.
+// Drop ends p after a failure that is a sign of overload, such as a timeout or
+// an answer of 503: an adaptive limit shrinks.
 func (p Permit) Drop() { p.end(dropped) }
 
-// Ignore ends p: the operation tells nothing about the load, as when it failed at once for
-// another reason.
+// Ignore ends p after an operation that says nothing about the load, as when it
+// failed at once for another reason.
 func (p Permit) Ignore() { p.end(ignored) }
 
 type ending int
@@ -55,7 +58,8 @@ func (p Permit) end(how ending) {
 	if s == nil || !s.gen.CompareAndSwap(p.gen, p.gen+1) {
 		return
 	}
-	c, start := s.c, s.start
+	c := s.c
+	start := s.start
 	c.slots.Put(s)
 	if how == dropped {
 		c.dropped.Add(1)
@@ -64,7 +68,9 @@ func (p Permit) end(how ending) {
 		c.release()
 		return
 	}
-	now := c.elapsed()
+
+	// Tell the algorithm, and ask it if the window is over.
+	now := c.clock.read()
 	inFlight := c.InFlight()
 	c.release()
 	if c.sampler.add(now, max(now-start, 0), inFlight, how == dropped) {

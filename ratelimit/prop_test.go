@@ -11,10 +11,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelLimiter checks every decision of a Limiter against the textbook bucket in rational
-// numbers, while the clock stands still or goes on: whatever one allows the other has tokens
-// for, and whatever one denies the other lacks, within 4 units of rounding (8 ns of refill)
-// plus 2 for each change of limit and each move of the base.
+// TestModelLimiter checks every decision of a Limiter against the textbook
+// bucket in rational numbers, while the clock stands still or goes on: whatever
+// one allows the other has tokens for, and whatever one denies the other lacks,
+// within 4 units of rounding (8 ns of refill) plus 2 for each change of limit
+// and each move of the base.
 func TestModelLimiter(t *testing.T) { rapid.Check(t, modelLimiter) }
 
 func FuzzModelLimiter(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelLimiter)) }
@@ -30,7 +31,7 @@ type limiterMachine struct {
 func (m *limiterMachine) limit(t *rapid.T, label string) Limit {
 	l := drawLimit(t, label)
 	if rapid.Bool().Draw(t, label+".usual") {
-		l = Limit{Per(rapid.Int64Range(1, 1000).Draw(t, label+".n"), time.Second), rapid.Int64Range(1, 50).Draw(t, label+".b")}
+		l = Limit{Per(rapid.IntRange(1, 1000).Draw(t, label+".n"), time.Second), rapid.IntRange(1, 50).Draw(t, label+".b")}
 	}
 	unit := newMeter(l).unit
 	m.tol.Add(m.tol, big.NewRat(6, unit))
@@ -38,25 +39,25 @@ func (m *limiterMachine) limit(t *rapid.T, label string) Limit {
 }
 
 // tokens draws a number of tokens that is often near what is left.
-func (m *limiterMachine) tokens(t *rapid.T) int64 {
+func (m *limiterMachine) tokens(t *rapid.T) int {
 	m.model.advance(m.clock.t)
 	left := m.model.left()
 	whole := new(big.Int).Div(left.Num(), left.Denom())
-	near := int64(0)
+	near := 0
 	if whole.IsInt64() && whole.Sign() > 0 {
-		near = whole.Int64()
+		near = int(min(whole.Int64(), mostBurst-1))
 	}
-	near = min(near, maxBurst)
-	return rapid.OneOf(rapid.Int64Range(max(near-1, 0), near+1), rapid.Int64Range(0, 3),
-		rapid.Int64Range(0, math.MaxInt64)).Draw(t, "n")
+	return rapid.OneOf(rapid.IntRange(max(near-1, 0), near+1), rapid.IntRange(0, 3),
+		rapid.IntRange(0, math.MaxInt)).Draw(t, "n")
 }
 
-// decided fails the test if ok is not what the model says about n tokens while keep stay.
-func (m *limiterMachine) decided(t *rapid.T, n, keep int64, ok bool) {
+// decided fails the test if ok is not what the model says about n tokens while
+// keep stay.
+func (m *limiterMachine) decided(t *rapid.T, n, keep int, ok bool) {
 	m.model.advance(m.clock.t)
 	left := m.model.left()
-	left.Sub(left, new(big.Rat).SetInt64(n))
-	left.Sub(left, new(big.Rat).SetInt64(keep))
+	left.Sub(left, ratOf(n))
+	left.Sub(left, ratOf(keep))
 	switch {
 	case n == 0 && keep == 0:
 		if !ok {
@@ -85,9 +86,9 @@ func modelLimiter(t *rapid.T) {
 			n := m.tokens(t)
 			m.decided(t, n, 0, m.lim.AllowAt(m.clock.now(), n))
 		},
-		"TakeKeeping": func(t *rapid.T) {
-			n, keep := m.tokens(t), rapid.Int64Range(0, 60).Draw(t, "keep")
-			m.decided(t, n, keep, m.lim.TakeKeeping(n, keep))
+		"TakeReserving": func(t *rapid.T) {
+			n, keep := m.tokens(t), rapid.IntRange(0, 60).Draw(t, "keep")
+			m.decided(t, n, keep, m.lim.TakeReserving(n, keep))
 		},
 		"Take": func(t *rapid.T) {
 			n := m.tokens(t)
@@ -111,9 +112,10 @@ func modelLimiter(t *rapid.T) {
 			}
 		},
 		"Charge": func(t *rapid.T) {
-			// Beyond a burst or two the debt may saturate, which TestTrapChargeOverflow shows.
-			n := rapid.Int64Range(0, max(m.model.limit.Burst/8, 3)).Draw(t, "n")
-			if new(big.Rat).SetInt64(m.model.limit.Burst).Cmp(m.model.debt) < 0 {
+			// Beyond a burst or two the debt may saturate, which
+			// TestTrapChargeOverflow shows.
+			n := rapid.IntRange(0, max(m.model.limit.Burst/8, 3)).Draw(t, "n")
+			if ratOf(m.model.limit.Burst).Cmp(m.model.debt) < 0 {
 				return
 			}
 			m.lim.Charge(n)
@@ -121,7 +123,7 @@ func modelLimiter(t *rapid.T) {
 			m.model.spend(n)
 		},
 		"Return": func(t *rapid.T) {
-			n := rapid.Int64Range(0, 60).Draw(t, "n")
+			n := rapid.IntRange(0, 60).Draw(t, "n")
 			m.lim.Return(n)
 			m.model.advance(m.clock.t)
 			m.model.spend(-n)
@@ -131,13 +133,13 @@ func modelLimiter(t *rapid.T) {
 			m.lim.Drain()
 			m.model.advance(m.clock.t)
 			if m.model.left().Sign() > 0 {
-				m.model.debt.SetInt64(m.model.limit.Burst)
+				m.model.debt.Set(ratOf(m.model.limit.Burst))
 			}
 		},
 		"SetLimit": func(t *rapid.T) {
 			l := m.limit(t, "limit")
 			m.model.advance(m.clock.t)
-			if m.model.debt.Cmp(new(big.Rat).SetInt64(min(l.Burst, m.model.limit.Burst))) > 0 {
+			if m.model.debt.Cmp(ratOf(min(l.Burst, m.model.limit.Burst))) > 0 {
 				return // may saturate
 			}
 			m.lim.SetLimit(l.Rate, l.Burst)
@@ -166,10 +168,11 @@ func (m *limiterMachine) pass(t *rapid.T) {
 	m.tol.Add(m.tol, big.NewRat(2, unit))
 }
 
-// described checks the fields of a decision against the model, after the decision.
-func (m *limiterMachine) described(t *rapid.T, n int64, d Decision) {
+// described checks the fields of a decision against the model, after the
+// decision.
+func (m *limiterMachine) described(t *rapid.T, n int, d Decision) {
 	left := m.model.left()
-	diff := new(big.Rat).Sub(left, new(big.Rat).SetInt64(d.Remaining))
+	diff := new(big.Rat).Sub(left, ratOf(d.Remaining))
 	below := new(big.Rat).Neg(m.tol)
 	if d.Limit != m.model.limit.Burst || left.Sign() > 0 && (diff.Cmp(below) < 0 || diff.Cmp(new(big.Rat).Add(big.NewRat(1, 1), m.tol)) > 0) {
 		t.Fatalf("%+v, but %v tokens are left", d, left)
@@ -184,19 +187,20 @@ func (m *limiterMachine) described(t *rapid.T, n int64, d Decision) {
 	}
 }
 
-// TestTrapRetryAfterCeil checks that a request that was denied succeeds exactly RetryAfter
-// later and not a nanosecond sooner, and that ResetAfter is when the bucket is full (trap 16).
+// TestTrapRetryAfterCeil checks that a request that was denied succeeds exactly
+// RetryAfter later and not a nanosecond sooner, and that ResetAfter is when the
+// bucket is full (trap 16).
 func TestTrapRetryAfterCeil(t *testing.T) { rapid.Check(t, propRetryAfter) }
 
 func propRetryAfter(t *rapid.T) {
 	var clock fakeClock
 	per := time.Duration(rapid.Int64Range(5, 1e12).Draw(t, "per"))
-	l := Limit{Per(rapid.Int64Range(1, 5000).Draw(t, "n"), per), rapid.Int64Range(1, 1000).Draw(t, "burst")}
+	l := Limit{Per(rapid.IntRange(1, 5000).Draw(t, "n"), per), rapid.IntRange(1, 1000).Draw(t, "burst")}
 	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
 	clock.t = rapid.Int64Range(0, 1e15).Draw(t, "t")
-	lim.AllowN(rapid.Int64Range(0, l.Burst).Draw(t, "taken"))
+	lim.AllowN(rapid.IntRange(0, l.Burst).Draw(t, "taken"))
 	clock.t += rapid.Int64Range(0, 1e6).Draw(t, "dt")
-	n := rapid.Int64Range(1, l.Burst).Draw(t, "want")
+	n := rapid.IntRange(1, l.Burst).Draw(t, "want")
 	d := lim.Take(n)
 	if reset := lim.Peek(0).ResetAfter; reset < 0 {
 		t.Fatalf("ResetAfter = %v", reset)
@@ -221,37 +225,47 @@ func propRetryAfter(t *rapid.T) {
 	}
 }
 
-// An admission is n events at one reading of a clock.
-type admission struct{ at, n int64 }
+// ratOf returns n as a rational number.
+func ratOf(n int) *big.Rat { return new(big.Rat).SetInt64(int64(n)) }
 
-// checkEnvelope fails unless every window of the admissions, which are in order of time, holds
-// at most burst + rate·(w + slack ns) events.
+// perSecond is PerSecond for counts that exceed 32 bits.
+func perSecond(n int64) Rate { return Rate{n, time.Second} }
+
+// An admission is n events at one reading of a clock.
+type admission struct {
+	at int64
+	n  int
+}
+
+// checkEnvelope fails unless every window of the admissions, which are in order
+// of time, holds at most burst + rate·(w + slack ns) events.
 func checkEnvelope(t interface{ Fatalf(string, ...any) }, l Limit, slack int64, as []admission) {
 	rate := new(big.Rat).SetFrac64(l.Rate.count, int64(l.Rate.per))
 	for i := range as {
-		sum := int64(0)
+		sum := 0
 		for _, a := range as[i:] {
 			sum += a.n
 			bound := new(big.Rat).SetInt64(a.at - as[i].at + slack)
-			bound.Mul(bound, rate).Add(bound, new(big.Rat).SetInt64(l.Burst))
-			if bound.Cmp(new(big.Rat).SetInt64(sum)) < 0 {
+			bound.Mul(bound, rate).Add(bound, ratOf(l.Burst))
+			if bound.Cmp(ratOf(sum)) < 0 {
 				t.Fatalf("%v admitted %d from %d to %d", l, sum, as[i].at, a.at)
 			}
 		}
 	}
 }
 
-// TestPropEnvelope checks the law of the package for clocks that stand still and go back by
-// anything, and for every way of taking tokens. By the clock, taken to stand still while it
-// goes back, any window admits at most burst + rate·(w + 2 ns); and by true time at most
-// burst + rate·(w + e + 2 ns), if e is the furthest that a reading lay behind.
+// TestPropEnvelope checks the law of the package for clocks that stand still
+// and go back by anything, and for every way of taking tokens. By the clock,
+// taken to stand still while it goes back, any window admits at most burst +
+// rate·(w + 2 ns); and by true time at most burst + rate·(w + e + 2 ns), if e
+// is the furthest that a reading lay behind.
 func TestPropEnvelope(t *testing.T) { rapid.Check(t, propEnvelope) }
 
 func FuzzPropEnvelope(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propEnvelope)) }
 
 func propEnvelope(t *rapid.T) {
-	rate := Per(rapid.Int64Range(1, 2000).Draw(t, "count"), time.Duration(rapid.Int64Range(2, 1e10).Draw(t, "per")))
-	l := Limit{rate, rapid.Int64Range(1, 20).Draw(t, "burst")}
+	rate := Per(rapid.IntRange(1, 2000).Draw(t, "count"), time.Duration(rapid.Int64Range(2, 1e10).Draw(t, "per")))
+	l := Limit{rate, rapid.IntRange(1, 20).Draw(t, "burst")}
 	var clock fakeClock
 	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
 	token := max(int64(rate.per)/rate.count, 1)
@@ -261,7 +275,7 @@ func propEnvelope(t *rapid.T) {
 		truth += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 3*token)).Draw(t, "dt")
 		lag := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 10*token), rapid.Int64Range(0, 1e18)).Draw(t, "lag")
 		clock.t = truth - lag
-		n := rapid.Int64Range(1, l.Burst+1).Draw(t, "n")
+		n := rapid.IntRange(1, l.Burst+1).Draw(t, "n")
 		switch rapid.IntRange(0, 3).Draw(t, "how") {
 		case 0:
 			if !lim.AllowN(n) {
@@ -274,7 +288,7 @@ func propEnvelope(t *rapid.T) {
 		case 2:
 			n = lim.TakeUpTo(n)
 		case 3:
-			if !lim.TakeKeeping(n, 1) {
+			if !lim.TakeReserving(n, 1) {
 				n = 0
 			}
 		}
@@ -288,18 +302,19 @@ func propEnvelope(t *rapid.T) {
 	checkEnvelope(t, l, 2+worst, byTruth)
 }
 
-// TestPropComplete checks the other half of the law: an ideal bucket fed the same admissions
-// lacks what is denied, or would without 2 ns of refill. Extreme rates matter here.
+// TestPropComplete checks the other half of the law: an ideal bucket fed the
+// same admissions lacks what is denied, or would without 2 ns of refill.
+// Extreme rates matter here.
 func TestPropComplete(t *testing.T) { rapid.Check(t, propComplete) }
 
 func propComplete(t *rapid.T) {
 	l := rapid.SampledFrom([]Limit{
 		{PerSecond(3), 3},
 		{Per(1, 30*24*time.Hour), 1},
-		{PerSecond(3e8), 100},
-		{PerSecond(6e8), 1000},
-		{PerSecond(1_000_000_001), 10},
-		{PerSecond(1e10), 1e6},
+		{perSecond(3e8), 100},
+		{perSecond(6e8), 1000},
+		{perSecond(1_000_000_001), 10},
+		{perSecond(1e10), 1e6},
 		{Per(1, 100*365*24*time.Hour), 1},
 		{PerDay(86399), 7},
 	}).Draw(t, "limit")
@@ -308,7 +323,7 @@ func propComplete(t *rapid.T) {
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		token := max(int64(l.Rate.per)/l.Rate.count, 1)
 		clock.t += rapid.OneOf(rapid.Int64Range(0, 9), rapid.Int64Range(0, 2*token)).Draw(t, "dt")
-		n := rapid.Int64Range(1, l.Burst).Draw(t, "n")
+		n := rapid.IntRange(1, l.Burst).Draw(t, "n")
 		if lim.AllowN(n) {
 			ideal.advance(clock.t)
 			ideal.spend(n)
@@ -318,7 +333,7 @@ func propComplete(t *rapid.T) {
 		left := ideal.left()
 		rounding := new(big.Rat).SetFrac64(l.Rate.count, int64(l.Rate.per))
 		left.Sub(left, rounding.Mul(rounding, big.NewRat(2, 1)))
-		if left.Cmp(new(big.Rat).SetInt64(n)) >= 0 {
+		if left.Cmp(ratOf(n)) >= 0 {
 			t.Fatalf("%v denied %d at %d, although %v and 2 ns of refill were left", l, n, clock.t, left)
 		}
 	}

@@ -19,8 +19,8 @@ func place(t *testing.T, name string) *time.Location {
 	return loc
 }
 
-// TestPeriodNext checks the ends of periods on days when clocks change, in leap years and at the
-// ends of months.
+// TestPeriodNext checks the ends of periods on days when clocks change, in leap
+// years and at the ends of months.
 func TestPeriodNext(t *testing.T) {
 	for _, tt := range []struct {
 		name, loc string
@@ -64,8 +64,9 @@ func TestPeriodNext(t *testing.T) {
 	}
 }
 
-// TestPeriodFirstInstant checks by search, in every zone and year where clocks change oddly, that
-// next is the first instant whose date is a later one than any before.
+// TestPeriodFirstInstant checks by search, in every zone and year where clocks
+// change oddly, that next is the first instant whose date is a later one than
+// any before.
 func TestPeriodFirstInstant(t *testing.T) {
 	for _, name := range []string{"America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Asia/Beirut", "Africa/Cairo", "Pacific/Apia", "Europe/Berlin"} {
 		loc := place(t, name)
@@ -83,19 +84,20 @@ func TestPeriodFirstInstant(t *testing.T) {
 	}
 }
 
-// TestQuota walks through a quota by hand: use, refusal, a clock set back, a new day.
+// TestQuota walks through a quota by hand: use, refusal, a clock set back, a
+// new day.
 func TestQuota(t *testing.T) {
 	berlin := place(t, "Europe/Berlin")
 	now := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin) // the day has 23 hours
 	q := NewQuota(10, Daily(berlin), &Options{Now: func() time.Time { return now }})
-	if d := q.Take(4); d != (Decision{OK: true, Limit: 10, Remaining: 6, ResetAfter: 23 * time.Hour}) {
+	if d := q.Take(4); d != (Decision{OK: true, Limit: 10, Remaining: 6, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
 	if d := q.Peek(6); d.Remaining != 0 || !d.OK {
 		t.Errorf("%+v", d)
 	}
 	now = now.Add(22 * time.Hour)
-	if d := q.Take(7); d != (Decision{Limit: 10, Remaining: 6, RetryAfter: time.Hour, ResetAfter: time.Hour}) {
+	if d := q.Take(7); d != (Decision{Limit: 10, Remaining: 6, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
 	if d := q.Take(11); d.RetryAfter >= 0 {
@@ -125,7 +127,7 @@ func TestQuota(t *testing.T) {
 	if q.Allow() {
 		t.Error("before the year is over there is a quota")
 	}
-	q.Reset()
+	q.Clear()
 	if !q.AllowN(10) || q.Allow() {
 		t.Error("Reset does not begin a period")
 	}

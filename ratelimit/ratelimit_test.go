@@ -18,16 +18,18 @@ import (
 // TestVectors works the published examples.
 func TestVectors(t *testing.T) {
 	var clock fakeClock
-	// The table of doc.go: 100 a minute with a burst of 100 admits 200 in the first minute.
+	// The table of doc.go: 100 a minute with a burst of 100 admits 200 in the
+	// first minute.
 	lim := New(PerMinute(100), 100, &Options{Now: clock.now})
-	admitted := int64(0)
+	admitted := 0
 	for ; clock.t < int64(time.Minute); clock.t += int64(100 * time.Millisecond) {
-		admitted += lim.TakeUpTo(math.MaxInt64)
+		admitted += lim.TakeUpTo(math.MaxInt)
 	}
 	if admitted != 199 { // the 200th comes at 60 s
 		t.Errorf("the first minute admits %d, want 199 before its end", admitted)
 	}
-	// boulder's README: 20 a second, burst 20: after one request 19 are left, reset in 50 ms.
+	// boulder's README: 20 a second, burst 20: after one request 19 are left,
+	// reset in 50 ms.
 	lim = New(PerSecond(20), 20, &Options{Now: clock.now})
 	if d := lim.Take(1); d.Remaining != 19 || d.ResetAfter != 50*time.Millisecond || d.Limit != 20 {
 		t.Errorf("%+v", d)
@@ -41,8 +43,9 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestI371 checks that the limiter is both forms of the algorithm of ITU-T I.371, virtual
-// scheduling and the continuous-state leaky bucket, whose decisions are the same.
+// TestI371 checks that the limiter is both forms of the algorithm of ITU-T
+// I.371, virtual scheduling and the continuous-state leaky bucket, whose
+// decisions are the same.
 func TestI371(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var clock fakeClock
@@ -72,7 +75,7 @@ func TestPriorityReserve(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
 	low := 0
-	for lim.TakeKeeping(1, 3) {
+	for lim.TakeReserving(1, 3) {
 		low++
 	}
 	if low != 7 || !lim.AllowN(3) || lim.Allow() {
@@ -91,13 +94,10 @@ func TestParseLimit(t *testing.T) {
 		{"5/60s", "5/m", Limit{Rate: PerMinute(5)}},
 		{"2/24h", "2/d", Limit{Rate: PerDay(2)}},
 		{"0/s burst 3", "0/s burst 3", Limit{PerSecond(0), 3}},
-		{"1000/ns", "1000/ns", Limit{Rate: PerSecond(1e12 / 1e9 * 1e9)}},
+		{"1000/ns", "1000/ns", Limit{Rate: Per(1000, 1)}},
 		{"inf", "inf", Limit{Rate: Inf}},
 	} {
 		got, err := ParseLimit(tt.text)
-		if tt.text == "1000/ns" {
-			tt.want = Limit{Rate: Per(1000, 1)}
-		}
 		if err != nil || got != tt.want || got.String() != tt.canon {
 			t.Errorf("ParseLimit(%q) = %v, %v; want %v", tt.text, got, err, tt.canon)
 		}
@@ -120,8 +120,8 @@ func TestParseLimit(t *testing.T) {
 	}
 }
 
-// FuzzParseLimit checks that text never panics, and that what was read is written and read alike
-// and makes a limiter.
+// FuzzParseLimit checks that text never panics, and that what was read is
+// written and read alike and makes a limiter.
 func FuzzParseLimit(f *testing.F) {
 	for _, s := range []string{"100/s", "1000/h burst 50", "1/1m30s", "inf", "9/ns burst 2305843009213693951"} {
 		f.Add(s)
@@ -145,31 +145,31 @@ func TestHeaders(t *testing.T) {
 		d    Decision
 		want []string
 	}{
-		{Decision{OK: true, Limit: 100, Remaining: 50, ResetAfter: 29*time.Second + 1}, []string{
+		{Decision{OK: true, Limit: 100, Remaining: 50, ResetAfter: 29*time.Second + 1, Window: time.Minute}, []string{
 			`RateLimit-Policy: "my \"api\"";q=100;w=60`, `RateLimit: "my \"api\"";r=50;t=30`,
 		}},
-		{Decision{Limit: 100, RetryAfter: 1, ResetAfter: time.Minute}, []string{
+		{Decision{Limit: 100, RetryAfter: 1, ResetAfter: time.Minute, Window: time.Minute}, []string{
 			`RateLimit-Policy: "my \"api\"";q=100;w=60`, `RateLimit: "my \"api\"";r=0;t=60`, "Retry-After: 1",
 		}},
-		{Decision{Limit: math.MaxInt64, RetryAfter: -1, ResetAfter: -1}, []string{
-			`RateLimit-Policy: "my \"api\"";q=999999999999999;w=60`, `RateLimit: "my \"api\"";r=0`,
+		{Decision{Limit: math.MaxInt64, RetryAfter: -1, ResetAfter: -1, Window: -1}, []string{
+			`RateLimit-Policy: "my \"api\"";q=999999999999999`, `RateLimit: "my \"api\"";r=0`,
 		}},
 	} {
 		var got []string
-		for field, value := range tt.d.Headers(`my "api"`, time.Minute) {
+		for field, value := range tt.d.Headers(`my "api"`) {
 			got = append(got, field+": "+value)
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: %q", tt.d, got)
 		}
-		for range tt.d.Headers("x", time.Second) {
+		for range tt.d.Headers("x") {
 			break // must not go on
 		}
 	}
 }
 
-// TestPropStep checks that the pure function decides as a Limiter does, and that states are
-// safe whatever they hold.
+// TestPropStep checks that the pure function decides as a Limiter does, and
+// that states are safe whatever they hold.
 func TestPropStep(t *testing.T) { rapid.Check(t, propStep) }
 
 func FuzzPropStep(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propStep)) }
@@ -182,7 +182,7 @@ func propStep(t *rapid.T) {
 	s := State{Base: clock.t, Spent: full} // as New does, so that both round alike
 	for range rapid.IntRange(1, 20).Draw(t, "steps") {
 		clock.t += rapid.OneOf(rapid.Int64Range(-5, 1e10), rapid.Int64Range(0, 1<<55)).Draw(t, "dt")
-		n := rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, math.MaxInt64)).Draw(t, "n")
+		n := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, math.MaxInt)).Draw(t, "n")
 		if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
 			to := drawLimit(t, "limit")
 			s, l = to.Adopt(s, l, clock.t), to
@@ -205,17 +205,18 @@ func propStep(t *rapid.T) {
 	l.Step(State{rapid.Int64().Draw(t, "base"), rapid.Int64().Draw(t, "spent")}, rapid.Int64().Draw(t, "now"), 1)
 }
 
-// TestLinearizable checks that at a standing clock a Limiter is a counter: every concurrent history
-// of calls has an order in which each finds the tokens that those before it left.
+// TestLinearizable checks that at a standing clock a Limiter is a counter:
+// every concurrent history of calls has an order in which each finds the tokens
+// that those before it left.
 func TestLinearizable(t *testing.T) {
 	type op struct {
 		kind int
-		n    int64
+		n    int
 	}
 	for start := time.Now(); time.Since(start) < *linearTime; {
 		var clock fakeClock
 		lim := New(Rate{}, 6, &Options{Now: clock.now})
-		h := record(4, 10, func(p, i int) op { return op{rand.IntN(6), rand.Int64N(4)} }, func(o op) int64 {
+		h := record(4, 10, func(p, i int) op { return op{rand.IntN(6), rand.IntN(4)} }, func(o op) int {
 			switch o.kind {
 			case 0:
 				return b2i(lim.AllowN(o.n))
@@ -232,7 +233,7 @@ func TestLinearizable(t *testing.T) {
 			}
 			return 0
 		})
-		if !linearizable(int64(6), h, func(left int64, o op, out int64) (int64, bool) {
+		if !linearizable(6, h, func(left int, o op, out int) (int, bool) {
 			switch o.kind {
 			case 0, 4:
 				if o.n == 0 {
@@ -253,7 +254,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-func b2i(b bool) int64 {
+func b2i(b bool) int {
 	if b {
 		return 1
 	}
@@ -266,9 +267,9 @@ func TestAllGates(t *testing.T) {
 	users := NewKeyed[string]([]Limit{{PerSecond(1), 2}}, &KeyedOptions{Now: clock.now})
 	alice := All(users.Gate("alice"), global)
 	for i, want := range []Decision{
-		{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Second},
-		{OK: true, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second},
-		{OK: false, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second, RetryAfter: time.Second},
+		{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Second, Window: 2 * time.Second},
+		{OK: true, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second, Window: 2 * time.Second},
+		{OK: false, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second, RetryAfter: time.Second, Window: 2 * time.Second},
 	} {
 		if peek := alice.Peek(1); peek.OK != want.OK {
 			t.Errorf("%d: Peek %+v", i, peek)

@@ -3,17 +3,13 @@
 package ratelimit
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"time"
 )
 
-// A span is an interval [start, end) of units.
-type span struct{ start, end int64 }
-
 // A Reservation is a promise that events may happen at a time to come, made by
-// [Limiter.Reserve]. It is a value: copies stand for the same promise, so cancel only one.
+// [Limiter.Reserve]. It is a value: copies stand for the same promise, so
+// cancel only one.
 type Reservation struct {
 	l    *Limiter
 	b    *bucket
@@ -21,27 +17,31 @@ type Reservation struct {
 	at   int64 // the reading at which the events may happen
 }
 
-// Reserve takes n tokens ahead of time and returns the promise of when the events may happen.
-// The caller sleeps for Delay and acts, or calls Cancel. The reservation is not OK, and nothing
-// is taken, if n exceeds the burst or if the time never comes. It panics if n is negative.
+// Reserve takes n tokens ahead of time and returns the promise of when the
+// events may happen. The caller sleeps for Delay and acts, or calls Cancel. The
+// reservation is not OK, and nothing is taken, if n exceeds the burst or if the
+// time never comes. It panics if n is negative.
 //
-// A promise once made is kept: later calls get later times, and a canceled promise frees only
-// its own time. Where waiters often give up, [Limiter.Wait] serves the rest sooner.
-func (l *Limiter) Reserve(n int64) Reservation {
-	checkN("Reserve", n)
+// A promise once made is kept: later calls get later times, and a canceled
+// promise frees only its own time. Where waiters often give up, [Limiter.Wait]
+// serves the others sooner.
+func (l *Limiter) Reserve(n int) Reservation {
+	tokens := checkN(n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.elapsed()
-	b, d := l.nearLocked(t)
-	if n > b.burst {
+	t := l.clock.read()
+	b, d := l.currentLocked(t)
+	if tokens > b.burst {
 		return Reservation{}
 	}
-	s, v, ok := l.reserveLocked(b, d, n)
+	s, v, ok := l.reserveLocked(b, d, tokens)
 	if !ok {
 		return Reservation{}
 	}
+
+	// The events are due when the bucket has room for the end of their span.
 	r := Reservation{l: l, b: b, span: s, at: t}
-	if ahead := s.end > v+b.capacity; ahead {
+	if s.end > v+b.capacity {
 		at := b.when(s.end - b.capacity)
 		if at == never || at > maxReading-max(b.base, 0) {
 			l.releaseLocked(b, s, v)
@@ -50,6 +50,7 @@ func (l *Limiter) Reserve(n int64) Reservation {
 		r.at = b.base + at
 		l.promised = max(l.promised, s.end)
 	}
+
 	if invariants {
 		l.checkLocked()
 	}
@@ -59,48 +60,54 @@ func (l *Limiter) Reserve(n int64) Reservation {
 // OK reports whether the reservation was made.
 func (r Reservation) OK() bool { return r.l != nil }
 
-// Delay returns how long the events must still wait, 0 if they may happen.
-// It is the longest duration if the reservation is not OK.
+// Delay returns the time until the events may happen, 0 if that is now or past,
+// and the longest duration if r is not OK.
 func (r Reservation) Delay() time.Duration {
-	if r.l == nil {
+	if !r.OK() {
 		return math.MaxInt64
 	}
-	return time.Duration(max(r.at-r.l.elapsed(), 0))
+	return time.Duration(max(r.at-r.l.clock.read(), 0))
 }
 
-// Cancel takes the promise back: the events will not happen. Its tokens are free again at once,
-// exactly: if it was the last promise the bucket is as if it had not been made, and if others
-// were made after it, whose times stand, the next request that fits takes its place.
-// Canceling again, or a reservation that is not OK, does nothing.
-func (r *Reservation) Cancel() {
-	l := r.l
-	if l == nil {
+// Cancel gives back exactly what r took, if its time lies ahead or is this very
+// instant. Afterwards the events may have happened, and Cancel does nothing, so
+// that "defer r.Cancel()" is safe; if they did not happen, call
+// [Limiter.Return]. Cancel does nothing if r is not OK or was canceled.
+func (r Reservation) Cancel() {
+	if !r.OK() {
 		return
 	}
-	r.l = nil
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.elapsed()
-	l.withdrawLocked()
-	b, d := l.nearLocked(t)
-	s := r.span
-	for r.b != b { // the limit has changed since
-		s = span{r.b.carry(s.start), r.b.carry(s.end)}
-		r.b = r.b.next
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	if t := r.l.clock.read(); t <= r.at {
+		r.l.cancelLocked(t, r.b, r.span)
+	}
+}
+
+// cancelLocked makes s, an interval of b, free again, and serves the waiters
+// from it.
+func (l *Limiter) cancelLocked(t int64, b *bucket, s span) {
+	l.withdrawLocked(t)
+	now, d := l.currentLocked(t)
+	for b != now { // the limit has changed since
+		s = span{b.carry(s.start), b.carry(s.end)}
+		b = b.next
 	}
 	l.releaseLocked(b, s, b.supply(d))
 	l.serveLocked(t)
 }
 
-// reserveLocked takes the earliest interval for n tokens at reading d, however late it is due:
-// the first hole that is long enough, else the end. It also returns the supply at d.
+// reserveLocked takes the earliest interval for n tokens at reading d, however
+// late it is due: the first hole that is long enough, else the end. It also
+// returns the supply at d.
 func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool) {
 	v = b.supply(d)
 	cost := b.cost(n)
-	if s, ok := l.findHole(v, cost, math.MaxInt64); ok {
-		l.fillHole(s)
+	if s, ok := l.holes.fit(v, cost, math.MaxInt64); ok {
+		l.setHoles(l.holes.take(s))
 		return s, v, true
 	}
+
 	for {
 		spent := b.spent.Load()
 		start := max(spent, v)
@@ -113,109 +120,45 @@ func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool
 	}
 }
 
-// releaseLocked makes s free at supply v. What lies at the end of the spending is given back
-// to it; the rest becomes a hole.
+// releaseLocked makes s free at supply v. An interval at the end of the
+// spending is given back to it; any other becomes a hole.
 func (l *Limiter) releaseLocked(b *bucket, s span, v int64) {
 	s.end = min(s.end, b.spent.Load()) // Fill and Return may have freed it already
 	if s.start >= s.end {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(l.holes, s.start, func(h span, start int64) int {
-		return cmp.Compare(h.start, start)
-	})
-	holes := slices.Insert(l.holes, i, s)
-	if i+1 < len(holes) && holes[i].end >= holes[i+1].start {
-		holes[i].end = max(holes[i].end, holes[i+1].end)
-		holes = slices.Delete(holes, i+1, i+2)
-	}
-	if i > 0 && holes[i-1].end >= holes[i].start {
-		holes[i-1].end = max(holes[i-1].end, holes[i].end)
-		holes = slices.Delete(holes, i, i+1)
-	}
+	holes := l.holes.add(s)
 	if last := holes[len(holes)-1]; b.spent.CompareAndSwap(last.end, last.start) {
 		holes = holes[:len(holes)-1]
 		l.promised = min(l.promised, last.start)
 	}
-	l.setHoles(holes)
-	l.pruneHoles(v)
+	l.setHoles(holes.prune(v))
 }
 
-// findHole returns the earliest interval of cost units within a hole, at or after supply v
-// and ending at or before end.
-func (l *Limiter) findHole(v, cost, end int64) (span, bool) {
-	for _, h := range l.holes {
-		start := max(h.start, v)
-		if start > end-cost {
-			break
-		}
-		if h.end-start >= cost && cost > 0 {
-			return span{start, start + cost}, true
-		}
-	}
-	return span{}, false
-}
-
-// fillHole takes s, which findHole returned. What is left of the hole in front of s lies
-// below the supply, where it is of no more use.
-func (l *Limiter) fillHole(s span) {
-	for i, h := range l.holes {
-		if h.start <= s.start && s.end <= h.end {
-			l.holes[i].start = s.end
-			if s.end == h.end {
-				l.holes = slices.Delete(l.holes, i, i+1)
-			}
-			break
-		}
-	}
-	l.setHoles(l.holes)
-}
-
-// allowHole takes n tokens at t from what was canceled, and reports whether it could.
-func (l *Limiter) allowHole(t, n int64) bool {
+// takeHole takes n tokens at t from the interval of a canceled reservation. It
+// returns the interval and its bucket, and reports whether there was one.
+func (l *Limiter) takeHole(t, n int64) (*bucket, span, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, d := l.nearLocked(t)
-	v := b.supply(d)
+	b, d := l.currentLocked(t)
 	if n > b.burst {
-		return false
+		return nil, span{}, false
 	}
-	s, ok := l.findHole(v, b.cost(n), v+b.capacity)
+
+	v := b.supply(d)
+	s, ok := l.holes.fit(v, b.cost(n), v+b.capacity)
 	if ok {
-		l.fillHole(s)
+		l.setHoles(l.holes.take(s))
 	}
-	l.pruneHoles(v)
+	l.setHoles(l.holes.prune(v))
 	if invariants {
 		l.checkLocked()
 	}
-	return ok
+	return b, s, ok
 }
 
-// pruneHoles forgets holes at or below v, which time has taken.
-func (l *Limiter) pruneHoles(v int64) {
-	n := 0
-	for n < len(l.holes) && l.holes[n].end <= v {
-		n++
-	}
-	l.setHoles(slices.Delete(l.holes, 0, n))
-}
-
-// trimHoles forgets what of the holes lies above spent, after it fell.
-func (l *Limiter) trimHoles(spent int64) {
-	holes := l.holes
-	for len(holes) > 0 && holes[len(holes)-1].end >= spent {
-		last := &holes[len(holes)-1]
-		if last.start < spent && last.end > spent {
-			last.end = spent
-		}
-		if last.start < spent {
-			break
-		}
-		holes = holes[:len(holes)-1]
-	}
-	l.setHoles(holes)
-}
-
-func (l *Limiter) setHoles(holes []span) {
+// setHoles replaces the holes.
+func (l *Limiter) setHoles(holes spans) {
 	l.holes = holes
 	l.holed.Store(len(holes) > 0)
 }

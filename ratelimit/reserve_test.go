@@ -11,8 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTrapCancelOrder is x/time/rate's Cancel, which restores one token of ten when queued
-// reservations are canceled first to last (trap 2). Any order restores all ten.
+// TestTrapCancelOrder is x/time/rate's Cancel, which restores one token of ten
+// when queued reservations are canceled first to last (trap 2). Any order
+// restores all ten.
 func TestTrapCancelOrder(t *testing.T) {
 	for name, order := range map[string][]int{
 		"first to last": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
@@ -42,24 +43,57 @@ func TestTrapCancelOrder(t *testing.T) {
 	}
 }
 
-// TestTrapCancelImmediate is x/time/rate losing all tokens of a reservation that could act at
-// once and is canceled a nanosecond later (trap 2).
+// TestTrapCancelImmediate checks that a reservation that could act at once gives
+// its tokens back by Cancel at that instant, and by Return later, when the
+// events may have happened: x/time/rate has no way to get them back (trap 2).
 func TestTrapCancelImmediate(t *testing.T) {
-	var clock fakeClock
-	lim := New(PerSecond(1), 5, &Options{Now: clock.now})
-	r := lim.Reserve(5)
-	if !r.OK() || r.Delay() != 0 {
-		t.Fatalf("reservation %+v", r)
-	}
-	clock.t++
-	r.Cancel()
-	if !lim.AllowN(5) {
-		t.Error("tokens were lost")
+	for name, tt := range map[string]struct {
+		after  time.Duration
+		cancel func(*Limiter, Reservation)
+		want   int
+	}{
+		"at once":       {0, func(_ *Limiter, r Reservation) { r.Cancel() }, 5},
+		"too late":      {1, func(_ *Limiter, r Reservation) { r.Cancel() }, 0},
+		"by Return":     {1, func(l *Limiter, _ Reservation) { l.Return(5) }, 5},
+		"both, at once": {0, func(l *Limiter, r Reservation) { r.Cancel(); r.Cancel() }, 5},
+	} {
+		var clock fakeClock
+		lim := New(PerSecond(1), 5, &Options{Now: clock.now})
+		r := lim.Reserve(5)
+		if !r.OK() || r.Delay() != 0 {
+			t.Fatalf("%s: Reserve(5) = %+v, want a delay of 0", name, r)
+		}
+		clock.sleep(tt.after)
+		tt.cancel(lim, r)
+		if got := lim.Peek(0).Remaining; got != tt.want {
+			t.Errorf("%s: %d tokens left, want %d", name, got, tt.want)
+		}
 	}
 }
 
-// TestCanceledPlaceIsTaken checks that the place of a canceled reservation is given to the
-// next that fits, at its time, while promises after it stand.
+// TestTrapDeferCancel checks that "defer r.Cancel()" gives nothing back for an
+// event that has happened: the law holds.
+func TestTrapDeferCancel(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 5, &Options{Now: clock.now})
+	happened := 0
+	for range 1000 {
+		func() {
+			r := lim.Reserve(1)
+			defer r.Cancel()
+			if r.Delay() == 0 {
+				happened++
+				clock.sleep(1) // it takes its time
+			}
+		}()
+	}
+	if happened != 5 {
+		t.Errorf("%d events happened at once, want 5", happened)
+	}
+}
+
+// TestCanceledPlaceIsTaken checks that the place of a canceled reservation is
+// given to the next that fits, at its time, while promises after it stand.
 func TestCanceledPlaceIsTaken(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
@@ -79,23 +113,23 @@ func TestCanceledPlaceIsTaken(t *testing.T) {
 	}
 }
 
-// TestPropCancelRestores makes, cancels and uses reservations of any size at any time, mixed with
-// Allow, across changes of limit, and checks three things: promises keep the law; times are
-// never moved; and when every promise still ahead is canceled, the limiter is where
-// it would be without them.
+// TestPropCancelRestores makes, cancels and uses reservations of any size at
+// any time, mixed with Allow, across changes of limit, and checks three things:
+// promises keep the law; times are never moved; and when every promise still
+// ahead is canceled, the limiter is where it would be without them.
 func TestPropCancelRestores(t *testing.T) { rapid.Check(t, propCancelRestores) }
 
 func FuzzPropCancelRestores(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propCancelRestores)) }
 
 func propCancelRestores(t *rapid.T) {
 	var clock fakeClock
-	burst := rapid.Int64Range(1, 6).Draw(t, "burst")
-	l := Limit{Every(time.Duration(rapid.Int64Range(1, 1000).Draw(t, "token"))), burst}
+	burst := rapid.IntRange(1, 6).Draw(t, "burst")
+	l := Limit{Every(time.Duration(rapid.IntRange(1, 1000).Draw(t, "token"))), burst}
 	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
 	type promise struct {
 		r   Reservation
 		due int64
-		n   int64
+		n   int
 	}
 	var ahead []promise
 	var events []admission
@@ -104,7 +138,7 @@ func propCancelRestores(t *rapid.T) {
 			lim.SetLimit(l.Rate, l.Burst) // carries what is canceled and promised over
 		}
 		clock.t += rapid.Int64Range(0, 2*int64(l.Rate.per)).Draw(t, "dt")
-		n := rapid.Int64Range(1, burst).Draw(t, "n")
+		n := rapid.IntRange(1, burst).Draw(t, "n")
 		switch rapid.IntRange(0, 3).Draw(t, "op") {
 		case 0:
 			if lim.AllowN(n) {
@@ -145,7 +179,8 @@ func propCancelRestores(t *rapid.T) {
 	if spent := lim.bucket.Load(); spent.spent.Load() > spent.supply(clock.t-spent.base)+spent.capacity {
 		t.Fatalf("nothing is promised, but %v is in debt", lim.Peek(1))
 	}
-	// What is left can be taken now: together with the past it keeps the law, and is all of it.
+	// What is left can be taken now: together with the past it keeps the law,
+	// and is all of it.
 	for lim.Allow() {
 		events = append(events, admission{clock.t, 1})
 	}
@@ -164,7 +199,8 @@ func seq(n int) []int {
 	return s
 }
 
-// TestReservationSurvivesSetLimit checks that a cancel after a change of limit gives back the tokens.
+// TestReservationSurvivesSetLimit checks that a cancel after a change of limit
+// gives back the tokens.
 func TestReservationSurvivesSetLimit(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 4, &Options{Now: clock.now})
@@ -201,7 +237,8 @@ func TestReserveRefuses(t *testing.T) {
 	none.Cancel()
 }
 
-// TestReturnBehindPromise checks that Return frees nothing in front of a promise.
+// TestReturnBehindPromise checks that Return frees nothing in front of a
+// promise.
 func TestReturnBehindPromise(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 1, &Options{Now: clock.now})
@@ -212,7 +249,8 @@ func TestReturnBehindPromise(t *testing.T) {
 	if s := lim.Reserve(1); s.Delay() != 2*time.Second || r.Delay() != time.Second {
 		t.Errorf("two promises for one burst: %v and %v", r.Delay(), s.Delay())
 	}
-	// A change of limit carries the promise over: now a token takes 10 s, and the last is 2 ahead.
+	// A change of limit carries the promise over: now a token takes 10 s, and
+	// the last is 2 ahead.
 	lim.SetLimit(Every(10*time.Second), 1)
 	lim.Fill()
 	if s := lim.Reserve(1); s.Delay() != 30*time.Second {
@@ -220,7 +258,8 @@ func TestReturnBehindPromise(t *testing.T) {
 	}
 }
 
-// TestReturnPastHoles checks that Return counts only what is spent, not what was canceled.
+// TestReturnPastHoles checks that Return counts only what is spent, not what
+// was canceled.
 func TestReturnPastHoles(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerHour(1), 9, &Options{Now: clock.now})
@@ -268,8 +307,8 @@ func TestCancelAfterFill(t *testing.T) {
 	}
 }
 
-// TestWaitInCanceledPlace checks that a waiter takes a place that was canceled, and says so
-// beforehand.
+// TestWaitInCanceledPlace checks that a waiter takes a place that was canceled,
+// and says so beforehand.
 func TestWaitInCanceledPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim, start := New(PerSecond(1), 1, nil), time.Now()

@@ -18,7 +18,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPropShared checks that a Shared over a store that works decides as a Keyed does, in every field.
+// TestPropShared checks that a Shared over a store that works decides as a
+// Keyed does, in every field.
 func TestPropShared(t *testing.T) { rapid.Check(t, propShared) }
 
 func propShared(t *rapid.T) {
@@ -28,7 +29,7 @@ func propShared(t *rapid.T) {
 	draw := func(label string) Limit {
 		return Limit{
 			Every(time.Duration(1) << rapid.IntRange(14, 22).Draw(t, label+".token")),
-			rapid.Int64Range(1, 8).Draw(t, label+".burst"),
+			rapid.IntRange(1, 8).Draw(t, label+".burst"),
 		}
 	}
 	limits := []Limit{draw("a"), draw("b")}
@@ -39,7 +40,7 @@ func propShared(t *rapid.T) {
 	ctx := context.Background()
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
-		n := rapid.Int64Range(0, 9).Draw(t, "n")
+		n := rapid.IntRange(0, 9).Draw(t, "n")
 		clock.t += rapid.OneOf(rapid.Int64Range(0, 20), rapid.Int64Range(0, 1<<20)).Draw(t, "dt") << 20
 		switch rapid.IntRange(0, 9).Draw(t, "what") {
 		case 0:
@@ -71,8 +72,9 @@ func propShared(t *rapid.T) {
 	}
 }
 
-// A badStore is a store as networks make it: it loses replies, before or after it has done
-// what was asked, answers from a replica that is behind, and lets others in between.
+// A badStore is a store as networks make it: it loses replies, before or after
+// it has done what was asked, answers from a replica that is behind, and lets
+// others in between.
 type badStore struct {
 	Store
 	fault   func() int
@@ -107,14 +109,14 @@ func (b *badStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 	return b.Store.CompareAndSwap(ctx, key, old, next, ttl)
 }
 
-// TestPropSharedLaw checks the law of a Shared: whatever the store loses, however far the clocks of
-// processes differ, up to e, and whoever comes in between, a window w of true time admits at most
-// burst + rate·(w + e + 2 ns).
+// TestPropSharedLaw checks the law of a Shared: whatever the store loses,
+// however far the clocks of processes differ, up to e, and whoever comes in
+// between, a window w of true time admits at most burst + rate·(w + e + 2 ns).
 func TestPropSharedLaw(t *testing.T) { rapid.Check(t, propSharedLaw) }
 
 func propSharedLaw(t *rapid.T) {
 	truth := fakeClock{1 << 60}
-	l := Limit{Per(rapid.Int64Range(1, 50).Draw(t, "count"), time.Duration(rapid.Int64Range(1, 60e9).Draw(t, "per"))), rapid.Int64Range(1, 10).Draw(t, "burst")}
+	l := Limit{Per(rapid.IntRange(1, 50).Draw(t, "count"), time.Duration(rapid.Int64Range(1, 60e9).Draw(t, "per"))), rapid.IntRange(1, 10).Draw(t, "burst")}
 	skew := rapid.Int64Range(0, int64(ttlSlack)).Draw(t, "skew")
 	bad := &badStore{Store: NewMemStore(&Options{Now: truth.now}), stale: map[string][]byte{}}
 	bad.fault = func() int { return rapid.IntRange(0, 9).Draw(t, "fault") }
@@ -132,7 +134,7 @@ func propSharedLaw(t *rapid.T) {
 				take(depth + 1)
 			}
 		}
-		n := rapid.Int64Range(1, 3).Draw(t, "n")
+		n := rapid.IntRange(1, 3).Draw(t, "n")
 		d, err := processes[rapid.IntRange(0, 1).Draw(t, "process")].Take(context.Background(), "key", n)
 		switch {
 		case err != nil && !errors.Is(err, errLost):
@@ -151,11 +153,12 @@ func propSharedLaw(t *rapid.T) {
 	checkEnvelope(t, l, skew+2, admitted)
 }
 
-// TestSharedForgetsLate asks with every clock that is up to half a minute ahead, at every second: were a
-// key forgotten as soon as it is full by the clock of one process, one that is behind would
-// find a full bucket that is not, and all clocks would fill it once more.
+// TestSharedForgetsLate asks with every clock that is up to half a minute
+// ahead, at every second: were a key forgotten as soon as it is full by the
+// clock of one process, one that is behind would find a full bucket that is
+// not, and all clocks would fill it once more.
 func TestSharedForgetsLate(t *testing.T) {
-	for burst, idle := range map[int64]int64{10: 10, 200: 165} { // seconds; idle so that nothing renews the key
+	for burst, idle := range map[int]int64{10: 10, 200: 165} { // seconds; idle so that nothing renews the key
 		truth, ahead := fakeClock{1 << 60}, int64(0)
 		l := Limit{PerSecond(1), burst}
 		s := NewShared(NewMemStore(&Options{Now: truth.now}), []Limit{l}, &SharedOptions{
@@ -185,7 +188,8 @@ func TestSharedForgetsLate(t *testing.T) {
 	}
 }
 
-// TestSharedComplete checks that a lost reply costs no more than what it may have taken.
+// TestSharedComplete checks that a lost reply costs no more than what it may
+// have taken.
 func TestSharedComplete(t *testing.T) {
 	clock := fakeClock{1 << 60}
 	faults := []int{9, 0, 9, 9, 1, 9, 9, 9, 9, 9, 9, 9}
@@ -210,31 +214,59 @@ func TestSharedComplete(t *testing.T) {
 	}
 }
 
-// TestTrapContentionError is throttled's limiter over a store of compare-and-swap, which
-// gives an error after ten lost races, and so a page that says 500. Here contention alone is never an error.
+// TestTrapContentionError checks that contention alone is never an error, as it
+// is for throttled after ten lost races, and so a page that says 500. It ends
+// with the context of the caller, and with Timeout.
 func TestTrapContentionError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lost := 0
-		s := NewShared(swapStore{NewMemStore(nil), func() bool { lost++; return lost > 100 }}, []Limit{{PerSecond(1), 1}}, nil)
-		if ok, err := s.Allow(t.Context(), "key"); !ok || err != nil || lost != 101 {
-			t.Errorf("%v, %v after %d races", ok, err, lost)
+		// Another process writes between each Load and CompareAndSwap.
+		limits := []Limit{{PerSecond(1), 1000}}
+		store := NewMemStore(nil)
+		other := NewShared(store, limits, nil)
+		races := 0
+		busy := &badStore{Store: store, fault: func() int { return 9 }, between: func() {
+			if races++; races <= 100 {
+				_, _ = other.Allow(t.Context(), "key")
+			}
+		}}
+		if ok, err := NewShared(busy, limits, &SharedOptions{Timeout: time.Minute}).Allow(t.Context(), "key"); !ok || err != nil || races != 101 {
+			t.Errorf("Allow = %v, %v after %d races, want true after 101", ok, err, races)
 		}
-		// It ends with the context of the caller, and with Timeout.
-		never := swapStore{NewMemStore(nil), func() bool { return false }}
-		s = NewShared(never, []Limit{{PerSecond(1), 1}}, nil)
+
+		races = math.MinInt // forever
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
+		s := NewShared(busy, limits, &SharedOptions{Timeout: -1})
 		start := time.Now()
 		if _, err := s.Take(ctx, "key", 1); err != context.DeadlineExceeded || time.Since(start) != time.Second { //nolint:errorlint // as documented
-			t.Errorf("%v after %v", err, time.Since(start))
+			t.Errorf("Take: %v after %v, want the deadline after 1s", err, time.Since(start))
 		}
 		if err := s.Return(ctx, "key", 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
+			t.Errorf("Return: %v, want the deadline", err)
 		}
-		s = NewShared(never, []Limit{{PerSecond(1), 1}}, &SharedOptions{Timeout: 2 * time.Second})
-		start = time.Now()
-		if d, err := s.Take(t.Context(), "key", 1); d.OK || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
-			t.Errorf("%+v, %v after %v", d, err, time.Since(start))
+
+		for timeout, want := range map[time.Duration]time.Duration{0: time.Second, 2 * time.Second: 2 * time.Second} {
+			s = NewShared(busy, limits, &SharedOptions{Timeout: timeout})
+			start = time.Now()
+			if d, err := s.Take(t.Context(), "key", 1); d.OK || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != want {
+				t.Errorf("Timeout %v: Take = %+v, %v after %v, want %v", timeout, d, err, time.Since(start), want)
+			}
+		}
+	})
+}
+
+// TestTrapStoreStuck checks that a store whose rows cannot be replaced, as of an
+// INSERT ON CONFLICT DO NOTHING over an expired row, is an error and not a loop
+// without end.
+func TestTrapStoreStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewShared(swapStore{NewMemStore(nil), func() bool { return false }}, []Limit{{PerSecond(1), 1}}, &SharedOptions{Timeout: -1})
+		start := time.Now()
+		if ok, err := s.Allow(t.Context(), "key"); ok || !errors.Is(err, ErrStuck) || time.Since(start) > 2*time.Second {
+			t.Errorf("Allow = %v, %v after %v, want ErrStuck within 2s", ok, err, time.Since(start))
+		}
+		if got := s.Stats(); got.Failed != 1 || got.Retries < maxStuck {
+			t.Errorf("Stats = %+v, want 1 failed and %d retries", got, maxStuck)
 		}
 	})
 }
@@ -252,7 +284,8 @@ func (s swapStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 	return s.Store.CompareAndSwap(ctx, key, old, next, ttl)
 }
 
-// TestSharedConcurrent counts what two processes admit at a standing clock under contention.
+// TestSharedConcurrent counts what two processes admit at a standing clock
+// under contention.
 func TestSharedConcurrent(t *testing.T) {
 	store, clock := NewMemStore(nil), fakeClock{1 << 60}
 	var admitted atomic.Int64
@@ -281,7 +314,8 @@ func TestSharedConcurrent(t *testing.T) {
 	}
 }
 
-// TestSharedPolicies checks what happens when the store fails: closed, open, or local.
+// TestSharedPolicies checks what happens when the store fails: closed, open, or
+// local.
 func TestSharedPolicies(t *testing.T) {
 	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return 0 }, between: func() {}}
 	limits := []Limit{{PerHour(1), 2}}
@@ -305,11 +339,11 @@ func TestSharedPolicies(t *testing.T) {
 		t.Errorf("closed: %d admitted, %d errors", a, f)
 	}
 	var seen error
-	if a, f := count(&SharedOptions{OnError: func(_ string, _ int64, err error) Decision { seen = err; return Decision{OK: true} }}); a != 5 || f != 0 || !errors.Is(seen, errLost) {
+	if a, f := count(&SharedOptions{OnError: func(_ string, _ int, err error) Decision { seen = err; return Decision{OK: true} }}); a != 5 || f != 0 || !errors.Is(seen, errLost) {
 		t.Errorf("open: %d admitted, %d errors, saw %v", a, f, seen)
 	}
 	local := NewKeyed[string](limits, nil)
-	onError := func(key string, n int64, _ error) Decision { return local.Take(key, n) }
+	onError := func(key string, n int, _ error) Decision { return local.Take(key, n) }
 	if a, f := count(&SharedOptions{OnError: onError}); a != 2 || f != 0 {
 		t.Errorf("local: %d admitted, %d errors", a, f)
 	}
@@ -320,7 +354,7 @@ func TestSharedPolicies(t *testing.T) {
 	}
 	// Of a caller who has gone nobody is told.
 	ctx, cancel := context.WithCancel(t.Context())
-	s = NewShared(&badStore{Store: bad, fault: bad.fault, between: cancel}, limits, &SharedOptions{OnError: func(string, int64, error) Decision {
+	s = NewShared(&badStore{Store: bad, fault: bad.fault, between: cancel}, limits, &SharedOptions{OnError: func(string, int, error) Decision {
 		t.Error("OnError was called")
 		return Decision{}
 	}})
@@ -334,13 +368,14 @@ func TestSharedPolicies(t *testing.T) {
 	}
 }
 
-// TestSharedLimitsChange deploys other limits: refusals must not keep the old rate in force.
+// TestSharedLimitsChange deploys other limits: refusals must not keep the old
+// rate in force.
 func TestSharedLimitsChange(t *testing.T) {
 	clock, store := fakeClock{1 << 60}, NewMemStore(nil)
 	deploy := func(limits ...Limit) *Shared {
 		return NewShared(store, limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }})
 	}
-	take := func(s *Shared, n int64) Decision {
+	take := func(s *Shared, n int) Decision {
 		t.Helper()
 		d, err := s.Take(t.Context(), "key", n)
 		if err != nil {
@@ -365,7 +400,7 @@ func TestSharedLimitsChange(t *testing.T) {
 	if d := take(fast, 7); !d.OK || d.Remaining != 0 { // by a process that knows of one
 		t.Errorf("%+v", d)
 	}
-	if d := take(deploy(Limit{Rate: Inf}), math.MaxInt64); !d.OK {
+	if d := take(deploy(Limit{Rate: Inf}), math.MaxInt); !d.OK {
 		t.Errorf("%+v", d)
 	}
 	// A refusal that writes new limits down takes nothing.
@@ -383,61 +418,15 @@ func TestSharedLimitsChange(t *testing.T) {
 	}
 }
 
-// TestSharedState checks the bytes in the store, and that other bytes are an error.
-func TestSharedState(t *testing.T) {
-	store := NewMemStore(nil)
-	s := NewShared(store, []Limit{{PerSecond(1), 2}}, &SharedOptions{
-		Now: func(context.Context) (time.Time, error) { return time.Unix(0, 5), nil },
-	})
-	if _, err := s.Take(t.Context(), "key", 1); err != nil {
-		t.Fatal(err)
-	}
-	state, _ := store.Load(t.Context(), "key")
-	want := []byte{
-		1,
-		0, 0, 0, 0, 0, 0, 0, 5, // the base
-		0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0, // a token is 10^9 units
-		0, 0, 0, 0, 0, 0, 0, 1,
-		0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0,
-		0, 0, 0, 0, 0, 0, 0, 2,
-	}
-	if !bytes.Equal(state, want) {
-		t.Errorf("the state is %v, want %v", state, want)
-	}
-	for name, change := range map[string]func([]byte) []byte{
-		"version":  func(b []byte) []byte { b[0]++; return b },
-		"length":   func(b []byte) []byte { return b[:40] },
-		"words":    func(b []byte) []byte { return b[:33] },
-		"too long": func(b []byte) []byte { return append(b[:1], bytes.Repeat(b[1:], maxTiers+1)...) },
-		"burst":    func(b []byte) []byte { b[33] = 0x80; return b },
-		"no burst": func(b []byte) []byte { b[40] = 0; return b },
-		"rate":     func(b []byte) []byte { b[17] = 0x80; return b },
-		"fast":     func(b []byte) []byte { b[17] = 1; return b },
-		"period":   func(b []byte) []byte { copy(b[25:33], make([]byte, 8)); return b },
-	} {
-		other := change(append([]byte(nil), want...))
-		if _, err := decodeBuckets(other); !errors.Is(err, errState) {
-			t.Errorf("%s: err = %v", name, err)
-		}
-		state, _ := store.Load(t.Context(), "key")
-		if ok, err := store.CompareAndSwap(t.Context(), "key", state, other, 0); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		if _, err := s.Take(t.Context(), "key", 1); !errors.Is(err, errState) {
-			t.Errorf("%s: Take gives %v", name, err)
-		}
-	}
-}
-
-// FuzzDecodeBuckets checks that no bytes in the store panic or admit more than a burst, and that what
-// is read is written alike.
+// FuzzDecodeBuckets checks that no bytes in the store panic or admit more than
+// a burst, and that what is read is written alike.
 func FuzzDecodeBuckets(f *testing.F) {
 	limits := []Limit{{PerSecond(3), 5}, {Rate: Inf}}
-	for _, l := range append(limits, Limit{Burst: 1}, Limit{PerSecond(1e12), maxBurst}) {
+	for _, l := range append(limits, Limit{Burst: 1}, Limit{perSecond(1e12), mostBurst}) {
 		b := buckets{n: 1, limits: [maxTiers]Limit{l}}
-		f.Add(b.encode(), int64(1<<60), int64(1))
+		f.Add(b.encode(), int64(1<<60), 1)
 	}
-	f.Fuzz(func(t *testing.T, data []byte, now, n int64) {
+	f.Fuzz(func(t *testing.T, data []byte, now int64, n int) {
 		b, err := decodeBuckets(data)
 		if err != nil {
 			return
@@ -511,13 +500,14 @@ func TestMemStore(t *testing.T) {
 	}
 }
 
-// TestSharedGate checks that what a Shared gave is returned when a later gate refuses.
+// TestSharedGate checks that what a Shared gave is returned when a later gate
+// refuses.
 func TestSharedGate(t *testing.T) {
 	s := NewShared(NewMemStore(nil), []Limit{{PerHour(1), 5}}, nil)
 	closed := New(Rate{}, 1, nil)
 	for range 3 {
-		if d := All(s.Gate(t.Context(), "key"), closed).Take(2); d.OK || d.Tier != 1 {
-			t.Errorf("%+v", d)
+		if d := All(s.Gate(t.Context(), "key"), closed).Take(2); d.OK || d.Gate != 1 {
+			t.Errorf("All(...).Take(2) = %+v, want a refusal by gate 1", d)
 		}
 	}
 	if d, err := s.Peek(t.Context(), "key", 0); d.Remaining != 5 || err != nil {

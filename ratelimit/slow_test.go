@@ -2,14 +2,12 @@
 
 package ratelimit
 
-import (
-	"math/big"
-	"time"
-)
+import "math/big"
 
-// A slowBucket is the token bucket of the textbooks in rational numbers: the reference for
-// every decision. It keeps the tokens spent and not yet refilled, and the time of the last call;
-// ours keeps neither, which is what makes it one word and safe from clocks that go back.
+// A slowBucket is the token bucket of the textbooks in rational numbers: the
+// reference for every decision. It keeps the tokens spent and not yet refilled,
+// and the time of the last call; ours keeps neither, which is what makes it one
+// word and safe from clocks that go back.
 type slowBucket struct {
 	limit Limit
 	debt  *big.Rat // tokens; at most limit.Burst unless charged
@@ -34,19 +32,14 @@ func (b *slowBucket) advance(t int64) {
 
 // left returns the tokens left, negative if in debt.
 func (b *slowBucket) left() *big.Rat {
-	l := new(big.Rat).SetInt64(b.limit.Burst)
+	l := new(big.Rat).SetInt64(int64(b.limit.Burst))
 	return l.Sub(l, b.debt)
 }
 
 // spend takes n tokens, into debt if need be; a negative n puts tokens back.
-func (b *slowBucket) spend(n int64) {
-	b.debt.Add(b.debt, new(big.Rat).SetInt64(n))
+func (b *slowBucket) spend(n int) {
+	b.debt.Add(b.debt, ratOf(n))
 	if b.debt.Sign() < 0 {
 		b.debt.SetInt64(0)
 	}
 }
-
-// A fakeClock is an Options.Now that the test moves.
-type fakeClock struct{ t int64 }
-
-func (c *fakeClock) now() time.Time { return time.Unix(0, c.t) }

@@ -2,7 +2,9 @@
 
 package ratelimit
 
-// KeyedStats are the counters of a [Keyed] or a [KeyedWindow], whose events count as tokens. Fields are exact, the set is not atomic.
+// KeyedStats are the counters of a [Keyed] or a [KeyedWindow], whose events
+// count as tokens. Each counter is exact, but they are read one after another,
+// so two of them may differ by what happened in between.
 type KeyedStats struct {
 	Keys     int    // keys held now
 	Allowed  uint64 // requests allowed, whatever their n, since the start
@@ -20,7 +22,58 @@ func (s KeyedStats) Sub(prev KeyedStats) KeyedStats {
 	return s
 }
 
-// ConcurrencyStats are the counters of a [Concurrency]. Fields are exact, the set is not atomic.
+// WindowStats are the counters of a [Window], all of one instant.
+type WindowStats struct {
+	Limit   int    // the number of events in force
+	Allowed uint64 // requests allowed, whatever their n, since the start
+	Denied  uint64 // requests denied, since the start
+}
+
+// Sub returns the change of the counters since prev, and the current Limit.
+func (s WindowStats) Sub(prev WindowStats) WindowStats {
+	s.Allowed -= prev.Allowed
+	s.Denied -= prev.Denied
+	return s
+}
+
+// StripedStats are the counters of a [Striped]. Each counter is exact, but they
+// are read one after another, so two of them may differ by what happened in
+// between.
+type StripedStats struct {
+	Stashed int    // tokens in stripes now
+	Denied  uint64 // requests denied, since the start
+	Refills uint64 // times that a stripe took tokens from the shared bucket, since the start
+}
+
+// Sub returns the change of the counters since prev, and the current Stashed.
+func (s StripedStats) Sub(prev StripedStats) StripedStats {
+	s.Denied -= prev.Denied
+	s.Refills -= prev.Refills
+	return s
+}
+
+// SharedStats are the counters of a [Shared]. Each counter is exact, but they
+// are read one after another, so two of them may differ by what happened in
+// between.
+type SharedStats struct {
+	Allowed uint64 // requests allowed by the store, since the start
+	Denied  uint64 // requests denied by the store, since the start
+	Failed  uint64 // requests for which the store failed, since the start
+	Retries uint64 // swaps that were tried again, since others were faster, since the start
+}
+
+// Sub returns the change of the counters since prev.
+func (s SharedStats) Sub(prev SharedStats) SharedStats {
+	s.Allowed -= prev.Allowed
+	s.Denied -= prev.Denied
+	s.Failed -= prev.Failed
+	s.Retries -= prev.Retries
+	return s
+}
+
+// ConcurrencyStats are the counters of a [Concurrency]. Each counter is exact,
+// but they are read one after another, so two of them may differ by what
+// happened in between.
 type ConcurrencyStats struct {
 	Limit    int    // the limit in force
 	InFlight int    // permits given and not ended
@@ -31,7 +84,8 @@ type ConcurrencyStats struct {
 	Dropped  uint64 // permits ended by Drop, since the start
 }
 
-// Sub returns the change of the counters since prev, and the current Limit, InFlight and Queued.
+// Sub returns the change of the counters since prev, and the current Limit,
+// InFlight and Queued.
 func (s ConcurrencyStats) Sub(prev ConcurrencyStats) ConcurrencyStats {
 	s.Waited -= prev.Waited
 	s.Refused -= prev.Refused

@@ -10,35 +10,57 @@ import (
 	"time"
 )
 
-// A Store keeps the buckets of a [Shared] where several processes can reach them. Two methods are
-// needed, which every database has in some form:
+// A Store keeps the buckets of a [Shared] where several processes can reach
+// them. Two methods are needed, which every database has in some form:
 //
-//	Redis  GET key; and a script: if redis.call("GET", KEYS[1]) is ARGV[1] (or false, for
-//	       an old that is nil) then redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3])
-//	SQL    SELECT state ... WHERE key = ?; and UPDATE ... SET state = ? WHERE key = ? AND state = ?,
-//	       or INSERT ... ON CONFLICT DO NOTHING for an old that is nil: swapped if a row was affected
-//	etcd   Get; and Txn with Compare(Value(key), "=", old) or Compare(Version(key), "=", 0)
+//	Redis  Load: GET key. CompareAndSwap: a script, with ttl in milliseconds:
+//	         if (redis.call("GET", KEYS[1]) or "") ~= ARGV[1] then return 0 end
+//	         if ARGV[3] == "0" then redis.call("SET", KEYS[1], ARGV[2])
+//	         else redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3]) end
+//	         return 1
+//	SQL    table rl (key primary key, state, expires); expires is NULL if ttl is 0.
+//	       Load: SELECT state FROM rl WHERE key = ?
+//	         AND (expires IS NULL OR expires > now())
+//	       CompareAndSwap, swapped if a row was affected; for an old that is nil
+//	         INSERT INTO rl VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE
+//	         SET state = excluded.state, expires = excluded.expires
+//	         WHERE rl.expires <= now()
+//	       and else UPDATE rl SET state = ?, expires = ? WHERE key = ? AND state = ?
+//	etcd   Load: Get. CompareAndSwap: Txn with Compare(Value(key), "=", old), or
+//	       Compare(Version(key), "=", 0) for an old that is nil
 //
-// Its methods are called by many goroutines at once.
+// A row whose time is over counts as absent in both methods. Turn automatic
+// retries of the client off: a swap that is repeated finds its own state and is
+// reported as lost. A Shared recognizes that if at most three others wrote
+// meanwhile; a Return beyond that gives twice.
+//
+// A store that loses its state, not only answers, admits one more burst for
+// each loss. Redis keeps it across a restart with appendonly yes, up to the
+// last second, or all with appendfsync always; not with snapshots alone, nor
+// when a replica that lags takes over, nor with a maxmemory-policy that evicts
+// keys. SQL and etcd keep it if their commits are synchronous.
+//
+// Methods are called by many goroutines at once.
 type Store interface {
-	// Load returns the state of key, or none if there is no such key. It may be out of date, as
-	// from a replica: what a stale state admits, CompareAndSwap refuses.
+	// Load returns the state of key, or none if there is no such key. It may be
+	// out of date, as from a replica: CompareAndSwap refuses then.
 	Load(ctx context.Context, key string) (state []byte, err error)
 
-	// CompareAndSwap replaces the state of key by next if it is old, and reports whether it did.
-	// An old of no bytes stands for a key that does not exist. It must be atomic and may forget the key
-	// after ttl, not before; if ttl is 0, never. An error means that it is not known
-	// whether next was stored.
+	// CompareAndSwap replaces the state of key by next if it is old, and
+	// reports whether it did. An old of no bytes stands for a key that does not
+	// exist. It must be atomic and may forget the key after ttl, not before; if
+	// ttl is 0, never. An error means that it is not known whether next was
+	// stored.
 	CompareAndSwap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error)
 }
 
-// NewMemStore returns a Store in memory: for tests, and to see how a Store behaves. It forgets
-// keys whose time is over, so that it holds at most twice as many as are in use, or 64. If opts is nil, the
-// defaults are used.
+// NewMemStore returns a Store in memory: for tests, and to see how a Store
+// behaves. It forgets keys whose time is over, so that it holds at most twice
+// as many as are in use, or 64. If opts is nil, the defaults are used.
 func NewMemStore(opts *Options) Store {
-	m := &memStore{now: time.Now, entries: map[string]memEntry{}}
-	if opts != nil && opts.Now != nil {
-		m.now = opts.Now
+	m := &memStore{now: opts.resolve().Now, entries: map[string]memEntry{}}
+	if m.now == nil {
+		m.now = time.Now
 	}
 	return m
 }
@@ -48,7 +70,7 @@ type memStore struct {
 
 	mu      sync.Mutex // protects what follows
 	entries map[string]memEntry
-	sweepAt int // the number of entries at which those whose time is over go
+	sweepAt int // the number of entries at which the next sweep begins
 }
 
 type memEntry struct {
@@ -63,11 +85,12 @@ func (m *memStore) Load(ctx context.Context, key string) ([]byte, error) {
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.lookLocked(key, now)), ctx.Err()
+	return slices.Clone(m.stateLocked(key, now)), ctx.Err()
 }
 
-// lookLocked returns the state of key, nil if it is absent or its time is over.
-func (m *memStore) lookLocked(key string, now time.Time) []byte {
+// stateLocked returns the state of key, nil if it is absent or its time is
+// over.
+func (m *memStore) stateLocked(key string, now time.Time) []byte {
 	e := m.entries[key]
 	if e.over(now) {
 		return nil
@@ -84,14 +107,17 @@ func (m *memStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !bytes.Equal(m.lookLocked(key, now), old) {
+	if !bytes.Equal(m.stateLocked(key, now), old) {
 		return false, nil
 	}
+
 	e := memEntry{state: slices.Clone(next)}
 	if ttl > 0 {
 		e.end = now.Add(ttl)
 	}
 	m.entries[key] = e
+
+	// Forget the entries whose time is over, now and then.
 	if len(m.entries) > max(m.sweepAt, minSweep) {
 		for key, e := range m.entries {
 			if e.over(now) {

@@ -6,8 +6,9 @@ package ratelimit
 
 import "unsafe"
 
-// stripeHash returns a number that tends to differ between goroutines that run at the same time,
-// and to stay the same for one: the address of its stack, mixed. It costs about a nanosecond.
+// stripeHash returns a number that tends to differ between goroutines that run
+// at the same time, and to stay the same for one: the address of its stack,
+// mixed. It costs about a nanosecond.
 func stripeHash() uint64 {
 	var here byte
 	at := uint64(uintptr(unsafe.Pointer(&here)))

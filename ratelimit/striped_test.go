@@ -12,7 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// checkStash fails if the stripes hold more than they may, or the parts are more than the burst.
+// checkStash fails if the stripes hold more than they may, or the parts are
+// more than the burst.
 func (s *Striped) checkStash(t interface{ Fatalf(string, ...any) }) {
 	total := int64(0)
 	for i := range s.stripes {
@@ -22,31 +23,31 @@ func (s *Striped) checkStash(t interface{ Fatalf(string, ...any) }) {
 		}
 		total += n
 	}
-	if part := s.shared.Limit().Burst; part+int64(len(s.stripes))*s.batch.Load() != s.burst.Load() {
+	if part := s.shared.Limit().Burst; int64(part)+int64(len(s.stripes))*s.batch.Load() != s.burst.Load() {
 		t.Fatalf("%d shared and %d stripes of %d make no burst of %d", part, len(s.stripes), s.batch.Load(), s.burst.Load())
 	}
 }
 
-// TestPropStriped checks the law with any number of stripes, and that what is refused is not
-// there: neither in the shared bucket nor in a stripe.
+// TestPropStriped checks the law with any number of stripes, and that what is
+// refused is not there: neither in the shared bucket nor in a stripe.
 func TestPropStriped(t *testing.T) { rapid.Check(t, propStriped) }
 
 func propStriped(t *rapid.T) {
-	l := Limit{Per(rapid.Int64Range(1, 1000).Draw(t, "count"), time.Duration(rapid.Int64Range(1000, 1e9).Draw(t, "per"))), rapid.Int64Range(256, 2000).Draw(t, "burst")}
+	l := Limit{Per(rapid.IntRange(1, 1000).Draw(t, "count"), time.Duration(rapid.Int64Range(1000, 1e9).Draw(t, "per"))), rapid.IntRange(256, 2000).Draw(t, "burst")}
 	var clock fakeClock
 	s := NewStriped(l.Rate, l.Burst, &Options{Now: clock.now})
 	if rapid.Bool().Draw(t, "many") {
 		s.stripes = make([]stripe, 8)
-		s.shared.SetLimit(l.Rate, s.split("test", l.Burst))
+		s.shared.SetLimit(l.Rate, s.split(l.Burst))
 	}
 	token := max(int64(l.Rate.per)/l.Rate.count, 1)
 	var as []admission
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
 		clock.t += rapid.Int64Range(0, 100*token).Draw(t, "dt")
-		n := rapid.OneOf(rapid.Just(int64(1)), rapid.Int64Range(0, l.Burst)).Draw(t, "n")
+		n := rapid.OneOf(rapid.Just(1), rapid.IntRange(0, l.Burst)).Draw(t, "n")
 		have := s.shared.Peek(0).Remaining
 		for i := range s.stripes {
-			have += s.stripes[i].tokens.Load()
+			have += int(s.stripes[i].tokens.Load())
 		}
 		peek := s.Peek(n)
 		d := s.Take(n)
@@ -64,13 +65,14 @@ func propStriped(t *rapid.T) {
 	checkEnvelope(t, l, 2, as)
 }
 
-// TestStripedConcurrent takes everything from many goroutines, at a standing clock, while the
-// limit changes: the sum is exact, since the burst ends up where somebody finds it.
+// TestStripedConcurrent takes everything from many goroutines, at a standing
+// clock, while the limit changes: the sum is exact, since the burst ends up
+// where somebody finds it.
 func TestStripedConcurrent(t *testing.T) {
 	const burst = 20_000
 	s := NewStriped(Rate{}, burst, nil)
 	s.stripes = make([]stripe, 4)
-	s.shared.SetLimit(Rate{}, s.split("test", burst))
+	s.shared.SetLimit(Rate{}, s.split(burst))
 	s.shared.Fill()
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
@@ -123,8 +125,9 @@ func TestStripedEnvelope(t *testing.T) {
 	}
 }
 
-// TestStripeHash checks that one goroutine mostly stays with one stripe under the fast tier, and that
-// either tier reaches more than one stripe from many goroutines.
+// TestStripeHash checks that one goroutine mostly stays with one stripe under
+// the fast tier, and that either tier reaches more than one stripe from many
+// goroutines.
 func TestStripeHash(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[uint64]bool{}
@@ -152,7 +155,8 @@ func TestStripeHash(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStripeRefill checks that a stripe that another goroutine has just filled is not filled again.
+// TestStripeRefill checks that a stripe that another goroutine has just filled
+// is not filled again.
 func TestStripeRefill(t *testing.T) {
 	s := NewStriped(PerSecond(1), 4096, nil)
 	p := &s.stripes[0]

@@ -4,91 +4,31 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
-	"sync/atomic"
 	"time"
 )
 
-var (
-	// ErrLimited is wrapped by the error of a wait that was refused since it would be too long, or
-	// since too many wait already.
-	ErrLimited = errors.New("ratelimit: wait would be too long")
-
-	// ErrBurst is wrapped by the error of a wait for more tokens than the bucket holds.
-	ErrBurst = errors.New("ratelimit: more tokens than the burst")
-)
-
-// A WaitError is the error of a wait that was refused at once, without taking anything.
-// It wraps [ErrBurst]; or [ErrLimited], and [context.DeadlineExceeded] as well if it was the
-// context's deadline that would have passed.
-type WaitError struct {
-	N     int64         // the tokens asked for
-	Delay time.Duration // how long the wait would have been; the longest duration if without end
-	err   error
+// Wait takes n tokens, sleeping until they are there. Waits are served in the
+// order of arrival, and the first in line has its tokens kept for it. On
+// failure it leaves the limiter as if it had not been called, and returns
+// ctx.Err() if ctx ends first, or at once a [*WaitError] if n exceeds the burst
+// or if the deadline of ctx would pass first. It panics if n is negative.
+func (l *Limiter) Wait(ctx context.Context, n int) error {
+	return l.wait(ctx, checkN(n), math.MaxInt64)
 }
 
-// Error says what the wait asked for and how long it would have been.
-func (e *WaitError) Error() string {
-	switch {
-	case errors.Is(e.err, ErrBurst):
-		return fmt.Sprintf("%v: %d asked for", e.err, e.N)
-	case e.Delay == math.MaxInt64:
-		return fmt.Sprintf("%v: the tokens never come", ErrLimited)
-	}
-	return fmt.Sprintf("%v: %v for %d", ErrLimited, e.Delay, e.N)
-}
-
-// Unwrap returns the sentinels that e stands for.
-func (e *WaitError) Unwrap() []error {
-	if errors.Is(e.err, context.DeadlineExceeded) {
-		return []error{ErrLimited, context.DeadlineExceeded}
-	}
-	return []error{e.err}
-}
-
-// A queue is the FIFO of waiting callers. Its pool of waiters and its timer live only while
-// somebody waits, so that a limiter may be used in several synctest bubbles, one after another.
-type queue struct {
-	waiting    atomic.Int64 // length; written with the lock held
-	head, tail *waiter
-	queued     int64 // tokens of the waiters that hold no interval
-	free       *waiter
-	timer      *time.Timer
-}
-
-type waiter struct {
-	n, joined  int64 // joined is a reading
-	prev, next *waiter
-	ready      chan struct{} // receives one value when the wait ends by itself
-	done       bool          // out of the queue, with err
-	err        error
-
-	held bool // the waiter owns span: only the head does
-	span span
-}
-
-// Wait takes n tokens, sleeping until they are there. Waits are served in the order of
-// arrival, and the first in line has its tokens kept for it. On failure it returns an error and
-// leaves the limiter as if it had not been called: ctx.Err() if ctx ends first, or at once a
-// [*WaitError] if n exceeds the burst or if the deadline of ctx would pass first.
-// It panics if n is negative.
-func (l *Limiter) Wait(ctx context.Context, n int64) error {
-	return l.wait(ctx, checkN("Wait", n), math.MaxInt64)
-}
-
-// WaitMax is Wait for a caller with no more than limit to spare: it fails at once, wrapping
-// [ErrLimited], if the wait would be longer. With limit 0 it does not sleep.
-func (l *Limiter) WaitMax(ctx context.Context, n int64, limit time.Duration) error {
-	return l.wait(ctx, checkN("WaitMax", n), limit)
+// WaitMax is Wait for a caller with no more than limit to spare: it fails at
+// once, wrapping [ErrLimited], if the wait would be longer. With limit 0 it
+// does not sleep.
+func (l *Limiter) WaitMax(ctx context.Context, n int, limit time.Duration) error {
+	return l.wait(ctx, checkN(n), limit)
 }
 
 func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if l.queue.waiting.Load() == 0 && l.allow(l.elapsed(), n, 0) {
+	if l.queue.length.Load() == 0 && l.allow(l.clock.read(), n, 0) {
 		return nil
 	}
 	w, err := l.enqueue(ctx, n, limit)
@@ -99,12 +39,14 @@ func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error 
 	case <-w.ready:
 	case <-ctx.Done():
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !w.done {
 		w.err = ctx.Err()
-		l.leaveLocked(w)
-		l.serveLocked(l.elapsed())
+		t := l.clock.read()
+		l.leaveLocked(w, t)
+		l.serveLocked(t)
 	}
 	err = w.err
 	l.queue.recycle(w)
@@ -115,35 +57,52 @@ func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error 
 func (l *Limiter) enqueue(ctx context.Context, n int64, limit time.Duration) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.elapsed()
-	b, d := l.nearLocked(t)
+	t := l.clock.read()
+	b, d := l.currentLocked(t)
 	if n > b.burst {
-		return nil, &WaitError{N: n, Delay: math.MaxInt64, err: ErrBurst}
+		return nil, &WaitError{N: int(n), Delay: math.MaxInt64, err: ErrBurst}
 	}
 	delay := l.delayLocked(b, d, n)
-	if delay > limit || limit <= 0 || l.queue.queued > math.MaxInt64-n {
-		return nil, &WaitError{N: n, Delay: delay, err: ErrLimited}
+	if err := tooLong(ctx, n, delay, limit); err != nil {
+		return nil, err
 	}
-	if deadline, ok := ctx.Deadline(); ok && delay > time.Until(deadline) {
-		return nil, &WaitError{N: n, Delay: delay, err: context.DeadlineExceeded}
+	if l.owed > maxTokens-n {
+		return nil, &WaitError{N: int(n), Delay: delay, err: ErrLimited}
 	}
-	w := l.queue.join(n, t)
+
+	w := l.queue.join(0)
+	w.n = n
+	w.joined = t
+	l.owed += n
 	l.serveLocked(t)
 	return w, nil
 }
 
-// delayLocked returns how long a waiter for n tokens that joined now would wait if nobody
-// ahead gave up: an upper bound, but for later calls of Charge, Drain and SetLimit.
+// tooLong returns the error of a wait for n tokens that lasts longer than limit
+// or than ctx, or nil.
+func tooLong(ctx context.Context, n int64, delay, limit time.Duration) error {
+	if delay > limit || limit <= 0 {
+		return &WaitError{N: int(n), Delay: delay, err: ErrLimited}
+	}
+	if deadline, ok := ctx.Deadline(); ok && delay > time.Until(deadline) {
+		return &WaitError{N: int(n), Delay: delay, err: context.DeadlineExceeded}
+	}
+	return nil
+}
+
+// delayLocked returns the length of the wait of a waiter for n tokens that
+// joins now, if nobody ahead gives up: an upper bound, except for later calls
+// of Charge, Drain and SetLimit.
 func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 	v := b.supply(d)
-	ahead := l.queue.queued
 	start := max(b.spent.Load(), v)
-	if ahead == 0 && l.queue.head == nil {
-		if s, ok := l.findHole(v, b.cost(n), math.MaxInt64); ok {
+	if l.queue.first() == nil {
+		if s, ok := l.holes.fit(v, b.cost(n), math.MaxInt64); ok {
 			start = s.start
 		}
 	}
-	cost := b.cost(n) + b.cost(ahead)
+
+	cost := b.cost(n) + b.cost(l.owed)
 	if cost > maxDebt || start-v > maxDebt-cost {
 		return math.MaxInt64
 	}
@@ -153,23 +112,27 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 	return math.MaxInt64
 }
 
-// serveLocked grants, at reading t, every waiter whose time has come, and sets the timer for
-// the next. It ends every method that holds the lock and changed what waiters wait for.
+// serveLocked grants, at reading t, every waiter whose time has come, and sets
+// the timer for the next. It ends every method that holds the lock and changed
+// what waiters wait for.
 //
-// A timer is always late, and what is refilled meanwhile must not be lost to a full bucket
-// while others wait: the interval of who moves up after a grant begins where that of the one before
-// ended, as of when it joined and not of now. Grants are then late by as much as the timer, but the
-// rate is kept.
+// A timer is always late, and the refill of that time must not be lost to a
+// full bucket while others wait. When one waiter is granted, the next one's
+// interval therefore starts where that one ended, judged by the time at which
+// it joined, not by the current time. Grants are then as late as the timer, but
+// the rate is kept.
 func (l *Limiter) serveLocked(t int64) {
 	granted := false
-	for w := l.queue.head; w != nil; w = l.queue.head {
-		b, d := l.nearLocked(t)
-		if w.n > b.burst { // SetLimit made it impossible
-			w.err = &WaitError{N: w.n, Delay: math.MaxInt64, err: ErrBurst}
-			l.leaveLocked(w)
-			w.ready <- struct{}{}
+	for w := l.queue.first(); w != nil; w = l.queue.first() {
+		b, d := l.currentLocked(t)
+		if w.n > b.burst {
+			// SetLimit made the wait impossible.
+			l.withdrawLocked(t)
+			l.owed -= w.n
+			l.queue.finish(w, &WaitError{N: int(w.n), Delay: math.MaxInt64, err: ErrBurst})
 			continue
 		}
+
 		asOf := d
 		if granted {
 			asOf = min(w.joined-b.base, d)
@@ -179,12 +142,20 @@ func (l *Limiter) serveLocked(t int64) {
 			l.armLocked(w, b, d)
 			break
 		}
-		w.held, granted = false, true // the tokens are the caller's now
-		l.queue.remove(w)
-		w.ready <- struct{}{}
+
+		// Its tokens are there, and are the caller's now.
+		w.held = false
+		granted = true
+		l.queue.finish(w, nil)
 	}
-	if l.queue.head == nil {
-		l.queue.rest()
+
+	// Nobody waits: let go of what is needed only meanwhile.
+	if l.queue.first() == nil {
+		if l.timer != nil {
+			l.timer.Stop()
+			l.timer = nil
+		}
+		l.queue.pool = nil
 	}
 	if invariants {
 		l.checkLocked()
@@ -196,31 +167,34 @@ func (l *Limiter) holdLocked(w *waiter, b *bucket, d int64) {
 	if w.held {
 		return
 	}
-	var ok bool
-	if w.span, _, ok = l.reserveLocked(b, d, w.n); ok {
+	s, _, ok := l.reserveLocked(b, d, w.n)
+	if ok {
+		w.span = s
 		w.held = true
-		l.queue.queued -= w.n
+		l.owed -= w.n
 	}
 }
 
-// withdrawLocked takes the interval of the head back, so that it may get a better one.
-func (l *Limiter) withdrawLocked() {
-	w := l.queue.head
+// withdrawLocked takes the interval of the head back at reading t, so that it
+// may get a better one.
+func (l *Limiter) withdrawLocked(t int64) {
+	w := l.queue.first()
 	if w == nil || !w.held {
 		return
 	}
-	b, d := l.nearLocked(l.elapsed())
+	b, d := l.currentLocked(t)
 	w.held = false
-	l.queue.queued += w.n
+	l.owed += w.n
 	l.releaseLocked(b, w.span, b.supply(d))
 }
 
-// leaveLocked takes w, which gets nothing, out of the queue, and frees what it holds.
-func (l *Limiter) leaveLocked(w *waiter) {
+// leaveLocked takes w, which gets nothing, out of the queue at reading t, and
+// frees its interval.
+func (l *Limiter) leaveLocked(w *waiter, t int64) {
 	if w.held {
-		l.withdrawLocked()
+		l.withdrawLocked(t)
 	}
-	l.queue.queued -= w.n
+	l.owed -= w.n
 	l.queue.remove(w)
 }
 
@@ -232,76 +206,21 @@ func (l *Limiter) armLocked(w *waiter, b *bucket, d int64) {
 			sleep = s
 		}
 	}
-	if l.now != nil {
+	if l.clock.now != nil {
 		sleep = max(sleep, time.Millisecond) // the clock may stand still
 	}
-	if l.queue.timer == nil {
-		// It ends with the callback; rest stops it when nobody waits any more.
-		l.queue.timer = time.AfterFunc(sleep, l.wake)
+
+	if l.timer != nil {
+		l.timer.Reset(sleep)
 		return
 	}
-	l.queue.timer.Reset(sleep)
+	// It ends with the callback; serveLocked stops it when nobody waits.
+	l.timer = time.AfterFunc(sleep, l.wake)
 }
 
 // wake runs when the time of the head may have come.
 func (l *Limiter) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.serveLocked(l.elapsed())
-}
-
-// join appends a waiter for n tokens at reading t.
-func (q *queue) join(n, t int64) *waiter {
-	w := q.free
-	if w == nil {
-		w = &waiter{ready: make(chan struct{}, 1)}
-	} else {
-		q.free = w.next
-	}
-	*w = waiter{n: n, joined: t, ready: w.ready, prev: q.tail}
-	if q.tail != nil {
-		q.tail.next = w
-	} else {
-		q.head = w
-	}
-	q.tail = w
-	q.queued += n
-	q.waiting.Add(1)
-	return w
-}
-
-// remove takes w out of the list.
-func (q *queue) remove(w *waiter) {
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		q.head = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		q.tail = w.prev
-	}
-	w.done = true
-	q.waiting.Add(-1)
-}
-
-// recycle keeps w, whose caller is done with it, for the next to join.
-func (q *queue) recycle(w *waiter) {
-	select {
-	case <-w.ready: // granted at the moment its context ended
-	default:
-	}
-	if q.head != nil {
-		w.next = q.free
-		q.free = w
-	}
-}
-
-// rest lets go of what is needed only while somebody waits.
-func (q *queue) rest() {
-	if q.timer != nil {
-		q.timer.Stop()
-	}
-	q.timer, q.free = nil, nil
+	l.serveLocked(l.clock.read())
 }

@@ -16,7 +16,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWaitFIFO checks that waits are granted in the order of arrival, each at its exact instant.
+// TestWaitFIFO checks that waits are granted in the order of arrival, each at
+// its exact instant.
 func TestWaitFIFO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim, start := New(PerSecond(10), 2, nil), time.Now()
@@ -26,7 +27,7 @@ func TestWaitFIFO(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				if err := lim.Wait(t.Context(), int64(1+i%2)); err != nil {
+				if err := lim.Wait(t.Context(), 1+i%2); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
@@ -49,9 +50,10 @@ func TestWaitFIFO(t *testing.T) {
 	})
 }
 
-// TestPropWaitCancel lets waiters of any size arrive and give up at any time, and checks that
-// those who stay are granted in order and exactly when they would have been had the others never
-// come. Since a waiter in front may hold tokens for a while, the model is the queue itself.
+// TestPropWaitCancel lets waiters of any size arrive and give up at any time,
+// and checks that those who stay are granted in order and exactly when they
+// would have been had the others never come. Since a waiter in front may hold
+// tokens for a while, the model is the queue itself.
 func TestPropWaitCancel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, propWaitCancel) })
 }
@@ -60,7 +62,7 @@ func propWaitCancel(t *rapid.T) {
 	const step = 100 * time.Millisecond // of one token
 	lim := New(Every(step), 3, nil)
 	type waiter struct {
-		n              int64
+		n              int
 		arrive, giveUp time.Duration
 		granted        time.Duration
 		err            error
@@ -69,7 +71,7 @@ func propWaitCancel(t *rapid.T) {
 	at := time.Duration(0)
 	for i := range ws {
 		at += time.Duration(rapid.IntRange(1, 200).Draw(t, "gap"))*time.Millisecond + time.Duration(i+1)
-		ws[i] = waiter{n: rapid.Int64Range(1, 3).Draw(t, "n"), arrive: at, giveUp: at + time.Hour}
+		ws[i] = waiter{n: rapid.IntRange(1, 3).Draw(t, "n"), arrive: at, giveUp: at + time.Hour}
 		if rapid.Bool().Draw(t, "cancels") {
 			ws[i].giveUp = at + time.Duration(rapid.IntRange(1, 900).Draw(t, "patience"))*time.Millisecond + 500*time.Microsecond
 		}
@@ -90,10 +92,12 @@ func propWaitCancel(t *rapid.T) {
 		})
 	}
 	wg.Wait()
-	// The model: the first in line who has not given up by the time its tokens are there gets them.
+	// The model: the first in line who has not given up by the time its tokens
+	// are there gets them.
 	spent, free := time.Duration(0), time.Duration(0) // refill time used; when the line moves on
 	for i, w := range ws {
-		// A full bucket holds 3 tokens: refill before ready-3·step is lost to nobody waiting.
+		// A full bucket holds 3 tokens: refill before ready-3·step is lost to
+		// nobody waiting.
 		begin := max(w.arrive, free)
 		base := max(spent, begin-3*step)
 		ready := max(begin, base+time.Duration(w.n)*step)
@@ -101,7 +105,8 @@ func propWaitCancel(t *rapid.T) {
 			if !errors.Is(w.err, context.Canceled) || w.granted != w.giveUp {
 				t.Fatalf("waiter %d of %+v: err %v at %v, want canceled at %v", i, ws, w.err, w.granted, w.giveUp)
 			}
-			// It stood at the head from begin on, or left before: the next moves up then.
+			// It stood at the head from begin on, or left before: the next
+			// moves up then.
 			free = max(free, min(begin, w.giveUp))
 			if w.giveUp > begin {
 				free = w.giveUp
@@ -115,8 +120,9 @@ func propWaitCancel(t *rapid.T) {
 	}
 }
 
-// TestTrapCanceledWaitsLoseNothing is failsafe-go's canceled AcquirePermit, which keeps its
-// permits: there 20 canceled waits make the next wait 2.1 s long instead of 0.1 s (trap 6).
+// TestTrapCanceledWaitsLoseNothing is failsafe-go's canceled AcquirePermit,
+// which keeps its permits: there 20 canceled waits make the next wait 2.1 s
+// long instead of 0.1 s (trap 6).
 func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(10), 1, nil)
@@ -140,7 +146,8 @@ func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestWaitLongRun cancels thousands of waits at random and checks that the rest pass at the rate.
+// TestWaitLongRun cancels thousands of waits at random and checks that the rest
+// pass at the rate.
 func TestWaitLongRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 3000
@@ -161,19 +168,21 @@ func TestWaitLongRun(t *testing.T) {
 		}
 		wg.Wait()
 		took := time.Since(start)
-		// Every token of the time that somebody waited was used: one was there at the start.
+		// Every token of the time that somebody waited was used: one was there
+		// at the start.
 		if got, most := granted.Load(), 1+took.Milliseconds(); got > most || got < most*9/10 {
 			t.Errorf("%d granted in %v", got, took)
 		}
 		lim.mu.Lock()
 		defer lim.mu.Unlock()
-		if lim.queue.head != nil || lim.queue.waiting.Load() != 0 || lim.queue.queued != 0 || lim.queue.timer != nil || len(lim.holes) > 0 {
+		if lim.queue.first() != nil || lim.queue.length.Load() != 0 || lim.owed != 0 || lim.timer != nil || len(lim.holes) > 0 {
 			t.Errorf("left over: %+v, holes %v", &lim.queue, lim.holes)
 		}
 	})
 }
 
-// TestWaitRefusals checks the errors of waits that fail at once, and that they take nothing.
+// TestWaitRefusals checks the errors of waits that fail at once, and that they
+// take nothing.
 func TestWaitRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(1), 2, nil)
@@ -225,8 +234,8 @@ func TestWaitRefusals(t *testing.T) {
 	})
 }
 
-// TestWaitServedByOthers checks that Return, Fill and SetLimit serve those who wait, and that
-// a limit that became too small refuses them.
+// TestWaitServedByOthers checks that Return, Fill and SetLimit serve those who
+// wait, and that a limit that became too small refuses them.
 func TestWaitServedByOthers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do   func(*Limiter)
@@ -245,7 +254,7 @@ func TestWaitServedByOthers(t *testing.T) {
 				lim, start := New(Every(10*time.Second), 2, nil), time.Now()
 				lim.AllowN(2)
 				time.AfterFunc(time.Second, func() { tt.do(lim) })
-				n := int64(2)
+				n := 2
 				if name == "Return" || name == "SetLimit" {
 					n = 1
 				}
@@ -257,7 +266,8 @@ func TestWaitServedByOthers(t *testing.T) {
 	}
 }
 
-// TestWaitNoBarging checks that Allow cannot take the tokens of the first in line.
+// TestWaitNoBarging checks that Allow cannot take the tokens of the first in
+// line.
 func TestWaitNoBarging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(10), 5, nil)
@@ -278,7 +288,8 @@ func TestWaitNoBarging(t *testing.T) {
 	})
 }
 
-// TestWaitFrozenClock checks that a wait by a clock of the user's ends when that clock moves.
+// TestWaitFrozenClock checks that a wait by a clock of the user's ends when
+// that clock moves.
 func TestWaitFrozenClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at atomic.Int64
@@ -292,8 +303,8 @@ func TestWaitFrozenClock(t *testing.T) {
 	})
 }
 
-// TestWaitLateTimer checks that waiters behind each other lose nothing by timers that are late,
-// here by 10 tokens: a pacer keeps its rate.
+// TestWaitLateTimer checks that waiters behind each other lose nothing by
+// timers that are late, here by 10 tokens: a pacer keeps its rate.
 func TestWaitLateTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at atomic.Int64
@@ -323,8 +334,8 @@ func TestWaitLateTimer(t *testing.T) {
 	})
 }
 
-// TestWaitNoCatchUp checks the limit of that: time that a waiter who gives up held is not made up for
-// by those behind it.
+// TestWaitNoCatchUp checks the limit of that: time that a waiter who gives up
+// held is not made up for by those behind it.
 func TestWaitNoCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(1), 10, nil)
@@ -351,8 +362,8 @@ func TestWaitNoCatchUp(t *testing.T) {
 	})
 }
 
-// TestTrapSynctestBubbles uses one limiter in several bubbles and outside: nothing that belongs
-// to a bubble may stay in it (trap 15).
+// TestTrapSynctestBubbles uses one limiter in several bubbles and outside:
+// nothing that belongs to a bubble may stay in it (trap 15).
 func TestTrapSynctestBubbles(t *testing.T) {
 	lim := New(PerSecond(1000), 1, nil)
 	for range 3 {
@@ -369,7 +380,8 @@ func TestTrapSynctestBubbles(t *testing.T) {
 			}
 		})
 	}
-	// Made in a bubble, decades from the base of the process: readings start at 0 there too.
+	// Made in a bubble, decades from the base of the process: readings start at
+	// 0 there too.
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(1), 1, nil)
 		if !lim.Allow() || lim.Allow() {

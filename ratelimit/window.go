@@ -9,290 +9,290 @@ import (
 	"time"
 )
 
-// A Window admits a number of events in a length of time, as people count: "100 a minute".
-// There are three kinds, which differ in what a minute is: see [NewSlidingLog], [NewSlidingWindow]
-// and [NewFixedWindow]. It is safe for concurrent use by multiple goroutines, must not be copied,
-// needs no Close and starts no goroutine.
+// A Window admits a number of events in a length of time, as people count: "100
+// a minute". Its kinds differ in what a minute is: see [NewSlidingLog],
+// [NewSlidingWindow], [NewFixedWindow], and [NewQuota] for days and months of
+// the calendar. It is safe for concurrent use by multiple goroutines, must not
+// be copied, needs no Close and starts no goroutine. Methods of a zero Window
+// panic.
 //
-// A clock that goes back is taken to stand still.
+// A clock that steps back is treated as stopped until it catches up.
 type Window struct {
-	n      int64
-	length time.Duration
-	now    func() time.Time
-	base   time.Time
+	clock clock
 
-	mu      sync.Mutex // protects what follows
-	latest  int64      // the latest reading
-	used    int64      // events that count at latest
-	counter counter
+	mu    sync.Mutex // protects what follows
+	state windowState
+	stats WindowStats
 }
 
-// A counter remembers the events of a Window. Readings never fall from call to call.
-type counter interface {
-	// expire forgets what no longer counts at t, and returns how many events that were.
-	expire(t int64) int64
-	// add remembers n events at t, which is the reading of the last expire.
-	add(t, n int64)
-	// remove forgets up to n of the latest events, and returns how many.
-	remove(n int64) int64
-	// when returns the reading at which n events more than now will have been forgotten.
-	when(n int64) int64
+// NewSlidingLog returns a Window that is exact: at any instant, the n events of
+// the length before it and no more. It keeps the time of each event, 8 bytes,
+// up to n of them. Every call costs O(1), amortized over the events that it
+// forgets. It panics if n or length is not positive.
+func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
+	checkWindow(n, length)
+	return newWindow(n, length, newClock(opts.resolve().Now), newEventLog(length))
 }
 
-// NewSlidingLog returns a Window that is exact: at any instant, the n events of the
-// length before it and no more. It keeps the time of each event, 8 bytes, up to n of them.
-// Every call costs O(1), amortized over the events that it forgets.
-// It panics if n or length is not positive.
-func NewSlidingLog(n int64, length time.Duration, opts *Options) *Window {
-	w := newWindow("NewSlidingLog", n, length, opts)
-	w.counter = &eventLog{length: int64(length)}
-	return w
+// NewSlidingWindow returns a Window that never admits more than n events in any
+// length of time, in fixed memory: it counts by slices of length/slices, and
+// counts the slice that is partly outside as if it were inside. The price is
+// that events count up to one slice too long, so that a steady stream gets
+// n·slices/(slices+1) per length, and at worst a client waits so much longer.
+// Each call costs O(slices) after an idle time and O(1) otherwise. It panics if
+// n, length or slices is not positive, or if slices exceed the nanoseconds of
+// length.
+func NewSlidingWindow(n int, length time.Duration, slices int, opts *Options) *Window {
+	checkWindow(n, length)
+	c := newSliceCounter(sliceWidth(length, slices), slices+1)
+	return newWindow(n, length, newClock(opts.resolve().Now), c)
 }
 
-// NewSlidingWindow returns a Window that never admits more than n events in any length of time,
-// in fixed memory: it counts by slices of length/slices, and counts the slice that is partly
-// outside as if it were inside. The price is that events count up to one slice too long, so
-// that a steady stream gets n·slices/(slices+1) per length, and at worst a client waits so
-// much longer. Each call costs O(slices) after an idle time and O(1) otherwise.
-// It panics if n, length or slices is not positive, or if slices exceed the nanoseconds of length.
-func NewSlidingWindow(n int64, length time.Duration, slices int, opts *Options) *Window {
-	w := newWindow("NewSlidingWindow", n, length, opts)
-	width := sliceWidth("NewSlidingWindow", length, slices)
-	w.counter = &sliceCounter{width: width, counts: make([]int64, slices+1), current: math.MinInt64}
-	return w
+// NewFixedWindow returns a Window that counts anew in each window, the first of
+// which begins when it is made. It is the cheapest kind, and the one of most
+// servers, but a client that asks at the end of one window and the start of the
+// next gets up to 2n events in a moment. It panics if n or length is not
+// positive.
+func NewFixedWindow(n int, length time.Duration, opts *Options) *Window {
+	checkWindow(n, length)
+	return newWindow(n, length, newClock(opts.resolve().Now), newSliceCounter(int64(length), 1))
+}
+
+// NewQuota returns a Window that admits n events in each period of the
+// calendar: "1000 a day", where a day is that of the customer's wall clock. The
+// default clock is time.Now. It panics if n is not positive.
+//
+// It reads the wall clock, unlike everything else here, and remembers the end
+// of its current period: a clock that is set back grants nothing twice. A clock
+// that was wrongly far ahead when an event was counted ends the period it
+// showed only when that time comes, or when Clear is called.
+func NewQuota(n int, period Period, opts *Options) *Window {
+	checkWindow(n, 1)
+	c := newClock(wallClock(opts.resolve().Now))
+	return newWindow(n, period.length(), c, newPeriodCounter(period, c.base))
+}
+
+// wallClock returns now, or time.Now if it is nil, without monotonic readings,
+// which measure how long it has been and not the time on the wall.
+func wallClock(now func() time.Time) func() time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().Round(0) }
+}
+
+// checkWindow panics if n or length is not positive.
+func checkWindow(n int, length time.Duration) {
+	if n < 1 {
+		panic(fmt.Sprintf("ratelimit: number of events must be positive, got %d", n))
+	}
+	if length <= 0 {
+		panic(fmt.Sprintf("ratelimit: length of a window must be positive, got %v", length))
+	}
 }
 
 // sliceWidth returns the nanoseconds of a slice, rounded up.
-func sliceWidth(method string, length time.Duration, slices int) int64 {
+func sliceWidth(length time.Duration, slices int) int64 {
 	if slices < 1 || int64(slices) > int64(length) {
-		panic(fmt.Sprintf("ratelimit: %s: slices must be between 1 and the nanoseconds of the window, got %d", method, slices))
+		panic(fmt.Sprintf("ratelimit: slices must be between 1 and the nanoseconds of the window, got %d", slices))
 	}
 	return (int64(length)-1)/int64(slices) + 1
 }
 
-// NewFixedWindow returns a Window that counts anew in each window, the first of which begins
-// when it is made. It is the cheapest, and what most servers do, but a client that asks at the
-// end of one window and the start of the next gets up to 2n events in a moment.
-// It panics if n or length is not positive.
-func NewFixedWindow(n int64, length time.Duration, opts *Options) *Window {
-	w := newWindow("NewFixedWindow", n, length, opts)
-	w.counter = &sliceCounter{width: int64(length), counts: make([]int64, 1), current: math.MinInt64}
-	return w
+func newWindow(n int, length time.Duration, c clock, counter counter) *Window {
+	return &Window{clock: c, state: windowState{n: int64(n), length: length, counter: counter}}
 }
 
-func newWindow(method string, n int64, length time.Duration, opts *Options) *Window {
-	if n < 1 {
-		panic(fmt.Sprintf("ratelimit: %s: the number of events must be positive, got %d", method, n))
+// read returns the reading of the clock.
+func (w *Window) read() int64 {
+	if w.state.counter == nil {
+		panic("ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow, NewFixedWindow or NewQuota")
 	}
-	if length <= 0 {
-		panic(fmt.Sprintf("ratelimit: %s: the length must be positive, got %v", method, length))
-	}
-	w := &Window{n: n, length: length, latest: -maxReading}
-	if opts != nil {
-		w.now = opts.Now
-	}
-	if w.now != nil {
-		w.base = w.now()
-	} else {
-		w.base = time.Now()
-	}
-	return w
-}
-
-func (w *Window) elapsed() int64 {
-	switch {
-	case w.counter == nil:
-		panic("ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow or NewFixedWindow")
-	case w.now != nil:
-		return w.reading(w.now())
-	}
-	return int64(time.Since(w.base))
-}
-
-func (w *Window) reading(t time.Time) int64 {
-	return min(max(int64(t.Sub(w.base)), -maxReading), maxReading)
+	return w.clock.read()
 }
 
 // Allow reports whether one event may happen now, and counts it if so.
-func (w *Window) Allow() bool { return w.take(w.elapsed(), 1).OK }
+func (w *Window) Allow() bool { return w.takeAt(w.read(), 1).OK }
 
 // AllowN reports whether n events may happen now, and counts them, all or none.
 // Zero events may always happen. It panics if n is negative.
-func (w *Window) AllowN(n int64) bool { return w.take(w.elapsed(), checkN("AllowN", n)).OK }
+func (w *Window) AllowN(n int) bool { return w.takeAt(w.read(), checkN(n)).OK }
 
-// AllowAt is AllowN at time t, for replays and simulations; a time before that of an earlier
-// call counts as that. Do not mix it with methods that read the clock, unless Options.Now tells
-// the same time.
-func (w *Window) AllowAt(t time.Time, n int64) bool {
-	return w.take(w.reading(t), checkN("AllowAt", n)).OK
-}
+// AllowAt is AllowN at time t, for replays and simulations; a time before that
+// of an earlier event counts as that. Do not mix it with methods that read the
+// clock, unless Options.Now tells the same time.
+func (w *Window) AllowAt(t time.Time, n int) bool { return w.takeAt(w.clock.at(t), checkN(n)).OK }
 
 // Take counts n events, all or none, and describes the window at that instant.
 // It panics if n is negative.
-func (w *Window) Take(n int64) Decision { return w.take(w.elapsed(), checkN("Take", n)) }
+func (w *Window) Take(n int) Decision { return w.takeAt(w.read(), checkN(n)) }
 
-func (w *Window) take(t, n int64) Decision {
+func (w *Window) takeAt(t, n int64) Decision {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.takeLocked(t, n)
 }
 
 func (w *Window) takeLocked(t, n int64) Decision {
-	t = w.advanceLocked(t)
-	if n > w.n-w.used {
-		return w.decideLocked(t, n, n == 0)
+	d := w.state.take(t, n, w.state.n)
+	switch {
+	case !d.OK:
+		w.stats.Denied++
+	case n > 0:
+		w.stats.Allowed++
 	}
-	if n > 0 {
+	return d
+}
+
+// Peek returns the answer of Take(n), and changes nothing. It panics if n is
+// negative.
+func (w *Window) Peek(n int) Decision {
+	events := checkN(n)
+	t := w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.peek(t, events, w.state.n)
+}
+
+// Return takes back n events that were counted and did not happen. Call it
+// while they still count, that is within the length of the window, or within
+// the same window or period for the kinds that count anew: events that no
+// longer count need no Return, and it would take back others. It panics if n is
+// negative.
+//
+// Which of the events are taken back nobody knows, so the oldest are forgotten:
+// those that remain count at least as long as the events that did happen.
+func (w *Window) Return(n int) {
+	events := checkN(n)
+	t := w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.giveBack(t, events, math.MaxInt64)
+}
+
+// takeFor is Take with a receipt, by which revoke takes back exactly its
+// events.
+func (w *Window) takeFor(n int) (Decision, receipt) {
+	events := checkN(n)
+	t := w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.takeLocked(t, events)
+	return d, receipt{until: w.state.counter.until(t)}
+}
+
+// revoke takes back n events that takeFor counted, if they still count.
+func (w *Window) revoke(n int, r receipt) {
+	t := w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.giveBack(t, int64(n), r.until)
+}
+
+// SetLimit changes the number of events to n, now: those counted so far stay
+// counted. It panics if n is not positive.
+func (w *Window) SetLimit(n int) {
+	checkWindow(n, 1)
+	w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.n = int64(n)
+}
+
+// Clear forgets all that was counted, and the latest time: the next call begins
+// a period by its clock.
+func (w *Window) Clear() {
+	w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.counter.clear()
+	w.state.used = 0
+}
+
+// Stats returns the counters of w.
+func (w *Window) Stats() WindowStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.stats
+	s.Limit = int(w.state.n)
+	return s
+}
+
+// A windowState is a Window without its lock. A KeyedWindow uses one for one
+// key after another.
+type windowState struct {
+	n       int64
+	length  time.Duration // of Decision.Window
+	used    int64         // events that the counter holds
+	counter counter
+}
+
+// take counts n events at reading t under limit, all or none.
+func (w *windowState) take(t, n, limit int64) Decision {
+	if n > limit {
+		return w.peek(t, n, limit) // a refusal for good forgets nothing
+	}
+	w.used -= w.counter.expire(t)
+	ok := n == 0 || n <= limit-w.used
+	if ok && n > 0 {
 		w.counter.add(t, n)
 		w.used += n
 	}
-	return w.decideLocked(t, n, true)
-}
 
-// Peek returns what Take(n) would, and counts nothing. It panics if n is negative.
-func (w *Window) Peek(n int64) Decision {
-	checkN("Peek", n)
-	t := w.elapsed()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.peekLocked(t, n)
-}
-
-func (w *Window) peekLocked(t, n int64) Decision {
-	t = w.advanceLocked(t)
-	if n == 0 || n > w.n-w.used {
-		return w.decideLocked(t, n, n == 0)
+	d := w.describe(t, n, limit, w.used, ok)
+	if w.used > 0 {
+		d.ResetAfter = gap(w.counter.free(t, w.used), t)
 	}
-	w.counter.add(t, n)
-	w.used += n
-	d := w.decideLocked(t, n, true)
-	w.used -= w.counter.remove(n)
 	return d
 }
 
-// Return takes back n of the latest events: they did not happen. It panics if n is negative.
-func (w *Window) Return(n int64) {
-	checkN("Return", n)
-	t := w.elapsed()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.advanceLocked(t)
-	w.used -= w.counter.remove(n)
-}
-
-// advanceLocked moves the window to reading t, or leaves it at a later one, which it returns.
-func (w *Window) advanceLocked(t int64) int64 {
-	w.latest = max(w.latest, t)
-	w.used -= w.counter.expire(w.latest)
-	return w.latest
-}
-
-func (w *Window) decideLocked(t, n int64, ok bool) Decision {
-	d := Decision{OK: ok, Limit: w.n, Remaining: w.n - w.used}
-	if w.used > 0 {
-		d.ResetAfter = time.Duration(w.counter.when(w.used) - t)
+// peek returns the answer of take, and changes nothing.
+func (w *windowState) peek(t, n, limit int64) Decision {
+	used := w.counter.count(t)
+	ok := n == 0 || n <= limit-used
+	reset := t
+	if used > 0 {
+		reset = w.counter.free(t, used)
 	}
+	if ok && n > 0 {
+		used += n
+		reset = w.counter.until(t)
+	}
+
+	d := w.describe(t, n, limit, used, ok)
+	d.ResetAfter = gap(reset, t)
+	return d
+}
+
+// describe returns the decision about n events, without ResetAfter.
+func (w *windowState) describe(t, n, limit, used int64, ok bool) Decision {
+	d := Decision{OK: ok, Limit: int(limit), Remaining: int(max(limit-used, 0)), Window: w.length}
 	switch {
 	case ok:
-	case n > w.n:
+	case n > limit:
 		d.RetryAfter = -1
 	default:
-		d.RetryAfter = time.Duration(w.counter.when(w.used+n-w.n) - t)
+		d.RetryAfter = gap(w.counter.free(t, used+n-limit), t)
 	}
 	return d
 }
 
-// An eventLog is a ring of the times of events, oldest first. It grows to the number of events
-// that ever counted at once.
-type eventLog struct {
-	length     int64
-	times      []int64 // a power of two of slots
-	head, size int
-}
-
-func (l *eventLog) at(i int) *int64 { return &l.times[(l.head+i)&(len(l.times)-1)] }
-
-func (l *eventLog) expire(t int64) (n int64) {
-	for l.size > 0 && *l.at(0) <= t-l.length {
-		l.head = (l.head + 1) & (len(l.times) - 1)
-		l.size--
-		n++
-	}
-	return n
-}
-
-func (l *eventLog) add(t, n int64) {
-	for range n {
-		if l.size == len(l.times) {
-			grown := make([]int64, max(2*len(l.times), 8))
-			for i := range l.size {
-				grown[i] = *l.at(i)
-			}
-			l.times, l.head = grown, 0
-		}
-		l.size++
-		*l.at(l.size - 1) = t
+// giveBack takes back n events at reading t, unless they have stopped counting
+// at the reading until.
+func (w *windowState) giveBack(t, n, until int64) {
+	w.used -= w.counter.expire(t)
+	if w.counter.live(until) {
+		w.used -= w.counter.forget(n)
 	}
 }
 
-func (l *eventLog) remove(n int64) int64 {
-	n = min(n, int64(l.size))
-	l.size -= int(n)
-	return n
-}
-
-func (l *eventLog) when(n int64) int64 { return *l.at(int(n) - 1) + l.length }
-
-// A sliceCounter counts events by slices of time. With one count it is a fixed window, and with
-// more a sliding one: slice i counts until slice i+len(counts) begins.
-type sliceCounter struct {
-	width   int64
-	counts  []int64 // of slice i at i mod len
-	current int64   // the slice of the last reading
-}
-
-func (c *sliceCounter) slot(i int64) *int64 {
-	n := int64(len(c.counts))
-	return &c.counts[(i%n+n)%n]
-}
-
-func (c *sliceCounter) expire(t int64) (n int64) {
-	i := t / c.width
-	if t < 0 && t%c.width != 0 {
-		i-- // floor
+// gap returns the time from reading t to reading at, 0 if that is past.
+func gap(at, t int64) time.Duration {
+	if at <= t {
+		return 0
 	}
-	if c.current == math.MinInt64 {
-		c.current = i
+	if d := at - t; d > 0 {
+		return time.Duration(d)
 	}
-	for range min(i-c.current, int64(len(c.counts))) {
-		c.current++
-		slot := c.slot(c.current)
-		n += *slot
-		*slot = 0
-	}
-	c.current = i
-	return n
-}
-
-func (c *sliceCounter) add(_, n int64) { *c.slot(c.current) += n }
-
-func (c *sliceCounter) remove(n int64) (removed int64) {
-	for i := range int64(len(c.counts)) {
-		slot := c.slot(c.current - i)
-		k := min(n-removed, *slot)
-		*slot -= k
-		removed += k
-	}
-	return removed
-}
-
-func (c *sliceCounter) when(n int64) int64 {
-	slices := int64(len(c.counts))
-	i := c.current - slices + 1
-	for ; i < c.current; i++ {
-		if n -= *c.slot(i); n <= 0 {
-			break
-		}
-	}
-	return (i + slices) * c.width
+	return math.MaxInt64
 }

@@ -4,7 +4,6 @@ package ratelimit
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,92 +12,151 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPropWindow checks the three kinds of window against a list of all events, while the clock
-// goes on, stands still and goes back: the log admits exactly what the list has room for; the sliding
-// window never more than n in any length, and all that fits when one slice more is counted; the
-// fixed window what its own window has room for.
+// A windowModel is a list of the events that a window holds, and one of those
+// that happened.
+type windowModel struct {
+	w     *Window
+	since func(t int64) int64 // the first reading whose events still count at t
+	last  int64               // the latest reading at which w forgot events
+	held  []admission         // in order of time; Return takes back the oldest
+	real  []admission
+}
+
+// count returns the events held that count at t.
+func (m *windowModel) count(t int64) (sum int) {
+	for _, e := range m.held {
+		if e.at >= m.since(t) {
+			sum += e.n
+		}
+	}
+	return sum
+}
+
+// windowModels returns one of each kind, for windows of n events in length
+// whose clock reads base when they are made.
+func windowModels(n int, length int64, parts int, base int64, opts *Options) []*windowModel {
+	width := (length-1)/int64(parts) + 1
+	models := []*windowModel{
+		{
+			w:     NewSlidingLog(n, time.Duration(length), opts),
+			since: func(t int64) int64 { return t - length + 1 },
+		},
+		{
+			w:     NewSlidingWindow(n, time.Duration(length), parts, opts),
+			since: func(t int64) int64 { return base + (floorDiv(t-base, width)-int64(parts))*width },
+		},
+		{
+			w:     NewFixedWindow(n, time.Duration(length), opts),
+			since: func(t int64) int64 { return base + floorDiv(t-base, length)*length },
+		},
+	}
+	for _, m := range models {
+		m.last = math.MinInt64
+	}
+	return models
+}
+
+// TestPropWindow checks the three kinds of window against a list of all events,
+// while the clock goes on, stands still and goes back, and while events of any
+// age are taken back: the log admits exactly the events that the list has room
+// for; the sliding window all that fit when one slice more is counted; the fixed
+// window those that its own window has room for. Of the events that happened,
+// no length holds more than n, or no fixed window.
 func TestPropWindow(t *testing.T) { rapid.Check(t, propWindow) }
 
 func FuzzPropWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propWindow)) }
 
 func propWindow(t *rapid.T) {
-	n, length := rapid.Int64Range(1, 6).Draw(t, "n"), rapid.Int64Range(1, 40).Draw(t, "length")
+	n := rapid.IntRange(1, 6).Draw(t, "n")
+	length := rapid.Int64Range(1, 40).Draw(t, "length")
 	parts := rapid.IntRange(1, int(length)).Draw(t, "slices")
 	var clock fakeClock
 	clock.t = rapid.Int64Range(-100, 100).Draw(t, "start")
-	base, opts := clock.t, &Options{Now: clock.now}
-	width := (length-1)/int64(parts) + 1
-	// since returns the first reading whose events still count at t, for each kind.
-	kinds := []struct {
-		w      *Window
-		since  func(t int64) int64
-		events []admission
-	}{
-		{w: NewSlidingLog(n, time.Duration(length), opts), since: func(t int64) int64 { return t - length + 1 }},
-		{w: NewSlidingWindow(n, time.Duration(length), parts, opts), since: func(t int64) int64 {
-			return base + (floorDiv(t-base, width)-int64(parts))*width
-		}},
-		{w: NewFixedWindow(n, time.Duration(length), opts), since: func(t int64) int64 {
-			return base + floorDiv(t-base, length)*length
-		}},
-	}
-	latest := int64(math.MinInt64)
+	kinds := windowModels(n, length, parts, clock.t, &Options{Now: clock.now})
+
 	for range rapid.IntRange(1, 80).Draw(t, "steps") {
 		clock.t += rapid.Int64Range(-5, 15).Draw(t, "dt")
-		latest = max(latest, clock.t)
-		k, giveBack := rapid.Int64Range(0, n+1).Draw(t, "k"), rapid.IntRange(0, 9).Draw(t, "return") == 0
-		for i := range kinds {
-			kind := &kinds[i]
-			count := func(at int64) (sum int64) {
-				for _, e := range kind.events {
-					if e.at >= kind.since(at) {
-						sum += e.n
-					}
-				}
-				return sum
+		k := rapid.IntRange(0, n+1).Draw(t, "k")
+		back := rapid.IntRange(0, 3).Draw(t, "return") == 0
+		which := rapid.IntRange(0, 1000).Draw(t, "whose")
+		for i, m := range kinds {
+			if back {
+				m.giveBack(clock.t, which)
 			}
-			if giveBack {
-				kind.w.Return(k)
-				kind.events = takeBack(kind.events, kind.since(latest), k)
-			}
-			used := count(latest)
-			peek := kind.w.Peek(k)
-			d := kind.w.Take(k)
-			if d != peek || d.OK != (k == 0 || used+k <= n) {
-				t.Fatalf("kind %d: Take(%d) = %+v, Peek %+v, with %d of %d used", i, k, d, peek, used, n)
-			}
-			if d.OK {
-				kind.events = append(kind.events, admission{latest, k})
-				used += k
-			}
-			if d.Remaining != n-used || d.Limit != n || (d.ResetAfter == 0) != (used == 0) ||
-				used > 0 && (count(latest+int64(d.ResetAfter)) != 0 || count(latest+int64(d.ResetAfter)-1) == 0) {
-				t.Fatalf("kind %d: %+v with %d used", i, d, used)
-			}
-			switch at := latest + int64(d.RetryAfter); {
-			case d.OK || k > n:
-				if (d.RetryAfter < 0) == d.OK {
-					t.Fatalf("kind %d: %+v", i, d)
-				}
-			case count(at)+k > n || count(at-1)+k <= n:
-				t.Fatalf("kind %d: RetryAfter %d for %d: %d count then, %d before", i, d.RetryAfter, k, count(at), count(at-1))
-			}
+			m.take(t, i, clock.t, k, n)
 			if i < 2 {
-				checkAnyWindow(t, n, length, kind.events)
+				checkAnyWindow(t, n, length, m.real)
+			} else {
+				checkOneWindow(t, n, m)
 			}
 		}
 	}
 }
 
-// takeBack removes the latest k events from since on.
-func takeBack(events []admission, since, k int64) []admission {
-	events = slices.Clone(events)
-	for i := len(events) - 1; i >= 0 && events[i].at >= since; i-- {
-		m := min(k, events[i].n)
-		events[i].n -= m
-		k -= m
+// take takes k events of n at reading now and checks the decision.
+func (m *windowModel) take(t *rapid.T, kind int, now int64, k, n int) {
+	latest := max(m.last, now)
+	if k <= n {
+		m.last = latest // a refusal for good forgets nothing
 	}
-	return events
+	used := m.count(latest)
+	peek := m.w.Peek(k)
+	d := m.w.Take(k)
+	if d != peek {
+		t.Fatalf("kind %d: Take(%d) = %+v, want %+v as from Peek", kind, k, d, peek)
+	}
+	if want := k == 0 || used+k <= n; d.OK != want {
+		t.Fatalf("kind %d: Take(%d) = %+v, want %v with %d of %d used", kind, k, d, want, used, n)
+	}
+	if d.OK && k > 0 {
+		m.held = append(m.held, admission{latest, k})
+		m.real = append(m.real, admission{latest, k})
+		used += k
+	}
+	if d.Remaining != n-used || d.Limit != n {
+		t.Fatalf("kind %d: %+v, want %d of %d left", kind, d, n-used, n)
+	}
+
+	// Times are from now on, even if the clock has gone back.
+	if reset := now + int64(d.ResetAfter); used > 0 && (m.count(reset) != 0 || m.count(reset-1) == 0) {
+		t.Fatalf("kind %d: %+v with %d used, but %d count then and %d before", kind, d, used, m.count(reset), m.count(reset-1))
+	}
+	at := now + int64(d.RetryAfter)
+	switch {
+	case d.OK && d.RetryAfter != 0, k > n && d.RetryAfter >= 0:
+		t.Fatalf("kind %d: RetryAfter = %v for %d of %d, OK %v", kind, d.RetryAfter, k, n, d.OK)
+	case d.OK || k > n:
+	case m.count(at)+k > n || m.count(at-1)+k <= n:
+		t.Fatalf("kind %d: RetryAfter %d for %d: %d count then, %d before", kind, d.RetryAfter, k, m.count(at), m.count(at-1))
+	}
+}
+
+// giveBack lets the caller of some event that still counts return it. The
+// window cannot know which it was, and forgets the oldest.
+func (m *windowModel) giveBack(now int64, which int) {
+	latest := max(m.last, now)
+	var live []int
+	for i, e := range m.real {
+		if e.n > 0 && e.at >= m.since(latest) {
+			live = append(live, i)
+		}
+	}
+	if len(live) == 0 {
+		return
+	}
+	m.last = latest
+	e := &m.real[live[which%len(live)]]
+	n := e.n
+	m.w.Return(n)
+	e.n = 0
+
+	for i := range m.held {
+		if h := &m.held[i]; h.at >= m.since(latest) {
+			k := min(n, h.n)
+			h.n -= k
+			n -= k
+		}
+	}
 }
 
 func floorDiv(a, b int64) int64 {
@@ -109,22 +167,124 @@ func floorDiv(a, b int64) int64 {
 }
 
 // checkAnyWindow fails if some window [at, at+length) holds more than n events.
-func checkAnyWindow(t *rapid.T, n, length int64, events []admission) {
+func checkAnyWindow(t *rapid.T, n int, length int64, events []admission) {
 	for i := range events {
-		sum := int64(0)
+		sum := 0
 		for _, e := range events[i:] {
 			if e.at < events[i].at+length {
 				sum += e.n
 			}
 		}
 		if sum > n {
-			t.Fatalf("%d events of %d from %d on", sum, n, events[i].at)
+			t.Fatalf("%d events from %d on, want at most %d", sum, events[i].at, n)
 		}
 	}
 }
 
-// TestWindowAdversary tries every pattern of asking for small windows and checks the most that any
-// length admits: n for the sliding kinds, 2n for the fixed one (trap 9).
+// checkOneWindow fails if a window of a fixed window saw more than n events.
+func checkOneWindow(t *rapid.T, n int, m *windowModel) {
+	sums := map[int64]int{}
+	for _, e := range m.real {
+		if sums[m.since(e.at)] += e.n; sums[m.since(e.at)] > n {
+			t.Fatalf("%d events in the window of %d, want at most %d", sums[m.since(e.at)], e.at, n)
+		}
+	}
+}
+
+// TestTrapReturnOfAnother checks that a Return after somebody else's Take does
+// not make room for a third event within the length: the window cannot know
+// whose event did not happen.
+func TestTrapReturnOfAnother(t *testing.T) {
+	var clock fakeClock
+	w := NewSlidingLog(2, time.Minute, &Options{Now: clock.now})
+	w.Allow() // mine
+	clock.sleep(59 * time.Second)
+	w.Allow() // somebody else's, which happens
+	w.Return(1)
+	clock.sleep(time.Second)
+	if got := w.Allow(); !got {
+		t.Errorf("Allow = %v, want true: one event in the last minute", got)
+	}
+	if got := w.Allow(); got {
+		t.Errorf("Allow = %v, want false: two events in the last minute", got)
+	}
+}
+
+// A fickleGate refuses, after it has moved the clock, as time passes between
+// the gates of All.
+type fickleGate struct{ between func() }
+
+func (g fickleGate) Take(int) Decision { g.between(); return Decision{RetryAfter: -1} }
+func (fickleGate) Peek(int) Decision   { return Decision{RetryAfter: -1} }
+func (fickleGate) Return(int)          {}
+
+// TestTrapReturnOverBoundary checks that All takes back the events of a period
+// or window that has ended since from nobody else: a second gate that takes
+// its time and refuses must not make room in the next period.
+func TestTrapReturnOverBoundary(t *testing.T) {
+	for name, make := range map[string]func(o *Options) Gate{
+		"fixed":   func(o *Options) Gate { return NewFixedWindow(2, 24*time.Hour, o) },
+		"quota":   func(o *Options) Gate { return NewQuota(2, Daily(nil), o) },
+		"log":     func(o *Options) Gate { return NewSlidingLog(2, time.Second, o) },
+		"sliding": func(o *Options) Gate { return NewSlidingWindow(2, time.Second, 1, o) },
+		"keyed": func(o *Options) Gate {
+			return NewKeyedQuota[int](2, Daily(nil), &KeyedOptions{Now: o.Now}).Gate(1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var clock fakeClock
+			w := make(&Options{Now: clock.now})
+			clock.sleep(24*time.Hour - 1)
+			All(w, fickleGate{func() {
+				clock.sleep(3 * time.Second)
+				if got := w.Take(2); !got.OK {
+					t.Errorf("Take(2) = %+v in the next period, want OK", got)
+				}
+			}}).Take(1)
+			if got := w.Take(1); got.OK {
+				t.Errorf("Take = %+v, want a refusal: two events happened", got)
+			}
+		})
+	}
+}
+
+// A limitedGate is the gate of one key, with the limit of all.
+type limitedGate struct {
+	Gate
+	w *KeyedWindow[int]
+}
+
+func (g limitedGate) SetLimit(n int) { g.w.SetLimit(n) }
+
+// TestWindowSetLimit checks that events stay counted when the limit changes, in
+// windows of one and of many.
+func TestWindowSetLimit(t *testing.T) {
+	var clock fakeClock
+	o := &KeyedOptions{Now: clock.now}
+	keyed := NewKeyedSlidingLog[int](4, time.Hour, o)
+	for name, w := range map[string]interface {
+		Gate
+		SetLimit(n int)
+	}{
+		"log":   NewSlidingLog(4, time.Hour, &Options{Now: clock.now}),
+		"quota": NewQuota(4, Daily(nil), &Options{Now: clock.now}),
+		"keyed": limitedGate{keyed.Gate(1), keyed},
+	} {
+		w.Take(3)
+		w.SetLimit(2)
+		if d := w.Take(1); d.OK || d.Remaining != 0 || d.Limit != 2 || d.RetryAfter <= 0 {
+			t.Errorf("%s: Take(1) = %+v with 3 of 2 used, want a refusal", name, d)
+		}
+		w.SetLimit(4)
+		if d := w.Take(1); !d.OK || d.Remaining != 0 {
+			t.Errorf("%s: Take(1) = %+v with 3 of 4 used, want OK", name, d)
+		}
+	}
+}
+
+// TestWindowAdversary tries every pattern of asking for small windows and checks
+// the most that any length admits: n for the sliding kinds, 2n for the fixed one
+// (trap 9).
 func TestWindowAdversary(t *testing.T) {
 	const n, length, steps = 2, 3, 12
 	for name, tt := range map[string]struct {
@@ -154,6 +314,7 @@ func TestWindowAdversary(t *testing.T) {
 					clock.t++
 				}
 			}
+
 			if most != tt.most {
 				t.Errorf("the most in any window is %d, want %d", most, tt.most)
 			}
@@ -161,7 +322,8 @@ func TestWindowAdversary(t *testing.T) {
 	}
 }
 
-// TestWindowThroughput checks what the sliding window gives up: a steady stream gets k/(k+1).
+// TestWindowThroughput checks the price of the sliding window: a steady stream
+// gets k/(k+1) of the limit.
 func TestWindowThroughput(t *testing.T) {
 	for _, k := range []int{1, 4, 60} {
 		var clock fakeClock
@@ -169,7 +331,7 @@ func TestWindowThroughput(t *testing.T) {
 		admitted := 0
 		const minutes = 60
 		for range minutes * 6000 {
-			clock.t += int64(10 * time.Millisecond)
+			clock.sleep(10 * time.Millisecond)
 			if w.Allow() {
 				admitted++
 			}
@@ -183,9 +345,11 @@ func TestWindowThroughput(t *testing.T) {
 // TestWindowConcurrent counts admissions at a standing clock under contention.
 func TestWindowConcurrent(t *testing.T) {
 	var clock fakeClock
+	opts := &Options{Now: clock.now}
 	for name, w := range map[string]*Window{
-		"log": NewSlidingLog(500, time.Minute, &Options{Now: clock.now}), "sliding": NewSlidingWindow(500, time.Minute, 6, &Options{Now: clock.now}),
-		"fixed": NewFixedWindow(500, time.Minute, &Options{Now: clock.now}),
+		"log":     NewSlidingLog(500, time.Minute, opts),
+		"sliding": NewSlidingWindow(500, time.Minute, 6, opts),
+		"fixed":   NewFixedWindow(500, time.Minute, opts),
 	} {
 		var admitted atomic.Int64
 		var wg sync.WaitGroup
@@ -199,23 +363,109 @@ func TestWindowConcurrent(t *testing.T) {
 			})
 		}
 		wg.Wait()
+
 		if got := admitted.Load(); got != 500 {
-			t.Errorf("%s: %d admitted", name, got)
+			t.Errorf("%s: %d admitted, want 500", name, got)
+		}
+		if got, want := w.Stats(), (WindowStats{Limit: 500, Allowed: 500, Denied: 1100}); got != want {
+			t.Errorf("%s: Stats = %+v, want %+v", name, got, want)
 		}
 	}
 }
 
-// TestWindowReadings uses windows across idle times of a century, and with the real clock.
+// TestWindowReadings uses windows across idle times of a century, and with the
+// real clock.
 func TestWindowReadings(t *testing.T) {
 	for _, w := range []*Window{
 		NewSlidingLog(1, time.Hour, nil), NewSlidingWindow(1, time.Hour, 60, nil), NewFixedWindow(1, time.Hour, nil),
 	} {
-		if !w.Allow() || w.Allow() {
-			t.Error("a new window does not admit exactly one")
+		now := time.Now()
+		century := now.Add(100 * 365 * 24 * time.Hour)
+		for i, step := range []struct {
+			at   time.Time
+			want bool
+		}{{now, true}, {now, false}, {century, true}, {now, false}, {century.Add(time.Minute), false}} {
+			if got := w.AllowAt(step.at, 1); got != step.want {
+				t.Errorf("step %d: AllowAt(%v) = %v, want %v", i, step.at, got, step.want)
+			}
 		}
-		at := time.Now()
-		if !w.AllowAt(at.Add(100*365*24*time.Hour), 1) || w.AllowAt(at, 1) || w.AllowAt(at.Add(100*365*24*time.Hour+time.Minute), 1) {
-			t.Error("after a century it does not admit exactly one")
+	}
+}
+
+// TestWindowLong checks windows so long that their ends are past the end of
+// time: the wait is long, and not without end or of no length.
+func TestWindowLong(t *testing.T) {
+	for name, w := range map[string]*Window{
+		"log":     NewSlidingLog(1, math.MaxInt64, nil),
+		"sliding": NewSlidingWindow(1, math.MaxInt64, 1, nil),
+		"fixed":   NewFixedWindow(1, math.MaxInt64, nil),
+	} {
+		w.Allow()
+		if d := w.Take(1); d.OK || d.RetryAfter < 290*365*24*time.Hour || d.ResetAfter < d.RetryAfter {
+			t.Errorf("%s: Take = %+v, want a refusal for 292 years", name, d)
+		}
+	}
+}
+
+// TestTrapZeroClock checks limits whose clock is not set when they are made: it
+// reads the zero time, and is set later.
+func TestTrapZeroClock(t *testing.T) {
+	for name, make := range map[string]func(now func() time.Time) func() bool{
+		"Limiter": func(now func() time.Time) func() bool { return New(PerSecond(1), 1, &Options{Now: now}).Allow },
+		"log": func(now func() time.Time) func() bool {
+			return NewSlidingLog(1, time.Second, &Options{Now: now}).Allow
+		},
+		"quota": func(now func() time.Time) func() bool { return NewQuota(1, Daily(nil), &Options{Now: now}).Allow },
+		"Keyed": func(now func() time.Time) func() bool {
+			k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: now})
+			return func() bool { return k.Allow(1) }
+		},
+		"keyed quota": func(now func() time.Time) func() bool {
+			w := NewKeyedQuota[int](1, Daily(nil), &KeyedOptions{Now: now})
+			return func() bool { return w.Allow(1) }
+		},
+	} {
+		var at time.Time
+		allow := make(func() time.Time { return at })
+		admitted := 0
+		for i := range 10 {
+			if allow() {
+				admitted++
+			}
+			at = time.Date(2026, 1, 2+i, 0, 0, 0, 0, time.UTC)
+		}
+		if admitted != 10 {
+			t.Errorf("%s: %d admitted on 10 days, want 10", name, admitted)
+		}
+	}
+}
+
+// TestPeekMovesNothing checks that a Peek at a reading 10 years ahead changes
+// no later decision, for limits of every kind, at rates where that is more than
+// the arithmetic spans.
+func TestPeekMovesNothing(t *testing.T) {
+	limits := []Limit{{perSecond(1e12), 1000}}
+	for name, make := range map[string]func(c *fakeClock) Gate{
+		"Limiter": func(c *fakeClock) Gate { return New(limits[0].Rate, 1000, &Options{Now: c.now}) },
+		"Keyed":   func(c *fakeClock) Gate { return NewKeyed[int](limits, &KeyedOptions{Now: c.now}).Gate(1) },
+		"log":     func(c *fakeClock) Gate { return NewSlidingLog(1000, time.Nanosecond, &Options{Now: c.now}) },
+		"sliding": func(c *fakeClock) Gate { return NewSlidingWindow(1000, time.Nanosecond, 1, &Options{Now: c.now}) },
+		"quota":   func(c *fakeClock) Gate { return NewQuota(1000, Daily(nil), &Options{Now: c.now}) },
+		"keyed log": func(c *fakeClock) Gate {
+			return NewKeyedSlidingLog[int](1000, time.Nanosecond, &KeyedOptions{Now: c.now}).Gate(1)
+		},
+	} {
+		var clock, quiet fakeClock
+		g, want := make(&clock), make(&quiet)
+		for i := range 20 {
+			clock.t = quiet.t + int64(10*365*24*time.Hour)
+			g.Peek(1)
+			All(g).Peek(2000)
+			clock.t = quiet.t
+			if got, want := g.Take(500), want.Take(500); got != want {
+				t.Fatalf("%s: step %d: Take = %+v after a Peek ahead, want %+v", name, i, got, want)
+			}
+			quiet.t++
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (l *limiter) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := l.keyed.Take(clientOf(r), 1)
 		t := l.tiers[d.Tier]
-		for field, value := range d.Headers(t.text, t.window) {
+		for field, value := range d.Headers(t.text) {
 			w.Header().Set(field, value)
 		}
 		if !d.OK {

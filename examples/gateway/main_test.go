@@ -176,10 +176,10 @@ func TestBoundReadsAsTheLimiter(t *testing.T) {
 			t.Errorf("parseBound(%q): %v", l, err)
 			continue
 		}
-		if d := ratelimit.NewKeyed[int]([]ratelimit.Limit{l}, nil).Peek(0, 0); !b.inf && d.Limit != b.burst {
+		if d := ratelimit.NewKeyed[int]([]ratelimit.Limit{l}, nil).Peek(0, 0); !b.inf && int64(d.Limit) != b.burst {
 			t.Errorf("%q: burst = %d, the limiter has %d", text, b.burst, d.Limit)
 		}
-		if !b.inf && b.count > 0 && ratelimit.Per(b.count, b.per) != l.Rate {
+		if !b.inf && b.count > 0 && ratelimit.Per(int(b.count), b.per) != l.Rate {
 			t.Errorf("%q: rate = %d per %v, want %v", text, b.count, b.per, l.Rate)
 		}
 	}
