@@ -3,6 +3,7 @@
 package breaker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -347,6 +348,35 @@ func TestRaceThrottle(t *testing.T) {
 	}
 	if s.Rejected == 0 || s.Accepted == 0 {
 		t.Errorf("Stats = %+v, want some accepted and some rejected", s)
+	}
+}
+
+// TestRaceWindow has many goroutines succeed, some of them at the same time, and
+// checks that the window of time, whose successes then wait in stripes, and the
+// one of calls lose none of them.
+func TestRaceWindow(t *testing.T) {
+	t.Parallel()
+	const goroutines, each = 4, 20_000
+	for name, o := range map[string]Options{
+		"time":  {FailureRatio: 1, Window: 100 * time.Hour},
+		"calls": {FailureRatio: 1, WindowCalls: maxWindowCalls},
+	} {
+		b := New(&o)
+		var wg sync.WaitGroup
+		for range goroutines {
+			wg.Go(func() {
+				for range each {
+					calling(b, nil)
+				}
+			})
+		}
+		for range 10 {
+			b.Stats() // gathers meanwhile
+		}
+		wg.Wait()
+		if got, want := b.Stats().Calls, uint64(min(goroutines*each, cmp.Or(o.WindowCalls, goroutines*each))); got != want {
+			t.Errorf("%s: %d calls in the window, want %d", name, got, want)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type period struct {
 	gen          uint32
 	plain        bool // see [period.succeed]
+	windowed     bool // there is a ring or a last
 	state        State
 	cfg          *config
 	err          *OpenError   // of rejections; nil if there are none
@@ -117,6 +118,7 @@ func (per *period) breaks(t int64) bool {
 func (b *Breaker) publishLocked(per *period, w uint64) {
 	c := per.cfg
 	per.word = pack(per.gen, per.state, 0, 0)
+	per.windowed = per.ring != nil || per.last != nil
 	per.plain = per.state == Closed && c.SlowCall == 0 && c.Timeout == 0 && !c.custom && !c.Count
 
 	b.refusal.Store(nil)

@@ -313,6 +313,9 @@ func TestPropLast(t *testing.T) {
 		for range rapid.IntRange(0, 300).Draw(t, "calls") {
 			o := slowOutcome{0, rapid.IntRange(0, 4).Draw(t, "failed") == 0, rapid.IntRange(0, 4).Draw(t, "slow") == 0}
 			all = append(all, o)
+			if rapid.IntRange(0, 20).Draw(t, "meet") == 0 {
+				w.waiting.spread() // as if two had met
+			}
 			w.add(o.failed, o.slow)
 			if rapid.IntRange(0, 9).Draw(t, "look") > 0 {
 				continue // successes wait for their places
@@ -349,7 +352,15 @@ func TestPropRing(t *testing.T) {
 		for range rapid.IntRange(0, 100).Draw(t, "calls") {
 			reading := now + rapid.Int64Range(-300, 300).Draw(t, "step")
 			now = max(now, reading)
-			r.add(reading, false, false)
+			switch rapid.IntRange(0, 3).Draw(t, "how") {
+			case 0:
+				r.add(reading, false, false)
+			case 1:
+				r.waiting.spread() // as if two had met
+				fallthrough
+			default:
+				r.succeed(reading)
+			}
 			epochs = append(epochs, floorDiv(now, r.width))
 
 			want := uint64(0)

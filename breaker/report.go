@@ -7,17 +7,23 @@ package breaker
 // change comes in between, the success falls into counters that nobody reads
 // any more, as if it had come before the change.
 //
-// plain says that nothing but the window wants to hear of a success, and no
-// failures in a row that there is no row to end. A failure that starts a row
-// now is as good as one that came after this success.
+// The caller has found per to be plain, too: nothing but the window wants to
+// hear of a success. If there are no failures in a row, there is no row to end;
+// a failure that starts one now is as good as one that comes after this
+// success.
 func (per *period) succeed(c *clock) bool {
-	if !per.plain || per.fails.Load() != 0 {
+	if per.fails.Load() != 0 {
 		return false
 	}
-	switch {
-	case per.ring != nil:
-		per.ring.at(c.read())[calls].Add(1)
-	case per.last != nil:
+	return !per.windowed || per.countSuccess(c)
+}
+
+// countSuccess counts a success in the window, and returns true. It stands
+// alone so that succeed can be inlined.
+func (per *period) countSuccess(c *clock) bool {
+	if per.ring != nil {
+		per.ring.succeed(c.read())
+	} else {
 		per.last.succeed()
 	}
 	return true
@@ -27,7 +33,7 @@ func (per *period) succeed(c *clock) bool {
 // was counted.
 func (b *Breaker) report(a admission, o Outcome, cause error) bool {
 	per := b.per.Load()
-	if o == Success && per.gen == a.gen && per.succeed(&b.clock) {
+	if o == Success && per.gen == a.gen && per.plain && per.succeed(&b.clock) {
 		return true
 	}
 	if per.state == Recovering && b.clock.read() >= per.until {

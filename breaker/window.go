@@ -29,11 +29,15 @@ const (
 // epochs: between n-1 and n widths of time. An addition takes no lock, except
 // one for each bucket. An addition that is preempted for whole buckets counts
 // in the bucket that has its slot by then.
+//
+// Successes wait outside of the buckets until the bucket of head is over or
+// somebody reads.
 type ring struct {
-	end   atomic.Int64           // the reading from which head is over
-	cur   atomic.Pointer[bucket] // the slot of head
-	width int64
-	slots []bucket
+	end     atomic.Int64           // the reading from which head is over
+	cur     atomic.Pointer[bucket] // the slot of head
+	waiting counter                // successes that are in no bucket yet
+	width   int64
+	slots   []bucket
 
 	mu   sync.Mutex // protects head and past, and the changes of end and cur
 	head int64
@@ -74,6 +78,7 @@ func (r *ring) current() *bucket { return r.cur.Load() }
 func (r *ring) advance(epoch int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.gatherLocked()
 
 	n := int64(len(r.slots))
 	for e := max(r.head+1, epoch-n+1); e <= epoch; e++ {
@@ -101,6 +106,15 @@ func (r *ring) moveLocked(epoch int64) {
 	r.end.Store(min(epoch, never/r.width-1)*r.width + r.width)
 }
 
+// succeed counts a call that was neither failed nor slow, as [ring.add] does.
+func (r *ring) succeed(t int64) {
+	r.at(t)
+	r.waiting.inc()
+}
+
+// gatherLocked brings the successes that wait into the bucket of head.
+func (r *ring) gatherLocked() { r.cur.Load()[calls].Add(r.waiting.take()) }
+
 func (r *ring) add(t int64, failed, slow bool) {
 	s := r.at(t)
 	s[calls].Add(1)
@@ -114,6 +128,13 @@ func (r *ring) add(t int64, failed, slow bool) {
 
 func (r *ring) sum(t int64) (sum tally) {
 	r.at(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sumLocked()
+}
+
+func (r *ring) sumLocked() (sum tally) {
+	r.gatherLocked()
 	for i := range r.slots {
 		for j := range sum {
 			sum[j] += r.slots[i][j].Load()
@@ -128,11 +149,9 @@ func (r *ring) total(t int64) tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	total := r.past
-	for i := range r.slots {
-		for j := range total {
-			total[j] += r.slots[i][j].Load()
-		}
+	total := r.sumLocked()
+	for i := range total {
+		total[i] += r.past[i]
 	}
 	return total
 }
@@ -141,7 +160,7 @@ func (r *ring) total(t int64) tally {
 // Successes between two bad calls are alike, so they are only counted, without
 // the lock, and take their places when a bad call or a reader comes.
 type last struct {
-	pending atomic.Uint64 // successes that have no place yet
+	waiting counter // successes that have no place yet
 
 	mu   sync.Mutex // protects what follows
 	n    int
@@ -155,7 +174,7 @@ func newLast(n int) *last {
 }
 
 // succeed counts a call that was neither failed nor slow.
-func (l *last) succeed() { l.pending.Add(1) }
+func (l *last) succeed() { l.waiting.inc() }
 
 func (l *last) add(failed, slow bool) {
 	if !failed && !slow {
@@ -180,9 +199,9 @@ func (l *last) add(failed, slow bool) {
 	}
 }
 
-// placeLocked gives the pending successes their places.
+// placeLocked gives the successes that wait their places.
 func (l *last) placeLocked() {
-	k := l.pending.Swap(0)
+	k := l.waiting.take()
 	if k >= uint64(l.n) {
 		// None of the calls before is among the last n any more.
 		clear(l.bits)
