@@ -152,7 +152,7 @@ func (b *Breaker) startLocked(c *config) {
 	}
 	per := &period{gen: 1, cfg: c}
 	per.startWindow(0)
-	b.publishLocked(per, pack(1, Closed, 0, 0))
+	b.publishLocked(per, pack(1, Closed))
 }
 
 // lock locks b and starts it if it is the zero Breaker.

@@ -274,7 +274,7 @@ func TestClassify(t *testing.T) {
 		t.Errorf("Ignore = %v, want an error that wraps %v", err, errBad)
 	}
 	b := New(&Options{Failures: 1})
-	if err := b.Do(canceled, nil); err != context.Canceled {
+	if err := b.Do(canceled, nil); !same(err, context.Canceled) {
 		t.Errorf("Do = %v, want context.Canceled", err)
 	}
 	wantState(t, b, Closed)
@@ -294,7 +294,7 @@ func TestCustomClassify(t *testing.T) {
 		return Failure
 	}})
 	for _, err := range []error{nil, errBad} {
-		if got := b.Do(ctx, func(context.Context) error { return err }); got != err {
+		if got := b.Do(ctx, func(context.Context) error { return err }); !same(got, err) {
 			t.Errorf("Do = %v, want %v", got, err)
 		}
 	}
@@ -323,7 +323,7 @@ func TestTimeout(t *testing.T) {
 		}
 
 		cause := func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }
-		if err := b.Do(t.Context(), cause); err != ErrTimeout {
+		if err := b.Do(t.Context(), cause); !same(err, ErrTimeout) {
 			t.Errorf("Do = %v, want ErrTimeout", err)
 		}
 
@@ -341,7 +341,7 @@ func TestTimeout(t *testing.T) {
 		late := func(err error) error {
 			return b.Do(t.Context(), func(ctx context.Context) error { <-ctx.Done(); return err })
 		}
-		if err := late(Answer(errBad)); err != errBad {
+		if err := late(Answer(errBad)); !same(err, errBad) {
 			t.Errorf("Do = %v, want %v", err, errBad)
 		}
 		if err := late(nil); err != nil {
@@ -364,7 +364,7 @@ func TestSlow(t *testing.T) {
 	_ = b.Do(t.Context(), slow)
 	wantState(t, b, Open)
 	oe := openError(t, b)
-	if oe.Cause != ErrSlow {
+	if !same(oe.Cause, ErrSlow) {
 		t.Errorf("Cause = %v, want ErrSlow", oe.Cause)
 	}
 	if got, want := oe.Error(), "breaker: open, since breaker: calls are slow"; got != want {
@@ -661,7 +661,7 @@ func TestForced(t *testing.T) {
 	if got, want := oe.Error(), "breaker: forced open"; got != want {
 		t.Errorf("Error = %q, want %q", got, want)
 	}
-	if _, err := b.Allow(); err != oe {
+	if _, err := b.Allow(); !same(err, oe) {
 		t.Errorf("Allow = %v, want %v", err, oe)
 	}
 	b.Trip(time.Second, nil)

@@ -8,7 +8,7 @@ import "fmt"
 // It runs only under the tag invariants.
 func (b *Breaker) checkLocked() {
 	w, per := b.word.Load(), b.per.Load()
-	if per.gen != uint32(w>>genShift) || per.state != stateOf(w) || per.word != pack(per.gen, per.state, 0, 0) {
+	if per.gen != uint32(w>>genShift) || per.state != stateOf(w) || per.word != pack(per.gen, per.state) {
 		panic(fmt.Sprintf("breaker: I1 violated: word %#x, period %d is %v", w, per.gen, per.state))
 	}
 	if n := outstandingOf(w); n != len(b.probes) || n > maxProbes {

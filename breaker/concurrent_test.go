@@ -141,14 +141,15 @@ func (s spec) report(in op, out result) (spec, bool) {
 type caller struct {
 	permit Permit
 	end    chan error // ends the Do that is running; nil if none is
-	done   chan error // what it returned
+	done   chan struct{}
 }
 
 // begin begins a Do, and reports whether the call was made. It runs until end.
 func (c *caller) begin(b *Breaker) bool {
-	end, done, made := make(chan error), make(chan error, 1), make(chan struct{})
+	end, done, made := make(chan error), make(chan struct{}), make(chan struct{})
 	go func() {
-		done <- b.Do(context.Background(), func(context.Context) error {
+		defer close(done)
+		_ = b.Do(context.Background(), func(context.Context) error {
 			close(made)
 			return <-end
 		})
@@ -351,9 +352,8 @@ func TestRaceThrottle(t *testing.T) {
 	}
 }
 
-// TestRaceWindow has many goroutines succeed, some of them at the same time, and
-// checks that the window of time, whose successes then wait in stripes, and the
-// one of calls lose none of them.
+// TestRaceWindow has many goroutines succeed, some of them at the same time,
+// and checks that no window loses a success: they wait in stripes then.
 func TestRaceWindow(t *testing.T) {
 	t.Parallel()
 	const goroutines, each = 4, 20_000

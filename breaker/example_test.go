@@ -172,9 +172,9 @@ func ExampleAnswer() {
 	err := b.Do(context.Background(), func(context.Context) error {
 		return breaker.Answer(errNotFound)
 	})
-	fmt.Println(err == errNotFound, b.State())
+	fmt.Println(err, b.State())
 	// Output:
-	// true closed
+	// not found closed
 }
 
 // An error that says nothing: the call never got to the backend.

@@ -68,7 +68,7 @@ func NewGroup[K comparable](opts *GroupOptions[K]) *Group[K] {
 func (g *Group[K]) Get(key K) *Breaker {
 	if v, ok := g.m.Load(key); ok {
 		m := v.(*member[K])
-		if !m.used.Load() { // look first: writing shares the line between all cores
+		if !m.used.Load() { // a write would move the line between processors
 			m.used.Store(true)
 		}
 		return m.b
@@ -99,7 +99,8 @@ func (g *Group[K]) config(opts *Options) *config {
 	return c
 }
 
-// hold keeps b for key, unless another goroutine was faster or there is no room.
+// hold keeps b for key, unless another goroutine was faster, or there is no
+// room.
 func (g *Group[K]) hold(key K, b *Breaker) *Breaker {
 	g.mu.Lock()
 	defer g.mu.Unlock()

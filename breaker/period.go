@@ -44,9 +44,8 @@ func outstandingOf(w uint64) int {
 
 func successesOf(w uint64) int { return int(w >> successShift & (1<<(genShift-successShift) - 1)) }
 
-func pack(gen uint32, s State, outstanding, successes int) uint64 {
-	return uint64(gen)<<genShift | uint64(successes)<<successShift | uint64(outstanding)<<outstandingShift | uint64(s)
-}
+// pack returns the word of a generation that has no probes yet.
+func pack(gen uint32, s State) uint64 { return uint64(gen)<<genShift | uint64(s) }
 
 // startWindow gives per an empty window from reading t on, if a rule needs one.
 func (per *period) startWindow(t int64) {
@@ -117,7 +116,7 @@ func (per *period) breaks(t int64) bool {
 // and set after.
 func (b *Breaker) publishLocked(per *period, w uint64) {
 	c := per.cfg
-	per.word = pack(per.gen, per.state, 0, 0)
+	per.word = pack(per.gen, per.state)
 	per.windowed = per.ring != nil || per.last != nil
 	per.plain = per.state == Closed && c.SlowCall == 0 && c.Timeout == 0 && !c.custom && !c.Count
 
@@ -220,7 +219,7 @@ func (b *Breaker) moveLocked(to State, at, until int64, cause error) {
 	per.err = b.openError(per, cause)
 
 	b.probes = b.probes[:0]
-	b.publishLocked(per, pack(per.gen, to, 0, 0))
+	b.publishLocked(per, pack(per.gen, to))
 	b.armLocked(b.readLocked())
 
 	if per.cfg.OnChange != nil {

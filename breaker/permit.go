@@ -44,7 +44,7 @@ func (b *Breaker) Allow() (Permit, error) {
 	if err != nil {
 		return Permit{}, err
 	}
-	s := slots.Get().(*slot) //nolint:errcheck // the pool holds nothing else
+	s := slots.Get().(*slot)
 	s.b = b
 	s.admission = a
 	return Permit{s, s.turn.Load()}, nil

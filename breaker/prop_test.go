@@ -187,17 +187,17 @@ func (m *breakerMachine) do(t *rapid.T) {
 	if made != ok {
 		t.Fatalf("Do made the call: %v while %v, want %v", made, m.model.state, ok)
 	}
-	if want := unmark(err); ok && got != want || !ok && !errors.Is(got, ErrOpen) {
+	if want := unmark(err); ok && !same(got, want) || !ok && !errors.Is(got, ErrOpen) {
 		t.Fatalf("Do = %v, want %v, or ErrOpen if rejected", got, want)
 	}
 }
 
 // order gives an order to both, after what time has brought.
-func (m *breakerMachine) order(real func(), spec func(t int64)) func(*rapid.T) {
+func (m *breakerMachine) order(ours func(), spec func(t int64)) func(*rapid.T) {
 	return func(*rapid.T) {
 		m.model.settle(m.now())
 		spec(m.now())
-		real()
+		ours()
 	}
 }
 

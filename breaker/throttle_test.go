@@ -249,12 +249,12 @@ func TestThrottleDo(t *testing.T) {
 	th := NewThrottle(&ThrottleOptions{Spare: 1, Now: clock.now, rand: never})
 	fail := func(context.Context) error { return errBad }
 	for range 3 {
-		if err := th.Do(t.Context(), fail); err != errBad {
+		if err := th.Do(t.Context(), fail); !same(err, errBad) {
 			t.Fatalf("Do = %v, want %v", err, errBad)
 		}
 	}
 	clock.sleep(time.Minute)
-	if err := th.Do(t.Context(), fail); err != ErrThrottled {
+	if err := th.Do(t.Context(), fail); !same(err, ErrThrottled) {
 		t.Errorf("Do = %v, want ErrThrottled", err)
 	}
 
@@ -269,7 +269,7 @@ func TestThrottleDo(t *testing.T) {
 		{ErrOpen, 0, 0},
 	} {
 		th := NewThrottle(nil)
-		if err := th.Do(t.Context(), func(context.Context) error { return tt.err }); err != unmark(tt.err) {
+		if err := th.Do(t.Context(), func(context.Context) error { return tt.err }); !same(err, unmark(tt.err)) {
 			t.Errorf("Do = %v, want %v", err, unmark(tt.err))
 		}
 		if s := th.Stats(); s.Sent != tt.sent || s.Accepted != tt.accepted {

@@ -31,6 +31,9 @@ func call(b *Breaker, err error) error {
 	return b.Do(context.Background(), func(context.Context) error { return err })
 }
 
+// same reports whether got is want itself, not an error that wraps it.
+func same(got, want error) bool { return got == want } //nolint:errorlint // identity is the point
+
 // calling makes one call for each outcome.
 func calling(b *Breaker, outcomes ...error) {
 	for _, err := range outcomes {
@@ -103,7 +106,7 @@ func TestTrapLostProbe(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		wantState(t, b, Open)
-		if got := openError(t, b).Cause; got != ErrLost {
+		if got := openError(t, b).Cause; !same(got, ErrLost) {
 			t.Errorf("Cause = %v, want ErrLost", got)
 		}
 
@@ -473,7 +476,7 @@ func TestTrapIgnoredProbe(t *testing.T) {
 	b.Trip(time.Second, nil)
 	clock.sleep(time.Second)
 	for range 3 {
-		if err := call(b, Ignore(errBad)); err != errBad {
+		if err := call(b, Ignore(errBad)); !same(err, errBad) {
 			t.Fatalf("Do = %v, want the error without its mark", err)
 		}
 		wantState(t, b, HalfOpen)
@@ -489,7 +492,7 @@ func TestTrapAnswers(t *testing.T) {
 	b, clock := byHand(Options{Failures: 1})
 	b.Trip(time.Second, nil)
 	clock.sleep(time.Second)
-	if err := call(b, Answer(errBad)); err != errBad {
+	if err := call(b, Answer(errBad)); !same(err, errBad) {
 		t.Errorf("Do = %v, want the error without its mark", err)
 	}
 	wantState(t, b, Closed)
@@ -775,7 +778,7 @@ func TestTrapThrottleBlackHole(t *testing.T) {
 	th := NewThrottle(&ThrottleOptions{Now: clock.now})
 	for range 1000 {
 		ctx, cancel := context.WithCancel(t.Context())
-		if err := th.Do(ctx, func(context.Context) error { cancel(); return statusError{"Canceled"} }); err == ErrThrottled {
+		if err := th.Do(ctx, func(context.Context) error { cancel(); return statusError{"Canceled"} }); same(err, ErrThrottled) {
 			t.Fatal("Do = ErrThrottled, want the call made")
 		}
 		clock.sleep(time.Second)
@@ -826,7 +829,7 @@ func TestTrapErrorIdentity(t *testing.T) {
 	b, _ := byHand(Options{Name: "db", Failures: 1})
 	calling(b, context.DeadlineExceeded)
 	err1, err2 := call(b, nil), call(b, nil)
-	if err1 != err2 {
+	if !same(err1, err2) {
 		t.Errorf("rejections are %v and %v, want one error", err1, err2)
 	}
 	if !errors.Is(err1, ErrOpen) || errors.Is(err1, context.DeadlineExceeded) {
@@ -834,7 +837,7 @@ func TestTrapErrorIdentity(t *testing.T) {
 	}
 
 	wantRetryAfter(t, b, 5*time.Second)
-	if oe := openError(t, b); oe.Cause != context.DeadlineExceeded || !oe.Until.Equal(b.Until()) {
+	if oe := openError(t, b); !same(oe.Cause, context.DeadlineExceeded) || !oe.Until.Equal(b.Until()) {
 		t.Errorf("OpenError = %+v, want the cause, and Until %v", oe, b.Until())
 	}
 }

@@ -104,8 +104,8 @@ func storm(name string, open func() func(func() error) error) bench.Impl {
 		entered, release := make(chan struct{}, callers), make(chan struct{})
 		refused := make(chan struct{}, callers)
 
-		// A caller ends when it is refused or released.
 		for range callers {
+			// It ends when it is refused or released.
 			callsDone.Go(func() {
 				ran := false
 				_ = do(func() error {

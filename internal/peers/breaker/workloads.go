@@ -65,6 +65,10 @@ func callRows(i, goroutines int) []*bench.Workload {
 // rejectRows returns the rows of calls that are rejected, and of what decides
 // about them.
 func rejectRows() []*bench.Workload {
+	storms := []bench.Impl{
+		storm(gobr, gobreakerStorm), storm(fail, failsafeStorm), storm(eap, eapacheStorm), storm(hyst, hystrixStorm),
+	}
+
 	return []*bench.Workload{
 		{
 			Name: "Reject/peer=gobreaker", Why: "open for a day",
@@ -94,10 +98,7 @@ func rejectRows() []*bench.Workload {
 			Name: "Storm/callers=1000",
 			Why: "calls that run at once after the open time, of 1000 made before any ends, where one probe is asked for; " +
 				"aegis and go-zero have no such state",
-			Unit: "calls", Target: bench.AtMost(1), Ours: storm(ours, oursStorm),
-			Peers: []bench.Impl{
-				storm(gobr, gobreakerStorm), storm(fail, failsafeStorm), storm(eap, eapacheStorm), storm(hyst, hystrixStorm),
-			},
+			Unit: "calls", Target: bench.AtMost(1), Ours: storm(ours, oursStorm), Peers: storms,
 		},
 	}
 }
