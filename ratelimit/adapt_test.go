@@ -57,18 +57,22 @@ func (s *station) arrive() {
 	if !ok {
 		return
 	}
+
 	for len(s.free) > s.servers { // after the capacity fell: the first to be free go
 		s.free = slices.Delete(s.free, 0, 1)
 	}
+
 	start := s.t
 	if len(s.free) == s.servers {
 		start = max(start, s.free[0])
 		s.free = slices.Delete(s.free, 0, 1)
 	}
+
 	took := float64(s.service)
 	if !s.fixed {
 		took *= s.rng.ExpFloat64()
 	}
+
 	end := start + int64(took)
 	i, _ := slices.BinarySearch(s.free, end)
 	s.free = slices.Insert(s.free, i, end)
@@ -85,23 +89,28 @@ func (s *station) run(d time.Duration) float64 {
 	until := s.t + int64(d)
 	s.limits = s.limits[:0]
 	sample := s.t + int64(d)/2
+
 	for {
 		at := s.next
 		if len(s.events) > 0 {
 			at = min(at, s.events[0].at)
 		}
+
 		for sample <= min(at, until) {
 			s.limits = append(s.limits, s.c.Limit())
 			sample += int64(50 * time.Millisecond)
 		}
+
 		if at > until {
 			break
 		}
+
 		s.t = at
 		if at == s.next {
 			s.arrive()
 			continue
 		}
+
 		e := heap.Pop(&s.events).(departure)
 		if e.drop {
 			e.p.Drop()
@@ -112,6 +121,7 @@ func (s *station) run(d time.Duration) float64 {
 			}
 		}
 	}
+
 	s.t = until
 	slices.Sort(s.limits)
 	return float64(s.limits[len(s.limits)/2])
@@ -150,10 +160,12 @@ func TestAdaptiveSettles(t *testing.T) {
 		{120, 40 * time.Millisecond}, // each operation becomes slower
 		{60, 20 * time.Millisecond},
 	}
+
 	seeds := uint64(2)
 	if testing.Short() {
 		seeds = 1
 	}
+
 	for _, tt := range []struct {
 		name  string
 		fixed bool
@@ -270,6 +282,7 @@ func TestAlgorithms(t *testing.T) {
 	dropped := busy
 	dropped.Dropped = 1
 	idle := Sample{Limit: 10, InFlight: 4, RTT: time.Millisecond, Calls: 100}
+
 	for _, tt := range []struct {
 		name string
 		a    Algorithm
@@ -302,6 +315,7 @@ func TestGradient2Dip(t *testing.T) {
 	update := func(limit float64, rtt time.Duration) float64 {
 		return g.Update(Sample{Limit: limit, InFlight: int(limit), RTT: rtt, Calls: 100})
 	}
+
 	for i, step := range []struct {
 		limit float64
 		rtt   time.Duration
@@ -317,12 +331,15 @@ func TestGradient2Dip(t *testing.T) {
 			t.Fatalf("step %d: %v, want %v", i, got, step.want)
 		}
 	}
+
 	// Operations become slower, and fewer of them no faster: after 8 windows
 	// there is a dip.
 	limit := 100.0
+
 	for range impatience - 1 {
 		limit = update(limit, 30)
 	}
+
 	dip := update(limit, 30)
 	if dip != limit/2 {
 		t.Fatalf("after %d windows: %v of %v", impatience, dip, limit)
@@ -331,6 +348,7 @@ func TestGradient2Dip(t *testing.T) {
 	if back := update(dip, 30); back >= limit || g.baseline != 20 {
 		t.Errorf("back at %v of %v, with a baseline of %v", back, limit, g.baseline)
 	}
+
 	// In a dip to half, a queue takes half as long: how long it takes without
 	// one is not known.
 	g.before = 60
@@ -338,6 +356,7 @@ func TestGradient2Dip(t *testing.T) {
 	if g.baseline != 20 {
 		t.Errorf("the baseline followed a queue to %v", g.baseline)
 	}
+
 	// SetLimit during a dip ends it.
 	g.phase, g.from, g.saved = settling, 90, 95
 	if got := update(100, 20); got != 110 || g.phase != steady {
@@ -367,6 +386,7 @@ func TestAdapt(t *testing.T) {
 	answer, during := 0.0, func() {}
 	a := algorithm(func(s Sample) float64 { samples = append(samples, s); during(); return answer })
 	c := NewConcurrency(4, &ConcurrencyOptions{Adapt: a, Min: 2, Max: 6, Now: clock.now})
+
 	// window ends 20 permits, two at a time, of which one in ten is dropped and
 	// one ignored.
 	window := func() {
@@ -382,6 +402,7 @@ func TestAdapt(t *testing.T) {
 			p.Release()
 		}
 	}
+
 	for _, step := range []struct {
 		answer, limit float64
 		permits       int
@@ -396,11 +417,13 @@ func TestAdapt(t *testing.T) {
 			t.Errorf("answer %v: limit %v, %d permits", answer, c.target, c.Limit())
 		}
 	}
+
 	during = func() { c.SetLimit(40) }
 	window()
 	if c.Limit() != 40 {
 		t.Errorf("SetLimit was overruled: %d", c.Limit())
 	}
+
 	during = func() { panic("mine") }
 	func() {
 		defer func() { _ = recover() }()
@@ -430,6 +453,7 @@ func TestAdaptWindow(t *testing.T) {
 			p.Release()
 		}
 	}
+
 	for i, step := range []struct {
 		n    int
 		took time.Duration

@@ -18,6 +18,7 @@ func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+
 	lim, empty, inf := New(PerSecond(1e9), 1e9, nil), New(Rate{}, 1, nil), New(Inf, 1, nil)
 	empty.Allow()
 	ctx := context.Background()
@@ -32,6 +33,7 @@ func TestAllocs(t *testing.T) {
 	keyedLog.Allow("key")
 	keyedQuota.Allow("key")
 	conc, adaptive := NewConcurrency(9, nil), NewConcurrency(9, &ConcurrencyOptions{Adapt: &Gradient2{}})
+
 	for name, f := range map[string]func(){
 		"Allow":            func() { lim.Allow() },
 		"Allow denied":     func() { empty.Allow() },
@@ -85,7 +87,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Concurrency{}); n > 512 {
 		t.Errorf("a Concurrency takes %d bytes", n)
 	}
-	if n := unsafe.Sizeof(Reservation{}); n != 40 {
+	if n := unsafe.Sizeof(Reservation{}); n != 48 {
 		t.Errorf("a Reservation takes %d bytes", n)
 	}
 }

@@ -133,10 +133,10 @@ func (b *buckets) adopt(limits []Limit, now int64) (changed bool) {
 	return changed
 }
 
-// take takes n tokens from every bucket or from none. It reports whether b
+// takeAll takes n tokens from every bucket or from none. It reports whether b
 // changed, as it also does with its limits: from then on it is refilled at the
 // new rate.
-func (b *buckets) take(limits []Limit, now int64, n int) (worst Decision, changed bool) {
+func (b *buckets) takeAll(limits []Limit, now int64, n int) (worst Decision, changed bool) {
 	changed = b.adopt(limits, now)
 	states := b.states
 	ok := true

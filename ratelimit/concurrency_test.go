@@ -39,6 +39,7 @@ func modelConcurrency(t *rapid.T) {
 	var held []Permit   // in flight
 	var line []*request // who waits, in order
 	ids := 0
+
 	// serve admits from the model's line, and checks that the same happened.
 	serve := func(t *rapid.T) {
 		synctest.Wait()
@@ -52,6 +53,7 @@ func modelConcurrency(t *rapid.T) {
 			r.cancel()
 		}
 	}
+
 	acquire := func(t *rapid.T) {
 		r := &request{id: ids, priority: rapid.IntRange(-1, 1).Draw(t, "priority")}
 		ids++
@@ -88,6 +90,7 @@ func modelConcurrency(t *rapid.T) {
 			line = slices.Insert(line, at, r)
 		}
 	}
+
 	t.Repeat(map[string]func(*rapid.T){
 		"TryAcquire": func(t *rapid.T) {
 			p, ok := c.TryAcquire()
@@ -98,11 +101,13 @@ func modelConcurrency(t *rapid.T) {
 				held = append(held, p)
 			}
 		},
+
 		"Acquire": func(t *rapid.T) {
 			for range rapid.IntRange(1, 4).Draw(t, "callers") {
 				acquire(t)
 			}
 		},
+
 		"cancel": func(t *rapid.T) {
 			if len(line) == 0 {
 				t.Skip("nobody waits")
@@ -115,6 +120,7 @@ func modelConcurrency(t *rapid.T) {
 				t.Fatalf("request %d was canceled: %v", r.id, r.err)
 			}
 		},
+
 		"end": func(t *rapid.T) {
 			if len(held) == 0 {
 				t.Skip("nothing is in flight")
@@ -127,11 +133,13 @@ func modelConcurrency(t *rapid.T) {
 			}
 			serve(t)
 		},
+
 		"SetLimit": func(t *rapid.T) {
 			limit = rapid.IntRange(1, 6).Draw(t, "limit")
 			c.SetLimit(limit)
 			serve(t)
 		},
+
 		"": func(t *rapid.T) {
 			synctest.Wait()
 			for _, r := range line {
@@ -148,6 +156,7 @@ func modelConcurrency(t *rapid.T) {
 			c.checkLocked()
 		},
 	})
+
 	for _, r := range line {
 		r.cancel()
 	}
@@ -160,6 +169,7 @@ func TestAcquireOrder(t *testing.T) {
 		c := NewConcurrency(1, nil)
 		first, _ := c.TryAcquire()
 		var order []int
+
 		for i, priority := range []int{0, 5, 0, -1, 5, 9} {
 			go func() { // ends when it is served
 				p, err := c.AcquirePriority(t.Context(), priority)
@@ -171,6 +181,7 @@ func TestAcquireOrder(t *testing.T) {
 			}()
 			synctest.Wait() // it is in line before the next
 		}
+
 		if _, ok := c.TryAcquire(); ok || c.Queued() != 6 {
 			t.Errorf("TryAcquire = %v with %d in line", ok, c.Queued())
 		}
@@ -179,6 +190,7 @@ func TestAcquireOrder(t *testing.T) {
 		if !slices.Equal(order, []int{5, 1, 4, 0, 2, 3}) {
 			t.Errorf("served in the order %v", order)
 		}
+
 		if s := c.Stats(); s != (ConcurrencyStats{Limit: 1, Waited: 6, Refused: 1}) {
 			t.Errorf("%+v", s)
 		}
@@ -193,6 +205,7 @@ func TestTrapGrantRacesCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)
 		handedOn := 0
+
 		for range 200 {
 			first, _ := c.TryAcquire()
 			ctx, cancel := context.WithCancel(t.Context())
@@ -220,6 +233,7 @@ func TestTrapGrantRacesCancel(t *testing.T) {
 				t.Fatalf("a permit was lost: %+v", got)
 			}
 		}
+
 		if s := c.Stats(); handedOn != 200 || s.Canceled != uint64(handedOn) || s.Waited != uint64(400-handedOn) {
 			t.Errorf("%d of 200 were handed on: %+v", handedOn, s)
 		}
@@ -274,11 +288,13 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 	same.Release()
 	a, _ := c.TryAcquire()
 	b, _ := c.TryAcquire()
+
 	for range 3 {
 		old.Release()
 		same.Drop()
 		old.Ignore()
 	}
+
 	if _, ok := c.TryAcquire(); ok || c.InFlight() != 2 {
 		t.Errorf("%d in flight, want 2", c.InFlight())
 	}
@@ -288,14 +304,17 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 	if s := c.Stats(); s != (ConcurrencyStats{Limit: 2, Refused: 1, Dropped: 1}) {
 		t.Errorf("%+v", s)
 	}
+
 	// Of copies that end at once, one does.
 	for range 200 {
 		p, _ := c.TryAcquire()
 		var wg sync.WaitGroup
+
 		for range 4 {
 			wg.Go(p.Release)
 		}
 		wg.Wait()
+
 		if c.InFlight() != 0 {
 			t.Fatalf("%d in flight", c.InFlight())
 		}
@@ -310,6 +329,7 @@ func TestTrapInFlightRace(t *testing.T) {
 	c := NewConcurrency(limit, nil)
 	var inside, most, served, gaveUp atomic.Int64
 	var wg sync.WaitGroup
+
 	for g := range 16 {
 		rng := rand.New(rand.NewPCG(uint64(g), 1))
 		wg.Go(func() {
@@ -339,6 +359,7 @@ func TestTrapInFlightRace(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	s := c.Stats()
 	if most.Load() > limit || s.InFlight != 0 || s.Queued != 0 || served.Load()+gaveUp.Load() != 16*500 {
 		t.Errorf("up to %d at once, %d served, %d gave up: %+v", most.Load(), served.Load(), gaveUp.Load(), s)
@@ -350,6 +371,7 @@ func TestTrapInFlightRace(t *testing.T) {
 func TestConcurrencyLinearizable(t *testing.T) {
 	type state struct{ limit, inFlight int }
 	type input struct{ proc, op int }
+
 	for start := time.Now(); time.Since(start) < *linearTime; {
 		c := NewConcurrency(2, nil)
 		permits := make([]Permit, 4)
@@ -369,6 +391,7 @@ func TestConcurrencyLinearizable(t *testing.T) {
 			}
 			return -3
 		})
+
 		if !linearizable(state{2, 0}, h, func(s state, _ input, out int) (state, bool) {
 			switch out {
 			case -1:
@@ -418,13 +441,16 @@ func TestOnLimit(t *testing.T) {
 	if seen[len(seen)-1] != 14 {
 		t.Errorf("the change after the panic was not delivered: %v", seen)
 	}
+
 	c.SetLimit(1)
 	if want := []int{1, 5, 5, 6, 6, 7, 7, 13, 13, 14, 14, 1}; !slices.Equal(seen, want) {
 		t.Errorf("saw %v, want %v", seen, want)
 	}
+
 	// Changes by many goroutines make one chain.
 	seen = nil
 	var wg sync.WaitGroup
+
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 100 {
@@ -433,13 +459,16 @@ func TestOnLimit(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	last := 1
+
 	for i := 0; i < len(seen); i += 2 {
 		if seen[i] != last || seen[i+1] == last {
 			t.Fatalf("change %d is from %d to %d after %d", i/2, seen[i], seen[i+1], last)
 		}
 		last = seen[i+1]
 	}
+
 	if last != c.Limit() {
 		t.Errorf("the last change is to %d, the limit is %d", last, c.Limit())
 	}
@@ -454,10 +483,12 @@ func TestAcquireContext(t *testing.T) {
 		if _, err := c.Acquire(ended); !errors.Is(err, context.Canceled) || c.InFlight() != 0 {
 			t.Errorf("err = %v", err)
 		}
+
 		p, err := c.Acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()

@@ -62,53 +62,46 @@ func tighter(a, b Decision) bool {
 	return a.RetryAfter > b.RetryAfter
 }
 
-// A Policy is a decision and the name of the limit behind it, for [Headers].
-type Policy struct {
-	Name     string
-	Decision Decision
-}
-
 // Headers returns the header fields that tell an HTTP client about d under the
-// policy name: [Headers] of one policy. It panics if name is not printable
-// ASCII.
+// policy name: RateLimit-Policy and RateLimit as in
+// draft-ietf-httpapi-ratelimit-headers-10, and Retry-After (RFC 9110) if d is a
+// refusal that time lifts. The fields of other policies, if there are any, are
+// joined to them.
+//
+// Times are in whole seconds, rounded up. The quota of a policy is what its
+// rate admits in that time: 100 a second with a burst of 20 is told as
+// q=100;w=1. Headers panics if name is not printable ASCII.
 //
 //	for field, value := range d.Headers("api") {
 //		w.Header().Set(field, value)
 //	}
-func (d Decision) Headers(name string) iter.Seq2[string, string] {
-	return Headers(Policy{name, d})
-}
+func (d Decision) Headers(name string, others ...iter.Seq2[string, string]) iter.Seq2[string, string] {
+	policy := quoted(name) + d.policy()
+	state := quoted(name) + d.state()
+	retry := ""
+	if !d.OK && d.RetryAfter >= 0 {
+		retry = structured(seconds(d.RetryAfter))
+	}
 
-// Headers returns the header fields that tell an HTTP client about policies:
-// RateLimit-Policy and RateLimit as in draft-ietf-httpapi-ratelimit-headers-10,
-// and Retry-After (RFC 9110) if one of them is a refusal that time lifts, and
-// none a refusal for good.
-//
-// Times are in whole seconds, rounded up. The quota of a policy is what its
-// rate admits in that time: 100 a second with a burst of 20 is told as
-// q=100;w=1. Headers panics if a name is not printable ASCII.
-func Headers(policies ...Policy) iter.Seq2[string, string] {
-	var policy, state []string
-	retry := time.Duration(0)
-	for _, p := range policies {
-		name := quoted(p.Name)
-		policy = append(policy, name+p.Decision.policy())
-		state = append(state, name+p.Decision.state())
-
-		// A refusal for good is worse than any that time lifts.
-		if after := p.Decision.RetryAfter; !p.Decision.OK && retry >= 0 && (after < 0 || after > retry) {
-			retry = after
+	// Lists are joined; a client comes back when the last policy lets it.
+	for _, fields := range others {
+		for field, value := range fields {
+			switch field {
+			case "RateLimit-Policy":
+				policy += ", " + value
+			case "RateLimit":
+				state += ", " + value
+			case "Retry-After":
+				if len(value) > len(retry) || len(value) == len(retry) && value > retry {
+					retry = value
+				}
+			}
 		}
 	}
 
 	return func(yield func(string, string) bool) {
-		if len(policies) == 0 ||
-			!yield("RateLimit-Policy", strings.Join(policy, ", ")) ||
-			!yield("RateLimit", strings.Join(state, ", ")) {
-			return
-		}
-		if retry > 0 {
-			yield("Retry-After", structured(seconds(retry)))
+		if yield("RateLimit-Policy", policy) && yield("RateLimit", state) && retry != "" {
+			yield("Retry-After", retry)
 		}
 	}
 }
@@ -124,7 +117,11 @@ func (d Decision) policy() string {
 	hi, lo := bits.Mul64(uint64(d.Limit), uint64(w)*uint64(time.Second))
 	q := uint64(math.MaxInt64)
 	if hi < uint64(d.Window) {
-		q, _ = bits.Div64(hi, lo, uint64(d.Window))
+		var rem uint64
+		q, rem = bits.Div64(hi, lo, uint64(d.Window))
+		if rem > 0 && rem+q >= uint64(d.Window) {
+			q++ // the window was rounded up, by less than 1 ns
+		}
 	}
 	return ";q=" + structured(int64(min(q, math.MaxInt64))) + ";w=" + structured(w)
 }

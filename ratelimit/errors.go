@@ -26,13 +26,13 @@ var (
 	// that a later version of this package has written.
 	ErrVersion = errors.New("ratelimit: state of a later version")
 
-	// ErrStuck is returned by the methods of Shared when the store refuses,
-	// time after time, to replace the very state that it returns.
-	ErrStuck = errors.New("ratelimit: store does not replace a state that it returns")
-)
+	// errFull is the error of a waiter for which there is no place in a queue.
+	errFull = fmt.Errorf("%w: the queue is full", ErrLimited)
 
-// errFull is the error of a waiter for which there is no place in a queue.
-var errFull = fmt.Errorf("%w: the queue is full", ErrLimited)
+	// errStuck is the error of a store that refuses, time after time, to
+	// replace the very state that it returns.
+	errStuck = errors.New("store does not replace a state that it returns")
+)
 
 // A WaitError is returned by Wait and WaitMax for a wait that was refused at
 // once, without taking anything. It wraps [ErrBurst]; or [ErrLimited], and

@@ -321,12 +321,15 @@ func ExampleDecision_Headers() {
 			next.ServeHTTP(w, r)
 		})
 	}
+
 	h := limited(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+
 	for range 2 {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		fmt.Printf("%d %s retry=%q\n", w.Code, w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
 	}
+
 	// Output:
 	// 200 "default";r=0;t=1 retry=""
 	// 429 "default";r=0;t=1 retry="1"
@@ -504,9 +507,11 @@ func ExampleConcurrency_AcquirePriority() {
 		_, err := c.AcquirePriority(context.Background(), 0)
 		crawler <- err
 	}()
+
 	for c.Queued() == 0 {
 		runtime.Gosched()
 	}
+
 	person := make(chan error)
 	go func() { // ends when it is served
 		p, err := c.AcquirePriority(context.Background(), 1)
@@ -517,6 +522,7 @@ func ExampleConcurrency_AcquirePriority() {
 	fmt.Println(errors.Is(err, ratelimit.ErrLimited), err)
 	busy.Release()
 	fmt.Println(<-person)
+
 	// Output:
 	// true ratelimit: wait would be too long: the queue is full
 	// <nil>

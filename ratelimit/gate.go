@@ -78,7 +78,7 @@ func (a *all) Take(n int) Decision {
 		}
 		d.Gate = m.index
 		if !d.OK {
-			a.revoke(n, receipts)
+			a.revokeAll(n, receipts)
 			return a.tightest(n, i+1, d)
 		}
 
@@ -90,8 +90,8 @@ func (a *all) Take(n int) Decision {
 	return worst
 }
 
-// revoke returns n tokens to each of the first gates, one for each receipt.
-func (a *all) revoke(n int, receipts []receipt) {
+// revokeAll returns n tokens to each of the first gates, one for each receipt.
+func (a *all) revokeAll(n int, receipts []receipt) {
 	for i, r := range receipts {
 		if g, ok := a.gates[i].gate.(revoker); ok {
 			g.revoke(n, r)
@@ -157,7 +157,7 @@ func (g windowGate[K]) Return(n int)        { g.w.Return(g.key, n) }
 func (g windowGate[K]) takeFor(n int) (Decision, receipt) {
 	events := checkN(n)
 	var r receipt
-	d := g.w.take(g.key, g.w.read(), events, g.w.n.Load(), &r)
+	d := g.w.takeAt(g.key, g.w.reading(), events, g.w.n.Load(), &r)
 	return d, r
 }
 

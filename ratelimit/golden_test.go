@@ -91,10 +91,12 @@ func TestStateErrors(t *testing.T) {
 		if _, err := decodeBuckets(bytes); !errors.Is(err, tt.want) {
 			t.Errorf("%s: err = %v, want %v", name, err, tt.want)
 		}
+
 		store := NewMemStore(nil)
 		if ok, err := store.CompareAndSwap(t.Context(), "key", nil, bytes, 0); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
+
 		if _, err := NewShared(store, []Limit{{PerSecond(1), 2}}, nil).Take(t.Context(), "key", 1); !errors.Is(err, tt.want) {
 			t.Errorf("%s: Take: err = %v, want %v", name, err, tt.want)
 		}

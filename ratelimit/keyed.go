@@ -103,9 +103,9 @@ func (k *Keyed[K]) current() *plan {
 	return p
 }
 
-// lock locks the shard of key and prepares it for the reading t, which is d
+// enter locks the shard of key and prepares it for the reading t, which is d
 // from the base of the shard; the caller unlocks it.
-func (k *Keyed[K]) lock(key K, t int64) (s *shard[K], h uint64, d int64) {
+func (k *Keyed[K]) enter(key K, t int64) (s *shard[K], h uint64, d int64) {
 	p := k.current()
 	s, h = k.table.lock(key)
 	if s.plan != p {
@@ -165,13 +165,13 @@ func (s *shard[K]) spent(i int) []int64 {
 
 // Allow reports whether one event of key may happen now, and takes its token if
 // so.
-func (k *Keyed[K]) Allow(key K) bool { return k.take(key, k.read(), 1, 0, nil, nil) }
+func (k *Keyed[K]) Allow(key K) bool { return k.takeAt(key, k.read(), 1, 0, nil, nil) }
 
 // AllowN reports whether n events of key may happen now, and takes their
 // tokens, all or none. Zero events may always happen. It panics if n is
 // negative.
 func (k *Keyed[K]) AllowN(key K, n int) bool {
-	return k.take(key, k.read(), checkN(n), 0, nil, nil)
+	return k.takeAt(key, k.read(), checkN(n), 0, nil, nil)
 }
 
 // AllowAt is AllowN at time t, for replays and simulations. The times of one
@@ -182,14 +182,14 @@ func (k *Keyed[K]) AllowN(key K, n int) bool {
 // same in every run.
 func (k *Keyed[K]) AllowAt(key K, t time.Time, n int) bool {
 	k.current()
-	return k.take(key, k.table.clock.at(t), checkN(n), 0, nil, nil)
+	return k.takeAt(key, k.table.clock.at(t), checkN(n), 0, nil, nil)
 }
 
 // TakeReserving takes n tokens of key if at least reserve tokens stay behind in
 // every tier, and reports whether it did; see [Limiter.TakeReserving]. It
 // panics if n or reserve is negative.
 func (k *Keyed[K]) TakeReserving(key K, n, reserve int) bool {
-	return k.take(key, k.read(), checkN(n), checkN(reserve), nil, nil)
+	return k.takeAt(key, k.read(), checkN(n), checkN(reserve), nil, nil)
 }
 
 // Take takes n tokens of key, all or none, and describes its bucket at that
@@ -197,7 +197,7 @@ func (k *Keyed[K]) TakeReserving(key K, n, reserve int) bool {
 // tokens left. It panics if n is negative.
 func (k *Keyed[K]) Take(key K, n int) Decision {
 	var d Decision
-	k.take(key, k.read(), checkN(n), 0, nil, &d)
+	k.takeAt(key, k.read(), checkN(n), 0, nil, &d)
 	return d
 }
 
@@ -210,7 +210,7 @@ func (k *Keyed[K]) Take(key K, n int) Decision {
 // not valid.
 func (k *Keyed[K]) TakeLimits(key K, n int, limits ...Limit) Decision {
 	var d Decision
-	k.take(key, k.read(), checkN(n), 0, k.intern(limits), &d)
+	k.takeAt(key, k.read(), checkN(n), 0, k.intern(limits), &d)
 	return d
 }
 
@@ -231,15 +231,15 @@ func (k *Keyed[K]) intern(limits []Limit) *plan {
 	return p
 }
 
-// take is the one decision of Keyed. own, if not nil, is the plan of the key;
+// takeAt is the one decision of Keyed. own, if not nil, is the plan of the key;
 // dec, if not nil, is where to describe the outcome.
-func (k *Keyed[K]) take(key K, t, n, keep int64, own *plan, dec *Decision) bool {
-	s, h, d := k.lock(key, t)
+func (k *Keyed[K]) takeAt(key K, t, n, keep int64, own *plan, dec *Decision) bool {
+	s, h, d := k.enter(key, t)
 	if own != nil && own.span < s.span {
 		s.span = own.span
 		d = s.near(t)
 	}
-	ok := s.take(&k.table, key, h, d, n, keep, own, dec)
+	ok := s.takeSlot(&k.table, key, h, d, n, keep, own, dec)
 	if invariants {
 		s.checkLocked(&k.table)
 	}
@@ -247,7 +247,8 @@ func (k *Keyed[K]) take(key K, t, n, keep int64, own *plan, dec *Decision) bool 
 	return ok
 }
 
-func (s *shard[K]) take(t *table[K], key K, h uint64, d, n, keep int64, own *plan, dec *Decision) bool {
+// takeSlot is takeAt in a shard that is locked, at reading d of it.
+func (s *shard[K]) takeSlot(t *table[K], key K, h uint64, d, n, keep int64, own *plan, dec *Decision) bool {
 	p := s.plan
 	if own != nil {
 		p = own
@@ -309,6 +310,23 @@ func (k *Keyed[K]) Peek(key K, n int) Decision {
 	return p.describe(next[:], d, tokens, true)
 }
 
+// Tiers describes every limit of key, as Peek(key, 0) describes the tightest:
+// to tell a client about all of them, see [Decision.Headers].
+func (k *Keyed[K]) Tiers(key K) []Decision {
+	t := k.read()
+	s, h := k.table.lock(key)
+	defer s.mu.Unlock()
+	s.follow(k.current())
+	i := s.find(key, h)
+	p := s.planOf(i)
+	spent, d := s.peek(i, t)
+	tiers := make([]Decision, len(p.meters))
+	for j := range tiers {
+		tiers[j] = p.describeTier(j, spent[j], d, 0, true)
+	}
+	return tiers
+}
+
 // peek returns a copy of the spending of slot i, or of an absent key if i < 0,
 // and the reading t relative to the base of the copy. A reading decades away
 // moves the base of the copy alone.
@@ -329,14 +347,14 @@ func (s *shard[K]) peek(i int, t int64) (spent [maxTiers]int64, d int64) {
 // returns their number. It panics if n is negative.
 func (k *Keyed[K]) TakeUpTo(key K, n int) int {
 	tokens := checkN(n)
-	s, h, d := k.lock(key, k.read())
+	s, h, d := k.enter(key, k.read())
 	defer s.mu.Unlock()
 	i := s.find(key, h)
 	if i < 0 {
 		d = s.absent(d)
 	}
 	tokens = s.planOf(i).tokens(s.spent(i), d, tokens)
-	if tokens > 0 && !s.take(&k.table, key, h, d, tokens, 0, s.ownPlan(i), nil) {
+	if tokens > 0 && !s.takeSlot(&k.table, key, h, d, tokens, 0, s.ownPlan(i), nil) {
 		return 0 // there is no room for the key
 	}
 	return int(tokens)
@@ -367,7 +385,7 @@ func (k *Keyed[K]) Drain(key K) {
 func (k *Keyed[K]) change(key K, create bool, f func(m *meter, spent, v int64) int64) {
 	t := k.read()
 	k.lines.change(k, key, t, func() {
-		s, h, d := k.lock(key, t)
+		s, h, d := k.enter(key, t)
 		defer s.mu.Unlock()
 		i := s.find(key, h)
 		if i < 0 && create {

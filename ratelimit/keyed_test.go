@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -26,6 +27,7 @@ func FuzzModelKeyed(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelKeyed)) }
 
 func modelKeyed(t *rapid.T) {
 	var clock fakeClock
+
 	// Tokens of 2^14 to 2^22 ns, at times that are multiples of 2^20 ns, make
 	// all tokens multiples of a quarter, so that nothing is ever rounded and
 	// decisions are equal.
@@ -35,6 +37,7 @@ func modelKeyed(t *rapid.T) {
 			rapid.IntRange(1, 8).Draw(t, label+".burst"),
 		}
 	}
+
 	plans := [][]Limit{{draw("a"), draw("b")}, {draw("c"), draw("d")}, {draw("e"), draw("f")}}
 	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
 	k := NewKeyed[int](plans[0], opts)
@@ -56,6 +59,7 @@ func modelKeyed(t *rapid.T) {
 		}
 		return ls
 	}
+
 	take := func(ls []*Limiter, n int) (Decision, bool) {
 		gates := make([]Gate, len(ls))
 		for i := range ls {
@@ -66,8 +70,10 @@ func modelKeyed(t *rapid.T) {
 		d.Gate = 0
 		return d, d.OK
 	}
+
 	key := func(t *rapid.T) int { return rapid.IntRange(0, 40).Draw(t, "key") }
 	n := func(t *rapid.T) int { return rapid.IntRange(0, 9).Draw(t, "n") }
+
 	t.Repeat(map[string]func(*rapid.T){
 		"pass": func(t *rapid.T) { clock.t += rapid.Int64Range(0, 20).Draw(t, "d") << 20 },
 		"Take": func(t *rapid.T) {
@@ -86,6 +92,7 @@ func modelKeyed(t *rapid.T) {
 				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, n, got, want)
 			}
 		},
+
 		"AllowN": func(t *rapid.T) {
 			key, n := key(t), n(t)
 			own[key] = false
@@ -94,6 +101,7 @@ func modelKeyed(t *rapid.T) {
 				t.Fatalf("AllowN(%d, %d) = %v", key, n, got)
 			}
 		},
+
 		"TakeReserving": func(t *rapid.T) {
 			key, n, keep := key(t), n(t), rapid.IntRange(0, 3).Draw(t, "keep")
 			own[key] = false
@@ -110,6 +118,7 @@ func modelKeyed(t *rapid.T) {
 				take(ls, n)
 			}
 		},
+
 		"TakeLimits": func(t *rapid.T) {
 			key, n, p := key(t), n(t), plans[rapid.IntRange(1, 2).Draw(t, "plan")]
 			got := k.TakeLimits(key, n, p...)
@@ -123,6 +132,7 @@ func modelKeyed(t *rapid.T) {
 				t.Fatalf("TakeLimits(%d, %d, %v) = %+v, want %+v", key, n, p, got, want)
 			}
 		},
+
 		"TakeUpTo": func(t *rapid.T) {
 			key, n := key(t), n(t)
 			got, want := k.TakeUpTo(key, n), n
@@ -134,6 +144,7 @@ func modelKeyed(t *rapid.T) {
 			}
 			take(model(key, nil, false), want)
 		},
+
 		"Charge": func(t *rapid.T) {
 			key, n := key(t), n(t)
 			k.Charge(key, n)
@@ -141,6 +152,7 @@ func modelKeyed(t *rapid.T) {
 				l.Charge(n)
 			}
 		},
+
 		"Return": func(t *rapid.T) {
 			key, n := key(t), n(t)
 			k.Return(key, n)
@@ -148,6 +160,7 @@ func modelKeyed(t *rapid.T) {
 				l.Return(n)
 			}
 		},
+
 		"Drain": func(t *rapid.T) {
 			key := key(t)
 			k.Drain(key)
@@ -155,12 +168,14 @@ func modelKeyed(t *rapid.T) {
 				l.Drain()
 			}
 		},
+
 		"Fill": func(t *rapid.T) {
 			key := key(t)
 			k.Delete(key)
 			delete(models, key)
 			own[key] = false
 		},
+
 		"SetLimits": func(t *rapid.T) {
 			shared = []Limit{draw("g"), draw("h")}
 			k.SetLimits(shared...)
@@ -170,6 +185,7 @@ func modelKeyed(t *rapid.T) {
 				}
 			}
 		},
+
 		"": func(t *rapid.T) {
 			if got := k.Stats(); got.Keys > 41 || got.Evicted > 0 || got.Keys != k.Len() {
 				t.Fatalf("%+v with 41 keys and room for 1024", got)
@@ -191,7 +207,7 @@ func modelKeyed(t *rapid.T) {
 
 // hasOwn reports whether key is held under a plan of its own.
 func (k *Keyed[K]) hasOwn(key K) bool {
-	s, h, _ := k.lock(key, k.read())
+	s, h, _ := k.enter(key, k.read())
 	defer s.mu.Unlock()
 	return s.ownPlan(s.find(key, h)) != nil
 }
@@ -207,6 +223,7 @@ func TestKeyedBound(t *testing.T) {
 		}
 		var clock fakeClock
 		k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{MaxKeys: size, Now: clock.now})
+
 		for i := range 2 * size {
 			if !k.Allow(i) {
 				t.Fatalf("size %d: new key %d denied", size, i)
@@ -220,6 +237,7 @@ func TestKeyedBound(t *testing.T) {
 				}
 			}
 		}
+
 		s := k.Stats()
 		if s.Keys < size-size/8-8 || s.Keys > size || s.Evicted != uint64(2*size-s.Keys) || s.Forgiven != s.Evicted {
 			t.Errorf("size %d: %+v", size, s)
@@ -235,6 +253,7 @@ func TestKeyedFlood(t *testing.T) {
 	if testing.Short() {
 		n /= 10
 	}
+
 	if raceEnabled || invariants {
 		n /= 20
 	}
@@ -245,6 +264,7 @@ func TestKeyedFlood(t *testing.T) {
 	const abuser = 1 << 63
 	var abuses []admission
 	var before, after runtime.MemStats
+
 	for i := range n {
 		if i == n/2 {
 			runtime.GC()
@@ -254,6 +274,7 @@ func TestKeyedFlood(t *testing.T) {
 		if !k.Allow(uint64(i)) {
 			t.Fatalf("one-shot key %d denied", i)
 		}
+
 		if i%8 == 0 && k.Allow(abuser) {
 			abuses = append(abuses, admission{clock.t, 1})
 		}
@@ -265,6 +286,7 @@ func TestKeyedFlood(t *testing.T) {
 	if s.Keys > maxKeys || s.Evicted == 0 || s.Forgiven < s.Evicted {
 		t.Errorf("%+v", s)
 	}
+
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
@@ -330,15 +352,18 @@ func TestKeyedDenyNew(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
 	admitted := 0
+
 	for i := range 100 {
 		if k.Allow(i) {
 			admitted++
 		}
 	}
+
 	d := k.Take(1000, 1)
 	if admitted > 16 || admitted < 9 || k.Stats().Evicted > 0 || d.OK || d.RetryAfter != time.Second || k.Peek(1000, 1) != d {
 		t.Errorf("%d admitted, %+v, %+v", admitted, k.Stats(), d)
 	}
+
 	k.Charge(1000, 5)
 	if got := k.TakeUpTo(1000, 5); got != 0 || k.Len() > 16 {
 		t.Errorf("TakeUpTo took %d without room, %d keys", got, k.Len())
@@ -347,17 +372,23 @@ func TestKeyedDenyNew(t *testing.T) {
 	if !k.Allow(1000) {
 		t.Error("after RetryAfter there is no room")
 	}
+
 	forever := NewKeyed[int]([]Limit{{Rate{}, 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+
 	for i := range 100 {
 		forever.Allow(i)
 	}
+
 	if d := forever.Take(1000, 1); d.OK || d.RetryAfter >= 0 {
-		t.Errorf("no room for ever: %+v", d)
+		t.Errorf("no room forever: %+v", d)
 	}
+
 	none := NewKeyed[int]([]Limit{{Rate{}, 1}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+
 	for i := range 100 {
 		none.Allow(i)
 	}
+
 	if s := none.Stats(); s.Forgiven != uint64(100-s.Keys) {
 		t.Errorf("%+v", s)
 	}
@@ -371,10 +402,12 @@ func TestTrapTiersAllOrNothing(t *testing.T) {
 	k := NewKeyed[string]([]Limit{short, long}, &KeyedOptions{Now: clock.now})
 	a, b := New(long.Rate, long.Burst, &Options{Now: clock.now}), New(short.Rate, short.Burst, &Options{Now: clock.now})
 	all := All(a, b)
+
 	for range 50 {
 		k.Take("x", 1)
 		all.Take(1)
 	}
+
 	if left := a.Peek(0).Remaining; left != 99 {
 		t.Errorf("All spent the long quota: %d left", left)
 	}
@@ -382,9 +415,11 @@ func TestTrapTiersAllOrNothing(t *testing.T) {
 	if d := k.Take("x", 1); !d.OK || d.Remaining != 0 || d.Tier != 0 {
 		t.Errorf("%+v", d)
 	}
+
 	if got := k.TakeUpTo("y", 500); got != 1 {
 		t.Errorf("TakeUpTo = %d", got)
 	}
+
 	k.Drain("x")
 	if d := k.Take("x", 1); d.OK || d.Tier != 1 || d.RetryAfter <= time.Second {
 		t.Errorf("the longest refusal is not the one described: %+v", d)
@@ -401,19 +436,24 @@ func TestTrapPlanChange(t *testing.T) {
 	if got := k.TakeUpTo("x", 10); got != 10 {
 		t.Fatalf("TakeUpTo = %d", got)
 	}
+
 	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 989 {
 		t.Errorf("the larger plan: %+v", d)
 	}
+
 	if d := k.Take("x", 1); d.OK {
 		t.Errorf("the smaller plan forgot: %+v", d)
 	}
+
 	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 988 {
 		t.Errorf("the larger plan again: %+v", d)
 	}
+
 	k.SetLimits(Limit{PerHour(20), 20})
 	if d := k.Take("x", 1); !d.OK || d.Remaining != 7 {
 		t.Errorf("the new limit: %+v", d)
 	}
+
 	if got := k.Limits(); !slices.Equal(got, []Limit{{PerHour(20), 20}}) {
 		t.Errorf("Limits() = %v", got)
 	}
@@ -449,6 +489,7 @@ func TestKeyedConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	taken := map[int]int{}
+
 	for g := range 8 {
 		wg.Go(func() {
 			rng, mine := rand.New(rand.NewPCG(1, uint64(g))), map[int]int{}
@@ -480,12 +521,15 @@ func TestKeyedConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	for key, n := range taken {
 		if n != burst {
 			t.Errorf("key %d: %d taken of %d", key, n, burst)
 		}
 	}
+
 	held := map[int]bool{}
+
 	for key, d := range k.All() {
 		held[key] = true
 		if d.Remaining != 0 {
@@ -495,6 +539,7 @@ func TestKeyedConcurrent(t *testing.T) {
 			break
 		}
 	}
+
 	if s := k.Stats(); s.Sub(KeyedStats{Allowed: 1}).Allowed != s.Allowed-1 || s.Allowed == 0 || s.Denied == 0 {
 		t.Errorf("%+v", s)
 	}
@@ -538,5 +583,98 @@ func TestMaskAddr(t *testing.T) {
 	}
 	if got := MaskAddr(addr("192.0.2.7"), 24, 48); got != addr("192.0.2.0") {
 		t.Errorf("/24: %v", got)
+	}
+}
+
+// TestKeyedRealClock checks that keys are refilled by the system's clock, whose
+// readings count from when the table was made.
+func TestKeyedRealClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+		w := NewKeyedSlidingLog[int](1, time.Second, nil)
+		q := NewKeyedQuota[int](1, Daily(nil), nil)
+		for i := range 3 {
+			for name, allow := range map[string]func(int) bool{"Keyed": k.Allow, "log": w.Allow, "quota": q.Allow} {
+				if got := allow(1); !got {
+					t.Errorf("%s, step %d: Allow = %v, want true", name, i, got)
+				}
+				if got := allow(1); got {
+					t.Errorf("%s, step %d: Allow = %v again, want false", name, i, got)
+				}
+			}
+			time.Sleep(24 * time.Hour)
+		}
+	})
+}
+
+// TestTrapReadingsOfOthers checks that a key decides as a Limiter of its own
+// whatever the readings of other keys: one that is far ahead does not take the
+// refill of the others.
+func TestTrapReadingsOfOthers(t *testing.T) {
+	start := time.Unix(0, 0)
+	for range 20 { // of other seeds
+		k := NewKeyed[string]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: func() time.Time { return start }})
+		w := NewKeyedSlidingLog[string](1, time.Second, &KeyedOptions{Now: func() time.Time { return start }})
+		k.AllowAt("a", start.Add(time.Hour), 1)
+		w.AllowAt("a", start.Add(time.Hour), 1)
+		for i := range 100 {
+			at := start.Add(time.Duration(i) * time.Second)
+			if got := k.AllowAt("b", at, 1); !got {
+				t.Fatalf("Keyed: AllowAt(%v) = %v, want true as of a Limiter", at, got)
+			}
+			if got := w.AllowAt("b", at, 1); !got {
+				t.Fatalf("KeyedWindow: AllowAt(%v) = %v, want true as of a Window", at, got)
+			}
+		}
+	}
+}
+
+// TestSetLimitsCount checks that the number of limits may change: they are
+// matched by position, a new one begins full, and keys of TakeLimits keep
+// theirs.
+func TestSetLimitsCount(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[string]([]Limit{{PerHour(1), 10}}, &KeyedOptions{Now: clock.now})
+	k.AllowN("a", 4)
+	k.TakeLimits("own", 2, Limit{PerHour(1), 20}, Limit{PerHour(1), 7}, Limit{PerHour(1), 9})
+	k.SetLimits(Limit{PerHour(1), 12}, Limit{PerHour(1), 5})
+	for i, tt := range []struct {
+		key       string
+		remaining []int
+	}{{"a", []int{8, 5}}, {"own", []int{18, 5, 7}}, {"new", []int{12, 5}}} {
+		var got []int
+		for _, d := range k.Tiers(tt.key) {
+			got = append(got, d.Remaining)
+		}
+		if !slices.Equal(got, tt.remaining) {
+			t.Errorf("step %d: key %s has %v left, want %v", i, tt.key, got, tt.remaining)
+		}
+	}
+
+	k.AllowN("a", 2)
+	k.SetLimits(Limit{PerHour(1), 10})
+	if got := k.Peek("a", 0).Remaining; got != 4 {
+		t.Errorf("%d left under one limit again, want 4", got)
+	}
+	k.SetLimits(Limit{PerHour(1), 10}, Limit{PerHour(1), 3})
+	if got := k.Peek("a", 0).Remaining; got != 3 {
+		t.Errorf("%d left under a second limit that begins full, want 3", got)
+	}
+	if got := k.Allow("own"); !got {
+		t.Errorf("Allow = %v for a key back from three limits of its own", got)
+	}
+}
+
+// TestZeroTokensPlaceNoKey checks that requests of zero events hold no key.
+func TestZeroTokensPlaceNoKey(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+	w := NewKeyedSlidingLog[int](1, time.Second, nil)
+	k.AllowN(1, 0)
+	k.Charge(1, 0)
+	k.TakeUpTo(1, 0)
+	k.TakeReserving(1, 0, 1)
+	w.AllowN(1, 0)
+	if got := k.Len() + w.Len(); got != 0 {
+		t.Errorf("%d keys are held after zero events, want 0", got)
 	}
 }

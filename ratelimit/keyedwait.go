@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,7 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if k.lines.waiting.Load() == 0 && k.take(key, k.read(), n, 0, nil, nil) {
+	if k.lines.waiting.Load() == 0 && k.takeAt(key, k.read(), n, 0, nil, nil) {
 		return nil
 	}
 	l, w, err := k.enqueue(ctx, key, n, limit)
@@ -129,7 +130,7 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 // delay returns the length of a wait for n tokens of key behind ahead others.
 // It reports whether a bucket of key ever holds n.
 func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
-	s, h, d := k.lock(key, t)
+	s, h, d := k.enter(key, t)
 	defer s.mu.Unlock()
 	i := s.find(key, h)
 	p := s.planOf(i)
@@ -280,7 +281,7 @@ func (ls *lines[K]) changeAll(k *Keyed[K], t int64, f func()) {
 // tier has them. For every tier it is an admission at that reading. It reports
 // whether it could, and whether the tiers ever hold so many.
 func (k *Keyed[K]) promise(key K, t, n int64) (p promise, ok, possible bool) {
-	s, h, d := k.lock(key, t)
+	s, h, d := k.enter(key, t)
 	defer s.mu.Unlock()
 	i := s.find(key, h)
 	if i < 0 {
@@ -330,60 +331,46 @@ func (k *Keyed[K]) retract(key K, p *promise) {
 	}
 }
 
-// A KeyedReservation is a promise that events of a key may happen at a time to
-// come, made by [Keyed.Reserve]. It is a value: copies stand for the same
-// promise, so cancel only one.
-type KeyedReservation[K comparable] struct {
-	k       *Keyed[K]
-	key     K
-	promise promise
-}
-
 // Reserve takes n tokens of key ahead of time from every tier, and returns the
 // promise of when the events may happen; see [Limiter.Reserve]. It is not OK,
 // and nothing is taken, if n exceeds the burst of a tier, if the time never
 // comes, or if there is no room for the key. It panics if n is negative.
-func (k *Keyed[K]) Reserve(key K, n int) KeyedReservation[K] {
+//
+// Its Cancel gives back everything if nothing was taken of the key since, and
+// else nothing: later promises stand on earlier ones, and keep their times.
+// Where callers often give up, use [Keyed.Wait], which loses nothing.
+func (k *Keyed[K]) Reserve(key K, n int) Reservation {
 	p, ok, _ := k.promise(key, k.read(), checkN(n))
 	if !ok {
-		return KeyedReservation[K]{}
+		return Reservation{}
 	}
-	return KeyedReservation[K]{k, key, p}
+	return Reservation{by: &keyedReserver[K]{k, key, p}, at: p.at}
 }
 
-// OK reports whether the reservation was made.
-func (r KeyedReservation[K]) OK() bool { return r.k != nil }
-
-// Delay returns the time until the events may happen, 0 if that is now or past,
-// and the longest duration if r is not OK.
-func (r KeyedReservation[K]) Delay() time.Duration {
-	if !r.OK() {
-		return math.MaxInt64
-	}
-	return gap(r.promise.at, r.k.read())
+// A keyedReserver is a Keyed that has made one reservation.
+type keyedReserver[K comparable] struct {
+	*Keyed[K]
+	key     K
+	promise promise
 }
 
-// Cancel gives back exactly what r took, if its time lies ahead or is this very
-// instant, and if nothing was taken of the key since: a later promise stands on
-// an earlier one, and keeps its time. Where callers often give up, use
-// [Keyed.Wait], which loses nothing.
-func (r KeyedReservation[K]) Cancel() {
-	if !r.OK() || r.k.read() > r.promise.at {
-		return
+func (k *keyedReserver[K]) cancel(r Reservation) {
+	if k.read() > r.at {
+		return // the events may have happened
 	}
-	s, h := r.k.table.lock(r.key)
+	s, h := k.table.lock(k.key)
 	defer s.mu.Unlock()
-	i := s.find(r.key, h)
-	if i < 0 || s.planOf(i) != r.promise.plan {
+	i := s.find(k.key, h)
+	if i < 0 || s.planOf(i) != k.promise.plan {
 		return
 	}
+
 	spent := s.at(i)
-	for j := range r.promise.plan.meters {
-		if spent[j] != r.promise.end[j] {
-			return
-		}
+	end := k.promise.end[:len(k.promise.plan.meters)]
+	if !slices.Equal(spent[:len(end)], end) {
+		return // a later promise stands on this one
 	}
-	for j := range r.promise.plan.meters {
-		spent[j] -= r.promise.advance[j]
+	for j := range end {
+		spent[j] -= k.promise.advance[j]
 	}
 }

@@ -136,8 +136,8 @@ func (r *windowRule) freeAfter(words []int64, d int64) time.Duration {
 // move does nothing: the base of windows never moves.
 func (r *windowRule) move([]int64, int64) {}
 
-// read returns the reading of the clock.
-func (w *KeyedWindow[K]) read() int64 {
+// reading returns the reading of the clock.
+func (w *KeyedWindow[K]) reading() int64 {
 	if w.table.shards == nil {
 		panic("ratelimit: zero KeyedWindow: use NewKeyedSlidingLog, NewKeyedSlidingWindow or NewKeyedQuota")
 	}
@@ -145,26 +145,26 @@ func (w *KeyedWindow[K]) read() int64 {
 }
 
 // Allow reports whether one event of key may happen now, and counts it if so.
-func (w *KeyedWindow[K]) Allow(key K) bool { return w.take(key, w.read(), 1, w.n.Load(), nil).OK }
+func (w *KeyedWindow[K]) Allow(key K) bool { return w.takeAt(key, w.reading(), 1, w.n.Load(), nil).OK }
 
 // AllowN reports whether n events of key may happen now, and counts them, all
 // or none. Zero events may always happen. It panics if n is negative.
 func (w *KeyedWindow[K]) AllowN(key K, n int) bool {
-	return w.take(key, w.read(), checkN(n), w.n.Load(), nil).OK
+	return w.takeAt(key, w.reading(), checkN(n), w.n.Load(), nil).OK
 }
 
 // AllowAt is AllowN at time t, for replays and simulations; see
 // [Keyed.AllowAt]. A time before that of an earlier event of the key counts as
 // that. It must lie within 73 years of the time when w was made.
 func (w *KeyedWindow[K]) AllowAt(key K, t time.Time, n int) bool {
-	w.read()
-	return w.take(key, w.table.clock.at(t), checkN(n), w.n.Load(), nil).OK
+	w.reading()
+	return w.takeAt(key, w.table.clock.at(t), checkN(n), w.n.Load(), nil).OK
 }
 
 // Take counts n events of key, all or none, and describes its window at that
 // instant. It panics if n is negative.
 func (w *KeyedWindow[K]) Take(key K, n int) Decision {
-	return w.take(key, w.read(), checkN(n), w.n.Load(), nil)
+	return w.takeAt(key, w.reading(), checkN(n), w.n.Load(), nil)
 }
 
 // TakeLimit is Take under a number of events of the key's own, such as that of
@@ -172,15 +172,15 @@ func (w *KeyedWindow[K]) Take(key K, n int) Decision {
 // panics if n is negative, or if limit is not positive or, for a keyed log, if
 // it exceeds the number given to the constructor, rounded up to a power of two.
 func (w *KeyedWindow[K]) TakeLimit(key K, n, limit int) Decision {
-	t := w.read()
-	return w.take(key, t, checkN(n), w.checkLimit(limit), nil)
+	t := w.reading()
+	return w.takeAt(key, t, checkN(n), w.checkLimit(limit), nil)
 }
 
 // SetLimit changes the number of events of each key to n, now: those counted so
 // far stay counted. It panics if n is not positive or, for a keyed log, if it
 // exceeds the number given to the constructor, rounded up to a power of two.
 func (w *KeyedWindow[K]) SetLimit(n int) {
-	w.read()
+	w.reading()
 	w.n.Store(w.checkLimit(n))
 }
 
@@ -196,17 +196,17 @@ func (w *KeyedWindow[K]) checkLimit(n int) int64 {
 // maxWindowReading keeps readings within the span of the table, 73 years.
 const maxWindowReading = maxCapacity
 
-// lock locks the shard of key. It returns its rule and the reading t as one of
+// enter locks the shard of key. It returns its rule and the reading t as one of
 // the table.
-func (w *KeyedWindow[K]) lock(key K, t int64) (s *shard[K], r *windowRule, h uint64, d int64) {
+func (w *KeyedWindow[K]) enter(key K, t int64) (s *shard[K], r *windowRule, h uint64, d int64) {
 	s, h = w.table.lock(key)
 	return s, s.rule.(*windowRule), h, min(max(t, -maxWindowReading), maxWindowReading)
 }
 
-// take counts n events of key at reading t under limit. rec, if not nil, is
+// takeAt counts n events of key at reading t under limit. rec, if not nil, is
 // where to put a receipt.
-func (w *KeyedWindow[K]) take(key K, t, n, limit int64, rec *receipt) Decision {
-	s, r, h, t := w.lock(key, t)
+func (w *KeyedWindow[K]) takeAt(key K, t, n, limit int64, rec *receipt) Decision {
+	s, r, h, t := w.enter(key, t)
 	defer s.mu.Unlock()
 	i := s.find(key, h)
 	words := r.blank
@@ -249,7 +249,7 @@ func (w *KeyedWindow[K]) take(key K, t, n, limit int64, rec *receipt) Decision {
 // is negative.
 func (w *KeyedWindow[K]) Peek(key K, n int) Decision {
 	events := checkN(n)
-	s, r, h, t := w.lock(key, w.read())
+	s, r, h, t := w.enter(key, w.reading())
 	defer s.mu.Unlock()
 	limit := w.n.Load()
 	if i := s.find(key, h); i >= 0 {
@@ -272,7 +272,7 @@ func (w *KeyedWindow[K]) Return(key K, n int) {
 }
 
 func (w *KeyedWindow[K]) giveBack(key K, n, until int64) {
-	s, r, h, t := w.lock(key, w.read())
+	s, r, h, t := w.enter(key, w.reading())
 	defer s.mu.Unlock()
 	if i := s.find(key, h); i >= 0 {
 		r.open(s.at(i)).giveBack(t, n, until)
@@ -282,13 +282,13 @@ func (w *KeyedWindow[K]) giveBack(key K, n, until int64) {
 
 // Delete forgets the events of key.
 func (w *KeyedWindow[K]) Delete(key K) {
-	w.read()
+	w.reading()
 	w.table.remove(key)
 }
 
 // Clear forgets all keys.
 func (w *KeyedWindow[K]) Clear() {
-	w.read()
+	w.reading()
 	w.table.clear()
 }
 
@@ -299,7 +299,7 @@ func (w *KeyedWindow[K]) Len() int { return w.Stats().Keys }
 
 // Stats returns the counters of w. Its cost is a lock of each shard.
 func (w *KeyedWindow[K]) Stats() KeyedStats {
-	w.read()
+	w.reading()
 	return w.table.stats()
 }
 

@@ -36,6 +36,7 @@ func propKeyedWindow(t *rapid.T) {
 	var w *KeyedWindow[int]
 	var model func() single
 	most := int64(40) // of a step of the clock
+
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		w = NewKeyedSlidingLog[int](n, length, keyedOpts)
@@ -48,13 +49,16 @@ func propKeyedWindow(t *rapid.T) {
 		w = NewKeyedQuota[int](n, Daily(time.FixedZone("", 5000)), keyedOpts)
 		model = func() single { return NewQuota(n, Daily(time.FixedZone("", 5000)), opts) }
 	}
+
 	models := map[int]single{} // made now: slices are counted from when the table was
+
 	for key := range 41 {
 		models[key] = model()
 	}
 	clock.t -= rapid.Int64Range(0, 100*most).Draw(t, "before") // readings from before they were made
 	key := func(t *rapid.T) int { return rapid.IntRange(0, 40).Draw(t, "key") }
 	k := func(t *rapid.T) int { return rapid.IntRange(0, n+1).Draw(t, "k") }
+
 	t.Repeat(map[string]func(*rapid.T){
 		"pass": func(*rapid.T) { clock.t += rapid.Int64Range(0, most).Draw(t, "d") },
 		"Take": func(t *rapid.T) {
@@ -64,28 +68,33 @@ func propKeyedWindow(t *rapid.T) {
 				t.Fatalf("Take(%d, %d) = %+v after Peek %+v, want %+v", key, k, got, peek, want)
 			}
 		},
+
 		"AllowN": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			if got, want := w.AllowN(key, k), models[key].AllowN(k); got != want {
 				t.Fatalf("AllowN(%d, %d) = %v", key, k, got)
 			}
 		},
+
 		"AllowAt": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			if got, want := w.AllowAt(key, clock.now(), k), models[key].AllowAt(clock.now(), k); got != want {
 				t.Fatalf("AllowAt(%d, %d) = %v", key, k, got)
 			}
 		},
+
 		"flood": func(*rapid.T) { // others come, once
 			for i := range 64 {
 				w.Allow(1000 + i)
 			}
 		},
+
 		"Return": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			w.Gate(key).Return(k)
 			models[key].Return(k)
 		},
+
 		"Gate": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			g := All(w.Gate(key))
@@ -93,11 +102,13 @@ func propKeyedWindow(t *rapid.T) {
 				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, k, got, want)
 			}
 		},
+
 		"Reset": func(t *rapid.T) {
 			key := key(t)
 			w.Delete(key)
 			models[key].Return(n)
 		},
+
 		"": func(t *rapid.T) {
 			if s := w.Stats(); s.Keys > 105 || s.Evicted > 0 || s.Keys != w.Len() {
 				t.Fatalf("%+v with 105 keys and room for 1024", s)
@@ -113,6 +124,7 @@ func TestPropKeyedWindowLaw(t *testing.T) {
 		var clock fakeClock
 		n, length := rapid.IntRange(1, 4).Draw(t, "n"), rapid.Int64Range(1, 40).Draw(t, "length")
 		opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+
 		for i, w := range []*KeyedWindow[int]{
 			NewKeyedSlidingLog[int](n, time.Duration(length), opts),
 			NewKeyedSlidingWindow[int](n, time.Duration(length), 1, opts),
@@ -176,11 +188,13 @@ func TestKeyedWindowDenyNew(t *testing.T) {
 		var clock fakeClock
 		w := keyedWindows(2, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})[name]
 		admitted := 0
+
 		for i := range 100 {
 			if w.Allow(i) {
 				admitted++
 			}
 		}
+
 		d := w.Take(1000, 1)
 		if admitted > 16 || admitted < 9 || d.OK || d.RetryAfter <= 0 || d.Remaining != 2 || w.Peek(1000, 1) != d {
 			t.Errorf("%s: %d admitted, %+v, Peek %+v", name, admitted, d, w.Peek(1000, 1))
@@ -226,30 +240,37 @@ func TestKeyedQuotaDays(t *testing.T) {
 	if d := w.Take("a", 2); d != (Decision{OK: true, Limit: 2, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
+
 	now = now.Add(22 * time.Hour)
 	if d := w.Take("a", 1); d != (Decision{Limit: 2, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
+
 	if d := w.Take("b", 1); d != (Decision{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
+
 	now = now.Add(time.Hour)
 	if !w.AllowN("a", 2) || !w.AllowN("b", 2) || w.Allow("a") || w.Take("b", 3).RetryAfter >= 0 {
 		t.Error("a new day has no quota, or too much")
 	}
+
 	now = now.Add(-time.Hour) // the clock is set back to yesterday
 	if w.Allow("a") || w.Allow("b") {
 		t.Error("a clock that was set back grants a second quota")
 	}
+
 	w.Delete("b")
 	if w.Allow("a") || !w.AllowN("b", 2) {
 		t.Error("Reset does not forget b alone")
 	}
+
 	now = now.AddDate(0, 0, 3)
 	w.Return("a", 2) // what was counted on another day
 	if d := w.Peek("a", 0); d.Remaining != 2 {
 		t.Errorf("%+v", d)
 	}
+
 	for _, o := range []*KeyedOptions{nil, {Now: time.Now}} {
 		if base := NewKeyedQuota[int](1, Daily(nil), o).table.clock.base; base != base.Round(0) {
 			t.Errorf("%v goes by the monotonic clock", base)
@@ -315,5 +336,28 @@ func TestTrapHundredAMinuteEach(t *testing.T) {
 	}
 	if counts != [3]int{3 * 199, 3 * 100, 3 * 100} {
 		t.Errorf("three clients had %v", counts)
+	}
+}
+
+// TestTakeLimit checks limits of keys of their own: free and paid customers
+// in one table, whose events stay counted when they change.
+func TestTakeLimit(t *testing.T) {
+	var clock fakeClock
+	for name, w := range keyedWindows(16, &KeyedOptions{Now: clock.now}) {
+		if d := w.TakeLimit(1, 3, 2); d.OK || d.RetryAfter >= 0 || d.Limit != 2 {
+			t.Errorf("%s: TakeLimit(3, 2) = %+v, want a refusal for good", name, d)
+		}
+		if d := w.TakeLimit(1, 2, 2); !d.OK || d.Remaining != 0 {
+			t.Errorf("%s: TakeLimit(2, 2) = %+v, want OK", name, d)
+		}
+		if d := w.TakeLimit(1, 1, 2); d.OK || d.RetryAfter <= 0 {
+			t.Errorf("%s: TakeLimit(1, 2) = %+v, want a refusal", name, d)
+		}
+		if d := w.TakeLimit(1, 6, 8); !d.OK || d.Remaining != 0 {
+			t.Errorf("%s: TakeLimit(6, 8) = %+v, want OK", name, d)
+		}
+		if d := w.Take(1, 8); !d.OK || d.Limit != 16 || d.Remaining != 0 {
+			t.Errorf("%s: Take(8) = %+v, want OK of 16", name, d)
+		}
 	}
 }

@@ -80,16 +80,19 @@ func modelLimiter(t *rapid.T) {
 	m.lim = New(l.Rate, l.Burst, &Options{Now: m.clock.now})
 	m.model = newSlowBucket(l)
 	m.model.at = m.clock.t
+
 	t.Repeat(map[string]func(*rapid.T){
 		"AllowN": func(t *rapid.T) { n := m.tokens(t); m.decided(t, n, 0, m.lim.AllowN(n)) },
 		"AllowAt": func(t *rapid.T) {
 			n := m.tokens(t)
 			m.decided(t, n, 0, m.lim.AllowAt(m.clock.now(), n))
 		},
+
 		"TakeReserving": func(t *rapid.T) {
 			n, keep := m.tokens(t), rapid.IntRange(0, 60).Draw(t, "keep")
 			m.decided(t, n, keep, m.lim.TakeReserving(n, keep))
 		},
+
 		"Take": func(t *rapid.T) {
 			n := m.tokens(t)
 			peek := m.lim.Peek(n)
@@ -100,6 +103,7 @@ func modelLimiter(t *rapid.T) {
 			m.decided(t, n, 0, got.OK)
 			m.described(t, n, got)
 		},
+
 		"TakeUpTo": func(t *rapid.T) {
 			n := m.tokens(t)
 			got := m.lim.TakeUpTo(n)
@@ -111,6 +115,7 @@ func modelLimiter(t *rapid.T) {
 				m.decided(t, 1, 0, false)
 			}
 		},
+
 		"Charge": func(t *rapid.T) {
 			// Beyond a burst or two the debt may saturate, which
 			// TestTrapChargeOverflow shows.
@@ -122,12 +127,14 @@ func modelLimiter(t *rapid.T) {
 			m.model.advance(m.clock.t)
 			m.model.spend(n)
 		},
+
 		"Return": func(t *rapid.T) {
 			n := rapid.IntRange(0, 60).Draw(t, "n")
 			m.lim.Return(n)
 			m.model.advance(m.clock.t)
 			m.model.spend(-n)
 		},
+
 		"Fill": func(t *rapid.T) { m.lim.Fill(); m.model.debt.SetInt64(0) },
 		"Drain": func(t *rapid.T) {
 			m.lim.Drain()
@@ -136,6 +143,7 @@ func modelLimiter(t *rapid.T) {
 				m.model.debt.Set(ratOf(m.model.limit.Burst))
 			}
 		},
+
 		"SetLimit": func(t *rapid.T) {
 			l := m.limit(t, "limit")
 			m.model.advance(m.clock.t)
@@ -145,6 +153,7 @@ func modelLimiter(t *rapid.T) {
 			m.lim.SetLimit(l.Rate, l.Burst)
 			m.model.limit = l
 		},
+
 		"pass": func(t *rapid.T) { m.pass(t) },
 		"": func(*rapid.T) {
 			m.lim.mu.Lock()
@@ -212,6 +221,7 @@ func propRetryAfter(t *rapid.T) {
 		}
 		clock.t = at
 	}
+
 	if d.OK {
 		return
 	}
@@ -255,7 +265,7 @@ func checkEnvelope(t interface{ Fatalf(string, ...any) }, l Limit, slack int64, 
 }
 
 // TestPropEnvelope checks the law of the package for clocks that stand still
-// and go back by anything, and for every way of taking tokens. By the clock,
+// and go back by anything, and forevery way of taking tokens. By the clock,
 // taken to stand still while it goes back, any window admits at most burst +
 // rate·(w + 2 ns); and by true time at most burst + rate·(w + e + 2 ns), if e
 // is the furthest that a reading lay behind.
@@ -271,11 +281,13 @@ func propEnvelope(t *rapid.T) {
 	token := max(int64(rate.per)/rate.count, 1)
 	truth, latest, worst := int64(0), int64(math.MinInt64), int64(0)
 	var byClock, byTruth []admission
+
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		truth += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 3*token)).Draw(t, "dt")
 		lag := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(0, 10*token), rapid.Int64Range(0, 1e18)).Draw(t, "lag")
 		clock.t = truth - lag
 		n := rapid.IntRange(1, l.Burst+1).Draw(t, "n")
+
 		switch rapid.IntRange(0, 3).Draw(t, "how") {
 		case 0:
 			if !lim.AllowN(n) {
@@ -292,6 +304,7 @@ func propEnvelope(t *rapid.T) {
 				n = 0
 			}
 		}
+
 		if n > 0 {
 			latest, worst = max(latest, clock.t), max(worst, lag)
 			byClock = append(byClock, admission{latest, n})
@@ -320,6 +333,7 @@ func propComplete(t *rapid.T) {
 	}).Draw(t, "limit")
 	var clock fakeClock
 	lim, ideal := New(l.Rate, l.Burst, &Options{Now: clock.now}), newSlowBucket(l)
+
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		token := max(int64(l.Rate.per)/l.Rate.count, 1)
 		clock.t += rapid.OneOf(rapid.Int64Range(0, 9), rapid.Int64Range(0, 2*token)).Draw(t, "dt")

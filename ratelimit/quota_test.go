@@ -55,10 +55,12 @@ func TestPeriodNext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if got := tt.period(place(t, tt.loc)).next(at).Format(time.RFC3339Nano); got != tt.want {
 			t.Errorf("%s: after %s comes %s, want %s", tt.name, tt.at, got, tt.want)
 		}
 	}
+
 	if got := (Period{}).next(time.Unix(0, 0)); !got.Equal(time.Unix(86400, 0)) {
 		t.Errorf("the zero Period ends at %v", got)
 	}
@@ -93,13 +95,16 @@ func TestQuota(t *testing.T) {
 	if d := q.Take(4); d != (Decision{OK: true, Limit: 10, Remaining: 6, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
+
 	if d := q.Peek(6); d.Remaining != 0 || !d.OK {
 		t.Errorf("%+v", d)
 	}
+
 	now = now.Add(22 * time.Hour)
 	if d := q.Take(7); d != (Decision{Limit: 10, Remaining: 6, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: 24 * time.Hour}) {
 		t.Errorf("%+v", d)
 	}
+
 	if d := q.Take(11); d.RetryAfter >= 0 {
 		t.Errorf("more than the quota comes in %v", d.RetryAfter)
 	}
@@ -107,14 +112,17 @@ func TestQuota(t *testing.T) {
 	if !q.AllowN(7) || q.Allow() || !q.AllowN(0) {
 		t.Error("after Return(1) 7 are left")
 	}
+
 	now = now.Add(time.Hour) // midnight
 	if !q.AllowN(10) {
 		t.Error("a new day has no quota")
 	}
+
 	now = now.Add(-time.Hour) // the clock is set back to yesterday
 	if q.Allow() {
 		t.Error("a clock that was set back grants a second quota")
 	}
+
 	now = now.Add(time.Hour)
 	if q.Allow() {
 		t.Error("a day that comes twice grants a second quota")

@@ -135,7 +135,7 @@ func checkN(n int) int64 {
 
 // allow takes n tokens at reading t if keep tokens stay behind.
 func (l *Limiter) allow(t, n, keep int64) bool {
-	if _, _, _, ok := l.take(t, n, keep); ok {
+	if _, _, _, ok := l.spend(t, n, keep); ok {
 		return true
 	}
 	if keep > 0 || !l.holed.Load() {
@@ -145,10 +145,10 @@ func (l *Limiter) allow(t, n, keep int64) bool {
 	return ok
 }
 
-// take takes n tokens at reading t from the end of the spending, if keep tokens
+// spend takes n tokens at reading t from the end of the spending, if keep tokens
 // stay behind. It also returns the bucket, the reading relative to its base,
 // and its spending afterwards.
-func (l *Limiter) take(t, n, keep int64) (b *bucket, d, spent int64, ok bool) {
+func (l *Limiter) spend(t, n, keep int64) (b *bucket, d, spent int64, ok bool) {
 	for {
 		b, d = l.current(t)
 		spent = b.spent.Load()
@@ -268,7 +268,7 @@ func (l *Limiter) Limit() Limit { return l.load().limit }
 // AllowN and two divisions. It panics if n is negative.
 func (l *Limiter) Take(n int) Decision {
 	t := l.clock.read()
-	b, d, spent, ok := l.take(t, checkN(n), 0)
+	b, d, spent, ok := l.spend(t, checkN(n), 0)
 	if !ok && l.holed.Load() {
 		_, _, ok = l.takeHole(t, int64(n))
 	}
@@ -413,7 +413,7 @@ func (l *Limiter) Drain() {
 // taken. See [All].
 func (l *Limiter) takeFor(n int) (Decision, receipt) {
 	t := l.clock.read()
-	b, d, spent, ok := l.take(t, checkN(n), 0)
+	b, d, spent, ok := l.spend(t, checkN(n), 0)
 	if ok || !l.holed.Load() {
 		return b.decide(spent, b.supply(d), d, int64(n), ok), receipt{}
 	}

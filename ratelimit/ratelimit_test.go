@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"encoding"
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -18,22 +19,27 @@ import (
 // TestVectors works the published examples.
 func TestVectors(t *testing.T) {
 	var clock fakeClock
+
 	// The table of doc.go: 100 a minute with a burst of 100 admits 200 in the
 	// first minute.
 	lim := New(PerMinute(100), 100, &Options{Now: clock.now})
 	admitted := 0
+
 	for ; clock.t < int64(time.Minute); clock.t += int64(100 * time.Millisecond) {
 		admitted += lim.TakeUpTo(math.MaxInt)
 	}
+
 	if admitted != 199 { // the 200th comes at 60 s
 		t.Errorf("the first minute admits %d, want 199 before its end", admitted)
 	}
+
 	// boulder's README: 20 a second, burst 20: after one request 19 are left,
 	// reset in 50 ms.
 	lim = New(PerSecond(20), 20, &Options{Now: clock.now})
 	if d := lim.Take(1); d.Remaining != 19 || d.ResetAfter != 50*time.Millisecond || d.Limit != 20 {
 		t.Errorf("%+v", d)
 	}
+
 	// sethvargo/go-limiter#29: 65535 a second, a second later: 65535.
 	lim = New(PerSecond(65535), 65535, &Options{Now: clock.now})
 	lim.Drain()
@@ -52,19 +58,23 @@ func TestI371(t *testing.T) {
 	const increment, burst = 1000, 5 // T, and tau = (burst-1)·T
 	lim := New(Every(increment), burst, &Options{Now: clock.now})
 	tat, level, last := int64(0), int64(0), int64(0)
+
 	for range 10_000 {
 		clock.t += rng.Int64N(2 * increment)
+
 		// Virtual scheduling: early by more than tau is non-conforming.
 		scheduled := clock.t >= tat-(burst-1)*increment
 		if scheduled {
 			tat = max(clock.t, tat) + increment
 		}
+
 		// Leaky bucket: drained by one a nanosecond, it conforms up to tau.
 		drained := max(level-(clock.t-last), 0)
 		leaky := drained <= (burst-1)*increment
 		if leaky {
 			level, last = drained+increment, clock.t
 		}
+
 		if got := lim.Allow(); got != scheduled || got != leaky {
 			t.Fatalf("at %d: ours %v, virtual scheduling %v, leaky bucket %v", clock.t, got, scheduled, leaky)
 		}
@@ -96,24 +106,38 @@ func TestParseLimit(t *testing.T) {
 		{"0/s burst 3", "0/s burst 3", Limit{PerSecond(0), 3}},
 		{"1000/ns", "1000/ns", Limit{Rate: Per(1000, 1)}},
 		{"inf", "inf", Limit{Rate: Inf}},
+		{"100/min", "100/m", Limit{Rate: PerMinute(100)}},
+		{"100/minute", "100/m", Limit{Rate: PerMinute(100)}},
+		{"7/sec", "7/s", Limit{Rate: PerSecond(7)}},
+		{"7/second", "7/s", Limit{Rate: PerSecond(7)}},
+		{"9/hour", "9/h", Limit{Rate: PerHour(9)}},
+		{"9/day", "9/d", Limit{Rate: PerDay(9)}},
+		{"100 per minute", "100/m", Limit{Rate: PerMinute(100)}},
+		{"100 / s , burst 50", "100/s burst 50", Limit{PerSecond(100), 50}},
+		{"100/s, burst 50", "100/s burst 50", Limit{PerSecond(100), 50}},
+		{"100 per hour,burst 5", "100/h burst 5", Limit{PerHour(100), 5}},
+		{"0/s", "0/s", Limit{Rate: PerSecond(0)}},
 	} {
 		got, err := ParseLimit(tt.text)
 		if err != nil || got != tt.want || got.String() != tt.canon {
 			t.Errorf("ParseLimit(%q) = %v, %v; want %v", tt.text, got, err, tt.canon)
 		}
 	}
+
 	for _, bad := range []string{
-		"", "100", "/s", "100/", "-1/s", "1/0s", "1/-1s", "1.5/s", "1001/ns", "x/s", "1/week", "1/s burst", "1/s burst 0",
+		"", "100", "/s", "100/", "-1/s", "1/0s", "1/-1s", "1.5/s", "1001/ns", "x/s", "1/week", "per minute", "1 per", "1perminute", "1/sburst 5", "burst 5", "1/s,, burst 5", "1/s,", "1/s burst", "1/s burst 0",
 		"1/s burst -1", "1/s 5", "1/s burst 5 6", "9223372036854775808/s", "inf burst 3", "1/s burst 2305843009213693953", "INF",
 	} {
 		if got, err := ParseLimit(bad); err == nil || got != (Limit{}) || !strings.HasPrefix(err.Error(), "ratelimit: parse limit ") {
 			t.Errorf("ParseLimit(%q) = %v, %v", bad, got, err)
 		}
+
 		l := Limit{PerSecond(7), 7}
 		if err := l.UnmarshalText([]byte(bad)); err == nil || l != (Limit{PerSecond(7), 7}) {
 			t.Errorf("UnmarshalText(%q) = %v, %v", bad, l, err)
 		}
 	}
+
 	var _ encoding.TextUnmarshaler = (*Limit)(nil)
 	if got := (Rate{}).String(); got != "0/s" {
 		t.Errorf("the zero rate is %q", got)
@@ -140,6 +164,8 @@ func FuzzParseLimit(f *testing.F) {
 	})
 }
 
+// TestHeaders checks the fields of single policies: rounding, quotas of whole
+// seconds, limits that never come back, and names that need quoting.
 func TestHeaders(t *testing.T) {
 	for _, tt := range []struct {
 		d    Decision
@@ -151,8 +177,11 @@ func TestHeaders(t *testing.T) {
 		{Decision{Limit: 100, RetryAfter: 1, ResetAfter: time.Minute, Window: time.Minute}, []string{
 			`RateLimit-Policy: "my \"api\"";q=100;w=60`, `RateLimit: "my \"api\"";r=0;t=60`, "Retry-After: 1",
 		}},
-		{Decision{Limit: math.MaxInt64, RetryAfter: -1, ResetAfter: -1, Window: -1}, []string{
-			`RateLimit-Policy: "my \"api\"";q=999999999999999`, `RateLimit: "my \"api\"";r=0`,
+		{Decision{Limit: math.MaxInt, RetryAfter: -1, ResetAfter: -1, Window: -1}, []string{
+			`RateLimit-Policy: "my \"api\"";q=` + structured(math.MaxInt), `RateLimit: "my \"api\"";r=0`,
+		}},
+		{Decision{OK: true, Limit: math.MaxInt, Window: math.MaxInt64}, []string{
+			`RateLimit-Policy: "my \"api\"";q=` + structured(math.MaxInt) + ";w=9223372037", `RateLimit: "my \"api\"";r=0;t=0`,
 		}},
 	} {
 		var got []string
@@ -160,10 +189,91 @@ func TestHeaders(t *testing.T) {
 			got = append(got, field+": "+value)
 		}
 		if !slices.Equal(got, tt.want) {
-			t.Errorf("%+v: %q", tt.d, got)
+			t.Errorf("%+v: got %q, want %q", tt.d, got, tt.want)
 		}
 		for range tt.d.Headers("x") {
 			break // must not go on
+		}
+	}
+}
+
+// TestHeadersOfLimits checks that each kind of limit knows its window, in whole
+// seconds: 100 a second with a burst of 20 is not told as 20 a second.
+func TestHeadersOfLimits(t *testing.T) {
+	for _, tt := range []struct {
+		g    Gate
+		want string
+	}{
+		{New(PerSecond(100), 20, nil), `"";q=100;w=1`},
+		{New(PerMinute(100), 20, nil), `"";q=20;w=12`},
+		{New(PerSecond(3), 10, nil), `"";q=12;w=4`},
+		{New(Rate{}, 5, nil), `"";q=5`},
+		{New(PerSecond(5), 0, nil), `"";q=0`},
+		{NewSlidingLog(7, time.Minute, nil), `"";q=7;w=60`},
+		{NewSlidingWindow(7, time.Minute, 6, nil), `"";q=7;w=60`},
+		{NewFixedWindow(7, time.Hour, nil), `"";q=7;w=3600`},
+		{NewQuota(7, Weekly(nil), nil), `"";q=7;w=604800`},
+		{NewKeyed[int]([]Limit{{PerMinute(60), 5}}, nil).Gate(1), `"";q=5;w=5`},
+		{NewKeyedQuota[int](7, Monthly(nil), nil).Gate(1), `"";q=7;w=2592000`},
+		{NewStriped(PerSecond(1000), 2000, nil), `"";q=2000;w=2`},
+		{NewShared(NewMemStore(nil), []Limit{{PerMinute(60), 5}}, nil).Gate(t.Context(), "key"), `"";q=5;w=5`},
+	} {
+		for field, got := range tt.g.Take(0).Headers("") {
+			if field == "RateLimit-Policy" && got != tt.want {
+				t.Errorf("%T: policy %s, want %s", tt.g, got, tt.want)
+			}
+		}
+	}
+}
+
+// TestHeadersOfSeveral checks that policies are joined, and that the longest
+// Retry-After wins.
+func TestHeadersOfSeveral(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(2), 2}, {PerHour(6), 6}}, &KeyedOptions{Now: clock.now})
+	k.AllowN(1, 2)
+	tiers := k.Tiers(1)
+	refused := Decision{Limit: 1, RetryAfter: 9 * time.Second, ResetAfter: 9 * time.Second, Window: 9 * time.Second}
+	longer := Decision{Limit: 1, RetryAfter: 10 * time.Second, ResetAfter: 10 * time.Second, Window: 10 * time.Second}
+
+	got := map[string]string{}
+	for field, value := range tiers[0].Headers("s", tiers[1].Headers("h"), longer.Headers("x", refused.Headers("y"))) {
+		got[field] = value
+	}
+	want := map[string]string{
+		"RateLimit-Policy": `"s";q=2;w=1, "h";q=6;w=3600, "x";q=1;w=10, "y";q=1;w=9`,
+		"RateLimit":        `"s";r=0;t=1, "h";r=4;t=1200, "x";r=0;t=10, "y";r=0;t=9`,
+		"Retry-After":      "10",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestLimitAccessors checks that a limit that was read from text tells its
+// figures, default burst included.
+func TestLimitAccessors(t *testing.T) {
+	for _, tt := range []struct {
+		text     string
+		count    int64
+		period   time.Duration
+		capacity int
+		window   time.Duration
+	}{
+		{"100/s", 100, time.Second, 100, time.Second},
+		{"100/m burst 20", 100, time.Minute, 20, 12 * time.Second},
+		{"3/s burst 10", 3, time.Second, 10, 3333333334},
+		{"0/s burst 3", 0, time.Second, 3, -1},
+		{"0/s", 0, time.Second, 0, -1},
+		{"inf", math.MaxInt64, 0, math.MaxInt, 0},
+		{"1/200000h burst 2000000000", 1, 200000 * time.Hour, 2e9, math.MaxInt64},
+	} {
+		l, err := ParseLimit(tt.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Rate.Count() != tt.count || l.Rate.Period() != tt.period || l.Capacity() != tt.capacity || l.Window() != tt.window {
+			t.Errorf("%s: %d every %v, capacity %d, window %v; want %+v", tt.text, l.Rate.Count(), l.Rate.Period(), l.Capacity(), l.Window(), tt)
 		}
 	}
 }
@@ -180,6 +290,7 @@ func propStep(t *rapid.T) {
 	l := drawLimit(t, "limit")
 	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
 	s := State{Base: clock.t, Spent: full} // as New does, so that both round alike
+
 	for range rapid.IntRange(1, 20).Draw(t, "steps") {
 		clock.t += rapid.OneOf(rapid.Int64Range(-5, 1e10), rapid.Int64Range(0, 1<<55)).Draw(t, "dt")
 		n := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, math.MaxInt)).Draw(t, "n")
@@ -188,77 +299,26 @@ func propStep(t *rapid.T) {
 			s, l = to.Adopt(s, l, clock.t), to
 			lim.SetLimit(l.Rate, l.Burst)
 		}
+
 		next, got := l.Step(s, clock.t, n)
 		if want := lim.Take(n); got != want {
 			t.Fatalf("Step(%+v, %d, %d) of %v = %+v, Take = %+v", s, clock.t, n, l, got, want)
 		}
+
 		if !got.OK && next != s {
 			t.Fatalf("a refusal changed %+v to %+v", s, next)
 		}
+
 		s = next
 	}
+
 	// The zero State is a full bucket, before and after a change of limit.
 	if _, d := l.Step(l.Adopt(State{}, l, clock.t), clock.t, l.Burst); !d.OK {
 		t.Fatalf("a new key of %v denied: %+v", l, d)
 	}
+
 	// A state from elsewhere may hold anything.
 	l.Step(State{rapid.Int64().Draw(t, "base"), rapid.Int64().Draw(t, "spent")}, rapid.Int64().Draw(t, "now"), 1)
-}
-
-// TestLinearizable checks that at a standing clock a Limiter is a counter:
-// every concurrent history of calls has an order in which each finds the tokens
-// that those before it left.
-func TestLinearizable(t *testing.T) {
-	type op struct {
-		kind int
-		n    int
-	}
-	for start := time.Now(); time.Since(start) < *linearTime; {
-		var clock fakeClock
-		lim := New(Rate{}, 6, &Options{Now: clock.now})
-		h := record(4, 10, func(p, i int) op { return op{rand.IntN(6), rand.IntN(4)} }, func(o op) int {
-			switch o.kind {
-			case 0:
-				return b2i(lim.AllowN(o.n))
-			case 1:
-				return lim.TakeUpTo(o.n)
-			case 2:
-				lim.Return(o.n)
-			case 3:
-				lim.Charge(o.n)
-			case 4:
-				return b2i(lim.Take(o.n).OK)
-			case 5:
-				lim.SetLimit(Rate{}, 6)
-			}
-			return 0
-		})
-		if !linearizable(6, h, func(left int, o op, out int) (int, bool) {
-			switch o.kind {
-			case 0, 4:
-				if o.n == 0 {
-					return left, out == 1
-				}
-				return left - o.n*out, out == b2i(left >= o.n)
-			case 1:
-				return left - out, out == min(max(left, 0), o.n)
-			case 2:
-				return min(left+o.n, 6), true
-			case 3:
-				return left - o.n, true
-			}
-			return left, true
-		}) {
-			t.Fatalf("no order explains %+v", h)
-		}
-	}
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func TestAllGates(t *testing.T) {
@@ -266,6 +326,7 @@ func TestAllGates(t *testing.T) {
 	global := New(PerSecond(100), 5, &Options{Now: clock.now})
 	users := NewKeyed[string]([]Limit{{PerSecond(1), 2}}, &KeyedOptions{Now: clock.now})
 	alice := All(users.Gate("alice"), global)
+
 	for i, want := range []Decision{
 		{OK: true, Limit: 2, Remaining: 1, ResetAfter: time.Second, Window: 2 * time.Second},
 		{OK: true, Limit: 2, Remaining: 0, ResetAfter: 2 * time.Second, Window: 2 * time.Second},
@@ -274,6 +335,7 @@ func TestAllGates(t *testing.T) {
 		if peek := alice.Peek(1); peek.OK != want.OK {
 			t.Errorf("%d: Peek %+v", i, peek)
 		}
+
 		if got := alice.Take(1); got != want {
 			t.Errorf("%d: %+v, want %+v", i, got, want)
 		}
@@ -287,9 +349,11 @@ func TestAllGates(t *testing.T) {
 	if d := alice.Take(1); d.OK || d.Tier != 0 || d.RetryAfter != time.Second {
 		t.Errorf("%+v", d)
 	}
+
 	if d := All().Take(1); !d.OK {
 		t.Errorf("nothing refuses nothing: %+v", d)
 	}
+
 	if errors.Is(ErrBurst, ErrLimited) {
 		t.Error("the sentinels are one")
 	}

@@ -8,13 +8,21 @@ import (
 )
 
 // A Reservation is a promise that events may happen at a time to come, made by
-// [Limiter.Reserve]. It is a value: copies stand for the same promise, so
-// cancel only one.
+// [Limiter.Reserve] or [Keyed.Reserve]. It is a value: copies stand for the same
+// promise.
 type Reservation struct {
-	l    *Limiter
-	b    *bucket
+	by   reserver
+	b    *bucket // of span, if it is of a Limiter
 	span span
 	at   int64 // the reading at which the events may happen
+}
+
+// A reserver makes reservations.
+type reserver interface {
+	// read returns the reading of the clock.
+	read() int64
+	// cancel gives back what r took.
+	cancel(r Reservation)
 }
 
 // Reserve takes n tokens ahead of time and returns the promise of when the
@@ -40,7 +48,7 @@ func (l *Limiter) Reserve(n int) Reservation {
 	}
 
 	// The events are due when the bucket has room for the end of their span.
-	r := Reservation{l: l, b: b, span: s, at: t}
+	r := Reservation{by: l, b: b, span: s, at: t}
 	if s.end > v+b.capacity {
 		at := b.when(s.end - b.capacity)
 		if at == never || at > maxReading-max(b.base, 0) {
@@ -58,7 +66,7 @@ func (l *Limiter) Reserve(n int) Reservation {
 }
 
 // OK reports whether the reservation was made.
-func (r Reservation) OK() bool { return r.l != nil }
+func (r Reservation) OK() bool { return r.by != nil }
 
 // Delay returns the time until the events may happen, 0 if that is now or past,
 // and the longest duration if r is not OK.
@@ -66,7 +74,7 @@ func (r Reservation) Delay() time.Duration {
 	if !r.OK() {
 		return math.MaxInt64
 	}
-	return time.Duration(max(r.at-r.l.clock.read(), 0))
+	return gap(r.at, r.by.read())
 }
 
 // Cancel gives back exactly what r took, if its time lies ahead or is this very
@@ -74,13 +82,18 @@ func (r Reservation) Delay() time.Duration {
 // that "defer r.Cancel()" is safe; if they did not happen, call
 // [Limiter.Return]. Cancel does nothing if r is not OK or was canceled.
 func (r Reservation) Cancel() {
-	if !r.OK() {
-		return
+	if r.OK() {
+		r.by.cancel(r)
 	}
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	if t := r.l.clock.read(); t <= r.at {
-		r.l.cancelLocked(t, r.b, r.span)
+}
+
+func (l *Limiter) read() int64 { return l.clock.read() }
+
+func (l *Limiter) cancel(r Reservation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.read(); t <= r.at {
+		l.cancelLocked(t, r.b, r.span)
 	}
 }
 
@@ -104,7 +117,7 @@ func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool
 	v = b.supply(d)
 	cost := b.cost(n)
 	if s, ok := l.holes.fit(v, cost, math.MaxInt64); ok {
-		l.setHoles(l.holes.take(s))
+		l.setHoles(l.holes.cut(s))
 		return s, v, true
 	}
 
@@ -148,7 +161,7 @@ func (l *Limiter) takeHole(t, n int64) (*bucket, span, bool) {
 	v := b.supply(d)
 	s, ok := l.holes.fit(v, b.cost(n), v+b.capacity)
 	if ok {
-		l.setHoles(l.holes.take(s))
+		l.setHoles(l.holes.cut(s))
 	}
 	l.setHoles(l.holes.prune(v))
 	if invariants {

@@ -43,9 +43,10 @@ func TestTrapCancelOrder(t *testing.T) {
 	}
 }
 
-// TestTrapCancelImmediate checks that a reservation that could act at once gives
-// its tokens back by Cancel at that instant, and by Return later, when the
-// events may have happened: x/time/rate has no way to get them back (trap 2).
+// TestTrapCancelImmediate checks that a reservation that could act at once
+// gives its tokens back by Cancel at that instant, and by Return later, when
+// the events may have happened: x/time/rate has no way to get them back (trap
+// 2).
 func TestTrapCancelImmediate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after  time.Duration
@@ -133,6 +134,7 @@ func propCancelRestores(t *rapid.T) {
 	}
 	var ahead []promise
 	var events []admission
+
 	for range rapid.IntRange(1, 50).Draw(t, "steps") {
 		if rapid.IntRange(0, 9).Draw(t, "same limit") == 0 {
 			lim.SetLimit(l.Rate, l.Burst) // carries what is canceled and promised over
@@ -171,6 +173,7 @@ func propCancelRestores(t *rapid.T) {
 			return true
 		})
 	}
+
 	for _, i := range rapid.Permutation(seq(len(ahead))).Draw(t, "order") {
 		ahead[i].r.Cancel()
 	}
@@ -179,6 +182,7 @@ func propCancelRestores(t *rapid.T) {
 	if spent := lim.bucket.Load(); spent.spent.Load() > spent.supply(clock.t-spent.base)+spent.capacity {
 		t.Fatalf("nothing is promised, but %v is in debt", lim.Peek(1))
 	}
+
 	// What is left can be taken now: together with the past it keeps the law,
 	// and is all of it.
 	for lim.Allow() {
@@ -264,6 +268,7 @@ func TestReturnPastHoles(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerHour(1), 9, &Options{Now: clock.now})
 	rs := [6]Reservation{}
+
 	for i := range rs {
 		rs[i] = lim.Reserve(1)
 	}
@@ -273,18 +278,22 @@ func TestReturnPastHoles(t *testing.T) {
 	if got := lim.Peek(0).Remaining; got != 4 || len(lim.holes) != 2 {
 		t.Errorf("%d left, holes %v", got, lim.holes)
 	}
+
 	lim.Return(1) // of 4, and with it what was canceled below
 	if got := lim.Peek(0).Remaining; got != 6 || len(lim.holes) != 1 {
 		t.Errorf("%d left, holes %v", got, lim.holes)
 	}
+
 	lim.Drain()
 	if got := lim.Peek(1); got.OK || len(lim.holes) != 0 {
 		t.Errorf("after Drain %+v, holes %v", got, lim.holes)
 	}
+
 	lim.Fill()
 	if got := lim.Peek(0).Remaining; got != 9 {
 		t.Errorf("after Fill %d", got)
 	}
+
 	// A hole that a fall of spending cuts in two.
 	a, b := lim.Reserve(4), lim.Reserve(1)
 	a.Cancel()

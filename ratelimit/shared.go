@@ -74,7 +74,7 @@ func (s *Shared) Take(ctx context.Context, key string, n int) (Decision, error) 
 	checkN(n)
 	d, err := s.decide(ctx, key, n, func(ctx context.Context) (Decision, error) {
 		return s.update(ctx, key, func(b *buckets, now int64) (Decision, bool) {
-			return b.take(s.limits, now, n)
+			return b.takeAll(s.limits, now, n)
 		})
 	})
 	return d, err
@@ -88,7 +88,7 @@ func (s *Shared) Peek(ctx context.Context, key string, n int) (Decision, error) 
 		if err != nil {
 			return Decision{}, err
 		}
-		d, _ := b.take(s.limits, now, n)
+		d, _ := b.takeAll(s.limits, now, n)
 		return d, nil
 	})
 }
@@ -241,7 +241,7 @@ func (s *Shared) update(ctx context.Context, key string, f func(b *buckets, now 
 		if try == 0 || !bytes.Equal(state, last) {
 			stuck = 0
 		} else if stuck++; stuck == maxStuck {
-			return Decision{}, fmt.Errorf("ratelimit: update %q: %w", key, ErrStuck)
+			return Decision{}, fmt.Errorf("ratelimit: update %q: %w", key, errStuck)
 		}
 		last = state
 

@@ -25,6 +25,7 @@ func TestPropShared(t *testing.T) { rapid.Check(t, propShared) }
 func propShared(t *rapid.T) {
 	var clock fakeClock
 	clock.t = 1 << 60
+
 	// As in modelKeyed: nothing is ever rounded.
 	draw := func(label string) Limit {
 		return Limit{
@@ -32,12 +33,14 @@ func propShared(t *rapid.T) {
 			rapid.IntRange(1, 8).Draw(t, label+".burst"),
 		}
 	}
+
 	limits := []Limit{draw("a"), draw("b")}
 	store := NewMemStore(&Options{Now: clock.now})
 	opts := &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }}
 	s := NewShared(store, limits, opts)
 	model := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
 	ctx := context.Background()
+
 	for range rapid.IntRange(1, 60).Draw(t, "steps") {
 		key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
 		n := rapid.IntRange(0, 9).Draw(t, "n")
@@ -105,6 +108,10 @@ func (b *badStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 	case 1:
 		_, _ = b.Store.CompareAndSwap(ctx, key, old, next, ttl)
 		return false, errLost // after
+	case 2:
+		// Done, but a client that repeats by itself finds another state.
+		_, err := b.Store.CompareAndSwap(ctx, key, old, next, ttl)
+		return false, err
 	}
 	return b.Store.CompareAndSwap(ctx, key, old, next, ttl)
 }
@@ -124,6 +131,7 @@ func propSharedLaw(t *rapid.T) {
 		ahead := rapid.OneOf(rapid.Just(int64(0)), rapid.Just(skew), rapid.Int64Range(0, skew)).Draw(t, "ahead")
 		return time.Unix(0, truth.t+ahead), nil
 	}
+
 	opts := &SharedOptions{Now: clock}
 	processes := [2]*Shared{NewShared(bad, []Limit{l}, opts), NewShared(bad, []Limit{l}, opts)}
 	var admitted []admission
@@ -134,8 +142,10 @@ func propSharedLaw(t *rapid.T) {
 				take(depth + 1)
 			}
 		}
+
 		n := rapid.IntRange(1, 3).Draw(t, "n")
 		d, err := processes[rapid.IntRange(0, 1).Draw(t, "process")].Take(context.Background(), "key", n)
+
 		switch {
 		case err != nil && !errors.Is(err, errLost):
 			t.Fatal(err)
@@ -145,7 +155,9 @@ func propSharedLaw(t *rapid.T) {
 			t.Fatalf("%+v with %v", d, err)
 		}
 	}
+
 	token := max(int64(l.Rate.per)/l.Rate.count, 1)
+
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
 		truth.t += rapid.OneOf(rapid.Int64Range(0, 2*token), rapid.Int64Range(0, int64(3*ttlSlack))).Draw(t, "dt")
 		take(0)
@@ -164,6 +176,7 @@ func TestSharedForgetsLate(t *testing.T) {
 		s := NewShared(NewMemStore(&Options{Now: truth.now}), []Limit{l}, &SharedOptions{
 			Now: func(context.Context) (time.Time, error) { return time.Unix(0, truth.t+ahead), nil },
 		})
+
 		const skew = int64(30 * time.Second)
 		var admitted []admission
 		ask := func() {
@@ -181,6 +194,7 @@ func TestSharedForgetsLate(t *testing.T) {
 			}
 		}
 		ask()
+
 		for truth.t += idle * int64(time.Second); truth.t < 1<<60+(idle+20)*int64(time.Second); truth.t += int64(time.Second) {
 			ask()
 		}
@@ -255,15 +269,15 @@ func TestTrapContentionError(t *testing.T) {
 	})
 }
 
-// TestTrapStoreStuck checks that a store whose rows cannot be replaced, as of an
-// INSERT ON CONFLICT DO NOTHING over an expired row, is an error and not a loop
-// without end.
+// TestTrapStoreStuck checks that a store whose rows cannot be replaced, as of
+// an INSERT ON CONFLICT DO NOTHING over an expired row, is an error and not a
+// loop without end.
 func TestTrapStoreStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewShared(swapStore{NewMemStore(nil), func() bool { return false }}, []Limit{{PerSecond(1), 1}}, &SharedOptions{Timeout: -1})
 		start := time.Now()
-		if ok, err := s.Allow(t.Context(), "key"); ok || !errors.Is(err, ErrStuck) || time.Since(start) > 2*time.Second {
-			t.Errorf("Allow = %v, %v after %v, want ErrStuck within 2s", ok, err, time.Since(start))
+		if ok, err := s.Allow(t.Context(), "key"); ok || !errors.Is(err, errStuck) || time.Since(start) > 2*time.Second {
+			t.Errorf("Allow = %v, %v after %v, want errStuck within 2s", ok, err, time.Since(start))
 		}
 		if got := s.Stats(); got.Failed != 1 || got.Retries < maxStuck {
 			t.Errorf("Stats = %+v, want 1 failed and %d retries", got, maxStuck)
@@ -284,16 +298,89 @@ func (s swapStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 	return s.Store.CompareAndSwap(ctx, key, old, next, ttl)
 }
 
+// TestTrapSwapReportedLost checks a store whose client repeats swaps by itself:
+// they are done, and reported as lost. Nothing is taken or returned twice, also
+// while three others write in between.
+func TestTrapSwapReportedLost(t *testing.T) {
+	for others := range 4 {
+		limits := []Limit{{PerHour(1), 100}}
+		store := NewMemStore(nil)
+		other := NewShared(store, limits, nil)
+		taken := 0
+		bad := &badStore{Store: store, stale: map[string][]byte{}}
+		faults := 0 // one for each call of the store, a Load first
+		bad.fault = func() int {
+			if faults++; faults%2 == 0 {
+				return 2
+			}
+			return 9
+		}
+		bad.between = func() {
+			for range others {
+				if faults%2 == 1 && faults > 1 {
+					_, _ = other.Allow(t.Context(), "key")
+					taken++
+				}
+			}
+		}
+		s := NewShared(bad, limits, nil)
+
+		faults = 0
+		if ok, err := s.Allow(t.Context(), "key"); !ok || err != nil {
+			t.Fatalf("Allow = %v, %v, want true", ok, err)
+		}
+		faults = 0
+		if err := s.Return(t.Context(), "key", 1); err != nil {
+			t.Fatalf("Return: %v", err)
+		}
+		d, err := other.Peek(t.Context(), "key", 0)
+		if want := 100 - taken; d.Remaining != want || err != nil {
+			t.Errorf("%d others: %d left, %v, want %d", others, d.Remaining, err, want)
+		}
+	}
+}
+
+// TestSharedStateLost checks the law of a store that loses its state, such as a
+// Redis without a log that is restarted: one more burst for each loss.
+func TestSharedStateLost(t *testing.T) {
+	clock := fakeClock{1 << 60}
+	start := clock.t
+	const burst, losses = 50, 3
+	l := Limit{PerDay(burst), burst}
+	opts := &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }}
+	admitted := 0
+	for range losses + 1 {
+		s := NewShared(NewMemStore(&Options{Now: clock.now}), []Limit{l}, opts)
+		for range 10 * burst {
+			clock.sleep(time.Second)
+			ok, err := s.Allow(t.Context(), "key")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				admitted++
+			}
+		}
+	}
+
+	refill := burst * int(time.Duration(clock.t-start)/time.Second) / 86400
+	if most := burst*(1+losses) + refill; admitted > most || admitted < burst*(1+losses) {
+		t.Errorf("%d admitted with %d losses, want %d to %d", admitted, losses, burst*(1+losses), most)
+	}
+}
+
 // TestSharedConcurrent counts what two processes admit at a standing clock
 // under contention.
 func TestSharedConcurrent(t *testing.T) {
 	store, clock := NewMemStore(nil), fakeClock{1 << 60}
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
+
 	for range 2 {
 		s := NewShared(store, []Limit{{PerHour(1), 60}, {PerDay(1), 100}}, &SharedOptions{
 			Now: func(context.Context) (time.Time, error) { return clock.now(), nil },
 		})
+
 		for range 4 {
 			wg.Go(func() {
 				for range 20 {
@@ -309,6 +396,7 @@ func TestSharedConcurrent(t *testing.T) {
 		}
 	}
 	wg.Wait()
+
 	if got := admitted.Load(); got != 60 {
 		t.Errorf("%d admitted", got)
 	}
@@ -335,6 +423,7 @@ func TestSharedPolicies(t *testing.T) {
 		}
 		return admitted, failed
 	}
+
 	if a, f := count(nil); a != 0 || f != 5 {
 		t.Errorf("closed: %d admitted, %d errors", a, f)
 	}
@@ -342,27 +431,32 @@ func TestSharedPolicies(t *testing.T) {
 	if a, f := count(&SharedOptions{OnError: func(_ string, _ int, err error) Decision { seen = err; return Decision{OK: true} }}); a != 5 || f != 0 || !errors.Is(seen, errLost) {
 		t.Errorf("open: %d admitted, %d errors, saw %v", a, f, seen)
 	}
+
 	local := NewKeyed[string](limits, nil)
 	onError := func(key string, n int, _ error) Decision { return local.Take(key, n) }
 	if a, f := count(&SharedOptions{OnError: onError}); a != 2 || f != 0 {
 		t.Errorf("local: %d admitted, %d errors", a, f)
 	}
+
 	// A clock that fails is a store that fails.
 	s := NewShared(NewMemStore(nil), limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return time.Time{}, errLost }})
 	if _, err := s.Allow(t.Context(), "key"); !errors.Is(err, errLost) {
 		t.Error(err)
 	}
+
 	// Of a caller who has gone nobody is told.
 	ctx, cancel := context.WithCancel(t.Context())
 	s = NewShared(&badStore{Store: bad, fault: bad.fault, between: cancel}, limits, &SharedOptions{OnError: func(string, int, error) Decision {
 		t.Error("OnError was called")
 		return Decision{}
 	}})
+
 	for range 2 { // it ends on the way, and has ended
 		if d, err := s.Take(ctx, "key", 1); d.OK || err != context.Canceled { //nolint:errorlint // as documented
 			t.Errorf("%+v, %v", d, err)
 		}
 	}
+
 	if All(s.Gate(ctx, "key")).Take(1).OK {
 		t.Error("a gate admits what it cannot take")
 	}
@@ -375,6 +469,7 @@ func TestSharedLimitsChange(t *testing.T) {
 	deploy := func(limits ...Limit) *Shared {
 		return NewShared(store, limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return clock.now(), nil }})
 	}
+
 	take := func(s *Shared, n int) Decision {
 		t.Helper()
 		d, err := s.Take(t.Context(), "key", n)
@@ -392,17 +487,21 @@ func TestSharedLimitsChange(t *testing.T) {
 	if d := take(fast, 1); !d.OK {
 		t.Errorf("after RetryAfter: %+v", d)
 	}
+
 	two := deploy(Limit{PerSecond(1), 10}, Limit{PerDay(1), 3}) // a second limit begins full
 	clock.t += int64(time.Minute)
 	if d := take(two, 3); !d.OK || d.Tier != 1 || d.Remaining != 0 {
 		t.Errorf("%+v", d)
 	}
+
 	if d := take(fast, 7); !d.OK || d.Remaining != 0 { // by a process that knows of one
 		t.Errorf("%+v", d)
 	}
+
 	if d := take(deploy(Limit{Rate: Inf}), math.MaxInt); !d.OK {
 		t.Errorf("%+v", d)
 	}
+
 	// A refusal that writes new limits down takes nothing.
 	a, b := deploy(Limit{PerDay(1), 20}, Limit{PerDay(1), 20}), deploy(Limit{PerDay(1), 15}, Limit{PerDay(1), 5})
 	take(a, 5)
@@ -410,9 +509,11 @@ func TestSharedLimitsChange(t *testing.T) {
 	if d := take(b, 3); d.OK || d.Tier != 1 {
 		t.Errorf("%+v", d)
 	}
+
 	if d := take(a, 0); d.Remaining != before {
 		t.Errorf("%+v, want %d as before", d, before)
 	}
+
 	if got := deploy(Limit{Rate: PerMinute(7)}).Limits(); len(got) != 1 || got[0] != (Limit{PerMinute(7), 7}) {
 		t.Errorf("%v", got)
 	}
@@ -422,6 +523,7 @@ func TestSharedLimitsChange(t *testing.T) {
 // a burst, and that what is read is written alike.
 func FuzzDecodeBuckets(f *testing.F) {
 	limits := []Limit{{PerSecond(3), 5}, {Rate: Inf}}
+
 	for _, l := range append(limits, Limit{Burst: 1}, Limit{perSecond(1e12), mostBurst}) {
 		b := buckets{n: 1, limits: [maxTiers]Limit{l}}
 		f.Add(b.encode(), int64(1<<60), 1)
@@ -431,10 +533,12 @@ func FuzzDecodeBuckets(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		if b.n > 0 && !bytes.Equal(b.encode(), data) {
 			t.Fatalf("%x is written as %x", data, b.encode())
 		}
-		d, _ := b.take(limits, now, max(n, 0))
+
+		d, _ := b.takeAll(limits, now, max(n, 0))
 		if d.OK && n > 5 {
 			t.Fatalf("%d of 5 were admitted: %+v", n, d)
 		}
@@ -442,6 +546,7 @@ func FuzzDecodeBuckets(f *testing.F) {
 		if ttl := b.ttl(now); ttl < 0 {
 			t.Fatalf("ttl %v", ttl)
 		}
+
 		if _, err := decodeBuckets(b.encode()); err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}
@@ -459,6 +564,7 @@ func TestMemStore(t *testing.T) {
 			t.Errorf("swap of %q for %q: %v, %v", old, next, ok, err)
 		}
 	}
+
 	load := func(key, want string) {
 		t.Helper()
 		if got, err := store.Load(ctx, key); string(got) != want || err != nil || (got == nil) != (want == "") {
@@ -486,11 +592,14 @@ func TestMemStore(t *testing.T) {
 	if _, err := store.Load(ended, "a"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+
 	if ok, err := store.CompareAndSwap(ended, "a", []byte("4"), nil, 0); ok || !errors.Is(err, context.Canceled) {
 		t.Error(ok, err)
 	}
+
 	// Memory follows the keys in use.
 	m := store.(*memStore)
+
 	for i := range 10_000 {
 		clock.t += int64(time.Millisecond)
 		swap(fmt.Sprint(i), "", "v", 100*time.Millisecond, true)

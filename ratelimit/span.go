@@ -29,9 +29,9 @@ func (h spans) fit(v, cost, end int64) (span, bool) {
 	return span{}, false
 }
 
-// take returns h without s, which fit returned. The part of an interval in
+// cut returns h without s, which fit returned. The part of an interval in
 // front of s goes too: it lies below the supply, where it is of no more use.
-func (h spans) take(s span) spans {
+func (h spans) cut(s span) spans {
 	for i := range h {
 		if h[i].start > s.start || s.end > h[i].end {
 			continue

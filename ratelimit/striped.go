@@ -147,14 +147,14 @@ func (s *Striped) refill(p *stripe) bool {
 	return got > 0
 }
 
-// lock locks all stripes, in order: only here does anybody hold more than one.
-func (s *Striped) lock() {
+// lockAll locks all stripes, in order: only here does anybody hold more than one.
+func (s *Striped) lockAll() {
 	for i := range s.stripes {
 		s.stripes[i].mu.Lock()
 	}
 }
 
-func (s *Striped) unlock() {
+func (s *Striped) unlockAll() {
 	for i := range s.stripes {
 		s.stripes[i].mu.Unlock()
 	}
@@ -186,8 +186,8 @@ func (s *Striped) AllowN(n int) bool {
 
 	// The shared bucket and the stripes together may hold n. While all are
 	// locked no stripe grows, so that a refusal can put everything back.
-	s.lock()
-	defer s.unlock()
+	s.lockAll()
+	defer s.unlockAll()
 	got := s.collectLocked(want)
 	if s.shared.AllowN(int(want - got)) {
 		return true
@@ -253,8 +253,8 @@ func (s *Striped) Return(n int) {
 func (s *Striped) SetLimit(rate Rate, burst int) {
 	checkStriped(burst)
 	s.stripe()
-	s.lock()
-	defer s.unlock()
+	s.lockAll()
+	defer s.unlockAll()
 	part := s.split(burst)
 	s.shared.Return(int(s.collectLocked(math.MaxInt)))
 	s.shared.SetLimit(rate, part)

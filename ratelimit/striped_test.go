@@ -40,26 +40,33 @@ func propStriped(t *rapid.T) {
 		s.stripes = make([]stripe, 8)
 		s.shared.SetLimit(l.Rate, s.split(l.Burst))
 	}
+
 	token := max(int64(l.Rate.per)/l.Rate.count, 1)
 	var as []admission
+
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
 		clock.t += rapid.Int64Range(0, 100*token).Draw(t, "dt")
 		n := rapid.OneOf(rapid.Just(1), rapid.IntRange(0, l.Burst)).Draw(t, "n")
 		have := s.shared.Peek(0).Remaining
+
 		for i := range s.stripes {
 			have += int(s.stripes[i].tokens.Load())
 		}
+
 		peek := s.Peek(n)
 		d := s.Take(n)
 		if d.OK != (n <= have) || peek.OK != d.OK || !d.OK && d.RetryAfter == 0 {
 			t.Fatalf("Take(%d) = %+v, Peek %+v, with %d there", n, d, peek, have)
 		}
+
 		if d.OK && n > 0 {
 			as = append(as, admission{clock.t, n})
 		}
+
 		if rapid.IntRange(0, 9).Draw(t, "again") == 0 {
 			s.SetLimit(l.Rate, l.Burst)
 		}
+
 		s.checkStash(t)
 	}
 	checkEnvelope(t, l, 2, as)
@@ -76,6 +83,7 @@ func TestStripedConcurrent(t *testing.T) {
 	s.shared.Fill()
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
+
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range burst / 4 {
@@ -93,9 +101,11 @@ func TestStripedConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	for s.Allow() {
 		admitted.Add(1)
 	}
+
 	s.checkStash(t)
 	if got := admitted.Load(); got > burst || got < burst-burst/16 {
 		t.Errorf("%d admitted, want at most %d and nearly all", got, burst)
@@ -133,6 +143,7 @@ func TestStripeHash(t *testing.T) {
 	seen := map[uint64]bool{}
 	var wg sync.WaitGroup
 	hold := make(chan struct{})
+
 	for range 64 {
 		wg.Go(func() {
 			h := stripeHash() & 7
@@ -142,6 +153,7 @@ func TestStripeHash(t *testing.T) {
 			<-hold // so that the next has another stack
 		})
 	}
+
 	for {
 		mu.Lock()
 		n := len(seen)

@@ -33,12 +33,14 @@ func TestTrapOldReading(t *testing.T) {
 // bound (trap 1).
 func TestEnvelopeConcurrent(t *testing.T) {
 	const burst = 1000
+
 	for _, rate := range []int{1e5, 1e6} {
 		lim := New(PerSecond(rate), burst, nil)
 		start := time.Now()
 		stop := start.Add(100 * time.Millisecond)
 		var admitted atomic.Int64
 		var wg sync.WaitGroup
+
 		for range 200 {
 			wg.Go(func() {
 				for time.Now().Before(stop) {
@@ -49,6 +51,7 @@ func TestEnvelopeConcurrent(t *testing.T) {
 			})
 		}
 		wg.Wait()
+
 		bound := burst + int64(rate)*int64(time.Since(start)+2)/int64(time.Second) + 1
 		if got := admitted.Load(); got > bound || got < burst {
 			t.Errorf("%d admitted at %d/s, bound %d", got, rate, bound)
@@ -107,10 +110,12 @@ func TestTrapRateRounding(t *testing.T) {
 func TestTrapOverflow(t *testing.T) {
 	var clock fakeClock
 	lim := New(Per(1, 86400*time.Second), 1, &Options{Now: clock.now})
+
 	for _, n := range []int{2, 2e8, mostBurst, math.MaxInt - 1, math.MaxInt} {
 		if d := lim.Take(n); d.OK || d.RetryAfter >= 0 {
 			t.Errorf("n = %d: %+v", n, d)
 		}
+
 		if lim.TakeReserving(1, n) || lim.TakeReserving(n, n) {
 			t.Errorf("keep = %d was allowed", n)
 		}
@@ -119,6 +124,7 @@ func TestTrapOverflow(t *testing.T) {
 	if d := lim.Peek(1); !d.OK || d.Remaining != 0 {
 		t.Errorf("after 146 years: %+v", d)
 	}
+
 	fast := New(perSecond(1e12), mostBurst, &Options{Now: clock.now})
 	fast.Drain()
 	clock.t -= maxReading / 2
@@ -184,6 +190,7 @@ func TestSetLimitConcurrent(t *testing.T) {
 	var net atomic.Int64
 	var wg sync.WaitGroup
 	done := make(chan struct{})
+
 	for range 4 {
 		wg.Go(func() {
 			for i := range int64(5_000) {
@@ -204,6 +211,7 @@ func TestSetLimitConcurrent(t *testing.T) {
 	}
 	go func() { wg.Wait(); close(done) }() // ends with the workers
 	changes := 0
+
 	for ; ; changes++ {
 		select {
 		case <-done:
@@ -223,6 +231,7 @@ func TestSetLimitRules(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
 	lim.AllowN(4)
+
 	for _, tt := range []struct {
 		burst, want int
 		retry       time.Duration
@@ -233,9 +242,11 @@ func TestSetLimitRules(t *testing.T) {
 			t.Errorf("burst %d: %+v", tt.burst, d)
 		}
 	}
+
 	if got := lim.Limit(); got != (Limit{PerSecond(1), 10}) {
 		t.Errorf("Limit() = %v", got)
 	}
+
 	full := New(PerSecond(1), 1, &Options{Now: clock.now})
 	full.SetLimit(PerSecond(3), 50)
 	if !full.AllowN(50) {
@@ -373,6 +384,7 @@ func TestTrapContention(t *testing.T) {
 	keyed := NewKeyed[string]([]Limit{{PerHour(1), burst}}, &KeyedOptions{Now: clock.now})
 	var byLimiter, byKeyed atomic.Int64
 	var wg sync.WaitGroup
+
 	for range goroutines {
 		wg.Go(func() {
 			for range 2 * burst / goroutines {
@@ -386,10 +398,12 @@ func TestTrapContention(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	clock.t -= int64(1000 * time.Hour)
 	if lim.Allow() || keyed.Allow("key") {
 		t.Error("a clock that was set back gave tokens")
 	}
+
 	if a, b := byLimiter.Load(), byKeyed.Load(); a != burst || b != burst {
 		t.Errorf("%d and %d admitted, want %d each", a, b, burst)
 	}
@@ -420,11 +434,13 @@ func TestTrapWeightedWindow(t *testing.T) {
 	const n, length = 1000, int64(time.Minute)
 	var clock fakeClock
 	o := &Options{Now: clock.now}
+
 	for name, w := range map[string]*Window{
 		"log": NewSlidingLog(n, time.Minute, o), "sliding": NewSlidingWindow(n, time.Minute, 1, o), "finely sliding": NewSlidingWindow(n, time.Minute, 60, o),
 	} {
 		clock.t = 0
 		var admitted []admission
+
 		for range 3 {
 			clock.t += length - 1 // the last nanosecond of a window
 			for range 2 * n {
@@ -439,6 +455,7 @@ func TestTrapWeightedWindow(t *testing.T) {
 			}
 			clock.t += length - clock.t%length
 		}
+
 		for i := n; i < len(admitted); i++ {
 			if d := admitted[i].at - admitted[i-n].at; d < length {
 				t.Fatalf("%s: %d events within %v", name, n+1, time.Duration(d))
@@ -448,7 +465,7 @@ func TestTrapWeightedWindow(t *testing.T) {
 }
 
 // TestTrapDeniedCounts is a client that does not stop asking: where what is
-// denied counts too, as with mennanov/limiters, it is locked out for ever. Here
+// denied counts too, as with mennanov/limiters, it is locked out forever. Here
 // it gets what it may have.
 func TestTrapDeniedCounts(t *testing.T) {
 	var clock fakeClock

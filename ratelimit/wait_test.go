@@ -25,6 +25,7 @@ func TestWaitFIFO(t *testing.T) {
 		var mu sync.Mutex
 		var order []int
 		var wg sync.WaitGroup
+
 		for i := range 20 {
 			wg.Go(func() {
 				if err := lim.Wait(t.Context(), 1+i%2); err != nil {
@@ -42,6 +43,7 @@ func TestWaitFIFO(t *testing.T) {
 			synctest.Wait() // it is in line before the next
 		}
 		wg.Wait()
+
 		for i, got := range order {
 			if got != i {
 				t.Fatalf("order of grants %v", order)
@@ -67,8 +69,10 @@ func propWaitCancel(t *rapid.T) {
 		granted        time.Duration
 		err            error
 	}
+
 	ws := make([]waiter, rapid.IntRange(1, 8).Draw(t, "waiters"))
 	at := time.Duration(0)
+
 	for i := range ws {
 		at += time.Duration(rapid.IntRange(1, 200).Draw(t, "gap"))*time.Millisecond + time.Duration(i+1)
 		ws[i] = waiter{n: rapid.IntRange(1, 3).Draw(t, "n"), arrive: at, giveUp: at + time.Hour}
@@ -76,9 +80,11 @@ func propWaitCancel(t *rapid.T) {
 			ws[i].giveUp = at + time.Duration(rapid.IntRange(1, 900).Draw(t, "patience"))*time.Millisecond + 500*time.Microsecond
 		}
 	}
+
 	lim.AllowN(3)
 	start := time.Now()
 	var wg sync.WaitGroup
+
 	for i := range ws {
 		w := &ws[i]
 		wg.Go(func() {
@@ -92,9 +98,11 @@ func propWaitCancel(t *rapid.T) {
 		})
 	}
 	wg.Wait()
+
 	// The model: the first in line who has not given up by the time its tokens
 	// are there gets them.
 	spent, free := time.Duration(0), time.Duration(0) // refill time used; when the line moves on
+
 	for i, w := range ws {
 		// A full bucket holds 3 tokens: refill before ready-3·step is lost to
 		// nobody waiting.
@@ -154,6 +162,7 @@ func TestWaitLongRun(t *testing.T) {
 		lim, start, rng := New(PerSecond(1000), 1, nil), time.Now(), rand.New(rand.NewPCG(1, 2))
 		var granted atomic.Int64
 		var wg sync.WaitGroup
+
 		for range n {
 			patience := time.Duration(rng.Int64N(int64(4 * time.Second)))
 			wg.Go(func() {
@@ -167,12 +176,15 @@ func TestWaitLongRun(t *testing.T) {
 			})
 		}
 		wg.Wait()
+
 		took := time.Since(start)
+
 		// Every token of the time that somebody waited was used: one was there
 		// at the start.
 		if got, most := granted.Load(), 1+took.Milliseconds(); got > most || got < most*9/10 {
 			t.Errorf("%d granted in %v", got, took)
 		}
+
 		lim.mu.Lock()
 		defer lim.mu.Unlock()
 		if lim.queue.first() != nil || lim.queue.length.Load() != 0 || lim.owed != 0 || lim.timer != nil || len(lim.holes) > 0 {
@@ -192,6 +204,7 @@ func TestWaitRefusals(t *testing.T) {
 		done, cancelDone := context.WithCancel(t.Context())
 		cancelDone()
 		start := time.Now()
+
 		for _, tt := range []struct {
 			name string
 			err  error
@@ -213,6 +226,7 @@ func TestWaitRefusals(t *testing.T) {
 		if err := lim.WaitMax(t.Context(), 2, time.Second); !errors.As(err, &we) || we.Delay != 2*time.Second || we.N != 2 || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("err = %#v", err)
 		}
+
 		for want, err := range map[string]error{
 			"ratelimit: wait would be too long: 2s for 2":              lim.WaitMax(t.Context(), 2, 1),
 			"ratelimit: more tokens than the burst: 3 asked for":       lim.Wait(t.Context(), 3),
@@ -222,12 +236,15 @@ func TestWaitRefusals(t *testing.T) {
 				t.Errorf("err = %v, want %s", err, want)
 			}
 		}
+
 		if time.Since(start) != 0 {
 			t.Errorf("a refusal took %v", time.Since(start))
 		}
+
 		if d := lim.Peek(1); d.RetryAfter != time.Second {
 			t.Errorf("refusals took tokens: %+v", d)
 		}
+
 		if err := lim.WaitMax(t.Context(), 1, time.Second); err != nil || time.Since(start) != time.Second {
 			t.Errorf("err = %v after %v", err, time.Since(start))
 		}
@@ -311,6 +328,7 @@ func TestWaitLateTimer(t *testing.T) {
 		lim := New(Every(time.Millisecond), 1, &Options{Now: func() time.Time { return time.Unix(0, at.Load()) }})
 		lim.Allow()
 		granted := atomic.Int64{}
+
 		for range 15 {
 			go func() {
 				if lim.Wait(t.Context(), 1) == nil {
@@ -324,11 +342,13 @@ func TestWaitLateTimer(t *testing.T) {
 		if got := granted.Load(); got != 10 {
 			t.Errorf("%d granted at 10 ms, want 10", got)
 		}
+
 		lim.Fill() // pays the debt of the eleventh's wait: it and nobody else goes
 		synctest.Wait()
 		if got := granted.Load(); got != 11 {
 			t.Errorf("%d granted after Fill, want 11", got)
 		}
+
 		lim.SetLimit(Inf, 1)
 		synctest.Wait()
 	})
@@ -345,6 +365,7 @@ func TestWaitNoCatchUp(t *testing.T) {
 		synctest.Wait()
 		granted := atomic.Int64{}
 		lim.SetLimit(PerSecond(1), 10)
+
 		for range 12 {
 			go func() {
 				if lim.Wait(t.Context(), 1) == nil {
@@ -366,6 +387,7 @@ func TestWaitNoCatchUp(t *testing.T) {
 // nothing that belongs to a bubble may stay in it (trap 15).
 func TestTrapSynctestBubbles(t *testing.T) {
 	lim := New(PerSecond(1000), 1, nil)
+
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
 			lim.Fill()
@@ -380,6 +402,7 @@ func TestTrapSynctestBubbles(t *testing.T) {
 			}
 		})
 	}
+
 	// Made in a bubble, decades from the base of the process: readings start at
 	// 0 there too.
 	synctest.Test(t, func(t *testing.T) {

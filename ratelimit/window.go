@@ -103,8 +103,8 @@ func newWindow(n int, length time.Duration, c clock, counter counter) *Window {
 	return &Window{clock: c, state: windowState{n: int64(n), length: length, counter: counter}}
 }
 
-// read returns the reading of the clock.
-func (w *Window) read() int64 {
+// reading returns the reading of the clock.
+func (w *Window) reading() int64 {
 	if w.state.counter == nil {
 		panic("ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow, NewFixedWindow or NewQuota")
 	}
@@ -112,11 +112,11 @@ func (w *Window) read() int64 {
 }
 
 // Allow reports whether one event may happen now, and counts it if so.
-func (w *Window) Allow() bool { return w.takeAt(w.read(), 1).OK }
+func (w *Window) Allow() bool { return w.takeAt(w.reading(), 1).OK }
 
 // AllowN reports whether n events may happen now, and counts them, all or none.
 // Zero events may always happen. It panics if n is negative.
-func (w *Window) AllowN(n int) bool { return w.takeAt(w.read(), checkN(n)).OK }
+func (w *Window) AllowN(n int) bool { return w.takeAt(w.reading(), checkN(n)).OK }
 
 // AllowAt is AllowN at time t, for replays and simulations; a time before that
 // of an earlier event counts as that. Do not mix it with methods that read the
@@ -125,7 +125,7 @@ func (w *Window) AllowAt(t time.Time, n int) bool { return w.takeAt(w.clock.at(t
 
 // Take counts n events, all or none, and describes the window at that instant.
 // It panics if n is negative.
-func (w *Window) Take(n int) Decision { return w.takeAt(w.read(), checkN(n)) }
+func (w *Window) Take(n int) Decision { return w.takeAt(w.reading(), checkN(n)) }
 
 func (w *Window) takeAt(t, n int64) Decision {
 	w.mu.Lock()
@@ -148,7 +148,7 @@ func (w *Window) takeLocked(t, n int64) Decision {
 // negative.
 func (w *Window) Peek(n int) Decision {
 	events := checkN(n)
-	t := w.read()
+	t := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state.peek(t, events, w.state.n)
@@ -164,7 +164,7 @@ func (w *Window) Peek(n int) Decision {
 // those that remain count at least as long as the events that did happen.
 func (w *Window) Return(n int) {
 	events := checkN(n)
-	t := w.read()
+	t := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.giveBack(t, events, math.MaxInt64)
@@ -174,7 +174,7 @@ func (w *Window) Return(n int) {
 // events.
 func (w *Window) takeFor(n int) (Decision, receipt) {
 	events := checkN(n)
-	t := w.read()
+	t := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d := w.takeLocked(t, events)
@@ -183,7 +183,7 @@ func (w *Window) takeFor(n int) (Decision, receipt) {
 
 // revoke takes back n events that takeFor counted, if they still count.
 func (w *Window) revoke(n int, r receipt) {
-	t := w.read()
+	t := w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.giveBack(t, int64(n), r.until)
@@ -193,7 +193,7 @@ func (w *Window) revoke(n int, r receipt) {
 // counted. It panics if n is not positive.
 func (w *Window) SetLimit(n int) {
 	checkWindow(n, 1)
-	w.read()
+	w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.n = int64(n)
@@ -202,7 +202,7 @@ func (w *Window) SetLimit(n int) {
 // Clear forgets all that was counted, and the latest time: the next call begins
 // a period by its clock.
 func (w *Window) Clear() {
-	w.read()
+	w.reading()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.counter.clear()

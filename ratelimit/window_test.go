@@ -59,9 +59,9 @@ func windowModels(n int, length int64, parts int, base int64, opts *Options) []*
 // TestPropWindow checks the three kinds of window against a list of all events,
 // while the clock goes on, stands still and goes back, and while events of any
 // age are taken back: the log admits exactly the events that the list has room
-// for; the sliding window all that fit when one slice more is counted; the fixed
-// window those that its own window has room for. Of the events that happened,
-// no length holds more than n, or no fixed window.
+// for; the sliding window all that fit when one slice more is counted; the
+// fixed window those that its own window has room for. Of the events that
+// happened, no length holds more than n, or no fixed window.
 func TestPropWindow(t *testing.T) { rapid.Check(t, propWindow) }
 
 func FuzzPropWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propWindow)) }
@@ -282,9 +282,9 @@ func TestWindowSetLimit(t *testing.T) {
 	}
 }
 
-// TestWindowAdversary tries every pattern of asking for small windows and checks
-// the most that any length admits: n for the sliding kinds, 2n for the fixed one
-// (trap 9).
+// TestWindowAdversary tries every pattern of asking for small windows and
+// checks the most that any length admits: n for the sliding kinds, 2n for the
+// fixed one (trap 9).
 func TestWindowAdversary(t *testing.T) {
 	const n, length, steps = 2, 3, 12
 	for name, tt := range map[string]struct {
@@ -428,12 +428,14 @@ func TestTrapZeroClock(t *testing.T) {
 		var at time.Time
 		allow := make(func() time.Time { return at })
 		admitted := 0
+
 		for i := range 10 {
 			if allow() {
 				admitted++
 			}
 			at = time.Date(2026, 1, 2+i, 0, 0, 0, 0, time.UTC)
 		}
+
 		if admitted != 10 {
 			t.Errorf("%s: %d admitted on 10 days, want 10", name, admitted)
 		}
@@ -445,6 +447,7 @@ func TestTrapZeroClock(t *testing.T) {
 // the arithmetic spans.
 func TestPeekMovesNothing(t *testing.T) {
 	limits := []Limit{{perSecond(1e12), 1000}}
+
 	for name, make := range map[string]func(c *fakeClock) Gate{
 		"Limiter": func(c *fakeClock) Gate { return New(limits[0].Rate, 1000, &Options{Now: c.now}) },
 		"Keyed":   func(c *fakeClock) Gate { return NewKeyed[int](limits, &KeyedOptions{Now: c.now}).Gate(1) },
@@ -457,6 +460,7 @@ func TestPeekMovesNothing(t *testing.T) {
 	} {
 		var clock, quiet fakeClock
 		g, want := make(&clock), make(&quiet)
+
 		for i := range 20 {
 			clock.t = quiet.t + int64(10*365*24*time.Hour)
 			g.Peek(1)

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestKeyedWaitFIFO checks that waits of one key are granted in the order of
+// arrival, each at its exact instant, and that keys do not wait for each other.
+func TestKeyedWaitFIFO(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(10), 2}, {PerHour(1000), 1000}}, nil)
+		start := time.Now()
+		order := map[int][]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for key := range 2 {
+			k.AllowN(key, 2)
+			for i := range 10 {
+				wg.Go(func() { // ends when it is granted
+					if err := k.Wait(t.Context(), key, 1+i%2); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					order[key] = append(order[key], i)
+					// Waiters 0, 1, 2... ask for 1, 2, 1, 2... tokens of 100 ms.
+					tokens := i + 1 + (i+1)/2
+					if got, want := time.Since(start), time.Duration(tokens)*100*time.Millisecond; got != want {
+						t.Errorf("waiter %d of key %d was granted after %v, want %v", i, key, got, want)
+					}
+				})
+				synctest.Wait() // it is in line before the next
+			}
+		}
+		wg.Wait()
+
+		for key, got := range order {
+			if !slices.IsSorted(got) || len(got) != 10 {
+				t.Errorf("key %d: order of grants %v, want that of arrival", key, got)
+			}
+		}
+		if k.lines.waiting.Load() != 0 || len(k.lines.byKey) != 0 {
+			t.Errorf("%d lines are left over", len(k.lines.byKey))
+		}
+	})
+}
+
+// TestPropKeyedWait lets waiters of two tiers arrive and give up at any time in
+// a bubble, beside Allow and Reserve, and checks the law of each tier, the order
+// of the grants, and that afterwards the bucket is as if those that gave up had
+// never come.
+func TestPropKeyedWait(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, propKeyedWait) })
+}
+
+func propKeyedWait(t *rapid.T) {
+	limits := []Limit{
+		{Every(100 * time.Millisecond), rapid.IntRange(1, 3).Draw(t, "burst")},
+		{Every(250 * time.Millisecond), rapid.IntRange(3, 9).Draw(t, "long")},
+	}
+	k := NewKeyed[string](limits, nil)
+	start := time.Now()
+	var mu sync.Mutex
+	var events []admission
+	var order []int
+	happen := func(n int) { events = append(events, admission{int64(time.Since(start)), n}) }
+
+	var wg sync.WaitGroup
+	for i := range rapid.IntRange(1, 12).Draw(t, "callers") {
+		n := rapid.IntRange(1, limits[0].Burst).Draw(t, "n")
+		patience := time.Duration(rapid.IntRange(1, 3000).Draw(t, "patience")) * time.Millisecond
+		switch rapid.IntRange(0, 5).Draw(t, "how") {
+		case 0:
+			if k.AllowN("key", n) {
+				mu.Lock()
+				happen(n)
+				mu.Unlock()
+			}
+		case 1:
+			k.Charge("key", n)
+		default:
+			wg.Go(func() { // ends when it is granted or out of patience
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				giveUp, stop := context.WithCancel(context.Background())
+				defer stop()
+				context.AfterFunc(ctx, stop)
+				if k.Wait(giveUp, "key", n) == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					happen(n)
+					order = append(order, i)
+				}
+			})
+			synctest.Wait()
+		}
+		time.Sleep(time.Duration(rapid.IntRange(0, 400).Draw(t, "gap"))*time.Millisecond + 1)
+	}
+	wg.Wait()
+
+	if !slices.IsSorted(order) {
+		t.Fatalf("order of grants %v, want that of arrival", order)
+	}
+	for _, l := range limits {
+		checkEnvelope(t, l, 2, events)
+	}
+	k.lines.mu.Lock()
+	defer k.lines.mu.Unlock()
+	k.lines.checkLocked()
+	if n := len(k.lines.byKey); n != 0 {
+		t.Fatalf("%d lines are left over", n)
+	}
+}
+
+// TestKeyedWaitCancelLosesNothing checks that waits that are given up leave the
+// bucket as if they had never come, whether at the head of the line or behind.
+func TestKeyedWaitCancelLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(10), 1}, {PerHour(100), 100}}, nil)
+		k.Allow(1)
+		before := k.Tiers(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { // ends with ctx
+				if err := k.Wait(ctx, 1, 1); !errors.Is(err, context.Canceled) {
+					t.Errorf("err = %v, want canceled", err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		if got := k.Tiers(1); !slices.Equal(got, before) {
+			t.Errorf("after 20 canceled waits %+v, want %+v", got, before)
+		}
+	})
+}
+
+// TestKeyedWaitRefusals checks the errors of waits that fail at once, that they
+// take nothing, and the bound of the line at its last place.
+func TestKeyedWaitRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 2}}, &KeyedOptions{MaxQueue: 2})
+		k.AllowN(1, 2)
+		soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		done, cancelDone := context.WithCancel(t.Context())
+		cancelDone()
+		none := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxQueue: -1})
+		none.Allow(1)
+		for _, tt := range []struct {
+			name string
+			err  error
+			want error
+		}{
+			{"deadline", k.Wait(soon, 1, 1), context.DeadlineExceeded},
+			{"max", k.WaitMax(t.Context(), 1, 1, 999*time.Millisecond), ErrLimited},
+			{"max zero", k.WaitMax(t.Context(), 1, 1, 0), ErrLimited},
+			{"burst", k.Wait(t.Context(), 1, 3), ErrBurst},
+			{"done", k.Wait(done, 1, 1), context.Canceled},
+			{"no queue", none.Wait(t.Context(), 1, 1), ErrLimited},
+		} {
+			if !errors.Is(tt.err, tt.want) {
+				t.Errorf("%s: err = %v, want %v", tt.name, tt.err, tt.want)
+			}
+		}
+		if d := k.Peek(1, 1); d.RetryAfter != time.Second {
+			t.Errorf("Peek = %+v after refusals, want a retry in 1s", d)
+		}
+
+		// Two may wait, and the third may not.
+		var granted atomic.Int64
+		for range 2 {
+			go func() { // ends when it is granted
+				if k.Wait(t.Context(), 1, 1) == nil {
+					granted.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if err := k.Wait(t.Context(), 1, 1); !errors.Is(err, ErrLimited) {
+			t.Errorf("err = %v with 2 of 2 in line, want ErrLimited", err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := granted.Load(); got != 2 {
+			t.Errorf("%d granted, want 2", got)
+		}
+	})
+}
+
+// TestKeyedWaitServedByOthers checks that changes of a bucket serve those that
+// wait for it, and that a limit that became too small refuses them.
+func TestKeyedWaitServedByOthers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(*Keyed[int])
+		want time.Duration
+		err  error
+	}{
+		"Return":    {func(k *Keyed[int]) { k.Return(1, 2) }, time.Second, nil},
+		"Delete":    {func(k *Keyed[int]) { k.Delete(1) }, time.Second, nil},
+		"Clear":     {func(k *Keyed[int]) { k.Clear() }, time.Second, nil},
+		"SetLimits": {func(k *Keyed[int]) { k.SetLimits(Limit{Rate: Inf}) }, time.Second, nil},
+		"smaller":   {func(k *Keyed[int]) { k.SetLimits(Limit{PerSecond(1), 1}) }, time.Second, ErrBurst},
+		"Charge":    {func(k *Keyed[int]) { k.Charge(1, 1) }, 30 * time.Second, nil},
+		"Drain":     {func(k *Keyed[int]) { k.Drain(1) }, 21 * time.Second, nil},
+		"another":   {func(k *Keyed[int]) { k.Return(2, 1) }, 20 * time.Second, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := NewKeyed[int]([]Limit{{Every(10 * time.Second), 2}}, nil)
+				start := time.Now()
+				k.AllowN(1, 2)
+				time.AfterFunc(time.Second, func() { tt.do(k) })
+				if err := k.Wait(t.Context(), 1, 2); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
+					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestKeyedReserve checks promises of several tiers: each is due when all tiers
+// have its tokens, and the last may be canceled.
+func TestKeyedReserve(t *testing.T) {
+	var clock fakeClock
+	limits := []Limit{{PerSecond(1), 1}, {Every(10 * time.Second), 3}}
+	k := NewKeyed[int](limits, &KeyedOptions{Now: clock.now})
+	var rs []Reservation
+	for i, want := range []time.Duration{0, 1, 2, 10, 20} {
+		r := k.Reserve(1, 1)
+		if got := r.Delay(); !r.OK() || got != want*time.Second {
+			t.Errorf("reservation %d is due in %v, want %v", i, got, want*time.Second)
+		}
+		rs = append(rs, r)
+	}
+	if got := k.Allow(1); got {
+		t.Errorf("Allow = %v in front of promises", got)
+	}
+
+	rs[3].Cancel() // the next stands on it
+	if got := k.Reserve(1, 1).Delay(); got != 30*time.Second {
+		t.Errorf("the next is due in %v, want 30s", got)
+	}
+	r := k.Reserve(1, 1)
+	before := k.Tiers(1)
+	k.Reserve(1, 1).Cancel()
+	if got := k.Tiers(1); !slices.Equal(got, before) {
+		t.Errorf("after a cancel %+v, want %+v", got, before)
+	}
+
+	// After its time a cancel gives nothing back.
+	clock.sleep(r.Delay() + 1)
+	before = k.Tiers(1)
+	r.Cancel()
+	if got := k.Tiers(1); !slices.Equal(got, before) {
+		t.Errorf("after a late cancel %+v, want %+v", got, before)
+	}
+	if r := k.Reserve(1, 2); r.OK() {
+		t.Errorf("Reserve(2) = %+v of a burst of 1, want a refusal", r)
+	}
+}
+
+// TestSharedWait checks that a wait sleeps until tokens come, fails at once if
+// they cannot come in time, and ends with its context.
+func TestSharedWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewShared(NewMemStore(nil), []Limit{{PerSecond(1), 2}}, nil)
+		start := time.Now()
+		for i, want := range []time.Duration{0, 0, time.Second, 2 * time.Second} {
+			if err := s.Wait(t.Context(), "key", 1); err != nil || time.Since(start) != want {
+				t.Errorf("wait %d: err %v after %v, want %v", i, err, time.Since(start), want)
+			}
+		}
+
+		soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := s.Wait(soon, "key", 1); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrLimited) {
+			t.Errorf("err = %v, want the deadline at once", err)
+		}
+		if err := s.Wait(t.Context(), "key", 3); !errors.Is(err, ErrBurst) {
+			t.Errorf("err = %v, want ErrBurst", err)
+		}
+		closed := NewShared(NewMemStore(nil), []Limit{{Rate{}, 1}}, nil)
+		_ = closed.Wait(t.Context(), "key", 1)
+		if err := closed.Wait(t.Context(), "key", 1); !errors.Is(err, ErrLimited) {
+			t.Errorf("err = %v, want ErrLimited: the tokens never come", err)
+		}
+
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, stop)
+		if err := s.Wait(ctx, "key", 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v, want canceled", err)
+		}
+	})
+}
