@@ -95,6 +95,10 @@ func TestClockReads(t *testing.T) {
 		{Options{WindowCalls: 10, FailureRatio: 1}, nil, 0},
 		{Options{FailureRatio: 1}, nil, 1},
 		{Options{SlowRatio: 1, SlowCall: 1}, nil, 2},
+		{Options{Count: true}, nil, 0},
+		{Options{Failures: 10}, errBad, 1},
+		{Options{Failures: 10, WindowCalls: 10, FailureRatio: 1}, errBad, 1},
+		{Options{Failures: 10, FailureRatio: 1}, errBad, 2},
 	} {
 		tt.o.Now = now
 		b := New(&tt.o)

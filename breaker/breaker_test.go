@@ -392,8 +392,18 @@ func TestCustomRule(t *testing.T) {
 		asked++
 		return b.Stats() == s && s.Failures == 2 && s.Calls == 4
 	}})
+	late := admit(t, b)
 	calling(b, nil, errBad, nil, errBad)
 	wantState(t, b, Open)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+
+	// A report that comes too late is none to ask about, nor is one that tripped
+	// by another rule.
+	late.Failure(errBad)
+	b, _ = byHand(Options{Failures: 1, Trip: func(Stats) bool { asked++; return true }})
+	calling(b, errBad)
 	if asked != 2 {
 		t.Errorf("asked %d times, want 2", asked)
 	}
@@ -513,6 +523,101 @@ func TestLateRecovering(t *testing.T) {
 		t.Error("a report of a generation that is over was counted")
 	}
 	wantState(t, b, Closed)
+
+	// A call that is admitted just as the ramp ends is one of the closed state.
+	b.Trip(1, nil)
+	clock.sleep(1)
+	calling(b, nil)
+	clock.sleep(time.Second)
+	if !admit(t, b).Success() {
+		t.Error("a report of the generation that admitted the call was not counted")
+	}
+}
+
+// TestRecoveringTrips checks that the rules hold while recovering, that of a
+// ratio too.
+func TestRecoveringTrips(t *testing.T) {
+	for name, o := range map[string]Options{
+		"row": {Failures: 2}, "ratio": {FailureRatio: 0.5, MinCalls: 2}, "calls": {FailureRatio: 0.5, WindowCalls: 2},
+	} {
+		o.Recovery = time.Minute
+		o.RecoveryStart = 1
+		b, clock := byHand(o)
+		b.Trip(1, nil)
+		clock.sleep(1)
+		calling(b, nil, errBad)
+		if got := b.State(); got != Recovering {
+			t.Errorf("%s: State = %v after one failure, want recovering", name, got)
+		}
+		calling(b, errBad)
+		if got := b.State(); got != Open {
+			t.Errorf("%s: State = %v after two failures, want open", name, got)
+		}
+	}
+}
+
+// TestOldGeneration checks that an outcome whose generation ended after its
+// report had looked is not counted.
+func TestOldGeneration(t *testing.T) {
+	b, _ := byHand(Options{Failures: 1})
+	old := b.per.Load()
+	b.Reset()
+	if counted, tripped := b.recordBad(old.gen, true, false, errBad); counted || tripped {
+		t.Errorf("recordBad = %v, %v, want false, false", counted, tripped)
+	}
+	if b.endRow(old.gen) {
+		t.Error("endRow = true, want false")
+	}
+	b.tripFrom(old.gen, errBad)
+	wantState(t, b, Closed)
+	if s := b.Stats(); s.Row != 0 || s.Opened != 0 {
+		t.Errorf("Stats = %+v, want no failure and no opening", s)
+	}
+}
+
+// TestWrap checks that generations and tickets start again after the last: 0
+// would be a breaker that was never used, and no ticket.
+func TestWrap(t *testing.T) {
+	b, clock := byHand(Options{Successes: 2})
+	b.mu.Lock()
+	per := &period{gen: math.MaxUint32, cfg: b.per.Load().cfg}
+	b.publishLocked(per, pack(per.gen, Closed))
+	b.ticket = math.MaxUint32
+	b.mu.Unlock()
+
+	b.Trip(1, nil)
+	if got := b.Stats().Generation; got != 1 {
+		t.Errorf("Generation = %d, want 1", got)
+	}
+	clock.sleep(1)
+	if got := admit(t, b).slot.ticket; got != 1 {
+		t.Errorf("ticket = %d, want 1", got)
+	}
+}
+
+// TestLazyTimer checks that with Options.Now nothing waits for a timer.
+func TestLazyTimer(t *testing.T) {
+	b, clock := byHand(Options{})
+	b.Trip(time.Second, nil)
+	if b.timer != nil {
+		t.Error("an open breaker has a timer")
+	}
+	clock.sleep(time.Second)
+	admit(t, b)
+	if b.timer != nil {
+		t.Error("a half-open breaker has a timer")
+	}
+}
+
+// TestFloorDiv checks division at multiples and next to them, of either sign.
+func TestFloorDiv(t *testing.T) {
+	for _, tt := range []struct{ a, want int64 }{
+		{-11, -3}, {-10, -2}, {-6, -2}, {-5, -1}, {-1, -1}, {0, 0}, {4, 0}, {5, 1}, {9, 1}, {10, 2},
+	} {
+		if got := floorDiv(tt.a, 5); got != tt.want {
+			t.Errorf("floorDiv(%d, 5) = %d, want %d", tt.a, got, tt.want)
+		}
+	}
 }
 
 // TestClockBackEvents checks that the times of events do not go back with the

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -377,6 +378,75 @@ func TestRaceWindow(t *testing.T) {
 		if got, want := b.Stats().Calls, uint64(min(goroutines*each, cmp.Or(o.WindowCalls, goroutines*each))); got != want {
 			t.Errorf("%s: %d calls in the window, want %d", name, got, want)
 		}
+	}
+}
+
+// TestCounter has many goroutines count, and checks that the sum is right
+// before and after they make stripes, which they do once they meet.
+func TestCounter(t *testing.T) {
+	t.Parallel()
+	const goroutines, each = 4, 50_000
+	met := false
+	for i := 0; i < 3 || i < 100 && !met; i++ {
+		var c counter
+		var wg sync.WaitGroup
+		for range goroutines {
+			wg.Go(func() {
+				for range each {
+					c.inc()
+				}
+			})
+		}
+		wg.Wait()
+		met = met || c.stripes.Load() != nil
+		if got := c.take(); got != goroutines*each {
+			t.Fatalf("take = %d, want %d", got, goroutines*each)
+		}
+		if got := c.take(); got != 0 {
+			t.Fatalf("take = %d once more, want 0", got)
+		}
+	}
+	if runtime.GOMAXPROCS(0) > 1 && !met {
+		t.Error("no goroutine met another")
+	}
+}
+
+// TestLockFree checks that what need not take the lock does not: a goroutine
+// that holds it for long, in Options.Now, holds up nobody.
+func TestLockFree(t *testing.T) {
+	t.Parallel()
+	closed, timed, counted, last := New(nil), New(&Options{FailureRatio: 1}), New(&Options{Count: true}), New(&Options{FailureRatio: 1, WindowCalls: 9})
+	open, half, forced := New(nil), New(&Options{OpenFor: 1, ProbeTimeout: time.Hour}), New(nil)
+	open.Trip(time.Hour, nil)
+	forced.ForceOpen()
+	half.Trip(0, nil)
+	for half.State() != HalfOpen {
+		runtime.Gosched()
+	}
+	admit(t, half)
+
+	for name, b := range map[string]*Breaker{
+		"closed": closed, "window of time": timed, "count": counted, "window of calls": last,
+		"open": open, "half-open": half, "forced open": forced,
+	} {
+		b.mu.Lock()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			calling(b, nil)
+			if p, err := b.Allow(); err == nil {
+				p.Success()
+			}
+			if b != open && b != half {
+				b.State()
+			}
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Errorf("%s: waits for the lock", name)
+		}
+		b.mu.Unlock()
 	}
 }
 

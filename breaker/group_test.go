@@ -234,6 +234,13 @@ func TestGroupSecondChance(t *testing.T) {
 	}
 	g.Get(16) // the hand passes all, and forgets one
 	held := g.Get(15)
+	fresh := g.Get(16)
+	for k := 100; k < 114; k++ { // the hand passes nobody twice
+		g.Get(k)
+	}
+	if g.Get(16) != fresh {
+		t.Error("a key was forgotten that was newer than the hand")
+	}
 	for k := 17; k < 100; k++ {
 		if g.Get(15) != held {
 			t.Fatalf("a key in use was forgotten for %d", k)

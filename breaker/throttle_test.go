@@ -142,6 +142,12 @@ func TestThrottleRatio(t *testing.T) {
 		t.Errorf("%.0f of %d rejected, want %.0f", got, n, want)
 	}
 
+	// A chance that comes out as p itself is none: of p = 0.5, half are sent.
+	th.opts.rand = func() float64 { return math.Float64frombits(th.reject.Load()) }
+	if !th.Allow() {
+		t.Error("Allow = false by a chance of p, want true")
+	}
+
 	clock.sleep(3 * time.Minute)
 	if got := th.RejectRatio(); got != 0 {
 		t.Errorf("RejectRatio = %v after the window, want 0", got)
