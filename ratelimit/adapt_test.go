@@ -22,8 +22,9 @@ type station struct {
 	arrival float64 // a second; what finds no permit is lost
 	servers int
 	service time.Duration
-	fixed   bool          // M/D/c
-	timeout time.Duration // after which the caller gives up and calls Drop; 0 if never
+	fixed   bool                     // M/D/c
+	dist    func(*rand.Rand) float64 // of times, as a multiple of service; nil for M/M/c
+	timeout time.Duration            // after which the caller gives up and calls Drop; 0 if never
 
 	next   int64 // when the next operation arrives
 	events departures
@@ -69,7 +70,10 @@ func (s *station) arrive() {
 	}
 
 	took := float64(s.service)
-	if !s.fixed {
+	switch {
+	case s.dist != nil:
+		took *= s.dist(s.rng)
+	case !s.fixed:
 		took *= s.rng.ExpFloat64()
 	}
 

@@ -1,181 +1,121 @@
 // SPDX-License-Identifier: MIT
 
-// Package ratelimit is a rate limiter: it decides whether an event may happen
-// now, so that no more than a chosen number happen in any interval of time.
+// Package ratelimit provides rate limiters: they decide whether an event may
+// happen now, so that no more than a chosen number happen in any length of time.
 //
-//	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // bursts of 20
-//	if !lim.Allow() {
-//		http.Error(w, "slow down", http.StatusTooManyRequests)
-//		return
+//	package main
+//
+//	import (
+//		"fmt"
+//
+//		"github.com/ashlar-go/ashlar/ratelimit"
+//	)
+//
+//	func main() {
+//		lim := ratelimit.New(ratelimit.PerSecond(10), 2, nil) // 2 at once
+//		for range 3 {
+//			fmt.Println(lim.Allow())
+//		}
 //	}
 //
 // # Choosing
 //
-//   - One shared resource: a [Limiter]; beyond ten million calls a second, a [Striped].
-//   - A number that people count, such as "100 in any minute": a [Window]; a number in each day or
-//     month of a calendar: a [Quota].
-//   - Many clients, each with a limit of its own, in bounded memory: a [Keyed], whose keys may
-//     obey several limits at once ("10/s and 1000/d"), or a [KeyedWindow].
-//   - One limit for several processes: a [Shared], or [Limit.Step] run in the store they share.
-//   - How many operations run at once, not how many begin: a [Concurrency]. If nobody knows how many
-//     are good, let it find out, by [Gradient2], or by [AIMD] where operations time out.
-//   - Limits of different kinds or keys at once (this user and the whole service): [All].
+// Start with [Limiter] for one resource and [Keyed] for many clients. The others
+// are for special needs: a number that people count, such as "100 in any minute"
+// or "1000 a day" ([Window], [KeyedWindow]); one limit for several processes
+// ([Shared]); a number of operations that run at once ([Concurrency], by
+// [Gradient2] if nobody knows the number); several limits at once ([All]); ten
+// million calls a second ([Striped]).
 //
-// Whichever it is:
-//
-//   - To refuse what is too much, call Allow, or Take to tell the client when to come back.
-//   - To delay it, call Wait: with a burst of 1 that is the leaky bucket as a queue, a pacer.
-//   - To shed work of low priority first, call TakeKeeping for it and Allow for the rest.
-//   - If the cost is known only afterwards, call Charge then; if it was too high, Return.
-//
-// "100 a minute" can mean two things. A bucket of 100 tokens refilled at 100 a
-// minute, as here, admits 100 at once and 100 more during the first minute: up
-// to 200 in one minute, and 100 in every minute after. If no minute may see
-// more than 100, use [NewSlidingLog], which is exact, or [NewSlidingWindow],
-// which needs little memory, or [NewKeyedSlidingLog] for each client; or choose
-// a rate and burst with burst + rate·minute <= 100, such as 80 a minute and a
-// burst of 20. [NewFixedWindow] does not do it: around the edge of two windows
-// it admits 200 at once.
-//
-// If a few at once are enough and nobody waits by priority, a buffered channel
-// or golang.org/x/sync/semaphore bounds concurrency as well. To run something
-// at most every so often, where being asked more often is normal,
-// golang.org/x/time/rate.Sometimes is enough.
+// To refuse an event call Allow, or Take to tell the client when to come back;
+// to delay it call Wait. "100 a minute" as a bucket admits 100 at once and 100
+// more during the first minute; if no minute may see more than 100, use
+// [NewSlidingLog], or [NewSlidingWindow] in little memory. A buffered channel
+// bounds concurrency as well, and golang.org/x/time/rate.Sometimes runs something
+// now and then. MIGRATING.md has the words of other libraries.
 //
 // # How it works
 //
 // A bucket holds burst tokens and is refilled at rate; an event takes a token.
-// All that is stored is how much was ever spent, in units of which a token
-// costs a whole number; what was ever supplied is a function of the clock. With
-// 100 a minute and a burst of 100, a token is 600,000,000 units and a
-// nanosecond supplies one:
+// The state is the spending so far, in units of which a token T costs a whole
+// number; the supply so far is a function of the clock. With 100 a minute:
 //
-//	 time   supplied    spent   left = burst - (spent - supplied)/unit
-//	 0 s    0           0       100
-//	 0 s    0           100 T   0       100 events at once: the last is allowed
-//	 0.3 s  0.5 T       100 T   0.5     denied; RetryAfter is 0.3 s
-//	 0.6 s  1 T         101 T   0       allowed
-//	60 s    100 T       200 T   0       99 more: 200 within the first minute
-//	60.6 s  101 T       201 T   0       from here 100 a minute
+//	 time   supplied   spent    left = burst - (spent - supplied)
+//	 0 s    0          100 T    0      100 events at once, the last is allowed
+//	 0.3 s  0.5 T      100 T    0.5    denied; RetryAfter is 0.3 s
+//	 0.6 s  1 T        101 T    0      allowed
 //
-// Spending never falls behind the supply, so a bucket left alone is full and no
-// fuller. A decision is one compare-and-swap of one word, and since no time is
-// stored, a reading of the clock that is old can only find fewer tokens. This
-// is the generic cell rate algorithm of ATM networks, which is the token bucket
-// and the leaky bucket (as a meter) in one.
+// A decision is one compare-and-swap of one word, and since no time is stored,
+// an old reading of the clock can only find fewer tokens. This is the generic
+// cell rate algorithm, the token bucket and the leaky bucket in one.
 //
 // # Guarantees
 //
 // In any window of length w, the events admitted are at most
-//
-//	burst + rate·(w + 2 ns)
-//
-// by the limiter's clock, for any interleaving of callers and any clock, which
-// is taken to stand still while it goes back. If readings lie behind true time
-// by at most e, the same holds in true time with w + e. Tokens given by Return
-// and Fill within the window come on top. See TestPropEnvelope and
-// TestEnvelopeConcurrent. Where rate and burst are so extreme that filling the
-// bucket takes more than 73 years, 2 ns reads fill time / 2^60; see
-// TestPropSupply.
-//
-// An event is denied only if a bucket in real numbers, fed the same admissions,
-// lacks the tokens or has them for less than 2 ns. Nothing drifts: any rate
-// that is a quotient, from one a century to 10^12 a second, is exact for ever.
-// See TestPropComplete and TestModelLimiter.
+// burst + rate·(w + 2 ns) by the limiter's clock, for any interleaving of
+// callers; a clock that steps back is treated as stopped until it catches up.
+// Tokens given by Return and Fill come on top (TestPropEnvelope, TestPropSupply).
+// An event is denied only if an ideal bucket (exact real numbers, same history)
+// would not have the tokens, or has had them for less than 2 ns
+// (TestPropComplete). A Striped keeps the law (TestPropStriped).
 //
 // Waits are served in the order of arrival, and one that is canceled leaves no
-// trace (TestWaitFIFO, TestPropWaitCancel). A canceled reservation gives back
-// exactly what it took (TestPropCancelRestores). SetLimit neither loses nor
-// repeats an admission (TestSetLimitConcurrent).
+// trace (TestPropWaitCancel, TestPropKeyedWait). Reservations canceled before
+// their time give back what they took (TestPropCancelRestores), later ones
+// nothing (TestTrapDeferCancel). SetLimit neither loses nor repeats an admission
+// (TestSetLimitConcurrent).
 //
-// A Striped keeps the law of a Limiter; see TestPropStriped and
-// TestStripedEnvelope.
+// A Keyed never holds more than MaxKeys keys (TestKeyedBound), and admits for
+// each key what a Limiter of its own does (TestModelKeyed), plus at most the
+// tokens that [KeyedStats] counts as forgiven (TestKeyedFlood). Tiers and gates
+// are taken all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
 //
-// A Keyed never holds more than MaxKeys keys, and admits for each key what a
-// Limiter of its own would, plus at most what [KeyedStats] says was forgiven to
-// all. A key over its limit is not forgotten while others in its way owe less.
-// Several tiers are taken all or none. See TestKeyedBound, TestModelKeyed,
-// TestKeyedFlood and TestTrapTiersAllOrNothing.
+// A sliding Window admits at most n events in any length of time; a log admits
+// all that this allows; a fixed window up to 2n around an edge (TestPropWindow).
+// A quota admits n from one midnight to the next, however clocks change
+// (TestPeriodFirstInstant). A KeyedWindow decides likewise (TestPropKeyedWindow).
 //
-// A Window of the sliding kinds admits at most n events in any length of time;
-// the log admits all that this allows. A fixed window admits up to 2n around an
-// edge. See TestPropWindow and TestWindowAdversary. A Quota admits at most n
-// between one midnight and the next, wherever clocks change and however the
-// clock is set; see TestPeriodFirstInstant and TestQuota. A KeyedWindow decides
-// for each key as they do, within the bound of a Keyed; see TestPropKeyedWindow
-// and TestKeyedWindowFlood.
+// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ by
+// at most e, up to a minute, whatever answers its store loses (TestPropSharedLaw),
+// and one more burst each time that the store loses its state.
 //
-// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ
-// by at most e, up to a minute, and whatever its store loses
-// (TestPropSharedLaw); contention is no error (TestTrapContentionError).
-//
-// A Concurrency gives no permit while limit are in flight, serves its line by
-// priority and arrival, and loses no permit to a context that ends
-// (TestModelConcurrency, TestTrapInFlightRace, TestTrapGrantRacesCancel). In
-// simulations of queues whose servers fail, return and slow down, adaptive
-// limits settle within 20 % of the number of servers (TestAdaptiveSettles), and
-// they do not grow while all is timing out (TestTrapTimeoutGrowth).
+// A Concurrency gives no permit while limit are in flight, serves by priority and
+// arrival, and loses no permit to a context that ends (TestModelConcurrency).
+// Adaptive limits settle within 20 % of the number of servers under the
+// conditions of TestAdaptiveSettles only; see [Gradient2].
 //
 // # Complexity
 //
-//	operation              time             allocations   memory
-//	Allow, Take, Charge    O(1)             0             1 word of state; 256 bytes a Limiter
-//	Wait                   O(1)             0 if granted at once, else amortized 0 in a queue
-//	Reserve, Cancel        O(h)             0 while h = 0, the canceled reservations
-//	SetLimit               O(h)             1
-//	Keyed.Allow            O(1)             0             size of a key + 1 byte + 8 bytes a tier, a slot
-//	Keyed, new key         O(1) amortized                 slots are at most MaxKeys, 16 candidates a key
-//	Striped.Allow          O(1)             0             128 bytes a stripe
-//	Window.Allow           O(1) amortized                 log: 8 bytes an event; sliding: 8 a slice; fixed: 8
-//	KeyedWindow.Allow      O(1) amortized   0             the same a slot, a log for all of n; quota: 16
-//	TryAcquire, Release    O(1)             0             1 word of state; 16 bytes a Permit
-//	Acquire                O(p) in line     amortized 0   p is the number of priorities that wait
-//	Shared.Take            2 round trips                  41 bytes a key of one limit, in the store
+// All operations are O(1), some amortized, without allocations in steady state.
+// A Limiter takes 256 bytes, a Permit 16; a slot of a Keyed its key and 9 bytes,
+// 8 more a tier; a log 8 bytes an event, a sliding window 8 a slice. Shared.Take
+// is two round trips, and 88 bytes a key of one limit.
 //
 // # Concurrency
 //
 // All types are safe for concurrent use by multiple goroutines. Allow and its
-// kin are lock-free, as is a Concurrency with a fixed limit while nobody waits.
-// No type starts a goroutine or needs a Close.
+// kin are lock-free. No type starts a goroutine or needs a Close.
 //
 // # Errors
 //
-// A refusal is a bool or a [Decision], never an error. Wait returns ctx.Err()
-// if its context ends, and at once a [*WaitError] that wraps
-// [context.DeadlineExceeded] if the deadline would pass first, [ErrLimited] if
-// WaitMax would wait too long, or [ErrBurst] if n can never be had; in each
-// case nothing was taken. Acquire returns ctx.Err(), or wraps ErrLimited if the
-// line is full. A Shared returns what its store does, unless
-// [SharedOptions].OnError decides instead. Constructors and negative numbers of
-// events panic, since they are the programmer's; [ParseLimit] returns an error,
-// since text is not.
+// A refusal is a bool or a [Decision]. Wait and Acquire return ctx.Err(), or at
+// once an error that wraps [ErrLimited], [ErrBurst] or
+// [context.DeadlineExceeded]. Constructors and negative numbers of events panic.
 //
 // # Format
 //
-// What a Shared keeps in its store for a key is a version and, for each limit,
-// five big-endian integers of 64 bits. A later version of this package reads
-// version 1.
-//
-//	offset  bytes  content
-//	0       1      version, 1
-//	1+40i   8      State.Base, in nanoseconds since 1970
-//	9+40i   8      State.Spent
-//	17+40i  8      count of the rate; 2^63-1 for Inf
-//	25+40i  8      period of the rate in nanoseconds; 0 for Inf and for the zero Rate
-//	33+40i  8      burst; 0 for Inf
+// A Shared keeps little-endian bytes in its store, in version 1: "ashlarrs", a
+// uint16 of the version, a byte of the kind, 1, a byte of the number of limits, a
+// CRC-32C of all but itself, the uint64 marks of the last 4 writes, and for each
+// limit int64s: Base and Spent of its [State], count and period of its rate (Inf
+// is 2^63-1 and 0), and burst. Other versions and kinds are [ErrVersion]; later
+// versions of this package read version 1.
 //
 // # References
 //
-//   - J. S. Turner, "New directions in communications (or which way to the information age?)",
-//     IEEE Communications Magazine 24(10), 1986: the leaky bucket.
-//   - ITU-T Recommendation I.371, "Traffic control and congestion control in B-ISDN", 1993:
-//     the generic cell rate algorithm, and why virtual scheduling is a leaky bucket.
-//   - R. L. Cruz, "A calculus for network delay, part I", IEEE Transactions on Information
-//     Theory 37(1), 1991: what burst + rate·w bounds downstream.
-//   - J. D. C. Little, "A proof for the queuing formula L = λW", Operations Research 9(3), 1961:
-//     how many operations a resource has in flight at its best.
-//   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms for congestion
-//     avoidance in computer networks", Computer Networks and ISDN Systems 17(1), 1989: AIMD.
-//   - Netflix, concurrency-limits, https://github.com/Netflix/concurrency-limits: Gradient2.
-//   - IETF draft-ietf-httpapi-ratelimit-headers-10, "RateLimit header fields for HTTP", 2025.
+//   - ITU-T Recommendation I.371, 1993: the generic cell rate algorithm.
+//   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms for
+//     congestion avoidance", Computer Networks and ISDN Systems 17(1), 1989.
+//   - Netflix, https://github.com/Netflix/concurrency-limits: Gradient2.
+//   - IETF draft-ietf-httpapi-ratelimit-headers-10, 2025.
 package ratelimit

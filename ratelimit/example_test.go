@@ -24,6 +24,17 @@ func (c *handClock) sleep(d time.Duration)    { c.t = c.t.Add(d) }
 func newClock() *handClock                    { return &handClock{time.Unix(0, 0)} }
 func (c *handClock) opts() *ratelimit.Options { return &ratelimit.Options{Now: c.now} }
 
+func Example() {
+	lim := ratelimit.New(ratelimit.PerSecond(10), 2, nil) // 2 at once
+	for range 3 {
+		fmt.Println(lim.Allow())
+	}
+	// Output:
+	// true
+	// true
+	// false
+}
+
 func ExampleLimiter() {
 	// region quickstart
 	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // 100 a second, 20 at once
