@@ -27,6 +27,10 @@ type Sample struct {
 	RTT      time.Duration // how long operations took on average, the dropped ones apart
 	Calls    int           // permits ended by Release
 	Dropped  int           // permits ended by Drop
+
+	// StdErr is the standard error of RTT: the differences that chance makes
+	// between windows are about as large.
+	StdErr time.Duration
 }
 
 // underUsed reports whether so few were in flight that the limit cannot have
@@ -42,6 +46,7 @@ type sampler struct {
 	end     int64      // the reading at which the window is over
 	busy    bool       // a goroutine is in Update
 	sum     float64    // nanoseconds of all calls
+	squares float64    // their squares
 	current Sample
 }
 
@@ -57,6 +62,7 @@ func (p *sampler) add(now, rtt int64, inFlight int, drop bool) bool {
 	} else {
 		s.Calls++
 		p.sum += float64(rtt)
+		p.squares += float64(rtt) * float64(rtt)
 	}
 
 	// Too few permits say nothing.
@@ -73,7 +79,10 @@ func (p *sampler) next(now int64, atLeast time.Duration) Sample {
 	defer p.mu.Unlock()
 	s := p.current
 	if s.Calls > 0 {
-		s.RTT = time.Duration(p.sum / float64(s.Calls))
+		n := float64(s.Calls)
+		mean := p.sum / n
+		s.RTT = time.Duration(mean)
+		s.StdErr = time.Duration(math.Sqrt(max(p.squares/n-mean*mean, 0) / n))
 	}
 
 	// Operations that began under another limit should be over by the middle of
@@ -81,6 +90,7 @@ func (p *sampler) next(now int64, atLeast time.Duration) Sample {
 	p.end = now + int64(min(max(atLeast, 2*min(s.RTT, time.Minute)), maxReading/2))
 	p.current = Sample{}
 	p.sum = 0
+	p.squares = 0
 	return s
 }
 

@@ -40,10 +40,10 @@
 // The state is the spending so far, in units of which a token T costs a whole
 // number; the supply so far is a function of the clock. With 100 a minute:
 //
-//	 time   supplied   spent    left = burst - (spent - supplied)
-//	 0 s    0          100 T    0      100 events at once, the last is allowed
-//	 0.3 s  0.5 T      100 T    0.5    denied; RetryAfter is 0.3 s
-//	 0.6 s  1 T        101 T    0      allowed
+//	time   supplied   spent    left = burst - (spent - supplied)
+//	0 s    0          100 T    0      100 events at once, the last is allowed
+//	0.3 s  0.5 T      100 T    0.5    denied; RetryAfter is 0.3 s
+//	0.6 s  1 T        101 T    0      allowed
 //
 // A decision is one compare-and-swap of one word, and since no time is stored,
 // an old reading of the clock can only find fewer tokens. This is the generic
@@ -81,8 +81,8 @@
 //
 // A Concurrency gives no permit while limit are in flight, serves by priority and
 // arrival, and loses no permit to a context that ends (TestModelConcurrency).
-// Adaptive limits settle within 20 % of the number of servers under the
-// conditions of TestAdaptiveSettles only; see [Gradient2].
+// Where adaptive limits settle depends on conditions that [Gradient2] states
+// (TestAdaptiveSettles, TestAdaptiveConditions).
 //
 // # Complexity
 //
@@ -117,5 +117,4 @@
 //   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms for
 //     congestion avoidance", Computer Networks and ISDN Systems 17(1), 1989.
 //   - Netflix, https://github.com/Netflix/concurrency-limits: Gradient2.
-//   - IETF draft-ietf-httpapi-ratelimit-headers-10, 2025.
 package ratelimit

@@ -21,6 +21,12 @@ import (
 // may, so that a constant timeout lets nothing grow. And a limit that shrinks
 // adds no room for a queue.
 //
+// In simulations under load the limit settles within 20 % of the number of
+// servers, for 40 to 120 servers whose times are constant, and within 30 % if
+// they are exponential. Before 1 to 4 servers it may be twice their number, as
+// where times are lognormal with a sigma of 2; and half as much again where
+// only 5 % more is asked for than can be done. See TestAdaptiveConditions.
+//
 // Let one guard stand before a resource, best in the process that owns it. A
 // guard sees the queue that its own dip takes away; of three or more before one
 // resource each takes the queue of the others for what operations take, and
@@ -48,6 +54,7 @@ type Gradient2 struct {
 	from     float64 // the limit before the dip
 	saved    float64 // the limit to return to from it
 	before   float64 // nanoseconds of an operation before it
+	depth    float64 // the part of the limit that is left in it
 }
 
 type probePhase int
@@ -82,7 +89,7 @@ func (g *Gradient2) Update(s Sample) float64 {
 		return s.Limit
 	case g.phase == measuring && s.Limit <= g.from && s.Calls > 0:
 		g.phase = steady
-		g.learn(float64(s.RTT))
+		g.learn(float64(s.RTT), float64(s.StdErr))
 		return g.saved
 	}
 
@@ -99,26 +106,39 @@ func (g *Gradient2) Update(s Sample) float64 {
 		g.from = s.Limit
 		g.saved = next
 		g.before = float64(s.RTT)
-		return s.Limit * g.dip()
+		g.depth = g.dip(s.Limit)
+		return s.Limit * g.depth
 	}
 	return next
 }
 
-// dip returns the part of the limit that is left in a dip. It must be so low
-// that a limit which Tolerance would let stand shows in the time that
-// operations take.
-func (g *Gradient2) dip() float64 { return 0.8 / cmp.Or(g.Tolerance, 1.08) }
+// dip returns the part of limit that is left in a dip. It must be so low that a
+// limit which Tolerance would let stand shows in the time that operations take.
+// A small limit falls by half, since a part of a permit cannot be given.
+func (g *Gradient2) dip(limit float64) float64 {
+	if limit < smallLimit {
+		return 0.5
+	}
+	return 0.8 / cmp.Or(g.Tolerance, 1.08)
+}
 
-// learn takes in rtt, which was measured in a dip. If operations took about as
-// long before, there was no queue, and that is how long they take; if they took
-// longer there was one, and there may be still.
-func (g *Gradient2) learn(rtt float64) {
-	knee := (1 + g.dip()) / 2
+// smallLimit is the limit below which a dip is deeper.
+const smallLimit = 8
+
+// learn takes in rtt, which was measured in a dip, with its standard error. If
+// operations took about as long before the dip, there was no queue, and rtt is
+// the time of an operation; if they took longer there was one, and there may be
+// still. Differences that chance makes are averaged in both directions: taking
+// the low ones alone would let the baseline, and the limit, fall to the bottom.
+func (g *Gradient2) learn(rtt, stdErr float64) {
+	knee := (1 + g.depth) / 2
 	switch {
 	case g.baseline == 0:
 		g.baseline = rtt
-	case rtt < g.baseline || rtt >= knee*g.before:
+	case rtt < g.baseline-2*stdErr || rtt >= knee*g.before:
 		g.baseline = (g.baseline + rtt) / 2
+	case rtt < g.baseline+2*stdErr:
+		g.baseline += (rtt - g.baseline) / 4
 	}
 	g.since = 0
 	g.shrunk = 0
@@ -147,7 +167,8 @@ func (g *Gradient2) follow(s Sample) float64 {
 	// dropped operation counts as half.
 	gradient := 1.0
 	if g.baseline > 0 && rtt > 0 {
-		gradient = min(max(cmp.Or(g.Tolerance, 1.08)*g.baseline/rtt, 0.5), 1)
+		allowed := cmp.Or(g.Tolerance, 1.08)*g.baseline + float64(s.StdErr)/2
+		gradient = min(max(allowed/rtt, 0.5), 1)
 	}
 	gradient = (gradient*calls + 0.5*dropped) / (calls + dropped)
 
