@@ -4,6 +4,7 @@ package lru
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestAllocs(t *testing.T) {
 	const n = 256
 	cases := map[string]func(i int){}
 	for _, kind := range []byte("lfq") {
-		c := newExact[int, int](kind, n)
+		c := newExactOf[int, int](kind, n)
 		for i := range 2 * n {
 			c.Set(i, i)
 		}
@@ -36,7 +37,7 @@ func TestAllocs(t *testing.T) {
 	for p := range PolicyRandom + 1 {
 		c := New[int, int](n, &Options[int, int]{Policy: p, Shards: 1})
 		timed := New(n, &Options[int, int]{
-			Policy: p, Shards: 1, TTL: time.Hour, Idle: time.Hour, Jitter: 0.1, TrackAge: true, Cost: func(_, v int) int64 { return int64(v % 3) },
+			Policy: p, Shards: 1, TTL: time.Hour, Idle: time.Hour, Jitter: 0.1, TrackAge: true, Cost: func(_, v int) int { return v % 3 },
 		})
 		for i := range 20 * n {
 			c.Set(i, i)
@@ -67,7 +68,8 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestLoadAllocs pins what a load costs besides the loader, in the goroutine of the caller and in its own.
+// TestLoadAllocs pins what a load costs besides the loader, in the goroutine of
+// the caller and in its own.
 func TestLoadAllocs(t *testing.T) {
 	skipAllocs(t)
 	c := New(256, &Options[int, int]{Shards: 1, Load: func(_ context.Context, key int) (int, error) { return key, nil }})
@@ -97,7 +99,20 @@ func heapOf[T any](f func() T) int {
 	return int(after.HeapAlloc) - int(before.HeapAlloc)
 }
 
-// TestMemory pins the bytes of an entry, over its key and value, that doc.go promises.
+// cacheBytes is the formula of doc.go: the memory of n entries in s shards,
+// with per bytes for each slot. A shard has room for four standard deviations
+// more than its share, and the allocator rounds columns up, by an eighth at
+// most.
+func cacheBytes(n, shards int, per float64) float64 {
+	slots := float64(n)
+	if shards > 1 {
+		slots += float64(shards) * (4*math.Sqrt(float64(n)/float64(shards)) + 1)
+	}
+	return slots * per
+}
+
+// TestMemory checks the memory of an entry that doc.go promises: of the exact
+// types, and of a Cache by its formula, whatever the number of shards.
 func TestMemory(t *testing.T) {
 	if raceEnabled || invariants || unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are given for 64 bits, without instruments")
@@ -106,40 +121,44 @@ func TestMemory(t *testing.T) {
 	if testing.Short() {
 		n = 1 << 18
 	}
-	exact := func(kind byte) func() exact[uint64, uint64] {
-		return func() exact[uint64, uint64] {
-			c := newExact[uint64, uint64](kind, n)
+	for kind, limit := range map[byte]float64{'l': 15, 'q': 15, 'f': 52} {
+		bytes := heapOf(func() *Exact[uint64, uint64] {
+			c := newExactOf[uint64, uint64](kind, n)
 			for i := range uint64(n) {
 				c.Set(i, i)
 			}
 			return c
+		})
+		if got := float64(bytes)/float64(n) - 16; got > limit {
+			t.Errorf("%c: %.1f bytes an entry over key and value, want at most %v", kind, got, limit)
 		}
 	}
-	cache := func(o Options[uint64, uint64]) func() *Cache[uint64, uint64] {
-		return func() *Cache[uint64, uint64] {
-			c := New(int64(n), &o)
-			for i := range uint64(n) {
-				c.Set(i, i)
-			}
-			return c
-		}
-	}
-	for _, m := range []struct {
-		name  string
-		bytes int
-		limit float64
+
+	for _, tt := range []struct {
+		n, shards int
+		opts      Options[uint64, uint64]
+		per       float64 // over key and value
 	}{
-		{"LRU", heapOf(exact('l')), 15},
-		{"FIFO", heapOf(exact('q')), 15},
-		{"LFU", heapOf(exact('f')), 52},
-		{"Cache", heapOf(cache(Options[uint64, uint64]{})), 38},
-		{"Cache with PolicyLRU", heapOf(cache(Options[uint64, uint64]{Policy: PolicyLRU})), 25},
-		{"Cache with a TTL", heapOf(cache(Options[uint64, uint64]{TTL: time.Hour})), 56},
+		{10_000, 1, Options[uint64, uint64]{}, 38},
+		{10_000, 8, Options[uint64, uint64]{}, 38},
+		{n, 1, Options[uint64, uint64]{}, 38},
+		{n, 8, Options[uint64, uint64]{}, 38},
+		{n, 64, Options[uint64, uint64]{}, 38},
+		{n, 8, Options[uint64, uint64]{Policy: PolicyLRU}, 24},
+		{n, 8, Options[uint64, uint64]{TTL: time.Hour}, 54},
 	} {
-		if got := float64(m.bytes)/float64(n) - 16; got > m.limit {
-			t.Errorf("%s: %.1f bytes an entry over key and value, want at most %v", m.name, got, m.limit)
-		} else {
-			t.Logf("%s: %.1f bytes an entry", m.name, got)
+		tt.opts.Shards = tt.shards
+		bytes := heapOf(func() *Cache[uint64, uint64] {
+			c := New(tt.n, &tt.opts)
+			for i := range uint64(tt.n) {
+				c.Set(i, i)
+			}
+			return c
+		})
+		want := cacheBytes(tt.n, tt.shards, tt.per+16)
+		t.Logf("%d entries in %d shards: %.2f bytes an entry", tt.n, tt.shards, float64(bytes)/float64(tt.n)-16)
+		if got := float64(bytes); got > 1.125*want+4096 {
+			t.Errorf("%d entries in %d shards with %v: %.0f bytes, want at most %.0f", tt.n, tt.shards, tt.opts.Policy, got, want)
 		}
 	}
 }
@@ -152,7 +171,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(meta{}) + unsafe.Sizeof(link{}); n != 16 {
 		t.Errorf("the policy takes %d bytes a slot", n)
 	}
-	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1536 {
+	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1600 {
 		t.Errorf("an empty cache takes %d bytes", n)
 	}
 }

@@ -6,90 +6,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"math"
+	"slices"
 	"sync"
 	"time"
 )
 
-// ErrClosed is what a [Behind] returns for writes after Close.
-var ErrClosed = errors.New("lru: closed")
-
-// BehindOptions are the optional settings of a [Behind].
-type BehindOptions[K comparable, V any] struct {
-	// Interval is how long a write waits for others before it goes to the store, so that several of
-	// one key become one. If zero, 5 * time.Second. If negative, until Flush or Close is called, or
-	// half of MaxPending are waiting.
-	Interval time.Duration
-
-	// MaxPending is how many keys may wait to be saved. Then writes of further ones wait for room.
-	// If zero, 10,000.
-	MaxPending int
-
-	// Apply saves several writes at once: no key is twice in it. If it fails, all of them are
-	// tried again, so it must do no harm to apply them twice. If nil, Save and Remove of the store
-	// are called for one after the other.
-	Apply func(ctx context.Context, sets []Pair[K, V], removes []K) error
-
-	// Batch is how many writes Apply is given at a time. If zero, 256.
-	Batch int
-
-	// Backoff is how long to wait after a failure. It doubles with each further one, up to a minute,
-	// or Backoff if that is longer. If zero, 100 * time.Millisecond.
-	Backoff time.Duration
-
-	// Timeout bounds the context of each call of the store. If zero, it has no end.
-	Timeout time.Duration
-
-	// OnError is called when the store has failed, from a goroutine of the Behind, where a panic
-	// ends the program.
-	OnError func(err error)
-}
-
-// Validate returns an error if o cannot be used.
-func (o *BehindOptions[K, V]) Validate() error {
-	switch {
-	case o == nil:
-		return nil
-	case o.MaxPending < 0:
-		return fmt.Errorf("lru: BehindOptions.MaxPending must not be negative, got %d", o.MaxPending)
-	case o.Batch < 0:
-		return fmt.Errorf("lru: BehindOptions.Batch must not be negative, got %d", o.Batch)
-	case o.Backoff < 0:
-		return fmt.Errorf("lru: BehindOptions.Backoff must not be negative, got %v", o.Backoff)
-	case o.Timeout < 0:
-		return fmt.Errorf("lru: BehindOptions.Timeout must not be negative, got %v", o.Timeout)
-	}
-	return nil
-}
-
-// A Behind writes to a cache at once, and to a store later: write-behind. When a write returns nil,
-// Load returns it, also after the cache has evicted it; it is lost if the process ends before it was
-// saved. Of several writes of a key before it is saved, the last one is: writes of one key reach the
-// store in their order, those of different ones in any. What the store refuses is tried until it
-// takes it. Everybody must write through it, and read by its Load.
+// A Behind writes to a cache at once, and to a store later: write-behind. When a
+// write returns nil, Load returns it, also after the cache has evicted it; it is
+// lost if the process ends before it was saved. Of several writes of a key
+// before it is saved, the last one is saved: writes of one key reach the store
+// in their order, those of different keys in any. All writers must use the
+// Behind, and readers its Load.
 //
-// It is safe for concurrent use by multiple goroutines. A goroutine runs only while the store is
-// written to.
+// A write that the store refuses is tried until the store takes it, or OnError
+// or GiveUp gives it up. It does not hold up others: writes that were never
+// refused go first, and each refused one waits for a time of its own.
+//
+// It is safe for concurrent use by multiple goroutines. A goroutine runs only
+// while the store is written to.
 //
 //	B1 pending has the writes that the store does not have for sure, by key.
-//	B2 queue has those of them that are not being saved, each once, the longest waiting first.
-//	B3 at most one goroutine saves. While none does and queue is not empty, the timer runs, unless
-//	   Interval is negative and the last call of the store did not fail.
+//	B2 fresh and refused have those of them that are not being saved, each once;
+//	   refused those whose last attempt failed.
+//	B3 at most one goroutine saves. While none does, the timer runs if refused is
+//	   not empty, or fresh is not and Interval is positive or the store has
+//	   failed.
 type Behind[K comparable, V any] struct {
 	c     *Cache[K, V]
 	store Store[K, V]
-	opts  BehindOptions[K, V]
+	opts  BehindOptions[K, V] // resolved
 
-	mu       sync.Mutex // protects what follows; it is the last to be taken
+	mu       sync.Mutex // protects the fields below; it is the last to be taken
 	pending  map[K]*write[K, V]
-	queue    []*write[K, V]
-	saving   bool        // a goroutine is at it
+	fresh    []*write[K, V] // the longest waiting first
+	refused  []*write[K, V] // the longest waiting first
+	saving   bool           // a goroutine is at it
+	clock    clock
 	timer    *time.Timer // starts the next one; nil before it is first needed
-	ticking  bool        // the timer runs
+	alarm    int64       // the reading at which the timer goes off; never if it does not run
 	failures int         // of the store, in a row
-	lastErr  error       // of the last one
+	resumeAt int64       // the store is left alone until then, after a failure
+	lastErr  error       // the last failure, if failures is not 0
 	closed   bool
-	changed  chan struct{} // closed when something has been saved, or failed; nil if nobody waits
+	changed  chan struct{} // closed when a write was saved, refused or given up; nil if nobody waits
+	stats    BehindStats
 }
 
 // A write is what the store is to be told of a key.
@@ -98,50 +59,50 @@ type write[K comparable, V any] struct {
 	value  V
 	remove bool
 	seq    uint64 // goes up with each write of the key
-	saved  uint64 // up to which the store has it
+	saved  uint64 // the write up to which the store has it
 	busy   bool   // it is being saved
-	queued bool
+	queued bool   // it is in fresh or refused
+
+	// Since the store has last taken a write of the key.
+	failures int   // attempts that failed
+	tries    int   // of these, those of this write alone
+	due      int64 // no attempt is made before
 }
 
-// A saving is a write as it is being saved. Its key may be written again meanwhile.
+// A saving is a write as it is being saved. Its key may be written again
+// meanwhile.
 type saving[K comparable, V any] struct {
 	w      *write[K, V]
 	seq    uint64
 	value  V
 	remove bool
+	giveUp bool
 }
 
-// NewBehind returns a Behind between c and store. If opts is nil, the defaults are used. It panics
-// if opts is not valid.
+// NewBehind returns a Behind between c and store. If opts is nil, the defaults
+// are used. It panics if opts is not valid.
 func NewBehind[K comparable, V any](c *Cache[K, V], store Store[K, V], opts *BehindOptions[K, V]) *Behind[K, V] {
 	if err := opts.Validate(); err != nil {
-		panic("lru: NewBehind: " + reason(err))
+		panic(err)
 	}
-	b := &Behind[K, V]{c: c, store: store, pending: map[K]*write[K, V]{}}
-	if opts != nil {
-		b.opts = *opts
+	return &Behind[K, V]{
+		c:       c,
+		store:   store,
+		opts:    opts.resolve(),
+		pending: map[K]*write[K, V]{},
+		clock:   newClock(nil),
+		alarm:   never,
 	}
-	b.opts.Interval = orDefault(b.opts.Interval, 5*time.Second)
-	b.opts.MaxPending = orDefault(b.opts.MaxPending, 10_000)
-	b.opts.Batch = orDefault(b.opts.Batch, 256)
-	b.opts.Backoff = orDefault(b.opts.Backoff, 100*time.Millisecond)
-	return b
 }
 
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
-
-// Load returns the value of key: what was written last, or else [Cache.Load] by the store.
+// Load returns the value of key: the one written last, or else [Cache.Load] by
+// the store.
 func (b *Behind[K, V]) Load(ctx context.Context, key K) (V, error) {
 	return b.c.LoadFunc(ctx, key, b.fetch)
 }
 
-// fetch loads key for the cache: from what is pending, or else from the store.
+// fetch loads key for the cache: from the pending writes, or else from the
+// store.
 func (b *Behind[K, V]) fetch(ctx context.Context, key K) (value V, err error) {
 	b.mu.Lock()
 	w := b.pending[key]
@@ -158,8 +119,9 @@ func (b *Behind[K, V]) fetch(ctx context.Context, key K) (value V, err error) {
 	return value, err
 }
 
-// Set writes value under key, and returns when the cache has it. If MaxPending keys are waiting, it
-// waits for room until ctx ends; then it returns ctx.Err(), and nothing has changed.
+// Set writes value under key, and returns when the cache has it. If MaxPending
+// keys are waiting, it waits for room until ctx ends; then it returns ctx.Err(),
+// and nothing has changed.
 func (b *Behind[K, V]) Set(ctx context.Context, key K, value V) error {
 	return b.write(ctx, key, value, false)
 }
@@ -178,12 +140,14 @@ func (b *Behind[K, V]) write(ctx context.Context, key K, value V, remove bool) e
 	if !isReflexive(key) {
 		return fmt.Errorf("lru: a key that is not equal to itself cannot be saved: %v", key)
 	}
+
+	// Wait for room.
 	b.mu.Lock()
 	for b.pending[key] == nil && len(b.pending) >= b.opts.MaxPending && !b.closed {
 		if b.failures == 0 {
-			b.start()
+			b.startLocked()
 		}
-		if err := b.await(ctx); err != nil {
+		if err := b.awaitLocked(ctx); err != nil {
 			b.mu.Unlock()
 			return err
 		}
@@ -192,25 +156,38 @@ func (b *Behind[K, V]) write(ctx context.Context, key K, value V, remove bool) e
 		b.mu.Unlock()
 		return ErrClosed
 	}
+
+	b.enqueueLocked(key, value, remove)
+	b.scheduleLocked()
+	b.mu.Unlock()
+	b.publish(key)
+	return nil
+}
+
+// enqueueLocked makes value the pending write of key.
+func (b *Behind[K, V]) enqueueLocked(key K, value V, remove bool) {
+	b.stats.Writes++
 	w := b.pending[key]
 	if w == nil {
 		w = &write[K, V]{key: key}
 		b.pending[key] = w
 	}
 	w.seq++
-	w.value, w.remove = value, remove
-	if !w.busy && !w.queued {
-		w.queued = true
-		b.queue = append(b.queue, w)
+	w.value = value
+	w.remove = remove
+	if w.queued {
+		b.stats.Merged++
+		return
 	}
-	b.schedule()
-	b.mu.Unlock()
-	b.publish(key)
-	return nil
+	if !w.busy {
+		w.queued = true
+		b.fresh = append(b.fresh, w)
+	}
 }
 
-// publish makes the cache hold what is pending of key. Whoever comes last of several finds what was
-// written last. What the store has already is dropped: another write may have come and been saved.
+// publish makes the cache hold the pending write of key. The last of several
+// calls finds the last write. If the store has it already, the key is dropped:
+// another write may have come and been saved.
 func (b *Behind[K, V]) publish(key K) {
 	b.c.Update(key, func(V, bool) (value V, keep bool) {
 		b.mu.Lock()
@@ -222,20 +199,38 @@ func (b *Behind[K, V]) publish(key K) {
 	})
 }
 
-// schedule sees to it that what is queued will be saved. b.mu is held.
-func (b *Behind[K, V]) schedule() {
-	switch {
-	case b.saving || len(b.queue) == 0:
-	case 2*len(b.pending) >= b.opts.MaxPending && b.failures == 0:
-		b.start()
-	case !b.ticking && b.opts.Interval > 0:
-		b.tick(b.opts.Interval)
+// scheduleLocked makes sure that queued writes will be saved.
+func (b *Behind[K, V]) scheduleLocked() {
+	if b.saving {
+		return
+	}
+	if 2*len(b.pending) >= b.opts.MaxPending && b.failures == 0 && len(b.fresh) > 0 {
+		b.startLocked()
+		return
+	}
+
+	now := b.clock.read()
+	if len(b.fresh) > 0 && b.failures > 0 {
+		b.wakeLocked(b.resumeAt)
+	} else if len(b.fresh) > 0 && b.opts.Interval > 0 && b.alarm == never {
+		b.wakeLocked(after(now, b.opts.Interval))
+	}
+	if len(b.refused) > 0 {
+		due := int64(never)
+		for _, w := range b.refused {
+			due = min(due, w.due)
+		}
+		b.wakeLocked(max(due, b.resumeAt, now))
 	}
 }
 
-// tick makes the timer start a goroutine after d. b.mu is held.
-func (b *Behind[K, V]) tick(d time.Duration) {
-	b.ticking = true
+// wakeLocked makes the timer start a goroutine at the reading at, or before.
+func (b *Behind[K, V]) wakeLocked(at int64) {
+	if at >= b.alarm {
+		return
+	}
+	b.alarm = at
+	d := time.Duration(at - b.clock.read())
 	if b.timer != nil {
 		b.timer.Reset(d)
 		return
@@ -243,73 +238,114 @@ func (b *Behind[K, V]) tick(d time.Duration) {
 	b.timer = time.AfterFunc(d, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.start()
+		b.startLocked()
 	})
 }
 
-// start starts a goroutine that saves, unless there is one or nothing to do. b.mu is held.
-func (b *Behind[K, V]) start() {
-	if b.ticking {
+// startLocked starts a goroutine that saves, unless there is one or nothing to
+// do.
+func (b *Behind[K, V]) startLocked() {
+	if b.alarm != never {
 		b.timer.Stop()
-		b.ticking = false
+		b.alarm = never
 	}
-	if b.saving || len(b.queue) == 0 {
+	if b.saving || len(b.fresh)+len(b.refused) == 0 {
 		return
 	}
 	b.saving = true
-	go b.save(len(b.queue)) // ends when it has saved these, or the store has failed
+	go b.save(len(b.fresh)) // ends when it has saved these, or the store has failed
 }
 
-// save saves the first n that are queued. What is written meanwhile waits for its own time, or else
-// nothing would be merged while the store is slow.
+// save saves the first n fresh writes, and then the refused ones that are due.
+// Writes that come meanwhile wait for their own time: otherwise nothing would be
+// merged while the store is slow.
 func (b *Behind[K, V]) save(n int) {
-	for n > 0 {
-		list := b.take(n)
-		n -= len(list)
-		if !b.saveAll(list) {
-			return
+	defer func() { // also if the store calls Goexit
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.saving = false
+		b.scheduleLocked()
+		b.notifyLocked()
+	}()
+	for {
+		list := b.nextBatch(n)
+		if len(list) == 0 || !b.saveBatch(list) {
+			return // done, or the store is left alone for a while
 		}
+		n = max(n-len(list), 0)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.saving = false
-	b.schedule()
-	b.notify()
 }
 
-// take takes up to n writes from the queue: as many as the store is given at a time.
-func (b *Behind[K, V]) take(n int) []saving[K, V] {
-	if b.opts.Apply == nil {
-		n = 1
-	}
+// nextBatch takes writes from the queues, as many as the store is given at a
+// time: up to n fresh ones or, if n is 0, refused ones that are due. A write that
+// was refused is given in a batch of half the size each time, so that in the end
+// one that the store never takes is alone.
+func (b *Behind[K, V]) nextBatch(n int) []saving[K, V] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n = min(n, b.opts.Batch, len(b.queue))
-	list := make([]saving[K, V], n)
-	for i, w := range b.queue[:n] {
-		w.busy, w.queued = true, false
-		list[i] = saving[K, V]{w, w.seq, w.value, w.remove}
+	limit := b.opts.Batch
+	if b.opts.Apply == nil {
+		limit = 1
 	}
-	clear(b.queue[:n])
-	b.queue = b.queue[n:]
+
+	var list []saving[K, V]
+	if n > 0 {
+		n = min(n, limit, len(b.fresh))
+		for _, w := range b.fresh[:n] {
+			list = append(list, w.begin())
+		}
+		clear(b.fresh[:n])
+		b.fresh = b.fresh[n:]
+		return list
+	}
+
+	now := b.clock.read()
+	skipped := 0
+	for _, w := range b.refused {
+		limit = min(limit, max(b.opts.Batch>>min(w.failures, 30), 1))
+		if len(list) >= limit {
+			break
+		}
+		if now < w.due {
+			b.refused[skipped] = w
+			skipped++
+			continue
+		}
+		list = append(list, w.begin())
+	}
+	b.refused = slices.Delete(b.refused, skipped, skipped+len(list))
 	return list
 }
 
-// saveAll saves list, and reports whether that went well. Whatever the store does, list is either saved
-// or queued again.
-func (b *Behind[K, V]) saveAll(list []saving[K, V]) (ok bool) {
-	err := ErrGoexit
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{p, debug.Stack()}
+// begin returns w as it is to be saved now.
+func (w *write[K, V]) begin() saving[K, V] {
+	w.busy = true
+	w.queued = false
+	return saving[K, V]{w: w, seq: w.seq, value: w.value, remove: w.remove}
+}
+
+// saveBatch saves list, and reports whether that went well. Whatever the store
+// does, list is saved, queued again, or given up.
+func (b *Behind[K, V]) saveBatch(list []saving[K, V]) (ok bool) {
+	var err error
+	guard(func() { err = b.apply(list) }, func(p any, returned bool) {
+		if !returned {
+			err = errorOf(p)
 		}
 		ok = err == nil
 		defer b.settle(list, err)
-		if err != nil && b.opts.OnError != nil {
-			b.opts.OnError(err)
+		if err == nil || b.opts.OnError == nil {
+			return
 		}
-	}()
-	err = b.apply(list)
+		for i := range list {
+			w := list[i].w
+			if len(list) == 1 {
+				list[i].giveUp = b.opts.OnError(w.key, err, w.tries+1)
+			} else {
+				b.opts.OnError(w.key, err, 0)
+			}
+		}
+	})
 	return ok
 }
 
@@ -321,63 +357,100 @@ func (b *Behind[K, V]) apply(list []saving[K, V]) error {
 		ctx, cancel = context.WithTimeout(ctx, b.opts.Timeout)
 		defer cancel()
 	}
+
 	if b.opts.Apply == nil {
 		s := &list[0]
 		if s.remove {
-			return b.store.Remove(ctx, s.w.key)
+			return b.store.Delete(ctx, s.w.key)
 		}
-		return b.store.Save(ctx, s.w.key, s.value)
+		return b.store.Set(ctx, s.w.key, s.value)
 	}
+
 	var sets []Pair[K, V]
-	var removes []K
+	var deletes []K
 	for i := range list {
 		if s := &list[i]; s.remove {
-			removes = append(removes, s.w.key)
+			deletes = append(deletes, s.w.key)
 		} else {
 			sets = append(sets, Pair[K, V]{s.w.key, s.value})
 		}
 	}
-	return b.opts.Apply(ctx, sets, removes)
+	return b.opts.Apply(ctx, sets, deletes)
 }
 
-// settle ends what take began.
+// settle ends the attempt to save list.
 func (b *Behind[K, V]) settle(list []saving[K, V], err error) {
+	var dropped []K
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	defer b.notify()
-	var again []*write[K, V]
-	for i := range list {
-		s := &list[i]
-		s.w.busy = false
-		if err == nil {
-			s.w.saved = s.seq
-		}
-		if s.w.saved == s.w.seq {
-			delete(b.pending, s.w.key)
-			continue
-		}
-		s.w.queued = true
-		again = append(again, s.w)
-	}
-	if err == nil {
-		b.failures, b.lastErr = 0, nil
-		b.queue = append(b.queue, again...)
-		return
-	}
-	b.queue = append(again, b.queue...)
-	b.failures++
+	b.stats.Calls++
 	b.lastErr = err
-	b.saving = false
-	b.tick(b.backoff())
+	if err != nil {
+		b.stats.Failures++
+		b.failures++
+		b.resumeAt = after(b.clock.read(), b.backoff(b.failures))
+	} else {
+		b.failures = 0
+		b.resumeAt = math.MinInt64
+	}
+	for i := range list {
+		if b.settleWriteLocked(&list[i], err, len(list) == 1) {
+			dropped = append(dropped, list[i].w.key)
+		}
+	}
+	b.notifyLocked()
+	b.mu.Unlock()
+
+	for _, key := range dropped {
+		b.publish(key)
+	}
 }
 
-// maxBackoff is how long the store is left alone at most, if Backoff is not longer.
+// settleWriteLocked ends the attempt to save s, and reports whether it was given
+// up.
+func (b *Behind[K, V]) settleWriteLocked(s *saving[K, V], err error, alone bool) (dropped bool) {
+	w := s.w
+	w.busy = false
+	switch {
+	case err == nil:
+		b.stats.Saved++
+		w.saved = s.seq
+		w.failures = 0
+		w.tries = 0
+	case s.giveUp:
+		b.stats.GivenUp++
+		w.saved = s.seq
+		w.failures = 0
+		w.tries = 0
+		dropped = true
+	default:
+		w.failures++
+		if alone {
+			w.tries++
+		}
+		w.due = after(b.clock.read(), b.backoff(w.failures))
+	}
+
+	if w.saved == w.seq {
+		delete(b.pending, w.key)
+		return dropped
+	}
+	w.queued = true
+	if w.failures > 0 {
+		b.refused = append(b.refused, w)
+	} else {
+		b.fresh = append(b.fresh, w)
+	}
+	return dropped
+}
+
+// maxBackoff is the longest backoff, if Backoff is not longer.
 const maxBackoff = time.Minute
 
-// backoff returns how long to leave the store alone. b.mu is held.
-func (b *Behind[K, V]) backoff() time.Duration {
-	d, limit := b.opts.Backoff, max(b.opts.Backoff, maxBackoff)
-	for range b.failures - 1 {
+// backoff returns the time to wait after a number of failures in a row.
+func (b *Behind[K, V]) backoff(failures int) time.Duration {
+	d := b.opts.Backoff
+	limit := max(d, maxBackoff)
+	for range failures - 1 {
 		if d > limit/2 {
 			return limit
 		}
@@ -386,16 +459,17 @@ func (b *Behind[K, V]) backoff() time.Duration {
 	return d
 }
 
-// notify wakes all in await. b.mu is held.
-func (b *Behind[K, V]) notify() {
+// notifyLocked wakes all calls in awaitLocked.
+func (b *Behind[K, V]) notifyLocked() {
 	if b.changed != nil {
 		close(b.changed)
 		b.changed = nil
 	}
 }
 
-// await waits until something has changed, or ctx ends. b.mu is held, and released meanwhile.
-func (b *Behind[K, V]) await(ctx context.Context) (err error) {
+// awaitLocked waits until something has changed, or ctx ends. The lock is
+// released meanwhile.
+func (b *Behind[K, V]) awaitLocked(ctx context.Context) (err error) {
 	if b.changed == nil {
 		b.changed = make(chan struct{})
 	}
@@ -410,24 +484,33 @@ func (b *Behind[K, V]) await(ctx context.Context) (err error) {
 	}
 }
 
-// Pending returns how many keys wait to be saved, or are being saved.
+// Pending returns the number of keys that wait to be saved, or are being saved.
 func (b *Behind[K, V]) Pending() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.pending)
 }
 
-// Flush saves what was written before it, without waiting for Interval, and returns when the store
-// has it. If ctx ends first, it returns an error that wraps ctx.Err(), and what the store said last,
-// if it failed; what is pending stays so.
+// Stats returns the counters.
+func (b *Behind[K, V]) Stats() BehindStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.stats
+	s.Pending = len(b.pending)
+	return s
+}
+
+// Flush saves all earlier writes, without waiting for Interval, and returns when
+// the store has them, or they were given up. If ctx ends first, it returns an
+// error that wraps ctx.Err(), and the last error of the store, if it failed;
+// pending writes stay so.
 func (b *Behind[K, V]) Flush(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.flush(ctx)
+	return b.flushLocked(ctx)
 }
 
-// flush is Flush. b.mu is held.
-func (b *Behind[K, V]) flush(ctx context.Context) error {
+func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 	type mark struct {
 		w   *write[K, V]
 		seq uint64
@@ -436,34 +519,66 @@ func (b *Behind[K, V]) flush(ctx context.Context) error {
 	for _, w := range b.pending {
 		marks = append(marks, mark{w, w.seq})
 	}
-	b.start()
+
+	// The store is asked at once, whatever it said before.
+	for _, w := range b.refused {
+		w.due = math.MinInt64
+	}
+	b.startLocked()
 	for len(marks) > 0 {
 		if m := marks[0]; m.w.saved >= m.seq {
 			marks = marks[1:]
 			continue
 		}
-		if b.failures == 0 {
-			b.start()
+		if b.failures == 0 && len(b.fresh) > 0 {
+			b.startLocked()
 		}
-		if err := b.await(ctx); err != nil {
+		if err := b.awaitLocked(ctx); err != nil {
 			return fmt.Errorf("lru: %d keys are not saved: %w", len(b.pending), errors.Join(err, b.lastErr))
 		}
 	}
 	return nil
 }
 
-// Close makes further writes return [ErrClosed], and saves what is pending, as Flush. When it returns
-// nil, nothing of b runs any more. If ctx ends first, b goes on trying to save, and Close may be called again.
+// GiveUp gives up all pending writes that are not being saved, and returns their
+// keys. The store keeps what it has of them, and the cache drops them. After
+// Close it makes the Behind come to its end though the store is down.
+func (b *Behind[K, V]) GiveUp() (keys []K) {
+	b.mu.Lock()
+	for _, list := range [][]*write[K, V]{b.fresh, b.refused} {
+		for _, w := range list {
+			w.queued = false
+			w.saved = w.seq
+			delete(b.pending, w.key)
+			keys = append(keys, w.key)
+		}
+	}
+	b.fresh = nil
+	b.refused = nil
+	b.stats.GivenUp += uint64(len(keys))
+	b.startLocked() // stops the timer
+	b.notifyLocked()
+	b.mu.Unlock()
+
+	for _, key := range keys {
+		b.publish(key)
+	}
+	return keys
+}
+
+// Close makes further writes return [ErrClosed], and saves pending writes, as
+// Flush. When it returns nil, nothing of b runs any more. If ctx ends first, b
+// goes on trying to save: Close may be called again, or GiveUp.
 func (b *Behind[K, V]) Close(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	b.notify()
-	if err := b.flush(ctx); err != nil {
+	b.notifyLocked()
+	if err := b.flushLocked(ctx); err != nil {
 		return err
 	}
 	for b.saving {
-		if err := b.await(ctx); err != nil {
+		if err := b.awaitLocked(ctx); err != nil {
 			return fmt.Errorf("lru: Close: %w", err)
 		}
 	}

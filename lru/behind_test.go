@@ -39,11 +39,19 @@ func (b *Behind[K, V]) check(t interface {
 			t.Errorf("B2 violated: %v is %+v", key, *w)
 		}
 	}
-	if queued != len(b.queue) {
-		t.Errorf("B2 violated: %d queued, %d say so", len(b.queue), queued)
+	if got := len(b.fresh) + len(b.refused); queued != got {
+		t.Errorf("B2 violated: %d queued, %d say so", got, queued)
 	}
-	if !b.saving && len(b.queue) > 0 && !b.ticking && (b.opts.Interval > 0 || b.failures > 0) {
-		t.Errorf("B3 violated: %d queued, and nothing will save them", len(b.queue))
+	for _, w := range b.refused {
+		if w.failures == 0 {
+			t.Errorf("B2 violated: %v is refused, and never failed", w.key)
+		}
+	}
+	if len(b.refused) == 0 && (len(b.fresh) == 0 || b.opts.Interval < 0 && b.failures == 0) {
+		return
+	}
+	if !b.saving && b.alarm == never {
+		t.Errorf("B3 violated: %d queued, and nothing will save them", queued)
 	}
 }
 
@@ -62,7 +70,8 @@ func TestBehind(t *testing.T) {
 			}
 			b.check(t)
 		}
-		// Three of them are not in the cache any more, and not in the store yet.
+		// Three of them are not in the cache any more, and not in the store
+		// yet.
 		for k := range 5 {
 			if v, err := b.Load(ctx, k); v != 95+k || err != nil {
 				t.Errorf("Load(%d) = %d, %v", k, v, err)
@@ -140,11 +149,13 @@ func TestBehindApply(t *testing.T) {
 	})
 }
 
-// TestBehindRewritten has a key written again while it is being saved: the later write is saved, too.
+// TestBehindRewritten has a key written again while it is being saved: the
+// later write is saved, too.
 func TestBehindRewritten(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		for _, remove := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
+				fails := fails // of this bubble alone
 				s := newSlowStore()
 				release := make(chan struct{})
 				s.before = func(what string, _ int) error {
@@ -190,7 +201,8 @@ func TestBehindRewritten(t *testing.T) {
 	}
 }
 
-// TestBehindHalf saves when half of MaxPending are waiting, whatever Interval is.
+// TestBehindHalf saves when half of MaxPending are waiting, whatever Interval
+// is.
 func TestBehindHalf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowStore()
@@ -208,14 +220,14 @@ func TestBehindHalf(t *testing.T) {
 	})
 }
 
-// TestBehindFull has writes wait for room, each until its context ends, and go on when there is some.
-// A key that is pending already needs none.
+// TestBehindFull has writes wait for room, each until its context ends, and go
+// on when there is some. A key that is pending already needs none.
 func TestBehindFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowStore()
 		release := make(chan struct{})
 		s.before = func(what string, _ int) error {
-			if what == "Save" {
+			if what == "Set" {
 				<-release
 			}
 			return nil
@@ -265,8 +277,8 @@ func TestBehindFull(t *testing.T) {
 	})
 }
 
-// TestBehindDown has the store fail for a while: it is tried after a time that doubles, nothing is lost,
-// and Flush and Close tell.
+// TestBehindDown has the store fail for a while: it is tried after a time that
+// doubles, nothing is lost, and Flush and Close tell.
 func TestBehindDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
@@ -279,10 +291,12 @@ func TestBehindDown(t *testing.T) {
 		}
 		reported := 0
 		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
-			Interval: time.Second, Backoff: time.Second, OnError: func(err error) {
-				if errors.Is(err, down) {
-					reported++
+			Interval: time.Second, Backoff: time.Second, OnError: func(key int, err error, tries int) bool {
+				reported++
+				if key != 1 || !errors.Is(err, down) || tries != reported {
+					t.Errorf("OnError(%d, %v, %d), want 1, %v, %d", key, err, tries, down, reported)
 				}
+				return false
 			},
 		})
 		_ = b.Set(t.Context(), 1, 1)
@@ -324,8 +338,8 @@ func TestBehindTimeout(t *testing.T) {
 	})
 }
 
-// TestBehindMerges has a key that is written all the time, and a store that is slower: it is saved once an
-// interval, and not as often as the store can.
+// TestBehindMerges has a key that is written all the time, and a store that is
+// slower: it is saved once an interval, and not as often as the store can.
 func TestBehindMerges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowStore()
@@ -349,7 +363,7 @@ func TestBehindRefuses(t *testing.T) {
 	if err := b.Set(context.Background(), math.NaN(), 1); err == nil || b.Pending() != 0 {
 		t.Errorf("Set(NaN) = %v, %d pending", err, b.Pending())
 	}
-	mustPanic(t, "lru: NewBehind: BehindOptions.MaxPending", func() {
+	mustPanic(t, "lru: BehindOptions.MaxPending", func() {
 		NewBehind(New[int, int](1, nil), nil, &BehindOptions[int, int]{MaxPending: -1})
 	})
 	for _, o := range []BehindOptions[int, int]{{MaxPending: -1}, {Batch: -1}, {Backoff: -1}, {Timeout: -1}} {
@@ -359,9 +373,10 @@ func TestBehindRefuses(t *testing.T) {
 	}
 }
 
-// TestPropBehind writes while the store fails, panics and kills the goroutine that saves, before and after
-// it has done its part. Reads see the last write at every moment, and when Flush returns the
-// store has everything, in the order of each key.
+// TestPropBehind writes while the store fails, panics and kills the goroutine
+// that saves, before and after it has done its part. Reads see the last write
+// at every moment, and when Flush returns the store has everything, in the
+// order of each key.
 func TestPropBehind(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, propBehind)
@@ -397,19 +412,19 @@ func propBehind(t *rapid.T) {
 	if rapid.Bool().Draw(t, "apply") {
 		o.Apply = func(ctx context.Context, sets []Pair[int, int], removes []int) error {
 			for _, p := range sets {
-				if err := s.Save(ctx, p.Key, p.Value); err != nil {
+				if err := s.Set(ctx, p.Key, p.Value); err != nil {
 					return err
 				}
 			}
 			for _, k := range removes {
-				if err := s.Remove(ctx, k); err != nil {
+				if err := s.Delete(ctx, k); err != nil {
 					return err
 				}
 			}
 			return nil
 		}
 	}
-	c := New(int64(rapid.IntRange(1, 6).Draw(t, "cap")), &Options[int, int]{TTL: time.Minute})
+	c := New(rapid.IntRange(1, 6).Draw(t, "cap"), &Options[int, int]{TTL: time.Minute})
 	b := NewBehind(c, s, o)
 	ctx, model, written := context.Background(), map[int]int{}, 0
 	key := rapid.IntRange(0, 9)
@@ -460,8 +475,9 @@ func propBehind(t *rapid.T) {
 	}
 }
 
-// TestBehindConcurrent has each of several writers write keys of its own, and read them back, while the
-// store fails now and then: of each key the store sees values that only go up.
+// TestBehindConcurrent has each of several writers write keys of its own, and
+// read them back, while the store fails now and then: of each key the store
+// sees values that only go up.
 func TestBehindConcurrent(t *testing.T) {
 	rounds := 2000
 	if raceEnabled || testing.Short() {

@@ -23,8 +23,8 @@ func benchKeys(n int) []uint64 {
 	return keys
 }
 
-// benchmarkBoth runs f, which is told a running number, in one goroutine and in as many as there
-// are processors.
+// benchmarkBoth runs f, which is told a running number, in one goroutine and in
+// as many as there are processors.
 func benchmarkBoth(b *testing.B, name string, f func(i int)) {
 	b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
@@ -48,7 +48,7 @@ func BenchmarkExact(b *testing.B) {
 		name := map[byte]string{'l': "LRU", 'f': "LFU", 'q': "FIFO"}[kind]
 		for _, n := range []int{8 << 10, 1 << 20} {
 			keys := benchKeys(n)
-			c := newExact[uint64, uint64](kind, n)
+			c := newExactOf[uint64, uint64](kind, n)
 			for i := range uint64(n) {
 				c.Set(i, i)
 			}
@@ -74,7 +74,7 @@ func BenchmarkCache(b *testing.B) {
 		for name, o := range map[string]Options[uint64, uint64]{
 			"TinyLFU": {}, "LRU": {Policy: PolicyLRU}, "TTL": {TTL: time.Hour},
 		} {
-			c := New(int64(n), &o)
+			c := New(n, &o)
 			for i := range uint64(n) {
 				c.Set(i, i)
 			}
@@ -88,7 +88,7 @@ func BenchmarkCache(b *testing.B) {
 
 func BenchmarkCacheString(b *testing.B) {
 	keys := make([]string, 8<<10)
-	c := New[string, int](int64(len(keys)), nil)
+	c := New[string, int](len(keys), nil)
 	for i := range keys {
 		keys[i] = "user:" + strconv.Itoa(1e9+i)
 		c.Set(keys[i], i)
@@ -120,8 +120,8 @@ func BenchmarkHottest(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad loads what is there, what is not, in the goroutine of the caller and in one of its own, and
-// one key by 64 callers.
+// BenchmarkLoad loads what is there, what is not, in the goroutine of the
+// caller and in one of its own, and one key by 64 callers.
 func BenchmarkLoad(b *testing.B) {
 	load := func(_ context.Context, key int) (int, error) { return key, nil }
 	c := New(1024, &Options[int, int]{Load: load})

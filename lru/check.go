@@ -4,37 +4,39 @@ package lru
 
 import "fmt"
 
-// checkedLen is the number of entries up to which everything is checked after each change.
+// checkedLen is the number of entries up to which everything is checked after
+// each change.
 const checkedLen = 64
 
-// check panics if T1 or T2 does not hold. It runs only under the tag invariants.
-func (t *table[K, V]) check() {
-	n := 0
-	if t.byCount {
-		n = t.groups.check(t.links)
-	} else {
-		n = t.order.check(t.links)
+// check panics if T1 or T2 does not hold. It runs only under the tag
+// invariants, and in tests.
+func (c *Exact[K, V]) check() {
+	n := c.order.list.checkLinks(c.slab.links)
+	if c.order.discipline == byFrequency {
+		n = c.order.groups.checkGroups(c.slab.links)
 	}
 	free := 0
-	for s := t.free; s != 0; s = t.links[s].next {
+	for s := c.slab.free; s != 0; s = c.slab.links[s].next {
 		free++
 	}
-	if n != t.n || n+free != t.used || n != t.index.check() {
+	if indexed := c.slab.index.checkLanes(); n != c.slab.n || n+free != c.slab.used || n != indexed {
 		panic(fmt.Sprintf("lru: T1 violated: %d entries, %d in order, %d free, %d in the index, %d used",
-			t.n, n, free, t.index.check(), t.used))
+			c.slab.n, n, free, indexed, c.slab.used))
 	}
-	if t.limit > 0 && t.n > t.limit {
-		panic(fmt.Sprintf("lru: T2 violated: %d entries, capacity %d", t.n, t.limit))
+	if c.limit > 0 && c.slab.n > c.limit {
+		panic(fmt.Sprintf("lru: T2 violated: %d entries, capacity %d", c.slab.n, c.limit))
 	}
-	for s := t.oldest(); s != 0; s = t.following(s, true) {
-		if t.find(t.cells[s].key) != s {
-			panic(fmt.Sprintf("lru: T1 violated: cell %d is not found by its key", s))
+
+	for s := c.order.tail(); s != 0; s = c.order.following(c.slab.links, s, true) {
+		if c.find(c.slab.cells[s].key) != s {
+			panic(fmt.Sprintf("lru: T1 violated: slot %d is not found by its key", s))
 		}
 	}
 }
 
-// check panics if the links of l do not agree, and returns the number of its slots.
-func (l *list) check(links []link) (n int) {
+// checkLinks panics if the links of l do not agree, and returns the number of
+// its slots.
+func (l *list) checkLinks(links []link) (n int) {
 	prev := uint32(0)
 	for s := l.head; s != 0; prev, s = s, links[s].next {
 		if n++; links[s].prev != prev {
@@ -47,8 +49,9 @@ func (l *list) check(links []link) (n int) {
 	return n
 }
 
-// check panics if groups are not in order or empty, and returns the number of their slots.
-func (g *groups) check(links []link) (n int) {
+// checkGroups panics if groups are not in order or empty, and returns the
+// number of their slots.
+func (g *groups) checkGroups(links []link) (n int) {
 	if len(g.all) == 0 {
 		return 0
 	}
@@ -63,7 +66,7 @@ func (g *groups) check(links []link) (n int) {
 				panic(fmt.Sprintf("lru: groups violated: slot %d is in group %d and says %d", s, i, g.of[s]))
 			}
 		}
-		n += e.slots.check(links)
+		n += e.slots.checkLinks(links)
 	}
 	if g.last != prev {
 		panic(fmt.Sprintf("lru: groups violated: last is %d, want %d", g.last, prev))
@@ -71,8 +74,8 @@ func (g *groups) check(links []link) (n int) {
 	return n
 }
 
-// check returns the number of slots in the index.
-func (x *index) check() (n int) {
+// checkLanes returns the number of slots in the index.
+func (x *index) checkLanes() (n int) {
 	for i := range x.buckets {
 		for l, tag := range x.buckets[i].tags {
 			if tag != 0 {
@@ -85,103 +88,131 @@ func (x *index) check() (n int) {
 	return n
 }
 
-// checkLocked panics if an invariant of the implementation notes does not hold for the shard.
-// It runs only under the tag invariants.
+// checkLocked panics if an invariant of the implementation notes does not hold
+// for the shard. It runs only under the tag invariants, and in tests.
 func (sh *shard[K, V]) checkLocked() {
-	live, expiring, tagged, hid := 0, 0, 0, 0
-	var kept [4]int64
-	for s := 1; s <= sh.used; s++ {
+	live := 0
+	expiring := 0
+	var byRank [4]int64
+	for s := uint32(1); int(s) <= sh.used; s++ {
 		m := sh.meta[s]
 		if m.flags&inUse == 0 {
 			continue
 		}
 		live++
-		if m.flags&hidden != 0 {
-			hid++
-		} else if sh.failures[uint32(s)].bare {
-			panic(fmt.Sprintf("lru: I8 violated: slot %d has no value and is not hidden", s))
-		}
-		kept[sh.rank(uint32(s))] += sh.cost(uint32(s))
-		if find(&sh.index, sh.cells, m.hash, sh.cells[s].key) != uint32(s) {
+		byRank[m.rank()] += sh.cost(s)
+		if sh.find(m.hash, sh.cells[s].key) != s {
 			panic(fmt.Sprintf("lru: I1 violated: slot %d is not found by its key", s))
 		}
-		if (m.flags&queued != 0) == (m.flags&pinned != 0) || m.class() > 2 {
+		if m.flags&queued == 0 || m.class() > 2 {
 			panic(fmt.Sprintf("lru: I3 violated: slot %d has flags %#x", s, m.flags))
 		}
 		if sh.deadlines.at != nil && sh.deadlines.at[s] != never {
 			expiring++
 		}
-		if sh.tags != nil {
-			for _, tag := range sh.tags[s] {
-				tagged++
-				if _, ok := sh.tagged[tag][uint32(s)]; !ok {
-					panic(fmt.Sprintf("lru: I5 violated: slot %d is not under its tag %q", s, tag))
-				}
-			}
-		}
 	}
+
 	free := 0
-	for s := sh.free; s != 0; s = sh.links[s].next {
-		if sh.meta[s].flags&(1<<versionShift-1) != 0 || sh.cost(s) != 1 || sh.tags != nil && sh.tags[s] != nil {
+	for s := sh.free; s != 0; s = sh.slab.links[s].next {
+		if sh.meta[s].flags != 0 || sh.cost(s) != 1 || sh.tags != nil && sh.tags[s] != nil {
 			panic(fmt.Sprintf("lru: I2 violated: free slot %d has flags %#x, cost %d", s, sh.meta[s].flags, sh.cost(s)))
 		}
 		free++
 	}
-	if live != sh.n || live+free != sh.used || live != sh.index.check() {
+	if indexed := sh.index.checkLanes(); live != sh.n || live+free != sh.used || live != indexed {
 		panic(fmt.Sprintf("lru: I1 violated: %d entries, %d in use, %d free, %d in the index, %d used",
-			sh.n, live, free, sh.index.check(), sh.used))
+			sh.n, live, free, indexed, sh.used))
 	}
-	sh.checkLoads(hid)
-	sh.queues.check()
-	if kept != sh.kept {
-		panic(fmt.Sprintf("lru: I6 violated: costs %v, counted %v", sh.kept, kept))
-	}
-	if n := sh.deadlines.check(); n != expiring {
+
+	sh.queues.checkQueues()
+	if n := sh.deadlines.checkHeap(); n != expiring {
 		panic(fmt.Sprintf("lru: I4 violated: %d deadlines, %d in the heap", expiring, n))
 	}
-	for tag, set := range sh.tagged {
-		if tagged -= len(set); len(set) == 0 {
-			panic(fmt.Sprintf("lru: I5 violated: tag %q has no entries", tag))
+	sh.checkTags()
+	if byRank != sh.costByRank {
+		panic(fmt.Sprintf("lru: I6 violated: costs %v, counted %v", sh.costByRank, byRank))
+	}
+	sh.checkLoadsLocked()
+}
+
+// checkTags panics if I5 does not hold.
+func (sh *contents[K, V]) checkTags() {
+	refs := 0
+	for s := range sh.tags {
+		for _, r := range sh.tags[s] {
+			refs++
+			if sh.tagged[r.set.name] != r.set || r.set.slots[r.at] != uint32(s) {
+				panic(fmt.Sprintf("lru: I5 violated: slot %d is not under its tag %q", s, r.set.name))
+			}
 		}
 	}
-	if tagged != 0 {
+	for name, set := range sh.tagged {
+		refs -= len(set.slots)
+		if len(set.slots) == 0 {
+			panic(fmt.Sprintf("lru: I5 violated: tag %q has no entries", name))
+		}
+	}
+	if refs != 0 {
 		panic("lru: I5 violated: a tag lists slots that do not have it")
 	}
 }
 
-// checkLoads panics if what is kept for loads does not hold.
-func (sh *shard[K, V]) checkLoads(hid int) {
+// checkLoadsLocked panics if I8 or I9 does not hold.
+func (sh *shard[K, V]) checkLoadsLocked() {
+	hid := 0
+	for s := uint32(1); int(s) <= sh.used; s++ {
+		flags := sh.meta[s].flags
+		if flags&hidden != 0 {
+			hid++
+		}
+		if bare := sh.failures[s].bare; (flags&hidden != 0) != (bare || flags&stale != 0) {
+			panic(fmt.Sprintf("lru: I8 violated: slot %d has flags %#x, no value: %v", s, flags, bare))
+		}
+	}
 	if hid != sh.hidden {
-		panic(fmt.Sprintf("lru: I8 violated: %d entries hidden, counted %d", hid, sh.hidden))
+		panic(fmt.Sprintf("lru: I8 violated: %d entries hidden, counted %d", sh.hidden, hid))
 	}
 	for s := range sh.failures {
 		if sh.meta[s].flags&inUse == 0 {
 			panic(fmt.Sprintf("lru: I8 violated: slot %d is free and has a failure", s))
 		}
 	}
+
 	for key, f := range sh.flights {
 		if f.detached || f.key != key || f.landed.Load() {
 			panic(fmt.Sprintf("lru: I9 violated: the load of %v is registered as %v", f.key, key))
 		}
 	}
-	if len(sh.flights) == 0 && sh.swept != nil {
-		panic(fmt.Sprintf("lru: I9 violated: %d tags for no loads", len(sh.swept)))
+	if len(sh.flights) == 0 && sh.deletedTags != nil {
+		panic(fmt.Sprintf("lru: I9 violated: %d tags for no loads", len(sh.deletedTags)))
 	}
 }
 
-// check panics if a queue does not hold exactly the slots that say so.
-func (q *queues) check() {
+// checkQueues panics if a queue does not hold exactly the slots that say so.
+func (q *queues) checkQueues() {
+	pins := 0
+	stales := 0
+	var counted [3]int
+	for _, m := range q.meta {
+		switch {
+		case m.flags&queued == 0:
+		case m.flags&stale != 0:
+			stales++
+		case m.flags&pinned != 0:
+			pins++
+		default:
+			counted[m.class()]++
+		}
+	}
+	if n, m := q.pins.checkLinks(q.links), q.stale.checkLinks(q.links); n != pins || m != stales {
+		panic(fmt.Sprintf("lru: I3 violated: %d pinned and %d stale, %d and %d say so", n, m, pins, stales))
+	}
+
 	for i := range q.classes {
 		c := &q.classes[i]
-		n := c.window.check(q.links) + c.main.check(q.links) + c.groups.check(q.links) + len(c.slots)
-		counted := 0
-		for s := range q.meta {
-			if m := q.meta[s]; m.flags&queued != 0 && m.class() == i {
-				counted++
-			}
-		}
-		if n != counted || n != q.count[i] {
-			panic(fmt.Sprintf("lru: I3 violated: priority %d: %d in queues, %d say so, count %d", i-1, n, counted, q.count[i]))
+		n := c.window.checkLinks(q.links) + c.main.checkLinks(q.links) + c.groups.checkGroups(q.links) + len(c.slots)
+		if n != counted[i] || n != q.count[i] {
+			panic(fmt.Sprintf("lru: I3 violated: priority %d: %d in queues, %d say so, count %d", i-1, n, counted[i], q.count[i]))
 		}
 		for at, s := range c.slots {
 			if q.links[s].prev != uint32(at) {
@@ -196,8 +227,8 @@ func (q *queues) check() {
 	}
 }
 
-// check panics if the heap is not in order, and returns its length.
-func (d *deadlines) check() int {
+// checkHeap panics if the heap is not in order, and returns its length.
+func (d *deadlines) checkHeap() int {
 	for i, s := range d.heap {
 		if int(d.pos[s]) != i || d.at[s] < d.at[d.heap[max(i-1, 0)/2]] {
 			panic(fmt.Sprintf("lru: I4 violated: slot %d at %d, which says %d", s, i, d.pos[s]))
@@ -206,8 +237,9 @@ func (d *deadlines) check() int {
 	return len(d.heap)
 }
 
-// checkCost panics if what is free and what entries cost is not the capacity. No other call may be
-// under way. It holds all shards at once, since the timer may remove what has expired at any time.
+// checkCost panics if what is free and what entries cost is not the capacity.
+// No other call may be under way. It holds all shards at once, since the timer
+// may remove what has expired at any time.
 func (c *Cache[K, V]) checkCost() {
 	sum := int64(0)
 	for i := range c.shards {

@@ -25,11 +25,13 @@ type keyResult struct {
 	ok bool
 }
 
-// keyOps are the operations of histories: Get, Peek, Set, SetTTL, Delete, Take, Swap, GetOrSet,
-// Update that keeps, Update that removes, DeleteTag, DeleteFunc, Clear, Load, Refresh.
+// keyOps are the operations of histories: Get, Peek, Set, SetTTL, Delete, Take,
+// Swap, GetOrSet, Update that keeps, Update that removes, DeleteTag,
+// DeleteFunc, Clear, Load, Refresh.
 const keyOps = "ggpsldtwouUTFCLLLR"
 
-// historyKey is the key of all histories. What the same goroutines do with others makes room scarce.
+// historyKey is the key of all histories. What the same goroutines do with
+// others makes room scarce.
 const historyKey = 1
 
 func doKeyOp(c *Cache[int, int], in keyOp) (out keyResult) {
@@ -67,7 +69,8 @@ func doKeyOp(c *Cache[int, int], in keyOp) (out keyResult) {
 	return out
 }
 
-// doLoad loads a value that nobody else does. The result is ok if it was stored.
+// doLoad loads a value that nobody else does. The result is ok if it was
+// stored.
 func doLoad(c *Cache[int, int], in keyOp) keyResult {
 	ctx := context.Background()
 	if in.v%3 == 0 { // the loader runs in a goroutine of its own
@@ -83,8 +86,8 @@ func doLoad(c *Cache[int, int], in keyOp) keyResult {
 		e, _ := c.loadEntry(ctx, historyKey, load)
 		return keyResult{e.Value, e.Left > 0}
 	}
-	l := lookup[int, int]{key: historyKey, hash: c.hash(historyKey), load: load, begun: true, inline: inline(ctx)}
-	c.reload(c.shardOf(l.hash), &l)
+	l := lookup[int, int]{key: historyKey, hash: c.hash(historyKey), load: load, begun: true, inline: c.runsInline(ctx)}
+	c.registerReload(&l)
 	e, _ := c.attend(ctx, &l)
 	return keyResult{e.Value, e.Left > 0}
 }
@@ -92,7 +95,8 @@ func doLoad(c *Cache[int, int], in keyOp) keyResult {
 // loadedBy is added to the number of the operation that has loaded a value.
 const loadedBy = 1 << 20
 
-// keyStep is the sequential specification of in on a map whose entry, if lossy, may vanish at any time.
+// keyStep is the sequential specification of in on a map whose entry, if lossy,
+// may vanish at any time.
 func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 	return func(s int, in keyOp, out keyResult) (int, bool) {
 		switch in.kind {
@@ -131,8 +135,9 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 	}
 }
 
-// loadStep is the specification of Load, which returns what is there, or else loads, and of
-// Refresh, which loads. What was loaded is stored, or not, if others have come in between.
+// loadStep is the specification of Load, which returns what is there, or else
+// loads, and of Refresh, which loads. What was loaded is stored, or not, if
+// others have come in between.
 func loadStep(lossy bool, s int, in keyOp, out keyResult) (int, bool) {
 	switch {
 	case in.kind == 'R' && out.v != loadedBy+in.v:
@@ -149,8 +154,9 @@ func loadStep(lossy bool, s int, in keyOp, out keyResult) (int, bool) {
 	return s, true
 }
 
-// TestLinearizable records histories of one key under all policies, with room for everything, and
-// with so little that entries of all shards are pushed out all the time.
+// TestLinearizable records histories of one key under all policies, with room
+// foreverything, and with so little that entries of all shards are pushed out
+// all the time.
 func TestLinearizable(t *testing.T) {
 	for _, lossy := range []bool{false, true} {
 		t.Run("lossy="+strconv.FormatBool(lossy), func(t *testing.T) {
@@ -164,13 +170,13 @@ func TestLinearizable(t *testing.T) {
 
 func history(t *testing.T, round int, lossy bool) {
 	t.Helper()
-	capacity := int64(1000)
+	capacity := 1000
 	if lossy {
 		capacity = 5
 	}
 	c := New(capacity, &Options[int, int]{
 		Policy: Policy(round % 5), Shards: 4,
-		Cost: func(_, v int) int64 { return int64(1 + v%3) },
+		Cost: func(_, v int) int { return 1 + v%3 },
 		Tags: func(k, _ int) []string {
 			if k == historyKey {
 				return []string{"history"}
@@ -203,8 +209,9 @@ func history(t *testing.T, round int, lossy bool) {
 	c.checkIdle(t)
 }
 
-// TestCapacityConcurrent samples the cost while others set, resize and remove: it is never above
-// the capacity. Afterwards each value that was ever set is there or was reported once, not both.
+// TestCapacityConcurrent samples the cost while others set, resize and remove:
+// it is never above the capacity. Afterwards each value that was ever set is
+// there or was reported once, not both.
 func TestCapacityConcurrent(t *testing.T) {
 	const workers, keys = 6, 300
 	each := 20_000
@@ -215,7 +222,7 @@ func TestCapacityConcurrent(t *testing.T) {
 		removed := make([]atomic.Int32, workers*each)
 		c := New(100, &Options[int, int]{
 			Policy: p, Shards: 4, TTL: time.Millisecond,
-			Cost:     func(_, v int) int64 { return int64(v%5 + v%97/96*40) }, // one in 97 is large
+			Cost:     func(_, v int) int { return v%5 + v%97/96*40 }, // one in 97 is large
 			OnRemove: func(_, v int, _ Cause) { removed[v].Add(1) },
 		})
 		var done atomic.Bool
@@ -269,7 +276,7 @@ func workload(c *Cache[int, int], rng *rand.Rand, k, v int) bool {
 		c.Get(k)
 	case 2:
 		if rng.IntN(50) == 0 {
-			c.Resize(int64(50 + rng.IntN(100)))
+			c.Resize(50 + rng.IntN(100))
 		}
 	case 3:
 		_, loaded := c.GetOrSet(k, v)
@@ -297,10 +304,11 @@ func workload(c *Cache[int, int], rng *rand.Rand, k, v int) bool {
 	return false
 }
 
-// TestReclaimConcurrent has large values from all sides fight for all of a cache of many shards:
-// they get it one after the other, and nobody waits for ever or is refused.
+// TestReclaimConcurrent has large values from all sides fight for all of a
+// cache of many shards: they get it one after the other, and nobody waits
+// forever or is refused.
 func TestReclaimConcurrent(t *testing.T) {
-	c := New(64, &Options[int, int]{Shards: 16, Cost: func(_, v int) int64 { return int64(v) }})
+	c := New(64, &Options[int, int]{Shards: 16, Cost: func(_, v int) int { return v }})
 	rounds := 2000
 	if raceEnabled || testing.Short() {
 		rounds = 200
@@ -357,22 +365,24 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestReclaimGivesBack has an operation wait for its turn to reclaim: what it holds is free meanwhile,
-// and what it knew of its key is old.
+// TestReclaimGivesBack has an operation wait for its turn to reclaim: what it
+// holds is free meanwhile, and what it knew of its key is old.
 func TestReclaimGivesBack(t *testing.T) {
-	c := New(10, &Options[int, int]{Shards: 2, Cost: func(_, v int) int64 { return int64(v) }})
-	a, b := keyIn(c, 0, 0), keyIn(c, 1, 0)
-	other := keyIn(c, 0, a+1)
+	var clock fakeClock
+	c := New(10, &Options[int, int]{Shards: 2, Cost: func(_, v int) int { return v }, Now: clock.now})
+	a := keyIn(c, 0, 0)
+	b := keyIn(c, 1, 0)
 	c.Set(a, 3)
-	c.Set(other, 1)
+	c.SetTTL(keyIn(c, 0, a+1), 1, time.Second)
 	c.Set(b, 6)
+	clock.sleep(time.Second)
 	c.reclaiming.Lock()
 	done := make(chan keyResult)
 	go func() { // ends when the turn comes
 		v, had := c.Swap(a, 10)
 		done <- keyResult{v, had}
 	}()
-	eventually(t, "what was evicted is not free", func() bool { return c.free.Load() == 1 })
+	eventually(t, "the capacity of the expired entry is not free", func() bool { return c.free.Load() == 1 })
 	eventually(t, "the key cannot be deleted", func() bool { return c.Delete(a) })
 	c.reclaiming.Unlock()
 	if r := <-done; r != (keyResult{}) {
@@ -384,11 +394,11 @@ func TestReclaimGivesBack(t *testing.T) {
 	c.checkCost()
 }
 
-// TestReclaimLooksAgain has others hold what a Set needs: it finds nothing to evict, and does not
-// refuse, since there will be room.
+// TestReclaimLooksAgain has others hold what a Set needs: it finds nothing to
+// evict, and does not refuse, since there will be room.
 func TestReclaimLooksAgain(t *testing.T) {
 	c := New(10, &Options[int, int]{Shards: 2})
-	c.take(10)
+	c.takeCapacity(10)
 	done := make(chan bool)
 	go func() { done <- c.Set(1, 1) }() // ends when there is room
 	for range 1000 {

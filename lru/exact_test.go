@@ -12,51 +12,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// An exact is what the exact types have in common.
-type exact[K comparable, V any] interface {
-	Get(K) (V, bool)
-	Peek(K) (V, bool)
-	Contains(K) bool
-	Set(K, V) (Pair[K, V], bool)
-	Delete(K) (V, bool)
-	Oldest() (K, V, bool)
-	RemoveOldest() (K, V, bool)
-	Resize(int) []Pair[K, V]
-	All() iter.Seq2[K, V]
-	Backward() iter.Seq2[K, V]
-	Keys() iter.Seq[K]
-	Values() iter.Seq[V]
-	Len() int
-	Cap() int
-	Clear()
-}
-
-// exactTypes are the constructors by kind: 'l' LRU, 'f' LFU, 'q' FIFO. Capacity 0 is the zero value.
-func newExact[K comparable, V any](kind byte, capacity int) exact[K, V] {
-	switch {
-	case kind == 'l' && capacity == 0:
-		return new(LRU[K, V])
-	case kind == 'l':
-		return NewLRU[K, V](capacity)
-	case kind == 'f' && capacity == 0:
-		return new(LFU[K, V])
-	case kind == 'f':
-		return NewLFU[K, V](capacity)
-	case capacity == 0:
-		return new(FIFO[K, V])
+// newExactOf returns a cache by kind: 'l' LRU, 'f' LFU, 'q' FIFO. Capacity 0 is
+// no bound.
+func newExactOf[K comparable, V any](kind byte, capacity int) *Exact[K, V] {
+	d := map[byte]discipline{'l': byRecency, 'f': byFrequency, 'q': byInsertion}[kind]
+	if capacity == 0 {
+		return &Exact[K, V]{order: order{discipline: d}}
 	}
-	return NewFIFO[K, V](capacity)
-}
-
-// tableOf returns the table inside c.
-func tableOf[K comparable, V any](c exact[K, V]) *table[K, V] {
-	switch c := c.(type) {
-	case *LRU[K, V]:
-		return &c.t
-	case *LFU[K, V]:
-		return &c.t
-	}
-	return &c.(*FIFO[K, V]).t
+	return map[discipline]func(int) *Exact[K, V]{
+		byRecency: NewLRU[K, V], byFrequency: NewLFU[K, V], byInsertion: NewFIFO[K, V],
+	}[d](capacity)
 }
 
 func TestModelLRU(t *testing.T)  { rapid.Check(t, modelExact('l')) }
@@ -67,11 +32,12 @@ func FuzzModelLRU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('l'))) }
 func FuzzModelLFU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('f'))) }
 func FuzzModelFIFO(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelExact('q'))) }
 
-// modelExact compares an exact type with the textbook: same order, same pairs pushed out.
+// modelExact compares an exact type with the textbook: same order, same pairs
+// pushed out.
 func modelExact(kind byte) func(*rapid.T) {
 	return func(t *rapid.T) {
 		capacity := rapid.IntRange(0, 12).Draw(t, "capacity")
-		c, m := newExact[int, int](kind, capacity), &slowExact{kind: kind, capacity: capacity}
+		c, m := newExactOf[int, int](kind, capacity), &slowExact{kind: kind, capacity: capacity}
 		key := func(t *rapid.T) int { return rapid.IntRange(0, 16).Draw(t, "key") }
 		value := 0
 		t.Repeat(map[string]func(*rapid.T){
@@ -85,7 +51,7 @@ func modelExact(kind byte) func(*rapid.T) {
 			"Peek": func(t *rapid.T) {
 				k := key(t)
 				v, ok := c.Peek(k)
-				if w, wok := m.peek(k); v != w || ok != wok || c.Contains(k) != wok {
+				if w, wok := m.peek(k); v != w || ok != wok || c.Has(k) != wok {
 					t.Fatalf("Peek(%d) = %d, %v, want %d, %v", k, v, ok, w, wok)
 				}
 			},
@@ -142,7 +108,7 @@ func modelExact(kind byte) func(*rapid.T) {
 }
 
 // loopExact iterates while the body changes the structure.
-func loopExact(t *rapid.T, c exact[int, int], m *slowExact, key func(*rapid.T) int) {
+func loopExact(t *rapid.T, c *Exact[int, int], m *slowExact, key func(*rapid.T) int) {
 	seq, before := c.All(), m.order()
 	if rapid.Bool().Draw(t, "back") {
 		seq = c.Backward()
@@ -187,8 +153,8 @@ func loopExact(t *rapid.T, c exact[int, int], m *slowExact, key func(*rapid.T) i
 }
 
 // sameExact checks the whole order.
-func sameExact(t *rapid.T, c exact[int, int], m *slowExact) {
-	tableOf(c).check()
+func sameExact(t *rapid.T, c *Exact[int, int], m *slowExact) {
+	c.check()
 	want := m.order()
 	var got []Pair[int, int]
 	for k, v := range c.All() {
@@ -212,7 +178,7 @@ func sameExact(t *rapid.T, c exact[int, int], m *slowExact) {
 	if i != 0 || len(keys) != len(got) || c.Len() != len(got) || c.Cap() != m.capacity {
 		t.Fatalf("Len %d, Cap %d, Backward left %d, want %d, %d, 0", c.Len(), c.Cap(), i, len(got), m.capacity)
 	}
-	if f, ok := c.(*LFU[int, int]); ok {
+	if f := c; m.kind == 'f' {
 		for _, it := range m.items {
 			if n := f.Count(it.Key); n != it.count {
 				t.Fatalf("Count(%d) = %d, want %d", it.Key, n, it.count)
@@ -221,10 +187,11 @@ func sameExact(t *rapid.T, c exact[int, int], m *slowExact) {
 	}
 }
 
-// TestTrapNaN sets keys that are never found: they come back instead of filling the cache.
+// TestTrapNaN sets keys that are never found: they come back instead of filling
+// the cache.
 func TestTrapNaN(t *testing.T) {
 	for _, kind := range []byte("lfq") {
-		c := newExact[float64, int](kind, 2)
+		c := newExactOf[float64, int](kind, 2)
 		c.Set(1, 1)
 		for range 3 {
 			if out, evicted := c.Set(math.NaN(), 7); !evicted || out.Value != 7 {
@@ -240,7 +207,7 @@ func TestTrapNaN(t *testing.T) {
 // TestExactUncomparable panics before anything has changed.
 func TestExactUncomparable(t *testing.T) {
 	for _, kind := range []byte("lfq") {
-		c := newExact[any, int](kind, 2)
+		c := newExactOf[any, int](kind, 2)
 		c.Set("a", 1)
 		func() {
 			defer func() {
@@ -250,20 +217,21 @@ func TestExactUncomparable(t *testing.T) {
 			}()
 			c.Set([]int{1}, 2)
 		}()
-		tableOf(c).check()
+		c.check()
 	}
 }
 
-// TestExactRetention checks that what was removed is not kept alive by the slab.
+// TestExactRetention checks that what was removed is not kept alive by the
+// slab.
 func TestExactRetention(t *testing.T) {
 	for _, kind := range []byte("lfq") {
-		c := newExact[string, *int](kind, 4)
+		c := newExactOf[string, *int](kind, 4)
 		for _, k := range []string{"a", "b", "c", "d", "e"} {
 			c.Set(k, new(int))
 		}
 		c.Delete("c")
 		c.RemoveOldest()
-		tb := tableOf(c)
+		tb := &c.slab
 		for s := tb.free; s != 0; s = tb.links[s].next {
 			if tb.cells[s] != (cell[string, *int]{}) {
 				t.Errorf("%c: free cell %d holds %v", kind, s, tb.cells[s])
@@ -298,7 +266,8 @@ func TestExactCapacity(t *testing.T) {
 	}
 }
 
-// TestExactPanic leaves a loop by a panic of its body: the structure stays usable.
+// TestExactPanic leaves a loop by a panic of its body: the structure stays
+// usable.
 func TestExactPanic(t *testing.T) {
 	c := NewLRU[int, int](3)
 	c.Set(1, 1)
@@ -308,7 +277,7 @@ func TestExactPanic(t *testing.T) {
 			panic("body")
 		}
 	}()
-	if c.t.cursors != nil {
+	if c.cursors != nil {
 		t.Error("the iteration is still registered")
 	}
 }
@@ -330,16 +299,18 @@ func TestExactPull(t *testing.T) {
 		t.Errorf("the second iteration comes to %d, %v, want 3", k, ok)
 	}
 	stop2()
-	if c.t.cursors != nil {
+	if c.cursors != nil {
 		t.Error("an iteration is still registered")
 	}
 }
 
-// TestIndex fills an index to its bound and empties it again: counts of passed buckets return to 0.
+// TestIndex fills an index to its bound and empties it again: counts of passed
+// buckets return to 0.
 func TestIndex(t *testing.T) {
 	const n = 5000
-	x := index{buckets: make([]bucket, bucketsFor(n))}
-	cells := make([]cell[uint32, int], n+1)
+	b := slab[uint32, int]{index: index{buckets: make([]bucket, bucketsFor(n))}, cells: make([]cell[uint32, int], n+1)}
+	x := &b.index
+	cells := b.cells
 	seed := maphash.MakeSeed()
 	hash := func(s uint32) uint32 { return uint32(maphash.Comparable(seed, s)) }
 	for s := uint32(1); s <= n; s++ {
@@ -347,17 +318,17 @@ func TestIndex(t *testing.T) {
 		x.insert(hash(s), s)
 	}
 	for s := uint32(1); s <= n; s++ {
-		if got := find(&x, cells, hash(s), s); got != s {
+		if got := b.find(hash(s), s); got != s {
 			t.Fatalf("find(%d) = %d", s, got)
 		}
 	}
 	for s := uint32(1); s <= n; s++ {
-		x.remove(hash(s), s)
-		if got := find(&x, cells, hash(s), s); got != 0 {
+		x.cut(hash(s), s)
+		if got := b.find(hash(s), s); got != 0 {
 			t.Fatalf("find(%d) = %d after remove", s, got)
 		}
 	}
-	for i, b := range x.buckets {
+	for i, b := range b.index.buckets {
 		if b != (bucket{}) {
 			t.Fatalf("bucket %d is %+v after all are gone", i, b)
 		}
@@ -375,7 +346,7 @@ func TestIndexMatch(t *testing.T) {
 		tag := small.Draw(t, "want")
 		var got, want []int
 		for set := b.match(tag); set != 0; set &= set - 1 {
-			got = append(got, lane(set))
+			got = append(got, firstLane(set))
 		}
 		for i, x := range b.tags {
 			if x == tag {

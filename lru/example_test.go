@@ -34,8 +34,8 @@ func ExampleNew() {
 }
 
 func ExampleCache() {
-	// An entry that is set together with a million others lives as long as it says, and a
-	// little less, so that they do not all go in one instant.
+	// An entry that is set together with a million others lives as long as it
+	// says, and a little less, so that they do not all go in one instant.
 	c := lru.New(10_000, &lru.Options[string, int]{TTL: time.Hour, Jitter: 0.1, Idle: 20 * time.Minute})
 	c.Set("a", 1)
 	fmt.Println(c.Get("a"))
@@ -50,7 +50,7 @@ func ExampleOptions() {
 	pages := lru.New(10, &lru.Options[string, []byte]{
 		Shards: 1,
 		Policy: lru.PolicyLRU,
-		Cost:   func(_ string, page []byte) int64 { return int64(len(page)) },
+		Cost:   func(_ string, page []byte) int { return len(page) },
 		OnRemove: func(name string, _ []byte, cause lru.Cause) {
 			fmt.Println(name, cause)
 		},
@@ -73,26 +73,27 @@ func ExampleOptions_Validate() {
 }
 
 // Tokens that say themselves when they end.
-func ExampleOptions_expire() {
+func ExampleOptions_tTLOf() {
 	type token struct {
 		user    string
 		expires time.Time
 	}
 	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	tokens := lru.New(1000, &lru.Options[string, token]{
-		Now:    func() time.Time { return now },
-		Expire: func(_ string, t token) time.Duration { return t.expires.Sub(now) },
+		Now:   func() time.Time { return now },
+		TTLOf: func(_ string, t token) time.Duration { return t.expires.Sub(now) },
 	})
 	tokens.Set("x", token{"ada", now.Add(time.Minute)})
-	fmt.Println(tokens.Contains("x"), tokens.Set("y", token{"bob", now.Add(-time.Minute)}))
+	fmt.Println(tokens.Has("x"), tokens.Set("y", token{"bob", now.Add(-time.Minute)}))
 	now = now.Add(time.Minute)
-	fmt.Println(tokens.Contains("x"))
+	fmt.Println(tokens.Has("x"))
 	// Output:
 	// true false
 	// false
 }
 
-// Versioned keys: a new version is a new key, and nobody asks for the old one again.
+// Versioned keys: a new version is a new key, and nobody asks for the old one
+// again.
 func ExampleCache_Get() {
 	type key struct{ ID, Version int }
 	users := lru.New[key, string](1000, nil)
@@ -111,21 +112,21 @@ func ExampleCache_Peek() {
 	c.Set("b", 2)
 	v, _ := c.Peek("a")
 	c.Set("c", 3)
-	fmt.Println(v, c.Contains("a"))
+	fmt.Println(v, c.Has("a"))
 	// Output: 1 false
 }
 
-func ExampleCache_Contains() {
+func ExampleCache_Has() {
 	c := lru.New[string, int](2, nil)
 	c.Set("a", 1)
-	fmt.Println(c.Contains("a"), c.Contains("b"))
+	fmt.Println(c.Has("a"), c.Has("b"))
 	// Output: true false
 }
 
 func ExampleCache_Set() {
-	c := lru.New(100, &lru.Options[string, string]{Cost: func(_, v string) int64 { return int64(len(v)) }})
+	c := lru.New(100, &lru.Options[string, string]{Cost: func(_, v string) int { return len(v) }})
 	fmt.Println(c.Set("a", "small"))
-	fmt.Println(c.Set("a", strings.Repeat("large", 21)), c.Contains("a"))
+	fmt.Println(c.Set("a", strings.Repeat("large", 21)), c.Has("a"))
 	// Output:
 	// true
 	// false false
@@ -138,7 +139,7 @@ func ExampleCache_SetTTL() {
 	c.SetTTL("minute", 2, time.Minute)
 	c.SetTTL("always", 3, lru.Forever)
 	now = now.Add(time.Minute)
-	fmt.Println(c.Contains("hour"), c.Contains("minute"), c.Contains("always"))
+	fmt.Println(c.Has("hour"), c.Has("minute"), c.Has("always"))
 	// Output: true false true
 }
 
@@ -147,7 +148,7 @@ func ExampleCache_SetAttr() {
 	c.SetAttr("config", "...", lru.Attr{Pinned: true})
 	c.SetAttr("thumbnail", "...", lru.Attr{Priority: -1, Tags: []string{"album 7"}})
 	c.Set("page", "...")
-	fmt.Println(c.Contains("config"), c.Contains("thumbnail"), c.Contains("page"))
+	fmt.Println(c.Has("config"), c.Has("thumbnail"), c.Has("page"))
 	// Output: true false true
 }
 
@@ -250,7 +251,7 @@ func ExampleCache_Pin() {
 	for i := 1; i < 100; i++ {
 		c.Set(i, i)
 	}
-	fmt.Println(c.Contains(0))
+	fmt.Println(c.Has(0))
 	// Output: true
 }
 
@@ -259,7 +260,7 @@ func ExampleCache_Unpin() {
 	c.SetAttr(0, 0, lru.Attr{Pinned: true})
 	fmt.Println(c.Set(1, 1))
 	c.Unpin(0)
-	fmt.Println(c.Set(1, 1), c.Contains(0))
+	fmt.Println(c.Set(1, 1), c.Has(0))
 	// Output:
 	// false
 	// true false
@@ -275,7 +276,7 @@ func ExampleCache_Len() {
 }
 
 func ExampleCache_Cost() {
-	c := lru.New(100, &lru.Options[string, string]{Cost: func(k, v string) int64 { return int64(len(k) + len(v)) }})
+	c := lru.New(100, &lru.Options[string, string]{Cost: func(k, v string) int { return len(k) + len(v) }})
 	c.Set("a", "bcd")
 	fmt.Println(c.Cost())
 	// Output: 4
@@ -381,7 +382,8 @@ func ExampleStats_MeanEvictedAge() {
 	// Output: 1m0s
 }
 
-// A snapshot warms up the next process. To a file, write another one next to it, and rename.
+// A snapshot warms up the next process. To a file, write another one next to
+// it, and rename.
 func ExampleCache_WriteTo() {
 	old := lru.New[string, int](1000, nil)
 	old.Set("a", 1)
@@ -415,7 +417,7 @@ func ExampleCause_String() {
 	// Output: Evicted Expired
 }
 
-func ExampleLRU() {
+func ExampleExact() {
 	c := lru.NewLRU[string, int](2)
 	c.Set("a", 1)
 	c.Set("b", 2)
@@ -446,7 +448,7 @@ func ExampleNewLRU() {
 	// Output: 0
 }
 
-func ExampleLRU_Resize() {
+func ExampleExact_Resize() {
 	c := lru.NewLRU[string, int](3)
 	c.Set("a", 1)
 	c.Set("b", 2)
@@ -459,8 +461,9 @@ func ExampleLRU_Resize() {
 	// closing b
 }
 
-// Everything that is older than some limit goes: from the oldest, while it is too old.
-func ExampleLRU_Backward() {
+// Everything that is older than some limit goes: from the oldest, while it is
+// too old.
+func ExampleExact_Backward() {
 	c := lru.NewLRU[string, int](10)
 	c.Set("a", 1)
 	c.Set("b", 2)
@@ -475,8 +478,8 @@ func ExampleLRU_Backward() {
 	// Output: 1
 }
 
-func ExampleLRU_Oldest() {
-	var c lru.LRU[string, int] // unbounded
+func ExampleExact_Oldest() {
+	var c lru.Exact[string, int] // unbounded
 	c.Set("a", 1)
 	c.Set("b", 2)
 	fmt.Println(c.Oldest())
@@ -488,7 +491,7 @@ func ExampleLRU_Oldest() {
 	// b 2 true
 }
 
-func ExampleLFU() {
+func ExampleNewLFU() {
 	c := lru.NewLFU[string, int](2)
 	c.Set("a", 1)
 	c.Get("a")
@@ -498,7 +501,7 @@ func ExampleLFU() {
 	// Output: b 2 1
 }
 
-func ExampleFIFO() {
+func ExampleNewFIFO() {
 	c := lru.NewFIFO[string, int](2)
 	c.Set("a", 1)
 	c.Set("b", 2)
@@ -508,7 +511,8 @@ func ExampleFIFO() {
 	// Output: a
 }
 
-// Read-through: the cache asks the database, once for all who need a key at the same time.
+// Read-through: the cache asks the database, once for all who need a key at the
+// same time.
 func ExampleCache_Load() {
 	queries := 0
 	users := lru.New(1000, &lru.Options[string, string]{
@@ -597,7 +601,8 @@ func ExampleCache_LoadAll() {
 	// 2 3
 }
 
-// An event says that a value has changed: load it again, and do not wait for its TTL.
+// An event says that a value has changed: load it again, and do not wait for
+// its TTL.
 func ExampleCache_Refresh() {
 	price := 10
 	prices := lru.New(100, &lru.Options[string, int]{
@@ -614,7 +619,8 @@ func ExampleCache_Refresh() {
 	// 12 true
 }
 
-// Refresh-ahead, or stale-while-revalidate: nobody waits for what is asked for often enough.
+// Refresh-ahead, or stale-while-revalidate: nobody waits for what is asked for
+// often enough.
 func ExampleOptions_refreshAfter() {
 	now := time.Unix(0, 0)
 	version := 1
@@ -665,7 +671,8 @@ func ExampleStats_MeanLoadTime() {
 	// Output: 250ms
 }
 
-// Versioned keys: whoever reads version 4 never sees what was cached for version 3, which ages out.
+// Versioned keys: whoever reads version 4 never sees what was cached for
+// version 3, which ages out.
 func ExampleCache_versioned() {
 	type versioned struct{ ID, Version int }
 	users := lru.New[versioned, string](1000, nil)
@@ -693,7 +700,7 @@ func ExamplePanicError_Error() {
 	err := &lru.PanicError{Value: "a bug", Stack: []byte("goroutine 1")}
 	fmt.Println(err)
 	// Output:
-	// lru: a loader panicked: a bug
+	// lru: user code panicked: a bug
 	//
 	// goroutine 1
 }
@@ -720,14 +727,14 @@ func (t *table) Load(_ context.Context, key string) (int, error) {
 	return v, nil
 }
 
-func (t *table) Save(_ context.Context, key string, value int) error {
+func (t *table) Set(_ context.Context, key string, value int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rows[key] = value
 	return nil
 }
 
-func (t *table) Remove(_ context.Context, key string) error {
+func (t *table) Delete(_ context.Context, key string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.rows, key)
@@ -775,7 +782,7 @@ func ExampleThrough_Around() {
 	c := lru.New[string, int](100, nil)
 	w := lru.NewThrough(c, db)
 	_ = w.Around(context.Background(), "a", 1)
-	fmt.Println(c.Contains("a"))
+	fmt.Println(c.Has("a"))
 	fmt.Println(w.Load(context.Background(), "a"))
 	// Output:
 	// false
@@ -790,7 +797,8 @@ func ExampleThrough_Delete() {
 	// Output: <nil> 0
 }
 
-// Write-behind: a counter that is written a thousand times is saved every 5 seconds, and at the end.
+// Write-behind: a counter that is written a thousand times is saved every 5
+// seconds, and at the end.
 func ExampleNewBehind() {
 	db := &table{rows: map[string]int{}}
 	w := lru.NewBehind(lru.New[string, int](100, nil), db, &lru.BehindOptions[string, int]{Interval: 5 * time.Second})
@@ -835,7 +843,7 @@ func ExampleBehind_Set() {
 	w := lru.NewBehind(c, db, &lru.BehindOptions[string, int]{Interval: -1})
 	_ = w.Set(context.Background(), "a", 1)
 	_ = w.Set(context.Background(), "b", 2)
-	fmt.Println(c.Contains("a"), len(db.rows))
+	fmt.Println(c.Has("a"), len(db.rows))
 	fmt.Println(w.Load(context.Background(), "a")) // neither evicted nor forgotten
 	// Output:
 	// false 0

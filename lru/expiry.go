@@ -4,31 +4,41 @@ package lru
 
 import (
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 	"weak"
 )
 
-// never is the deadline of what does not expire.
+// never is the deadline of entries that do not expire.
 const never = math.MaxInt64
 
-// deadlines are the deadlines of slots, with a heap of those that have one. The heap is binary:
-// with one TTL for all, a new deadline is the latest and stays where it is appended.
+// after returns now + d, or never if d is without end or the sum too large.
+func after(now int64, d time.Duration) int64 {
+	if d == Forever {
+		return never
+	}
+	return saturated(now, int64(d))
+}
+
+// deadlines are the deadlines of slots, with a heap of those that have one. The
+// heap is binary: with one TTL for all, a new deadline is the latest and stays
+// where it is appended.
 type deadlines struct {
 	at   []int64  // by slot; never if it has none
 	heap []uint32 // slots, the earliest first
 	pos  []uint32 // by slot: its place in the heap
 }
 
-// grow makes room for n slots.
-func (d *deadlines) grow(n int) {
+// extend makes room for n slots.
+func (d *deadlines) extend(n int) {
 	old := len(d.at)
-	d.at = append(make([]int64, 0, n+1), d.at...)[:n+1]
+	d.at = extended(d.at, n)
 	for s := old; s <= n; s++ {
 		d.at[s] = never
 	}
-	d.pos = append(make([]uint32, 0, n+1), d.pos...)[:n+1]
+	d.pos = extended(d.pos, n)
 	d.heap = append(make([]uint32, 0, n), d.heap...)
 }
 
@@ -50,7 +60,7 @@ func (d *deadlines) set(s uint32, t int64) {
 	switch {
 	case !had && t == never:
 	case t == never:
-		d.cut(int(d.pos[s]))
+		d.cutAt(int(d.pos[s]))
 	case !had:
 		d.heap = append(d.heap, s)
 		d.up(len(d.heap) - 1)
@@ -59,23 +69,24 @@ func (d *deadlines) set(s uint32, t int64) {
 	}
 }
 
-// cut removes the slot at place i of the heap.
-func (d *deadlines) cut(i int) {
+// cutAt removes the slot at place i of the heap.
+func (d *deadlines) cutAt(i int) {
 	last := len(d.heap) - 1
 	s := d.heap[last]
 	d.heap = d.heap[:last]
 	if i < last {
-		d.place(i, s)
+		d.putAt(i, s)
 		d.down(d.up(i))
 	}
 }
 
-func (d *deadlines) place(i int, s uint32) {
+func (d *deadlines) putAt(i int, s uint32) {
 	d.heap[i] = s
 	d.pos[s] = uint32(i)
 }
 
-// up moves the slot at i towards the root until it is in order, and returns its place.
+// up moves the slot at i towards the root until it is in order, and returns its
+// place.
 func (d *deadlines) up(i int) int {
 	s := d.heap[i]
 	for i > 0 {
@@ -83,10 +94,10 @@ func (d *deadlines) up(i int) int {
 		if d.at[d.heap[parent]] <= d.at[s] {
 			break
 		}
-		d.place(i, d.heap[parent])
+		d.putAt(i, d.heap[parent])
 		i = parent
 	}
-	d.place(i, s)
+	d.putAt(i, s)
 	return i
 }
 
@@ -104,115 +115,113 @@ func (d *deadlines) down(i int) {
 		if d.at[s] <= d.at[d.heap[child]] {
 			break
 		}
-		d.place(i, d.heap[child])
+		d.putAt(i, d.heap[child])
 		i = child
 	}
-	d.place(i, s)
+	d.putAt(i, s)
 }
 
-// gone reports whether s is absent at now for all but Load.
-func (sh *shard[K, V]) gone(s uint32, now int64) bool {
-	return sh.meta[s].flags&hidden != 0 || sh.deadlines.due(s, now)
-}
-
-// stale reports whether s has expired, but may still be what Load returns if it fails: for a time
-// after the deadline.
-func (sh *shard[K, V]) stale(s uint32, now int64, keep time.Duration) bool {
-	switch {
-	case keep == 0 || sh.failures[s].bare:
-		return false
-	case sh.meta[s].flags&hidden != 0:
-		return !sh.deadlines.due(s, now)
+// jittered returns ttl shortened by a random part.
+func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {
+	if c.opts.Jitter == 0 || ttl <= 0 || ttl == Forever {
+		return ttl
 	}
-	return sh.deadlines.due(s, now) && after(sh.deadlines.at[s], keep) > now
+	return max(ttl-time.Duration(float64(ttl)*c.opts.Jitter*rand.Float64()), 1)
 }
 
-// expire ends the time of s, which is due: it goes, or is kept for Load.
-func (o *op[K, V]) expire(s uint32) {
-	sh := o.sh
-	if sh.meta[s].flags&hidden != 0 || !sh.stale(s, o.now, o.c.staleIfError) {
-		o.drop(s, Expired)
+// prolongLocked moves the idle deadline of s, if by so much that it is worth it.
+func (c *Cache[K, V]) prolongLocked(sh *shard[K, V], s uint32, now int64) {
+	idle := c.opts.Idle
+	if idle == 0 {
 		return
 	}
-	if m := sh.meta[s]; m.flags&pinned != 0 {
-		o.place(s, m.class(), false, false)
+	t := min(after(now, idle), sh.hard[s])
+	if t-sh.deadlines.at[s] > int64(idle/16) {
+		sh.deadlines.set(s, t)
 	}
-	sh.deadlines.set(s, after(sh.deadlines.at[s], o.c.staleIfError))
+}
+
+// expireLocked ends the time of s, which is due. The entry goes, or is kept for
+// Load as one of the first victims.
+func (o *op[K, V]) expireLocked(s uint32) {
+	sh := o.sh
+	m := &sh.meta[s]
+	if m.flags&hidden != 0 || !sh.isStale(s, o.now, o.c.opts.StaleIfError) {
+		o.removeLocked(s, Expired)
+		return
+	}
+
+	sh.queues.unlink(s)
+	sh.costByRank[m.rank()] -= sh.cost(s)
+	m.flags = m.flags&^(classMask|pinned) | stale
+	sh.costByRank[m.rank()] += sh.cost(s)
+	sh.push(s, &arrival{})
+	sh.deadlines.set(s, after(sh.deadlines.at[s], o.c.opts.StaleIfError))
 	sh.hide(s)
 }
 
-// hide makes s absent for all but Load.
-func (sh *shard[K, V]) hide(s uint32) {
-	sh.meta[s].flags |= hidden
-	sh.hidden++
-}
-
-// after returns now + d, or never if that is too late to tell.
-func after(now int64, d time.Duration) int64 {
-	if t := now + int64(d); d != Forever && t >= now {
-		return t
-	}
-	return never
-}
-
-// An alarm is the timer of a cache. It runs only while something is to expire, and holds the cache
-// weakly: a cache that nobody uses is collected, timer and all.
+// An alarm is the timer of a cache. It runs only while an entry is to expire,
+// and holds the cache weakly: a cache that nobody uses is collected, timer and
+// all.
 type alarm struct {
-	at    atomic.Int64 // when it rings; never if it does not
-	mu    sync.Mutex   // protects what follows, and changes of at
+	at    atomic.Int64 // when it goes off; never if it does not
+	mu    sync.Mutex   // protects the fields below, and changes of at
 	timer *time.Timer
-	floor int64 // it does not ring before this
+	floor int64 // it does not go off before
 }
 
-// quiet is the time between two rings: what expires within it is removed together.
-const quiet = int64(time.Millisecond)
+// alarmGap is the time between two alarms: entries that expire within it are
+// removed together.
+const alarmGap = int64(time.Millisecond)
 
-// arm makes the alarm ring at the reading t, or before.
+// arm makes the alarm go off at the reading t, or before.
 func (c *Cache[K, V]) arm(t int64) {
 	a := &c.alarm
-	if t >= a.at.Load() || c.now != nil {
+	if t >= a.at.Load() || c.opts.Now != nil {
 		return
 	}
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t = max(t, a.floor)
 	if t >= a.at.Load() {
-		return
+		return // another call has set an earlier one
 	}
 	a.at.Store(t)
 	d := time.Duration(t - c.reading())
-	if a.timer == nil {
-		ref := weak.Make(c)
-		a.timer = time.AfterFunc(d, func() {
-			if c := ref.Value(); c != nil {
-				c.ring()
-			}
-		})
+	if a.timer != nil {
+		a.timer.Reset(d)
 		return
 	}
-	a.timer.Reset(d)
+
+	ref := weak.Make(c)
+	a.timer = time.AfterFunc(d, func() {
+		if c := ref.Value(); c != nil {
+			c.goOff()
+		}
+	})
 }
 
-// ring removes what has expired and sets the alarm for the next.
-func (c *Cache[K, V]) ring() {
+// goOff removes expired entries and sets the alarm for the next.
+func (c *Cache[K, V]) goOff() {
 	c.alarm.mu.Lock()
 	c.alarm.at.Store(never)
-	c.alarm.floor = c.reading() + quiet
+	c.alarm.floor = c.reading() + alarmGap
 	c.alarm.mu.Unlock()
-	c.arm(c.expire())
+	c.arm(c.expireAll())
 }
 
 // expireBatch bounds how many entries expire under one hold of a lock.
 const expireBatch = 128
 
-// expire removes what has expired and returns the earliest deadline left.
-func (c *Cache[K, V]) expire() (next int64) {
+// expireAll removes expired entries and returns the earliest deadline left.
+func (c *Cache[K, V]) expireAll() (next int64) {
 	next = never
 	for i := range c.shards {
 		for more := true; more; {
 			o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
 			o.lock()
-			o.purge(expireBatch)
+			o.purgeLocked(expireBatch)
 			t := o.sh.deadlines.earliest()
 			more = t <= o.now
 			if !more {
@@ -222,4 +231,11 @@ func (c *Cache[K, V]) expire() (next int64) {
 		}
 	}
 	return next
+}
+
+// expireIfTimed removes expired entries, so that they do not count.
+func (c *Cache[K, V]) expireIfTimed() {
+	if c.timed.Load() {
+		c.arm(c.expireAll())
+	}
 }

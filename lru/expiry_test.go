@@ -15,7 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestExpiryExact has a value until its deadline, and not at it, by every method.
+// TestExpiryExact has a value until its deadline, and not at it, by every
+// method.
 func TestExpiryExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -36,8 +37,8 @@ func TestExpiryExact(t *testing.T) {
 			t.Errorf("1 ns before: %d, %v, %d entries", v, ok, c.Len())
 		}
 		time.Sleep(time.Nanosecond)
-		if c.Contains("second") || c.Len() != 2 || c.Cost() != 2 {
-			t.Errorf("at the deadline: %v, %d entries, cost %d", c.Contains("second"), c.Len(), c.Cost())
+		if c.Has("second") || c.Len() != 2 || c.Cost() != 2 {
+			t.Errorf("at the deadline: %v, %d entries, cost %d", c.Has("second"), c.Len(), c.Cost())
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -46,14 +47,14 @@ func TestExpiryExact(t *testing.T) {
 		if want := []string{"second Expired", "minute Expired"}; !slices.Equal(gone, want) {
 			t.Errorf("removed %v, want %v", gone, want)
 		}
-		if !c.Contains("forever") {
+		if !c.Has("forever") {
 			t.Error("an entry without end has expired")
 		}
 	})
 }
 
-// TestExpiryTimely has entries removed, and reported, when their time is up although nobody uses
-// the cache: each at most a millisecond late.
+// TestExpiryTimely has entries removed, and reported, when their time is up
+// although nobody uses the cache: each at most a millisecond late.
 func TestExpiryTimely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -115,8 +116,8 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// TestJitterSpread is the mass expiry that jitter is for: 1000 entries set at once go over a tenth
-// of the hour, not in one instant.
+// TestJitterSpread is the mass expiry that jitter is for: 1000 entries set at
+// once go over a tenth of the hour, not in one instant.
 func TestJitterSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New(1000, &Options[int, int]{TTL: time.Hour, Jitter: 0.1})
@@ -154,7 +155,7 @@ func TestIdle(t *testing.T) {
 		if uses != 71 { // 72 times 50 seconds is the hour
 			t.Errorf("expired at use %d", uses)
 		}
-		if c.Contains("unused") {
+		if c.Has("unused") {
 			t.Error("an entry that nobody used is there")
 		}
 		c.Set("peeked", 3)
@@ -162,14 +163,14 @@ func TestIdle(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			c.Peek("peeked")
 		}
-		if c.Contains("peeked") {
+		if c.Has("peeked") {
 			t.Error("Peek kept an entry alive")
 		}
 	})
 }
 
-// TestIdleBounds uses an entry at random times: it goes between 15/16 of the idle time and all of
-// it after the last use.
+// TestIdleBounds uses an entry at random times: it goes between 15/16 of the
+// idle time and all of it after the last use.
 func TestIdleBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := int64(0)
@@ -185,11 +186,11 @@ func TestIdleBounds(t *testing.T) {
 			last = now
 		}
 		now = last + idle - idle/16 - 1
-		if !c.Contains(1) {
+		if !c.Has(1) {
 			t.Fatal("gone before 15/16 of the idle time")
 		}
 		now = last + idle
-		if c.Contains(1) {
+		if c.Has(1) {
 			t.Fatal("there after the idle time")
 		}
 	})
@@ -220,20 +221,20 @@ func TestClockBack(t *testing.T) {
 	c := New(10, &Options[int, int]{TTL: time.Second, Shards: 1, Now: func() time.Time { return now }})
 	c.Set(1, 1)
 	now = now.Add(time.Second)
-	if c.Contains(1) {
+	if c.Has(1) {
 		t.Error("not expired")
 	}
 	now = now.Add(-time.Hour)
-	if _, ok := c.Get(1); ok || c.Contains(1) {
+	if _, ok := c.Get(1); ok || c.Has(1) {
 		t.Error("expired, and there again")
 	}
 	c.Set(2, 2) // lives from the latest reading
 	now = now.Add(time.Hour + time.Second - 1)
-	if !c.Contains(2) {
+	if !c.Has(2) {
 		t.Error("expired early")
 	}
 	now = now.Add(1)
-	if c.Contains(2) {
+	if c.Has(2) {
 		t.Error("expired late")
 	}
 }
@@ -244,11 +245,11 @@ func TestClockFar(t *testing.T) {
 	c := New(10, &Options[int, int]{TTL: time.Hour, Idle: time.Minute, Now: func() time.Time { return now }})
 	now = now.AddDate(-5000, 0, 0)
 	c.Set(1, 1)
-	if !c.Contains(1) {
+	if !c.Has(1) {
 		t.Error("expired at once in the past")
 	}
 	now = now.AddDate(9000, 0, 0)
-	if c.Contains(1) || c.Len() != 0 {
+	if c.Has(1) || c.Len() != 0 {
 		t.Error("there after 9000 years")
 	}
 	c.SetTTL(2, 2, Forever)
@@ -263,7 +264,7 @@ func TestDeadlines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d deadlines
 		const n = 20
-		d.grow(n)
+		d.extend(n)
 		model := map[uint32]int64{}
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
@@ -284,7 +285,7 @@ func TestDeadlines(t *testing.T) {
 						t.Fatalf("slot %d is not due at %d", s, at)
 					}
 				}
-				if d.earliest() != want || d.check() != len(model) {
+				if d.earliest() != want || d.checkHeap() != len(model) {
 					t.Fatalf("earliest %d, want %d", d.earliest(), want)
 				}
 			},
@@ -292,8 +293,8 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// TestCollected lets a cache with a timer be collected: the timer holds it weakly, and then holds
-// nothing.
+// TestCollected lets a cache with a timer be collected: the timer holds it
+// weakly, and then holds nothing.
 func TestCollected(t *testing.T) {
 	freed := make(chan struct{})
 	func() {

@@ -7,20 +7,22 @@ import (
 	"math/bits"
 )
 
-// lanes is the number of slots that a bucket can hold: with their tags and the count, 64 bytes.
+// lanes is the number of slots in a bucket. With their tags and a count they
+// fill 64 bytes.
 const lanes = 12
 
 // A bucket is one cache line of an index. A lane whose tag is zero is empty.
 type bucket struct {
 	tags  [lanes]uint8
-	over  uint32 // entries that found this bucket full on their way, and lie further on
+	over  uint32 // entries that found this bucket full and lie further on
 	slots [lanes]uint32
 }
 
-// An index maps hashes to slots by open addressing: an entry lies in its home bucket or, if that
-// was full, in the first one after it that was not. Buckets that were passed count it in over,
-// so a search may end where over is zero, and a deletion leaves nothing behind.
-// The index does not know the keys: its users compare them.
+// An index maps hashes to slots by open addressing. An entry lies in its home
+// bucket or, if that was full, in the first bucket after it that was not.
+// Buckets that were passed count it in over. So a search ends where over is
+// zero, and a deletion leaves nothing behind. The index does not know the keys:
+// its users compare them.
 type index struct {
 	buckets []bucket
 }
@@ -39,7 +41,8 @@ func (x *index) after(b uint32) uint32 {
 	return b
 }
 
-// tagOf returns the tag of h, by its low bits, which do not decide about the bucket. It is not 0.
+// tagOf returns the tag of h by its low bits, which do not choose the bucket.
+// It is not 0.
 func tagOf(h uint32) uint8 { return max(uint8(h), 1) }
 
 const (
@@ -47,19 +50,21 @@ const (
 	ones = 0x0101010101010101
 )
 
-// match returns the lanes whose tag is tag, exactly: the least significant bit of byte i stands
-// for lane i, the next for lane 8+i.
+// match returns the lanes whose tag is tag, exactly. The least significant bit
+// of byte i stands for lane i, the next bit for lane 8+i.
 func (b *bucket) match(tag uint8) uint64 {
 	x := binary.LittleEndian.Uint64(b.tags[:8]) ^ ones*uint64(tag)
 	y := binary.LittleEndian.Uint32(b.tags[8:]) ^ ones>>32*uint32(tag)
-	// The sum reaches the top bit of a byte unless its lower seven are zero, and carries no further.
+
+	// The sum reaches the top bit of a byte unless its lower seven are zero,
+	// and carries no further.
 	low := ^(x&low7 + low7 | x) >> 7 & ones
 	high := ^(y&(low7>>32) + low7>>32 | y) >> 7 & (ones >> 32)
 	return low | uint64(high)<<1
 }
 
-// lane returns the first lane of a set that match returned.
-func lane(set uint64) int {
+// firstLane returns the first lane of a set that match returned.
+func firstLane(set uint64) int {
 	i := bits.TrailingZeros64(set)
 	return i>>3 + i&1<<3
 }
@@ -69,49 +74,27 @@ func (x *index) insert(h, s uint32) {
 	for i := x.home(h); ; i = x.after(i) {
 		b := &x.buckets[i]
 		if empty := b.match(0); empty != 0 {
-			b.tags[lane(empty)], b.slots[lane(empty)] = tagOf(h), s
+			l := firstLane(empty)
+			b.tags[l] = tagOf(h)
+			b.slots[l] = s
 			return
 		}
 		b.over++
 	}
 }
 
-// remove deletes slot s, which must be there, from under h.
-func (x *index) remove(h, s uint32) {
+// cut deletes slot s, which must be there, from under h.
+func (x *index) cut(h, s uint32) {
 	tag := tagOf(h)
 	for i := x.home(h); ; i = x.after(i) {
 		b := &x.buckets[i]
 		for set := b.match(tag); set != 0; set &= set - 1 {
-			if l := lane(set); b.slots[l] == s {
-				b.tags[l], b.slots[l] = 0, 0
+			if l := firstLane(set); b.slots[l] == s {
+				b.tags[l] = 0
+				b.slots[l] = 0
 				return
 			}
 		}
 		b.over--
-	}
-}
-
-// A cell is a key and its value. Cell 0 of a slab is not used: slot 0 means none.
-type cell[K comparable, V any] struct {
-	key   K
-	value V
-}
-
-// find returns the slot of key, whose hash is h, or 0.
-func find[K comparable, V any](x *index, cells []cell[K, V], h uint32, key K) uint32 {
-	if len(x.buckets) == 0 {
-		return 0
-	}
-	tag := tagOf(h)
-	for i := x.home(h); ; i = x.after(i) {
-		b := &x.buckets[i]
-		for set := b.match(tag); set != 0; set &= set - 1 {
-			if s := b.slots[lane(set)]; cells[s].key == key {
-				return s
-			}
-		}
-		if b.over == 0 {
-			return 0
-		}
 	}
 }

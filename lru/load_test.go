@@ -53,9 +53,10 @@ func goLoad(ctx context.Context, c *Cache[int, int], key int) *loaded {
 	return r
 }
 
-// TestLoadRaces is what others may do to a key while it is loaded, line by line. In each, a load is under
-// way and has read its value before they come. Whatever they do, the load does not undo it, the
-// caller gets what was loaded, and the next caller what is true then.
+// TestLoadRaces is what others may do to a key while it is loaded, line by
+// line. In each, a load is under way and has read its value before they come.
+// Whatever they do, the load does not undo it, the caller gets what was loaded,
+// and the next caller what is true then.
 func TestLoadRaces(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -100,7 +101,7 @@ func TestLoadRaces(t *testing.T) {
 				g := newGate()
 				c := New(100, &Options[int, int]{
 					Load: g.load, Policy: PolicyLRU,
-					Cost: func(_, v int) int64 { return int64(v / 1000 * 1000) },
+					Cost: func(_, v int) int { return v / 1000 * 1000 },
 					Tags: func(k, _ int) []string { return []string{[]string{"even", "odd"}[k%2]} },
 				})
 				first := goLoad(t.Context(), c, 7)
@@ -144,7 +145,8 @@ func (c *Cache[K, V]) checkIdle(t *testing.T) {
 	}
 }
 
-// TestLoadOnce has many callers want few keys at the same time: each key is loaded once.
+// TestLoadOnce has many callers want few keys at the same time: each key is
+// loaded once.
 func TestLoadOnce(t *testing.T) {
 	const callers, keys = 64, 5
 	for _, timeout := range []time.Duration{0, time.Minute} {
@@ -186,7 +188,8 @@ func TestLoadOnce(t *testing.T) {
 	}
 }
 
-// TestLoadStorm is the same without fake time, over and over, with everything that can come in between.
+// TestLoadStorm is the same without fake time, over and over, with everything
+// that can come in between.
 func TestLoadStorm(t *testing.T) {
 	rounds := 300
 	if raceEnabled || testing.Short() {
@@ -233,7 +236,8 @@ func TestLoadContext(t *testing.T) {
 			_, deadline = ctx.Deadline()
 			return g.load(ctx, k)
 		}})
-		// One whose context has ended before gets nothing, not even what is there.
+		// One whose context has ended before gets nothing, not even what is
+		// there.
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		c.Set(1, 1)
@@ -247,7 +251,8 @@ func TestLoadContext(t *testing.T) {
 				t.Errorf("%s with a context that has ended: %v", name, err)
 			}
 		}
-		// The first caller gives up: the load goes on for the others, with its values, without its end.
+		// The first caller gives up: the load goes on for the others, with its
+		// values, without its end.
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "trace"), time.Second)
 		defer cancel()
 		first, second := goLoad(ctx, c, 7), goLoad(t.Context(), c, 7)
@@ -324,13 +329,14 @@ func TestLoadTimeout(t *testing.T) {
 	})
 }
 
-// TestLoadPanic has loaders, and what the options ask about their results, not return.
+// TestLoadPanic has loaders, and what the options ask about their results, not
+// return.
 func TestLoadPanic(t *testing.T) {
 	boom := errors.New("boom")
 	for _, inline := range []bool{true, false} {
 		for where, opts := range map[string]*Options[int, int]{
 			"Load":     {Load: func(context.Context, int) (int, error) { panic(boom) }},
-			"Cost":     {Cost: func(int, int) int64 { panic(boom) }},
+			"Cost":     {Cost: func(int, int) int { panic(boom) }},
 			"Tags":     {Tags: func(int, int) []string { panic(boom) }},
 			"ErrorTTL": {Load: func(context.Context, int) (int, error) { return 0, ErrNotFound }, ErrorTTL: func(int, error) time.Duration { panic(boom) }},
 			"LoadMany": {LoadMany: func(context.Context, []int) (map[int]int, error) { panic(boom) }},
@@ -470,7 +476,8 @@ func TestLoadRecursive(t *testing.T) {
 	}
 }
 
-// TestLoadCycle has two callers load two keys, each of which needs the other: one of the loaders is told.
+// TestLoadCycle has two callers load two keys, each of which needs the other:
+// one of the loaders is told.
 func TestLoadCycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *Cache[int, int]
@@ -495,8 +502,8 @@ func TestLoadCycle(t *testing.T) {
 	})
 }
 
-// TestLoadNested has loaders load what does not need them, also by LoadAll, and what began from
-// within them and has outlived them.
+// TestLoadNested has loaders load what does not need them, also by LoadAll, and
+// what began from within them and has outlived them.
 func TestLoadNested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *Cache[int, int]
@@ -632,7 +639,8 @@ func TestLoadManyAlone(t *testing.T) {
 	}
 }
 
-// TestLoadAllAbandoned cancels the one load of several keys when nobody waits for any of them.
+// TestLoadAllAbandoned cancels the one load of several keys when nobody waits
+// for any of them.
 func TestLoadAllAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		canceled := false
@@ -695,8 +703,8 @@ func TestRefresh(t *testing.T) {
 			t.Errorf("after a failure, Get = %d, %v", v, ok)
 		}
 		g.err = ErrNotFound
-		if _, err := c.Refresh(t.Context(), 7); !errors.Is(err, ErrNotFound) || c.Contains(7) {
-			t.Errorf("Refresh = %v, there: %v", err, c.Contains(7))
+		if _, err := c.Refresh(t.Context(), 7); !errors.Is(err, ErrNotFound) || c.Has(7) {
+			t.Errorf("Refresh = %v, there: %v", err, c.Has(7))
 		}
 		if s := c.Stats(); s.Invalidated != 1 || s.LoadFailures != 2 {
 			t.Errorf("stats %+v", s)
@@ -708,38 +716,41 @@ func TestRefresh(t *testing.T) {
 
 func TestLoadNeedsLoader(t *testing.T) {
 	c := New[int, int](100, nil)
-	mustPanic(t, "lru: Load: Options.Load is needed", func() { _, _ = c.Load(context.Background(), 1) })
-	mustPanic(t, "lru: Refresh: Options.Load is needed", func() { _, _ = c.Refresh(context.Background(), 1) })
-	mustPanic(t, "lru: LoadAll: Options.Load is needed", func() { _, _ = c.LoadAll(context.Background(), nil) })
+	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.Load(context.Background(), 1) })
+	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.Refresh(context.Background(), 1) })
+	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.LoadAll(context.Background(), nil) })
 }
 
-// TestLoadReclaim has what a load brings need room in other shards: the lock of its own is
-// released meanwhile, and a Delete that comes then is not undone.
+// TestLoadReclaim has what a load brings need room in other shards: the lock of
+// its own is released meanwhile, and a Delete that comes then is not undone.
 func TestLoadReclaim(t *testing.T) {
-	c := New(10, &Options[int, int]{Shards: 2, Cost: func(_, v int) int64 { return int64(v) }})
-	a, b := keyIn(c, 0, 0), keyIn(c, 1, 0)
-	c.Set(keyIn(c, 0, a+1), 1)
+	var clock fakeClock
+	c := New(10, &Options[int, int]{Shards: 2, Cost: func(_, v int) int { return v }, Now: clock.now})
+	a := keyIn(c, 0, 0)
+	b := keyIn(c, 1, 0)
+	c.SetTTL(keyIn(c, 0, a+1), 1, time.Second)
 	c.Set(b, 9)
+	clock.sleep(time.Second)
 	c.reclaiming.Lock()
 	done := make(chan error)
 	go func() { // ends when the turn comes
 		_, err := c.LoadFunc(context.Background(), a, func(context.Context, int) (int, error) { return 5, nil })
 		done <- err
 	}()
-	eventually(t, "what was evicted is not free", func() bool { return c.free.Load() == 1 })
+	eventually(t, "the capacity of the expired entry is not free", func() bool { return c.free.Load() == 1 })
 	c.Delete(a)
 	c.reclaiming.Unlock()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if c.Contains(a) {
+	if c.Has(a) {
 		t.Error("a load has undone a Delete")
 	}
 	c.checkIdle(t)
 }
 
-// TestLoadOutdated has calls join a load after a tag was deleted that its value has, which nobody knew
-// then: they get what was loaded after they were made.
+// TestLoadOutdated has calls join a load after a tag was deleted that its value
+// has, which nobody knew then: they get what was loaded after they were made.
 func TestLoadOutdated(t *testing.T) {
 	for name, tt := range map[string]struct {
 		tag    string
@@ -789,7 +800,8 @@ func TestLoadOutdated(t *testing.T) {
 	}
 }
 
-// TestLoadContextEnds has the context of a loader end with it, so that nothing of it is left.
+// TestLoadContextEnds has the context of a loader end with it, so that nothing
+// of it is left.
 func TestLoadContextEnds(t *testing.T) {
 	var late context.Context
 	for _, o := range []Options[int, int]{{LoadTimeout: time.Hour}, {CancelAbandoned: true}} {
@@ -802,8 +814,8 @@ func TestLoadContextEnds(t *testing.T) {
 	}
 }
 
-// TestLoadWaited has a loader wait for another, and go on: that one's context may then wait for the
-// first, which does not wait for it any more.
+// TestLoadWaited has a loader wait for another, and go on: that one's context
+// may then wait for the first, which does not wait for it any more.
 func TestLoadWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()

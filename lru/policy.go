@@ -4,6 +4,7 @@ package lru
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -11,51 +12,69 @@ import (
 type Policy uint8
 
 const (
-	// PolicyTinyLFU keeps what is used often, and lately. Entries that are used once, as by a scan, do
-	// not push out those that are used again and again. It is the default, and had the best hit
-	// ratio over all traces that we tried.
+	// PolicyTinyLFU keeps entries that are used often, and lately. Entries that
+	// are used once, as by a scan, do not push out those that are used again and
+	// again. It is the default, and had the best mean hit ratio over all traces
+	// that we tried.
 	PolicyTinyLFU Policy = iota
 
-	// PolicyLRU evicts what was used longest ago: the policy of an [LRU].
+	// PolicyLRU evicts the entry used longest ago, as [NewLRU].
 	PolicyLRU
 
-	// PolicyLFU evicts what was used least often, and among those longest ago: the policy of an [LFU].
+	// PolicyLFU evicts the entry used least often and, among those, longest
+	// ago, as [NewLFU].
 	PolicyLFU
 
-	// PolicyFIFO evicts what was added first: the policy of a [FIFO].
+	// PolicyFIFO evicts the entry added first, as [NewFIFO].
 	PolicyFIFO
 
 	// PolicyRandom evicts any entry, all with equal probability.
 	PolicyRandom
 )
 
+var policyNames = [...]string{"TinyLFU", "LRU", "LFU", "FIFO", "Random"}
+
 // String returns the name of the policy.
 func (p Policy) String() string {
-	switch p {
-	case PolicyTinyLFU:
-		return "TinyLFU"
-	case PolicyLRU:
-		return "LRU"
-	case PolicyLFU:
-		return "LFU"
-	case PolicyFIFO:
-		return "FIFO"
-	case PolicyRandom:
-		return "Random"
+	if int(p) < len(policyNames) {
+		return policyNames[p]
 	}
 	return fmt.Sprintf("Policy(%d)", uint8(p))
 }
 
-// A meta is what the policy knows of a slot. The bits of flags are, from the lowest:
+// MarshalText returns the name of the policy.
+func (p Policy) MarshalText() ([]byte, error) {
+	if int(p) >= len(policyNames) {
+		return nil, fmt.Errorf("lru: unknown policy %d", uint8(p))
+	}
+	return []byte(policyNames[p]), nil
+}
+
+// UnmarshalText sets p to the policy of that name.
+func (p *Policy) UnmarshalText(text []byte) error {
+	for i, name := range policyNames {
+		if name == string(text) {
+			*p = Policy(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("lru: unknown policy %q", text)
+}
+
+// A meta is what the policy knows of a slot. The bits of flags are, from the
+// lowest:
 //
-//	2 how often it was hit since the hand passed, at most 3
+//	2 hits since the hand passed, at most 3
 //	1 in main, and not in the window; only of PolicyTinyLFU
 //	1 in a queue
 //	2 priority + 1
-//	1 pinned, and therefore in no queue
+//	1 pinned
 //	1 in use
-//	1 hidden: it is there for Load alone
-//	23 version: it goes up with every value that the slot receives
+//	1 hidden: only Load may see it
+//	1 stale: hidden since it expired
+//	1 its TTL was given by SetTTL, SetAttr or Touch
+//	1 its cost was given by SetAttr
+//	20 version: the number of the write that stored its value, modulo 2^20
 type meta struct{ hash, flags uint32 }
 
 const (
@@ -67,10 +86,27 @@ const (
 	pinned       = 1 << 6
 	inUse        = 1 << 7
 	hidden       = 1 << 8
-	versionShift = 9
+	stale        = 1 << 9
+	givenTTL     = 1 << 10
+	givenCost    = 1 << 11
+	versionShift = 12
+	versions     = 1 << (32 - versionShift)
 )
 
+// class returns the priority + 1.
 func (m meta) class() int { return int(m.flags & classMask >> classShift) }
+
+// rank returns the place of an entry in costByRank: its class, or 3 if it is
+// pinned.
+func (m meta) rank() int {
+	if m.flags&pinned != 0 {
+		return 3
+	}
+	return m.class()
+}
+
+// competes reports whether an entry is in the queue of its priority.
+func (m meta) competes() bool { return m.flags&(queued|pinned|stale) == queued }
 
 // A queue holds the entries of one priority.
 type queue struct {
@@ -80,34 +116,47 @@ type queue struct {
 	slots  []uint32 // of PolicyRandom; links[s].prev is the place of s
 }
 
-// queues are the policy of a shard. They know slots and hashes, but neither keys nor values.
+// queues are the policy of a shard. They know slots and hashes, but neither keys
+// nor values. A slot in use is in one queue: that of its priority, or that of
+// the pinned or of the stale entries.
 type queues struct {
 	policy  Policy
-	links   []link
+	links   []link // those of the slab
 	meta    []meta
 	classes [3]queue // by priority + 1
 	count   [3]int   // entries in them
-	sketch  sketch   // of PolicyTinyLFU
-	ghost   ghost    // of PolicyTinyLFU
+	pins    list     // pinned entries
+	stale   list     // expired entries kept for Load; the first victims
 	rng     uint64   // state of a xorshift generator
+
+	// Of PolicyTinyLFU.
+	sketch sketch
+	ghost  ghost   // hashes of entries that left the window by eviction
+	share  float64 // the part of the entries that the window may hold
+	worn   uint32  // the entry under the hand that returning keys met last
+	wear   int     // how many of them it has turned away
 }
 
-// An arrival is a new key that room is made for.
+// An arrival is a new key for which room is made.
 type arrival struct {
 	hash   uint32
 	class  int  // its priority + 1
-	joins  bool // it will be in this shard
-	ghost  bool // it was evicted not long ago
+	local  bool // it will be in this shard
+	ghost  bool // it left the window not long ago
 	toMain bool // it goes to main at once
+	tested bool // room for it was made by a contest
 }
 
-// grow makes room for n slots.
-func (q *queues) grow(n int) {
-	q.links = append(make([]link, 0, n+1), q.links...)[:n+1]
-	q.meta = append(make([]meta, 0, n+1), q.meta...)[:n+1]
+// extend makes room for n slots, whose links are those of the slab.
+func (q *queues) extend(n int, links []link) {
+	q.links = links
+	q.meta = extended(q.meta, n)
 	if q.policy == PolicyTinyLFU {
-		q.sketch.grow(n)
-		q.ghost.grow(n)
+		if q.share == 0 {
+			q.share = firstShare
+		}
+		q.rebuildSketch(n)
+		q.ghost = newGhost(n + n/4)
 	}
 	for i := range q.classes {
 		if q.count[i] > 0 {
@@ -116,18 +165,36 @@ func (q *queues) grow(n int) {
 	}
 }
 
+// rebuildSketch makes a sketch for n slots, with the counts of the entries that
+// are there. The old counters cannot be copied: each new block would begin with
+// the counts of keys that do not belong to it.
+func (q *queues) rebuildSketch(n int) {
+	old := q.sketch
+	q.sketch = newSketch(n)
+	if len(old.words) == 0 {
+		return
+	}
+	for _, m := range q.meta {
+		if m.competes() {
+			for range old.count(m.hash) {
+				q.sketch.add(m.hash)
+			}
+		}
+	}
+}
+
 // reserve makes room in c for all slots, so that nothing allocates later.
 func (q *queues) reserve(c *queue) {
 	switch n := len(q.links) - 1; {
 	case q.policy == PolicyLFU && len(c.groups.of) <= n:
-		c.groups.grow(n)
+		c.groups.reserve(n)
 	case q.policy == PolicyRandom && cap(c.slots) < n:
 		c.slots = append(make([]uint32, 0, n), c.slots...)
 	}
 }
 
-// random returns a number in [0, n) that callers cannot predict. The bias of the multiplication is
-// below n/2^32.
+// random returns a number in [0, n) that callers cannot predict. The bias of the
+// multiplication is below n/2^32.
 func (q *queues) random(n uint32) uint32 {
 	q.rng ^= q.rng << 13
 	q.rng ^= q.rng >> 7
@@ -136,78 +203,131 @@ func (q *queues) random(n uint32) uint32 {
 	return uint32(hi)
 }
 
-// windowOf returns how many of n entries the window may hold: a sixteenth.
-func windowOf(n int) int { return max(n/16, 1) }
+// The window holds a share of the entries that follows the load. It grows by one
+// entry with each key that returns so soon after it left the window that a
+// window twice as large would have kept it. It shrinks when the hand takes the
+// last hit of an entry of main: a smaller main might have lost that hit. Both
+// are weighed by room. In balance, one more place in the window would bring
+// density times the hits that one place less in main would cost.
+const (
+	firstShare = 1.0 / 32
+	minShare   = 1.0 / 64
+	maxShare   = 1.0 / 2
+	density    = 2
+)
 
-// arrive counts that a new key is about to be added.
-func (q *queues) arrive(a *arrival) {
-	if q.policy == PolicyTinyLFU && len(q.sketch.words) > 0 {
-		q.sketch.add(a.hash)
-		a.ghost = q.ghost.take(a.hash)
+// windowOf returns how many of n entries the window may hold.
+func (q *queues) windowOf(n int) int { return max(int(float64(n)*q.share), 1) }
+
+// widen has the window of c grow.
+func (q *queues) widen(c *queue) {
+	q.share = min(q.share+1/float64(max(c.window.n+c.main.n, 1)), maxShare)
+}
+
+// narrow has the window of c shrink.
+func (q *queues) narrow(c *queue) {
+	d := density * float64(c.window.n) / float64(c.main.n)
+	q.share = max(q.share-d/float64(c.window.n+c.main.n), minShare)
+}
+
+// announce counts that a new key is about to be added.
+func (q *queues) announce(a *arrival) {
+	if q.policy != PolicyTinyLFU || len(q.sketch.words) == 0 {
+		return
+	}
+
+	q.sketch.add(a.hash)
+	age, ok := q.ghost.recall(a.hash)
+	a.ghost = ok
+	if c := &q.classes[a.class]; ok && age <= c.window.n {
+		q.widen(c)
 	}
 }
 
-// push puts s, which is in no queue, into that of its priority.
-func (q *queues) push(s uint32, toMain bool) {
+// push puts s, which is in no queue, into the one that its flags say. What the
+// contest for it has decided is in a, if there was one.
+func (q *queues) push(s uint32, a *arrival) {
 	m := &q.meta[s]
+	m.flags = m.flags&^(hitMask|inMain) | queued
+	switch {
+	case m.flags&stale != 0:
+		q.stale.pushFront(q.links, s)
+		return
+	case m.flags&pinned != 0:
+		q.pins.pushFront(q.links, s)
+		return
+	}
+
 	i := m.class()
 	c := &q.classes[i]
-	m.flags = m.flags&^(hitMask|inMain) | queued
-	if q.count[i]++; q.count[i] == 1 {
+	q.count[i]++
+	if q.count[i] == 1 {
 		q.reserve(c)
 	}
-	switch q.policy {
-	case PolicyLFU:
+	switch {
+	case q.policy == PolicyLFU:
 		c.groups.push(q.links, s)
-	case PolicyRandom:
+	case q.policy == PolicyRandom:
 		q.links[s] = link{prev: uint32(len(c.slots))}
 		c.slots = append(c.slots, s)
-	case PolicyTinyLFU:
-		if toMain {
-			m.flags |= inMain
-			c.main.pushFront(q.links, s)
-			return
-		}
-		c.window.pushFront(q.links, s)
-		if c.window.n > windowOf(c.window.n+c.main.n) {
-			// Room was found without a contest, so there is nothing to compete for.
-			t := c.window.tail
-			c.window.remove(q.links, t)
-			c.main.pushFront(q.links, t)
-			q.meta[t].flags |= inMain
-		}
+	case q.policy == PolicyTinyLFU && a.toMain:
+		m.flags |= inMain
+		c.main.pushFront(q.links, s)
 	default:
 		c.window.pushFront(q.links, s)
 	}
+
+	// If room was found without a contest, there is nothing to compete for.
+	if q.policy == PolicyTinyLFU && !a.tested && c.window.n > q.windowOf(c.window.n+c.main.n) {
+		q.promote(c, c.window.tail)
+	}
 }
 
-// remove takes s out of its queue, if it is in one.
-func (q *queues) remove(s uint32) {
+// promote moves s from the window of c to main.
+func (q *queues) promote(c *queue, s uint32) {
+	c.window.unlink(q.links, s)
+	c.main.pushFront(q.links, s)
+	q.meta[s].flags |= inMain
+}
+
+// unlink takes s out of its queue, if it is in one.
+func (q *queues) unlink(s uint32) {
 	m := &q.meta[s]
 	if m.flags&queued == 0 {
 		return
 	}
+	if s == q.worn {
+		q.worn = 0
+	}
+
 	i := m.class()
 	c := &q.classes[i]
-	q.count[i]--
+	if m.competes() {
+		q.count[i]--
+	}
 	switch {
+	case m.flags&stale != 0:
+		q.stale.unlink(q.links, s)
+	case m.flags&pinned != 0:
+		q.pins.unlink(q.links, s)
 	case q.policy == PolicyLFU:
-		c.groups.remove(q.links, s)
+		c.groups.unlink(q.links, s)
 	case q.policy == PolicyRandom:
-		at, last := q.links[s].prev, c.slots[len(c.slots)-1]
+		at := q.links[s].prev
+		last := c.slots[len(c.slots)-1]
 		c.slots[at] = last
 		q.links[last].prev = at
 		c.slots = c.slots[:len(c.slots)-1]
 	case m.flags&inMain != 0:
-		c.main.remove(q.links, s)
+		c.main.unlink(q.links, s)
 	default:
-		c.window.remove(q.links, s)
+		c.window.unlink(q.links, s)
 	}
 	m.flags &^= queued | inMain
 }
 
-// touch counts a hit of s.
-func (q *queues) touch(s uint32) {
+// hit counts a hit of s.
+func (q *queues) hit(s uint32) {
 	m := &q.meta[s]
 	switch q.policy {
 	case PolicyTinyLFU:
@@ -215,19 +335,23 @@ func (q *queues) touch(s uint32) {
 			m.flags++
 		}
 	case PolicyLRU:
-		if m.flags&queued != 0 {
+		if m.competes() {
 			q.classes[m.class()].window.toFront(q.links, s)
 		}
 	case PolicyLFU:
-		if m.flags&queued != 0 {
+		if m.competes() {
 			q.classes[m.class()].groups.touch(q.links, s)
 		}
 	}
 }
 
-// victim returns what to evict for a, or 0 if there is nothing of its priority or a lower one.
-// It comes from the lowest priority present. The victim stays in its queue.
+// victim returns the entry to evict for a, or 0 if there is none of its priority
+// or a lower one. Stale entries come first, then the lowest priority present.
+// The victim stays in its queue.
 func (q *queues) victim(a *arrival) uint32 {
+	if q.stale.n > 0 {
+		return q.stale.tail
+	}
 	for i := range a.class + 1 {
 		if q.count[i] == 0 {
 			continue
@@ -235,7 +359,7 @@ func (q *queues) victim(a *arrival) uint32 {
 		c := &q.classes[i]
 		switch q.policy {
 		case PolicyTinyLFU:
-			return q.contest(c, a, i == a.class)
+			return q.contest(c, a, a.local && i == a.class)
 		case PolicyLFU:
 			return c.groups.coldest()
 		case PolicyRandom:
@@ -247,74 +371,167 @@ func (q *queues) victim(a *arrival) uint32 {
 	return 0
 }
 
-// sureFrequency is the estimate from which a candidate may be admitted at random, with a
-// probability of one in luckOdds: without that, an adversary whose keys collide with a hot one in
-// the sketch could keep the window from ever getting anything into main.
 const (
+	// sureFrequency is the estimate from which a candidate may be admitted at
+	// random, with a probability of one in luckOdds. Without that, an adversary
+	// whose keys collide with a hot one in the sketch could keep the window from
+	// ever getting anything into main.
 	sureFrequency = 6
 	luckOdds      = 128
+
+	// margin is how much more often a candidate must have been seen, beyond
+	// once. The keys of a loop have just been counted when they leave the
+	// window, and those that they meet under the hand are about to be. Without
+	// a margin they would push out each other in turn.
+	margin = 1
 )
 
-// margin is how much more often a candidate must have been seen, beyond once. The keys of a loop have
-// just been counted when they leave the window, and what they meet under the hand is about to
-// be: without a margin they would push out each other in turn.
-const margin = 1
-
-// contest chooses between the oldest entry of the window, which must leave it if another comes,
-// and the entry of main under the hand. The loser is returned, a winner from the window goes to main.
-// A key that was evicted not long ago goes to main at once if it is popular enough.
+// contest chooses between the oldest entry of the window, which must leave it if
+// another one comes, and the entry of main under the hand. It returns the loser.
+// A winner from the window goes to main. A key that left the window not long ago
+// goes to main at once if it is popular enough; joins says that it would come to
+// c.
 func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
-	coming := 0
-	if a.joins && joins {
-		coming = 1
-	}
-	m := q.hand(c)
-	if coming == 1 && m != 0 && a.ghost && q.sketch.count(a.hash) > q.sketch.count(q.meta[m].hash) {
+	m := q.underHand(c)
+	w := c.window.tail
+	over := c.window.n - q.windowOf(c.window.n+c.main.n)
+	a.tested = a.tested || joins
+	if joins && a.ghost && !a.toMain && m != 0 && q.returns(a, m) {
 		a.toMain = true
+		if over > 0 {
+			q.flush(w) // the window is too large: its tail is the loser
+			return w
+		}
 		return m
 	}
-	w := c.window.tail
 	if m == 0 || w == 0 {
 		return max(m, w)
 	}
-	if a.toMain || c.window.n+coming <= windowOf(c.window.n+c.main.n) {
+
+	// While the window is not full, main gives way to it.
+	room := over < 0 || over == 0 && !joins
+	if a.toMain || room {
 		return m
 	}
-	e := &q.meta[w]
-	for ; e.flags&hitMask > 0; e.flags-- {
-		q.sketch.add(e.hash)
-	}
-	f := q.sketch.count(e.hash)
+
+	q.flush(w)
+	f := q.sketch.count(q.meta[w].hash)
 	if f <= q.sketch.count(q.meta[m].hash)+margin && (f < sureFrequency || q.random(luckOdds) != 0) {
 		return w
 	}
-	c.window.remove(q.links, w)
-	c.main.pushFront(q.links, w)
-	e.flags |= inMain
+	q.promote(c, w)
+	if over > 0 && c.window.n > 0 {
+		return c.window.tail
+	}
 	return m
+}
+
+// returns reports whether a key that has returned takes the place of m, the
+// entry under the hand. An entry wears with each key that it turns away: one
+// that is never hit does not hold out for long, however often it was used once.
+func (q *queues) returns(a *arrival, m uint32) bool {
+	if m != q.worn {
+		q.worn = m
+		q.wear = 0
+	}
+	f := q.sketch.count(q.meta[m].hash) - q.wear
+	if f > 1 {
+		f += margin
+	}
+	if q.sketch.count(a.hash) > f {
+		return true
+	}
+	q.wear++
+	return false
+}
+
+// flush moves the hits of s to the sketch.
+func (q *queues) flush(s uint32) {
+	for m := &q.meta[s]; m.flags&hitMask > 0; m.flags-- {
+		q.sketch.add(m.hash)
+	}
 }
 
 // maxSkips bounds how far the hand moves for one eviction.
 const maxSkips = 64
 
-// hand returns the entry of main to evict: the first under the hand without a hit left. Those it
-// passes go to the front, and one of their hits goes into the sketch.
-func (q *queues) hand(c *queue) uint32 {
+// underHand returns the entry of main to evict: the first under the hand without
+// a hit left. Entries that the hand passes go to the front, and one of their
+// hits goes to the sketch.
+func (q *queues) underHand(c *queue) uint32 {
 	for range maxSkips {
 		s := c.main.tail
 		if s == 0 || q.meta[s].flags&hitMask == 0 {
 			return s
 		}
-		q.meta[s].flags--
-		q.sketch.add(q.meta[s].hash)
+		m := &q.meta[s]
+		m.flags--
+		if m.flags&hitMask == 0 {
+			q.narrow(c)
+		}
+		if s == q.worn {
+			q.worn = 0
+		}
+		q.sketch.add(m.hash)
 		c.main.toFront(q.links, s)
 	}
 	return c.main.tail
 }
 
-// evicted remembers that s is evicted for size.
-func (q *queues) evicted(s uint32) {
-	if q.policy == PolicyTinyLFU {
-		q.ghost.add(q.meta[s].hash)
+// noteEviction remembers that s is evicted for size. Victims from main are not
+// remembered: they would return to main and push out others, which return too.
+func (q *queues) noteEviction(s uint32) {
+	m := q.meta[s]
+	if q.policy == PolicyTinyLFU && m.competes() && m.flags&inMain == 0 {
+		q.ghost.add(m.hash)
+	}
+}
+
+// uses returns how often s was used, as far as the policy counts.
+func (q *queues) uses(s uint32) uint64 {
+	switch m := q.meta[s]; {
+	case q.policy == PolicyTinyLFU:
+		return uint64(q.sketch.count(m.hash)) + uint64(m.flags&hitMask)
+	case q.policy == PolicyLFU && m.competes():
+		return q.classes[m.class()].groups.count(s)
+	}
+	return 0
+}
+
+// scores returns how popular each slot is, on a scale that all shards share.
+func (q *queues) scores() []uint64 {
+	scores := make([]uint64, len(q.meta))
+	for s := range q.meta {
+		scores[s] = q.uses(uint32(s))
+		if q.meta[s].flags&pinned != 0 {
+			scores[s] = math.MaxUint64
+		}
+	}
+	if q.policy != PolicyLRU && q.policy != PolicyFIFO {
+		return scores
+	}
+
+	// By time: the part of the list that is older, so that shards of different
+	// sizes compare.
+	for i := range q.classes {
+		l := &q.classes[i].window
+		older := l.n
+		for s := l.head; s != 0; s = q.links[s].next {
+			scores[s] = uint64(older) << 32 / uint64(l.n)
+			older--
+		}
+	}
+	return scores
+}
+
+// restoreUses gives s the popularity that it had in another cache.
+func (q *queues) restoreUses(s uint32, uses uint64) {
+	switch m := q.meta[s]; {
+	case q.policy == PolicyTinyLFU:
+		for range min(uses, 15) {
+			q.sketch.add(m.hash)
+		}
+	case q.policy == PolicyLFU && m.competes() && uses > 1:
+		q.classes[m.class()].groups.raise(q.links, s, min(uses, math.MaxInt64))
 	}
 }

@@ -12,8 +12,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelPolicies runs a cache of one shard and the textbook of its policy side by side: the
-// victims are the same, one by one. Of PolicyRandom, any victim is right.
+// TestModelPolicies runs a cache of one shard and the textbook of its policy
+// side by side: the victims are the same, one by one. Of PolicyRandom, any
+// victim is right.
 func TestModelPolicies(t *testing.T) {
 	for p := range PolicyRandom + 1 {
 		t.Run(p.String(), func(t *testing.T) { rapid.Check(t, modelPolicy(p)) })
@@ -24,7 +25,7 @@ func modelPolicy(p Policy) func(*rapid.T) {
 	return func(t *rapid.T) {
 		capacity := rapid.IntRange(1, 40).Draw(t, "capacity")
 		var victims []uint64
-		c := New(int64(capacity), &Options[uint64, int]{
+		c := New(capacity, &Options[uint64, int]{
 			Policy: p, Shards: 1, Hash: func(k uint64) uint64 { return k },
 			OnRemove: func(k uint64, _ int, cause Cause) {
 				if cause == Evicted {
@@ -105,20 +106,27 @@ func newSlowTiny(c *Cache[uint64, int], capacity int) *slowTiny {
 	}
 }
 
-// follow makes the sketch and the ghost grow when those of the cache do.
+// follow replaces the sketch and the ghost when the cache has done so.
 func (m *slowTiny) follow(c *Cache[uint64, int]) {
-	if n := c.shards[0].sketch.n; n != m.sketch.n {
-		m.sketch.grow(n)
-		m.ghost.grow(n)
+	sh := &c.shards[0]
+	if sh.sketch.n == m.sketch.n {
+		return
+	}
+	m.sketch = sh.sketch
+	m.sketch.words = slices.Clone(sh.sketch.words)
+	m.ghost = newGhost(m.sketch.n + m.sketch.n/4)
+	if m.share == 0 {
+		m.share = 1.0 / 32
 	}
 }
 
-// A cacheMachine drives a cache with all that an entry can have. The model is told who was evicted
-// and checks that this was right: afterwards the contents must be equal, entry by entry.
+// A cacheMachine drives a cache with all that an entry can have. The model is
+// told who was evicted and checks that this was right: afterwards the contents
+// must be equal, entry by entry.
 type cacheMachine struct {
 	c     *Cache[int, int]
 	opts  Options[int, int]
-	cap   int64
+	cap   int
 	now   int64
 	model map[int]*slowEntry
 	value int
@@ -131,11 +139,14 @@ type cacheMachine struct {
 // A slowEntry is an entry of the model.
 type slowEntry struct {
 	value     int
-	cost      int64
+	cost      int
 	hard, end int64 // deadlines by TTL, and by TTL and idle time
 	tags      []string
 	priority  int
 	pinned    bool
+
+	givenTTL, givenCost bool     // by SetTTL, SetAttr or Touch
+	givenTags           []string // by SetAttr
 }
 
 func TestModelCache(t *testing.T) { rapid.Check(t, modelCache) }
@@ -143,23 +154,23 @@ func TestModelCache(t *testing.T) { rapid.Check(t, modelCache) }
 func FuzzModelCache(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelCache)) }
 
 func newCacheMachine(t *rapid.T) *cacheMachine {
-	m := &cacheMachine{model: map[int]*slowEntry{}, cap: rapid.Int64Range(1, 30).Draw(t, "cap")}
+	m := &cacheMachine{model: map[int]*slowEntry{}, cap: rapid.IntRange(1, 30).Draw(t, "cap")}
 	m.opts = Options[int, int]{
 		Policy: Policy(rapid.IntRange(0, int(PolicyRandom)).Draw(t, "policy")),
 		Shards: 1 << rapid.IntRange(0, 2).Draw(t, "shards"),
 		Now:    func() time.Time { return time.Unix(0, m.now) },
 		OnRemove: func(k, v int, cause Cause) {
-			m.events = append(m.events, removal[int, int]{k, v, cause})
+			m.events = append(m.events, removal[int, int]{key: k, value: v, cause: cause})
 		},
 		TTL:      time.Duration(rapid.SampledFrom([]int64{0, 0, 50, 200}).Draw(t, "ttl")),
 		Idle:     time.Duration(rapid.SampledFrom([]int64{0, 0, 60}).Draw(t, "idle")),
 		TrackAge: rapid.Bool().Draw(t, "age"),
 	}
 	if rapid.Bool().Draw(t, "costs") {
-		m.opts.Cost = func(_, v int) int64 { return int64(v%7 - 1) }
+		m.opts.Cost = func(_, v int) int { return v%7 - 1 }
 	}
 	if rapid.Bool().Draw(t, "expire") {
-		m.opts.Expire = func(_, v int) time.Duration { return time.Duration(v%5) * 30 }
+		m.opts.TTLOf = func(_, v int) time.Duration { return time.Duration(v%5) * 30 }
 	}
 	if rapid.Bool().Draw(t, "tags") {
 		m.opts.Tags = func(k, v int) []string { return []string{"even" + strconv.Itoa(k%2), "v" + strconv.Itoa(v%3)} }
@@ -169,8 +180,8 @@ func newCacheMachine(t *rapid.T) *cacheMachine {
 	return m
 }
 
-// entry returns what the model expects of value under key with attributes a, or nil if it is not to
-// be stored.
+// entry returns what the model expects of value under key with attributes a, or
+// nil if it is not to be stored.
 func (m *cacheMachine) entry(key, value int, a *Attr, ttl time.Duration) *slowEntry {
 	e := &slowEntry{value: value, cost: 1, hard: never, end: never}
 	if old := m.model[key]; old != nil && a == nil {
@@ -184,21 +195,24 @@ func (m *cacheMachine) entry(key, value int, a *Attr, ttl time.Duration) *slowEn
 	}
 	if a != nil {
 		e.priority, e.pinned = a.Priority, a.Pinned
+		e.givenTags = a.Tags
 		e.tags = append(e.tags, a.Tags...)
 		if a.Cost != 0 {
 			e.cost = a.Cost
+			e.givenCost = true
 		}
 		if a.TTL != 0 {
 			ttl = a.TTL
 		}
 	}
+	e.givenTTL = ttl != 0
 	if ttl == 0 {
 		ttl = m.opts.TTL
 		if m.opts.TTL == 0 {
 			ttl = Forever
 		}
-		if m.opts.Expire != nil {
-			ttl = m.opts.Expire(key, value)
+		if m.opts.TTLOf != nil {
+			ttl = m.opts.TTLOf(key, value)
 		}
 	}
 	if ttl <= 0 || e.cost > m.cap {
@@ -206,6 +220,51 @@ func (m *cacheMachine) entry(key, value int, a *Attr, ttl time.Duration) *slowEn
 	}
 	e.live(m.now, ttl, m.opts.Idle)
 	return e
+}
+
+// inherited returns n, which replaces e by Update, with all that was given to
+// e. It is nil if n is not to be stored.
+func (m *cacheMachine) inherited(key int, e, n *slowEntry) *slowEntry {
+	if n == nil {
+		// The options found the value too old or too large: unless the TTL and
+		// the cost were given.
+		if !e.givenTTL && !e.givenCost {
+			return nil
+		}
+		n = m.entry(key, m.value, &Attr{TTL: Forever, Cost: 1, Priority: e.priority, Pinned: e.pinned}, 0)
+		if m.opts.Cost != nil && !e.givenCost {
+			n.cost = max(m.opts.Cost(key, m.value), 1)
+		}
+		if !e.givenTTL && m.opts.TTLOf != nil {
+			ttl := m.opts.TTLOf(key, m.value)
+			if ttl <= 0 {
+				return nil
+			}
+			n.live(m.now, ttl, m.opts.Idle)
+		} else if !e.givenTTL && m.opts.TTL > 0 {
+			n.live(m.now, m.opts.TTL, m.opts.Idle)
+		}
+		n.givenTTL = false
+		n.givenCost = false
+	}
+	if e.givenTTL {
+		n.hard = e.hard
+		n.end = e.end
+		n.givenTTL = true
+		if t := min(m.now+int64(m.opts.Idle), e.hard); m.opts.Idle > 0 && t-e.end > int64(m.opts.Idle/16) {
+			n.end = t
+		}
+	}
+	if e.givenCost {
+		n.cost = e.cost
+		n.givenCost = true
+	}
+	if n.cost > m.cap {
+		return nil
+	}
+	n.givenTags = e.givenTags
+	n.tags = append(n.tags, e.givenTags...)
+	return n
 }
 
 // live gives e a time to live.
@@ -237,14 +296,15 @@ func (m *cacheMachine) find(key int) *slowEntry {
 	return nil
 }
 
-func (m *cacheMachine) cost() (sum int64) {
+func (m *cacheMachine) cost() (sum int) {
 	for _, e := range m.model {
 		sum += e.cost
 	}
 	return sum
 }
 
-// settle applies the removals that were reported: each must be right, given those before it.
+// settle applies the removals that were reported: each must be right, given
+// those before it.
 func (m *cacheMachine) settle(t *rapid.T, allowed ...Cause) {
 	for _, ev := range m.events {
 		e := m.model[ev.key]
@@ -301,7 +361,8 @@ func (m *cacheMachine) evicted(t *rapid.T, key int, e *slowEntry) {
 	}
 }
 
-// set runs a call that stores e under key, if e is not nil, and applies what it did.
+// set runs a call that stores e under key, if e is not nil, and applies what it
+// did.
 func (m *cacheMachine) set(t *rapid.T, key int, e *slowEntry, call func() (stored bool)) {
 	m.key, m.coming = key, e
 	stored := call()
@@ -309,7 +370,7 @@ func (m *cacheMachine) set(t *rapid.T, key int, e *slowEntry, call func() (store
 	m.coming = nil
 	if !stored && e != nil {
 		// Only what must not be evicted may be in the way.
-		rest := int64(0)
+		rest := 0
 		for k, other := range m.model {
 			if k != key && (other.pinned || other.priority > e.priority) {
 				rest += other.cost
@@ -319,7 +380,7 @@ func (m *cacheMachine) set(t *rapid.T, key int, e *slowEntry, call func() (store
 			t.Fatalf("Set(%d) refused: cost %d, and %d that must stay, capacity %d", key, e.cost, rest, m.cap)
 		}
 	}
-	if stored != m.c.Contains(key) || stored && e == nil {
+	if stored != m.c.Has(key) || stored && e == nil {
 		t.Fatalf("Set(%d) = %v", key, stored)
 	}
 	if old := m.model[key]; old != nil {
@@ -333,7 +394,7 @@ func (m *cacheMachine) set(t *rapid.T, key int, e *slowEntry, call func() (store
 func (m *cacheMachine) attr(t *rapid.T) Attr {
 	a := Attr{
 		TTL:      time.Duration(rapid.SampledFrom([]int64{0, 0, 10, 100, int64(Forever), -1}).Draw(t, "ttl")),
-		Cost:     rapid.SampledFrom([]int64{0, 1, 3, 9, 31}).Draw(t, "cost"),
+		Cost:     rapid.SampledFrom([]int{0, 1, 3, 9, 31}).Draw(t, "cost"),
 		Priority: rapid.IntRange(-1, 1).Draw(t, "priority"),
 		Pinned:   rapid.IntRange(0, 5).Draw(t, "pin") < 2,
 	}
@@ -389,7 +450,7 @@ func modelCache(t *rapid.T) {
 				if had != (old != nil) || had && v != old.value {
 					t.Fatalf("Swap(%d) = %d, %v, want %+v", k, v, had, old)
 				}
-				return m.c.Contains(k)
+				return m.c.Has(k)
 			})
 		},
 		"Update": func(t *rapid.T) { m.update(t, key.Draw(t, "key")) },
@@ -410,6 +471,7 @@ func modelCache(t *rapid.T) {
 			}
 			if e != nil && ttl > 0 {
 				e.live(m.now, ttl, m.opts.Idle)
+				e.givenTTL = true
 			}
 			m.settle(t, Expired)
 		},
@@ -466,12 +528,12 @@ func (m *cacheMachine) getOrSet(t *rapid.T, k int) {
 		if loaded || v != m.value {
 			t.Fatalf("GetOrSet(%d) = %d, %v, want %d", k, v, loaded, m.value)
 		}
-		return m.c.Contains(k)
+		return m.c.Has(k)
 	})
 }
 
-// dropExpired makes the cache report that k has expired, if it has: a new entry does not inherit
-// from it.
+// dropExpired makes the cache report that k has expired, if it has: a new entry
+// does not inherit from it.
 func (m *cacheMachine) dropExpired(k int) { m.c.Get(k) }
 
 func (m *cacheMachine) update(t *rapid.T, k int) {
@@ -490,7 +552,11 @@ func (m *cacheMachine) update(t *rapid.T, k int) {
 		m.settle(t, Deleted)
 		return
 	}
-	m.set(t, k, m.entry(k, m.value, nil, 0), func() bool {
+	n := m.entry(k, m.value, nil, 0)
+	if e != nil {
+		n = m.inherited(k, e, n)
+	}
+	m.set(t, k, n, func() bool {
 		v, ok := m.c.Update(k, fn)
 		if ok && v != m.value {
 			t.Fatalf("Update(%d) = %d, %v", k, v, ok)
@@ -541,7 +607,7 @@ func (m *cacheMachine) bulk() map[string]func(*rapid.T) {
 			}
 		},
 		"Resize": func(t *rapid.T) {
-			m.cap = rapid.Int64Range(1, 30).Draw(t, "cap")
+			m.cap = rapid.IntRange(1, 30).Draw(t, "cap")
 			before := len(m.model)
 			n := m.c.Resize(m.cap)
 			expired := 0

@@ -3,66 +3,68 @@
 package lru
 
 import (
-	"fmt"
+	"math"
 	"sync"
+	"time"
 )
 
-// A shard is a part of a cache with a lock of its own. All of it is protected by mu.
+// A shard is a part of a cache with a lock of its own.
 type shard[K comparable, V any] struct {
-	mu    sync.Mutex
-	cells []cell[K, V] // cell 0 is not used
-	index index
-	queues
-	free   uint32 // the first free slot; the others follow by next
-	used   int    // the last slot that was ever in use
-	n      int    // entries
+	mu sync.Mutex // protects all of it
+
+	contents[K, V]
 	target int    // slots it will need at most, as far as is known; or 0
-	writes uint64 // changes of what keys map to
+	writes uint64 // values that were stored
 	now    int64  // the latest reading seen
 
-	kept [4]int64 // costs of entries by priority + 1, and of those that are pinned
+	flights     map[K]*flight[K, V]
+	deletions   uint64            // calls of DeleteTag
+	deletedTags map[string]uint64 // the last deletion by tag, while a flight began before it
+	pruneAt     int               // how many tags deletedTags holds when it is next pruned
 
-	// Made when they are first needed, one for each slot.
-	costs     []int64    // nil while all are 1
-	deadlines deadlines  // when entries expire
-	hard      []int64    // with Idle: when they would by their TTL
-	born      []int64    // with TrackAge: when they were set
-	tags      [][]string // of each entry
-	tagged    map[string]map[uint32]struct{}
-
-	hidden   int                // entries that are there for Load alone
-	failures map[uint32]failure // by slot: what the last load said, if it failed
-	flights  map[K]*flight[K, V]
-	sweeps   uint64            // how often DeleteTag came by
-	swept    map[string]uint64 // the last of these by tag, while a flight began before it
-	sweepTo  int               // how many tags swept may hold before it is looked through
+	outbox    []removal[K, V] // to be reported, in order
+	reporting bool            // a goroutine is calling OnRemove for this shard
 
 	counters
-	_ [64]byte // keeps neighbors off the line of the counters
+	_ [64]byte // keeps the counters of neighbors off the same cache line
 }
 
-// advance moves the clock of the shard to now, but not back, and returns it.
-func (sh *shard[K, V]) advance(now int64) int64 {
+// The contents of a shard are its entries with all that belongs to them. Clear
+// replaces them as a whole. Columns have one element for each slot, and are
+// made when they are first needed.
+type contents[K comparable, V any] struct {
+	slab[K, V]
+	queues
+
+	costByRank [4]int64 // of entries by priority + 1, and of pinned ones
+	costs      []int64  // nil while all are 1
+
+	deadlines deadlines // when entries expire
+	hard      []int64   // with Idle: when they expire by their TTL
+	born      []int64   // with TrackAge: when they were set
+
+	tags      [][]tagRef
+	tagged    map[string]*tagSet
+	givenTags map[uint32][]string // of entries whose tags were given by SetAttr
+
+	hidden   int                // entries that only Load may see
+	failures map[uint32]failure // the last load of an entry, if it failed
+}
+
+// renewLocked makes the shard empty, without memory.
+func (sh *shard[K, V]) renewLocked() {
+	sh.contents = contents[K, V]{queues: queues{policy: sh.policy, rng: sh.rng}}
+}
+
+// advanceLocked moves the clock of the shard to now, but not back, and returns it.
+func (sh *shard[K, V]) advanceLocked(now int64) int64 {
 	sh.now = max(sh.now, now)
 	return sh.now
 }
 
-// take returns a free slot.
-func (sh *shard[K, V]) take() uint32 {
-	if s := sh.free; s != 0 {
-		sh.free = sh.links[s].next
-		sh.links[s] = link{}
-		return s
-	}
-	if sh.used+1 >= len(sh.cells) {
-		sh.grow()
-	}
-	sh.used++
-	return uint32(sh.used)
-}
-
-// grow makes the slab larger: twice, until what is expected to be enough, and then by an eighth.
-func (sh *shard[K, V]) grow() {
+// growLocked makes the slab larger: twice, until the expected size is reached,
+// and then by an eighth.
+func (sh *shard[K, V]) growLocked() {
 	n := max(sh.used, 4)
 	switch {
 	case sh.target == 0 || 2*n <= sh.target:
@@ -72,55 +74,48 @@ func (sh *shard[K, V]) grow() {
 	default:
 		n += n/8 + 1
 	}
-	if n = min(n, maxSlots); n == sh.used {
-		panic(fmt.Sprintf("lru: more than %d entries in a shard", maxSlots))
-	}
-	sh.cells = append(make([]cell[K, V], 0, n+1), sh.cells...)[:n+1]
-	sh.queues.grow(n)
+	n = min(n, maxSlots)
+
+	sh.slab.extend(n, func(s uint32) uint32 { return sh.meta[s].hash })
+	sh.queues.extend(n, sh.slab.links)
 	if sh.costs != nil {
 		sh.makeCosts()
 	}
 	if sh.deadlines.at != nil {
-		sh.deadlines.grow(n)
+		sh.deadlines.extend(n)
 	}
-	sh.hard, sh.born, sh.tags = resized(sh.hard, n), resized(sh.born, n), resized(sh.tags, n)
-	sh.index.buckets = make([]bucket, bucketsFor(n))
-	for s := 1; s <= sh.used; s++ {
-		if sh.meta[s].flags&inUse != 0 {
-			sh.index.insert(sh.meta[s].hash, uint32(s))
-		}
-	}
+	sh.hard = extendedIfMade(sh.hard, n)
+	sh.born = extendedIfMade(sh.born, n)
+	sh.tags = extendedIfMade(sh.tags, n)
 }
 
-// resized returns list with room for n slots, or nil if it is nil.
-func resized[T any](list []T, n int) []T {
-	if list == nil {
+// extendedIfMade returns column with room for n slots, or nil if it is nil.
+func extendedIfMade[T any](column []T, n int) []T {
+	if column == nil {
 		return nil
 	}
-	return append(make([]T, 0, n+1), list...)[:n+1]
+	return extended(column, n)
 }
 
-// made returns list, or one with room for n slots if it is nil.
-func made[T any](list []T, n int) []T {
-	if list == nil {
+// ensured returns column, or a new one with room for n slots if it is nil.
+func ensured[T any](column []T, n int) []T {
+	if column == nil {
 		return make([]T, n+1)
 	}
-	return list
+	return column
 }
 
-func (sh *shard[K, V]) slots() int { return len(sh.cells) - 1 }
-
 // makeCosts makes the costs of entries explicit.
-func (sh *shard[K, V]) makeCosts() {
+func (sh *contents[K, V]) makeCosts() {
 	old := len(sh.costs)
-	sh.costs = append(make([]int64, 0, len(sh.cells)), sh.costs...)[:len(sh.cells)]
+	sh.costs = extended(sh.costs, sh.slots())
 	for s := old; s < len(sh.costs); s++ {
 		sh.costs[s] = 1
 	}
 }
 
 // cost returns the cost of s, or 0 if s is 0.
-func (sh *shard[K, V]) cost(s uint32) int64 {
+func (sh *contents[K, V]) cost(s uint32) int64 {
 	switch {
 	case s == 0:
 		return 0
@@ -130,7 +125,7 @@ func (sh *shard[K, V]) cost(s uint32) int64 {
 	return sh.costs[s]
 }
 
-func (sh *shard[K, V]) setCost(s uint32, cost int64) {
+func (sh *contents[K, V]) setCost(s uint32, cost int64) {
 	if sh.costs == nil {
 		if cost == 1 {
 			return
@@ -140,81 +135,113 @@ func (sh *shard[K, V]) setCost(s uint32, cost int64) {
 	sh.costs[s] = cost
 }
 
-func (sh *shard[K, V]) setDeadline(s uint32, t int64) {
+func (sh *contents[K, V]) setDeadline(s uint32, t int64) {
 	if sh.deadlines.at == nil {
 		if t == never {
 			return
 		}
-		sh.deadlines.grow(sh.slots())
+		sh.deadlines.extend(sh.slots())
 	}
 	sh.deadlines.set(s, t)
 }
 
-// setTags gives s the tags of list, or takes them away if it is nil. Equal ones count once.
-func (sh *shard[K, V]) setTags(s uint32, list []string) {
-	if sh.tags == nil {
-		if len(list) == 0 {
-			return
-		}
-		sh.tags = make([][]string, len(sh.cells))
-		sh.tagged = map[string]map[uint32]struct{}{}
-	}
-	for _, tag := range sh.tags[s] {
-		set := sh.tagged[tag]
-		delete(set, s)
-		if len(set) == 0 {
-			delete(sh.tagged, tag)
+// addLocked takes a slot for key. It is in the index, but in no queue yet. The
+// policy keeps the count of a key that was announced.
+func (sh *shard[K, V]) addLocked(key K, hash uint32, announced bool) uint32 {
+	if sh.isFull() {
+		sh.growLocked()
+		if announced && sh.policy == PolicyTinyLFU {
+			sh.sketch.add(hash) // the new sketch has only entries of the slab
 		}
 	}
-	sh.tags[s] = list
-	for _, tag := range list {
-		set := sh.tagged[tag]
-		if set == nil {
-			set = map[uint32]struct{}{}
-			sh.tagged[tag] = set
-		}
-		set[s] = struct{}{}
-	}
-}
-
-// add takes a slot for key and puts it into the index, but in no queue yet.
-func (sh *shard[K, V]) add(key K, hash uint32) uint32 {
-	s := sh.take()
-	sh.cells[s].key = key
-	sh.meta[s] = meta{hash, sh.meta[s].flags>>versionShift<<versionShift | inUse}
-	sh.index.insert(hash, s)
-	sh.kept[0] += sh.cost(s)
-	sh.n++
+	s := sh.alloc(hash, key)
+	sh.meta[s] = meta{hash, inUse}
+	sh.costByRank[0] += sh.cost(s)
 	return s
 }
 
-// drop frees the slot s.
-func (sh *shard[K, V]) drop(s uint32) {
-	sh.kept[sh.rank(s)] -= sh.cost(s)
-	if sh.meta[s].flags&hidden != 0 {
+// freeLocked frees slot s with all that belongs to it.
+func (sh *shard[K, V]) freeLocked(s uint32) {
+	m := sh.meta[s]
+	sh.costByRank[m.rank()] -= sh.cost(s)
+	if m.flags&hidden != 0 {
 		sh.hidden--
 	}
 	delete(sh.failures, s)
-	sh.index.remove(sh.meta[s].hash, s)
-	sh.queues.remove(s)
+
+	sh.queues.unlink(s)
 	sh.setDeadline(s, never)
 	sh.setTags(s, nil)
+	delete(sh.givenTags, s)
 	sh.setCost(s, 1)
-	sh.cells[s] = cell[K, V]{} // so that the garbage collector sees what users drop
-	sh.meta[s] = meta{flags: sh.meta[s].flags >> versionShift << versionShift}
-	sh.links[s] = link{next: sh.free}
-	sh.free = s
-	sh.n--
-	sh.writes++
+	sh.meta[s] = meta{}
+	sh.release(m.hash, s)
 }
 
-// rank returns the place of s in kept.
-func (sh *shard[K, V]) rank(s uint32) int {
-	if m := sh.meta[s]; m.flags&pinned == 0 {
-		return m.class()
+// totalCost returns the sum of the costs of all entries.
+func (sh *contents[K, V]) totalCost() (sum int64) {
+	for _, cost := range sh.costByRank {
+		sum += cost
 	}
-	return len(sh.kept) - 1
+	return sum
 }
 
-// version returns a number that changes with each value in slot s, modulo 2^23.
-func (sh *shard[K, V]) version(s uint32) uint32 { return sh.meta[s].flags >> versionShift }
+// protectedCost returns the cost of entries that must not be evicted for an
+// entry of class: pinned ones, and those of a higher priority.
+func (sh *contents[K, V]) protectedCost(class int) (sum int64) {
+	for _, cost := range sh.costByRank[class+1:] {
+		sum += cost
+	}
+	return sum
+}
+
+// gone reports whether s is absent at now for all methods but Load.
+func (sh *contents[K, V]) gone(s uint32, now int64) bool {
+	return sh.meta[s].flags&hidden != 0 || sh.deadlines.due(s, now)
+}
+
+// isStale reports whether s has expired, but may still be returned by Load if a
+// load fails: for the time keep after its deadline.
+func (sh *contents[K, V]) isStale(s uint32, now int64, keep time.Duration) bool {
+	switch {
+	case keep == 0 || sh.failures[s].bare:
+		return false
+	case sh.meta[s].flags&hidden != 0:
+		return !sh.deadlines.due(s, now)
+	}
+	return sh.deadlines.due(s, now) && after(sh.deadlines.at[s], keep) > now
+}
+
+// hide makes s absent for all methods but Load.
+func (sh *contents[K, V]) hide(s uint32) {
+	sh.meta[s].flags |= hidden
+	sh.hidden++
+}
+
+// A failure is the last load of an entry, if it failed.
+type failure struct {
+	err   error
+	until int64         // no load is tried before; of a bare one, its deadline tells
+	wait  time.Duration // from the failure to until, unless ErrorTTL says more
+	bare  bool          // the entry has no value: only the error is remembered
+}
+
+// setFailure remembers f of s.
+func (sh *contents[K, V]) setFailure(s uint32, f failure) {
+	if sh.failures == nil {
+		sh.failures = map[uint32]failure{}
+	}
+	sh.failures[s] = f
+}
+
+// saturated returns a + b, or the nearest number that 64 bits hold.
+func saturated(a, b int64) int64 {
+	sum := a + b
+	switch {
+	case b > 0 && sum < a:
+		return math.MaxInt64
+	case b < 0 && sum > a:
+		return math.MinInt64
+	}
+	return sum
+}

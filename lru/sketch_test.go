@@ -7,12 +7,11 @@ import (
 	"testing"
 )
 
-// TestSketchBound counts a skewed stream: no estimate is too low before the first halving, and few are
-// too high.
+// TestSketchBound counts a skewed stream: no estimate is too low before the
+// first halving, and few are too high.
 func TestSketchBound(t *testing.T) {
 	const n = 10_000
-	var k sketch
-	k.grow(n)
+	k := newSketch(n)
 	rng := rand.New(rand.NewPCG(1, 2))
 	next := zipf(rng, 1, 20_000)
 	exact := map[uint32]int{}
@@ -39,8 +38,7 @@ func TestSketchBound(t *testing.T) {
 
 // TestSketchHalve makes all counts half, and keeps them within their 4 bits.
 func TestSketchHalve(t *testing.T) {
-	var k sketch
-	k.grow(64)
+	k := newSketch(64)
 	for range 100 {
 		k.add(12345)
 	}
@@ -59,34 +57,39 @@ func TestSketchHalve(t *testing.T) {
 	}
 }
 
-// TestSketchGrow keeps counts when blocks are split.
-func TestSketchGrow(t *testing.T) {
-	var k sketch
-	k.grow(64)
-	for h := range uint32(20) {
-		for range h % 10 {
-			k.add(h * 0x9e3779b1)
-		}
+// TestSketchRebuild checks that a policy that grows keeps the counts of its
+// entries, and only those: a copy of the counters would leave each new block
+// with counts of keys that do not belong to it.
+func TestSketchRebuild(t *testing.T) {
+	c := New(1<<14, &Options[int, int]{Shards: 1})
+	for i := range 1 << 13 {
+		c.Set(i, i)
 	}
-	before := map[uint32]int{}
-	for h := range uint32(20) {
-		before[h] = k.count(h * 0x9e3779b1)
+	q := &c.shards[0].queues
+	sum := 0
+	for h := range uint32(10_000) {
+		sum += q.sketch.count(h * 0x9e3779b1)
 	}
-	for _, n := range []int{128, 256, 1024} {
-		k.grow(n)
-		for h, want := range before {
-			if got := k.count(h * 0x9e3779b1); got != want {
-				t.Errorf("with room for %d: count %d, want %d", n, got, want)
-			}
-		}
+	if mean := float64(sum) / 10_000; mean > 0.5 {
+		t.Errorf("keys that were never seen are counted %.2f times on average, want at most 0.5", mean)
+	}
+
+	for range 5 {
+		q.sketch.add(q.meta[7].hash)
+	}
+	want := q.sketch.count(q.meta[7].hash)
+	for i := 1 << 13; i < 1<<14; i++ {
+		c.Set(i, i)
+	}
+	if got := q.sketch.count(q.meta[7].hash); got < want {
+		t.Errorf("count %d after growth, want at least %d", got, want)
 	}
 }
 
 // TestGhost remembers the last evictions, as many as it is for, and few others.
 func TestGhost(t *testing.T) {
 	for _, n := range []int{1, 16, 1000, 100_000} {
-		var g ghost
-		g.grow(n)
+		g := newGhost(n)
 		rng := rand.New(rand.NewPCG(1, 2))
 		hashes := make([]uint32, 4*n)
 		for i := range hashes {
@@ -95,7 +98,7 @@ func TestGhost(t *testing.T) {
 		}
 		found := func(list []uint32) (k int) {
 			for _, h := range list {
-				if g.take(h) {
+				if _, ok := g.recall(h); ok {
 					k++
 				}
 			}
@@ -115,7 +118,8 @@ func TestGhost(t *testing.T) {
 	}
 }
 
-// TestRandomUniform evicts each of ten entries about equally often: within six standard deviations.
+// TestRandomUniform evicts each of ten entries about equally often: within six
+// standard deviations.
 func TestRandomUniform(t *testing.T) {
 	var counts [10]int
 	const n = 20_000
@@ -125,7 +129,7 @@ func TestRandomUniform(t *testing.T) {
 		c.Set(i, i)
 		place[i] = i
 	}
-	c.onRemove = func(k, _ int, _ Cause) {
+	c.opts.OnRemove = func(k, _ int, _ Cause) {
 		counts[place[k]]++
 		place[-1] = place[k]
 		delete(place, k)

@@ -4,7 +4,8 @@ package lru
 
 import "slices"
 
-// A slowExact is the textbook of the exact types: a slice, and a search for everything.
+// A slowExact is the textbook of the exact types: a slice, and a search
+// foreverything.
 type slowExact struct {
 	kind     byte // 'l' LRU, 'f' LFU, 'q' FIFO
 	capacity int  // 0 means unbounded
@@ -95,12 +96,16 @@ func (m *slowExact) order() (list []Pair[int, int]) {
 	return list
 }
 
-// A slowTiny is the textbook of the default policy: lists are slices, the first element the newest.
-// It is told the same hashes, and shares the sketch and the ghost, which have tests of their own.
+// A slowTiny is the textbook of the default policy: lists are slices, the first
+// element the newest. It is told the same hashes, and shares the sketch and the
+// ghost, which have tests of their own.
 type slowTiny struct {
 	capacity     int
 	window, main []uint64
-	ref          map[uint64]int
+	ref          map[uint64]int // hits since the hand passed, at most 3
+	share        float64        // of the window
+	worn         uint64         // the key under the hand that returning keys met last
+	wear         int            // how many of them it has turned away; 0 if worn is unset
 	hash         func(uint64) uint32
 	sketch       sketch
 	ghost        ghost
@@ -109,14 +114,22 @@ type slowTiny struct {
 
 func (m *slowTiny) count(k uint64) int { return m.sketch.count(m.hash(k)) }
 
+func (m *slowTiny) size() int { return len(m.window) + len(m.main) }
+
+func (m *slowTiny) windowSize() int { return max(int(float64(m.size())*m.share), 1) }
+
 func (m *slowTiny) has(k uint64) bool {
 	return slices.Contains(m.window, k) || slices.Contains(m.main, k)
 }
 
 func (m *slowTiny) remove(k uint64) {
 	is := func(x uint64) bool { return x == k }
-	m.window, m.main = slices.DeleteFunc(m.window, is), slices.DeleteFunc(m.main, is)
+	m.window = slices.DeleteFunc(m.window, is)
+	m.main = slices.DeleteFunc(m.main, is)
 	delete(m.ref, k)
+	if k == m.worn {
+		m.wear = -1
+	}
 }
 
 // get counts a hit, or a miss.
@@ -133,60 +146,121 @@ func (m *slowTiny) set(k uint64) (victim uint64, evicted bool) {
 	if m.get(k) {
 		return 0, false
 	}
+
+	// A key that returns soon after it left the window makes the window larger.
 	again := false
 	if len(m.sketch.words) > 0 {
 		m.sketch.add(m.hash(k))
-		again = m.ghost.take(m.hash(k))
+		age := 0
+		age, again = m.ghost.recall(m.hash(k))
+		if again && age <= len(m.window) {
+			m.share = min(m.share+1/float64(max(m.size(), 1)), 1.0/2)
+		}
 	}
+
 	toMain := false
-	if n := len(m.window) + len(m.main); n == m.capacity {
+	if m.size() == m.capacity {
 		victim, toMain = m.choose(k, again)
+		if slices.Contains(m.window, victim) {
+			m.ghost.add(m.hash(victim))
+		}
 		m.remove(victim)
-		m.ghost.add(m.hash(victim))
 		evicted = true
 	}
 	if toMain {
 		m.main = slices.Insert(m.main, 0, k)
 		return victim, evicted
 	}
+
+	// While there is room, the window flows over into main.
 	m.window = slices.Insert(m.window, 0, k)
-	if n := len(m.window); n > max((n+len(m.main))/16, 1) {
-		m.main = slices.Insert(m.main, 0, m.window[n-1])
-		m.window = m.window[:n-1]
+	if !evicted && len(m.window) > m.windowSize() {
+		m.promote()
 	}
 	return victim, evicted
 }
 
-// choose returns whom k pushes out, and whether k goes to main.
-func (m *slowTiny) choose(k uint64, again bool) (victim uint64, toMain bool) {
+// promote moves the tail of the window to main.
+func (m *slowTiny) promote() {
+	n := len(m.window) - 1
+	m.main = slices.Insert(m.main, 0, m.window[n])
+	m.window = m.window[:n]
+}
+
+// turn moves the hand to the first entry of main without a hit.
+func (m *slowTiny) turn() {
 	for range 64 {
 		n := len(m.main) - 1
 		if n < 0 || m.ref[m.main[n]] == 0 {
-			break
+			return
 		}
 		old := m.main[n]
 		m.ref[old]--
+		if m.ref[old] == 0 {
+			// A smaller main might have lost this hit.
+			d := 2 * float64(len(m.window)) / float64(len(m.main))
+			m.share = max(m.share-d/float64(m.size()), 1.0/64)
+		}
+		if old == m.worn {
+			m.wear = -1
+		}
 		m.sketch.add(m.hash(old))
 		m.main = slices.Insert(m.main[:n], 0, old)
+	}
+}
+
+// flush moves the hits of k to the sketch.
+func (m *slowTiny) flush(k uint64) {
+	for ; m.ref[k] > 0; m.ref[k]-- {
+		m.sketch.add(m.hash(k))
+	}
+}
+
+// returns reports whether k, which has returned, takes the place of hand.
+func (m *slowTiny) returns(k, hand uint64) bool {
+	if m.worn != hand || m.wear < 0 {
+		m.worn = hand
+		m.wear = 0
+	}
+	f := m.count(hand) - m.wear
+	if f > 1 {
+		f++
+	}
+	if m.count(k) > f {
+		return true
+	}
+	m.wear++
+	return false
+}
+
+// choose returns the victim for k, and whether k goes to main.
+func (m *slowTiny) choose(k uint64, again bool) (victim uint64, toMain bool) {
+	m.turn()
+	over := len(m.window) - m.windowSize()
+	if again && len(m.main) > 0 && m.returns(k, m.main[len(m.main)-1]) {
+		if over > 0 {
+			w := m.window[len(m.window)-1]
+			m.flush(w)
+			return w, true
+		}
+		return m.main[len(m.main)-1], true
 	}
 	if len(m.main) == 0 {
 		return m.window[len(m.window)-1], false
 	}
+
 	hand := m.main[len(m.main)-1]
-	if again && m.count(k) > m.count(hand) {
-		return hand, true
-	}
-	if len(m.window) == 0 || len(m.window)+1 <= max((len(m.window)+len(m.main))/16, 1) {
+	if len(m.window) == 0 || over+1 <= 0 {
 		return hand, false
 	}
 	candidate := m.window[len(m.window)-1]
-	for ; m.ref[candidate] > 0; m.ref[candidate]-- {
-		m.sketch.add(m.hash(candidate))
-	}
+	m.flush(candidate)
 	if f := m.count(candidate); f <= m.count(hand)+1 && (f < 6 || m.random(128) != 0) {
 		return candidate, false
 	}
-	m.window = m.window[:len(m.window)-1]
-	m.main = slices.Insert(m.main, 0, candidate)
+	m.promote()
+	if over > 0 && len(m.window) > 0 {
+		return m.window[len(m.window)-1], false
+	}
 	return hand, false
 }

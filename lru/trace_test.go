@@ -24,8 +24,8 @@ var (
 	hitTable  = flag.Bool("hits", false, "print hits by policy, trace and size")
 )
 
-// readTrace returns the keys of a trace: blocks by number, one a line, or the ranges of the ARC format,
-// "first count ignored request".
+// readTrace returns the keys of a trace: blocks by number, one a line, or the
+// ranges of the ARC format, "first count ignored request".
 func readTrace(name string) ([]uint64, error) {
 	f, err := os.Open(filepath.Join(*tracesDir, name+".gz"))
 	if err != nil {
@@ -59,7 +59,8 @@ func readTrace(name string) ([]uint64, error) {
 	return keys, nil
 }
 
-// loadTrace returns the keys of a trace or a generated workload, or skips the test.
+// loadTrace returns the keys of a trace or a generated workload, or skips the
+// test.
 func loadTrace(t testing.TB, name string) []uint64 {
 	t.Helper()
 	if keys := generate(name); keys != nil {
@@ -78,7 +79,8 @@ func loadTrace(t testing.TB, name string) []uint64 {
 // generated holds what generate has made: tests share it, and only read it.
 var generated sync.Map
 
-// generate returns the keys of a seeded workload, or nil if name is not one of them.
+// generate returns the keys of a seeded workload, or nil if name is not one of
+// them.
 func generate(name string) []uint64 {
 	if keys, ok := generated.Load(name); ok {
 		return keys.([]uint64)
@@ -123,7 +125,8 @@ func makeKeys(name string) (keys []uint64) {
 	return keys
 }
 
-// zipf returns a generator of numbers below n of which i has a probability proportional to (i+1)^-s.
+// zipf returns a generator of numbers below n of which i has a probability
+// proportional to (i+1)^-s.
 func zipf(rng *rand.Rand, s float64, n int) func() uint64 {
 	sums, sum := make([]float64, n), 0.0
 	for i := range sums {
@@ -136,9 +139,10 @@ func zipf(rng *rand.Rand, s float64, n int) func() uint64 {
 	}
 }
 
-// fixedCache returns a cache of one shard whose decisions are the same in every run.
+// fixedCache returns a cache of one shard whose decisions are the same in every
+// run.
 func fixedCache(capacity int, p Policy) *Cache[uint64, struct{}] {
-	c := New(int64(capacity), &Options[uint64, struct{}]{Policy: p, Shards: 1, Hash: func(k uint64) uint64 { return k }})
+	c := New(capacity, &Options[uint64, struct{}]{Policy: p, Shards: 1, Hash: func(k uint64) uint64 { return k }})
 	c.salt = 0x9e3779b97f4a7c15
 	c.shards[0].rng = 1
 	return c
@@ -157,7 +161,7 @@ func replay(c *Cache[uint64, struct{}], keys []uint64) (hits int) {
 }
 
 // replayExact is replay for an exact type.
-func replayExact(c exact[uint64, struct{}], keys []uint64) (hits int) {
+func replayExact(c *Exact[uint64, struct{}], keys []uint64) (hits int) {
 	for _, k := range keys {
 		if _, ok := c.Get(k); ok {
 			hits++
@@ -168,8 +172,9 @@ func replayExact(c exact[uint64, struct{}], keys []uint64) (hits int) {
 	return hits
 }
 
-// optimal returns the hits of a cache that knows the future, and need not store what it is given
-// (Belady 1966, with bypass): it drops what is used again last.
+// optimal returns the hits of a cache that knows the future, and need not store
+// what it is given (Belady 1966, with bypass): it drops what is used again
+// last.
 func optimal(keys []uint64, capacity int) (hits int) {
 	next, last := make([]int, len(keys)), map[uint64]int{}
 	for i := len(keys) - 1; i >= 0; i-- {
@@ -197,7 +202,8 @@ func optimal(keys []uint64, capacity int) (hits int) {
 	return hits
 }
 
-// farthest is a heap of keys by when they are used next, the last first. Outdated pairs remain in it.
+// farthest is a heap of keys by when they are used next, the last first.
+// Outdated pairs remain in it.
 type farthest []Pair[uint64, int]
 
 func (h farthest) Len() int           { return len(h) }
@@ -211,7 +217,8 @@ func (h *farthest) Pop() any {
 	return x
 }
 
-// TestHitTable prints hits by policy, trace and size, for other implementations to be compared with:
+// TestHitTable prints hits by policy, trace and size, for other implementations
+// to be compared with:
 //
 //	go test ./lru -run TestHitTable -hits -traces DIR -v
 //

@@ -30,7 +30,7 @@ func replay(keys []uint64, get func(uint64) bool, set func(uint64)) (hits int) {
 // oursHits has one shard, as the others have, so that it is the policy that is compared.
 func oursHits(p ashlar.Policy) simulation {
 	return func(capacity int, keys []uint64) int {
-		c := ashlar.New(int64(capacity), &ashlar.Options[uint64, struct{}]{Policy: p, Shards: 1})
+		c := ashlar.New(capacity, &ashlar.Options[uint64, struct{}]{Policy: p, Shards: 1})
 		hits := replay(keys, func(k uint64) bool { _, ok := c.Get(k); return ok }, func(k uint64) { c.Set(k, struct{}{}) })
 		if c.Len() > capacity {
 			panic("lru: ours is over its capacity")

@@ -25,7 +25,7 @@ type cached struct {
 // The calls go through function values, on both sides: about a nanosecond each.
 var shared = []cached{
 	{ours, "", func(n int) (func(uint64) bool, func(uint64)) {
-		c := ashlar.New[uint64, uint64](int64(n), nil)
+		c := ashlar.New[uint64, uint64](n, nil)
 		return func(k uint64) bool { _, ok := c.Get(k); return ok }, func(k uint64) { c.Set(k, k) }
 	}},
 	{otr, "works behind, on other processors too", func(n int) (func(uint64) bool, func(uint64)) {

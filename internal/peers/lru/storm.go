@@ -32,7 +32,7 @@ func nothing() {}
 // none: a cache, and singleflight beside it.
 var loaders = []loading{
 	{ours, "", func(n int, load func(uint64) uint64) (func(uint64) uint64, func()) {
-		c := ashlar.New(int64(n), &ashlar.Options[uint64, uint64]{
+		c := ashlar.New(n, &ashlar.Options[uint64, uint64]{
 			Load: func(_ context.Context, k uint64) (uint64, error) { return load(k), nil },
 		})
 		ctx := context.Background()

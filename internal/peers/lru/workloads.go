@@ -241,8 +241,8 @@ func memoryRows() []*bench.Workload {
 		},
 		{
 			Name: "Memory/type=LRU/keys=uint64/n=1Mi", Unit: "bytes/entry", Rounds: 1, Target: bench.AtMost(16), Why: "the same for an LRU under the caller's lock",
-			Ours: memory(ours, n, func() *ashlar.LRU[uint64, uint64] { return ashlar.NewLRU[uint64, uint64](n) },
-				func(c *ashlar.LRU[uint64, uint64], k uint64) { c.Set(k, k) }),
+			Ours: memory(ours, n, func() *ashlar.Exact[uint64, uint64] { return ashlar.NewLRU[uint64, uint64](n) },
+				func(c *ashlar.Exact[uint64, uint64], k uint64) { c.Set(k, k) }),
 			Peers: []bench.Impl{memory("simplelru", n, func() *simplelru.LRU[uint64, uint64] {
 				c, _ := simplelru.NewLRU[uint64, uint64](n, nil)
 				return c
