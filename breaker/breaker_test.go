@@ -119,6 +119,7 @@ func TestValidate(t *testing.T) {
 		{Options{WindowCalls: 1<<16 + 1}, "WindowCalls"},
 		{Options{WindowCalls: 10, MinCalls: 10}, ""},
 		{Options{WindowCalls: 10, MinCalls: 11}, "MinCalls"},
+		{Options{WindowCalls: 1, MinCalls: 2}, "MinCalls"},
 		{Options{WindowCalls: 5, FailureRatio: 1}, ""},
 		{Options{WindowCalls: 30, Window: 1}, "excludes"},
 		{Options{WindowCalls: 30, Buckets: 1}, "excludes"},
@@ -168,6 +169,7 @@ func TestValidate(t *testing.T) {
 		{ThrottleOptions{K: math.NaN()}, "K must"},
 		{ThrottleOptions{Window: 320}, ""},
 		{ThrottleOptions{Window: 319}, "Window"},
+		{ThrottleOptions{Window: 1}, "Window"},
 		{ThrottleOptions{Window: -1}, "Window"},
 		{ThrottleOptions{MaxReject: below(1)}, ""},
 		{ThrottleOptions{MaxReject: 1}, "MaxReject"},
@@ -556,6 +558,103 @@ func TestRecoveringTrips(t *testing.T) {
 	}
 }
 
+// TestRampBound checks that a chance equal to the part that is admitted is a
+// rejection, since a chance may be 0 and never is 1.
+func TestRampBound(t *testing.T) {
+	chance := 0.5
+	b, clock := byHand(Options{Recovery: time.Minute, RecoveryStart: 0.5, rand: func() float64 { return chance }})
+	b.Trip(1, nil)
+	clock.sleep(1)
+	calling(b, nil)
+	if err := call(b, nil); !errors.Is(err, ErrOpen) {
+		t.Errorf("Do = %v by a chance of 0.5, want ErrOpen", err)
+	}
+	chance = math.Nextafter(0.5, 0)
+	if err := call(b, nil); err != nil {
+		t.Errorf("Do = %v by a chance below 0.5, want nil", err)
+	}
+}
+
+// TestJitter checks that the open time is spread from 1-Jitter to 1+Jitter.
+func TestJitter(t *testing.T) {
+	for chance, want := range map[float64]time.Duration{0: 8 * time.Second, 0.5: 10 * time.Second, 1: 12 * time.Second} {
+		c := newConfig(&Options{OpenFor: 10 * time.Second, rand: func() float64 { return chance }})
+		if got := time.Duration(c.delay(0)); got != want {
+			t.Errorf("delay = %v by a chance of %v, want %v", got, chance, want)
+		}
+	}
+}
+
+// TestPanicClosed checks that a call that does not return is a failure of a
+// closed breaker, too.
+func TestPanicClosed(t *testing.T) {
+	for name, o := range map[string]Options{"row": {}, "count": {Count: true}} {
+		b, _ := byHand(o)
+		mustPanic(t, "boom", func() { _ = b.Do(t.Context(), func(context.Context) error { panic("boom") }) })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = b.Do(context.Background(), func(context.Context) error { runtime.Goexit(); return nil })
+		}()
+		<-done
+		if got := b.Stats().Row; got != 2 {
+			t.Errorf("%s: Row = %d after a panic and a Goexit, want 2", name, got)
+		}
+	}
+}
+
+// TestHalfOpenUntil checks when rejections of a half-open breaker say to come
+// back: when a probe that was taken at once loses its lease, if it may.
+func TestHalfOpenUntil(t *testing.T) {
+	b, clock := byHand(Options{ProbeTimeout: 3 * time.Second})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	admit(t, b)
+	wantRetryAfter(t, b, 3*time.Second)
+
+	b, clock = byHand(Options{ProbeTimeout: -1})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	admit(t, b)
+	if d, known := openError(t, b).RetryAfter(); d != 0 || known {
+		t.Errorf("RetryAfter = %v, %v, want 0, false", d, known)
+	}
+
+	// The shortest lease there is.
+	b, clock = byHand(Options{ProbeTimeout: 1})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	admit(t, b)
+	wantState(t, b, HalfOpen)
+	clock.sleep(1)
+	wantState(t, b, Open)
+	wantRetryAfter(t, b, 10*time.Second) // the second time in a row
+}
+
+// TestEventNil checks that OnChange may be taken away while changes wait, and
+// that none wait if it is not set.
+func TestEventNil(t *testing.T) {
+	var b *Breaker
+	seen := 0
+	b, _ = byHand(Options{OnChange: func(Change) {
+		seen++
+		b.ForceClosed() // queued behind this one
+		if err := b.SetOptions(nil); err != nil {
+			t.Error(err)
+		}
+	}})
+	b.ForceOpen()
+	if seen != 1 {
+		t.Errorf("OnChange saw %d changes, want 1", seen)
+	}
+
+	b = New(nil)
+	b.ForceOpen()
+	if b.queue != nil {
+		t.Error("changes wait for nobody")
+	}
+}
+
 // TestOldGeneration checks that an outcome whose generation ended after its
 // report had looked is not counted.
 func TestOldGeneration(t *testing.T) {
@@ -748,8 +847,13 @@ func TestText(t *testing.T) {
 		}
 	}
 	for _, text := range []string{`{"S":"ajar"}`, `{"O":""}`} {
-		if err := json.Unmarshal([]byte(text), new(both)); err == nil {
+		want := both{Open, Failure}
+		got := want
+		if err := json.Unmarshal([]byte(text), &got); err == nil {
 			t.Errorf("Unmarshal(%s) = nil, want an error", text)
+		}
+		if got != want {
+			t.Errorf("Unmarshal(%s) changed the value to %v", text, got)
 		}
 	}
 }

@@ -283,6 +283,15 @@ func TestThrottleDo(t *testing.T) {
 		}
 	}
 
+	// Options.Classify is asked about every outcome.
+	th = NewThrottle(&ThrottleOptions{Classify: func(context.Context, error) Outcome { return Failure }})
+	if err := th.Do(t.Context(), func(context.Context) error { return nil }); err != nil {
+		t.Errorf("Do = %v, want nil", err)
+	}
+	if s := th.Stats(); s.Sent != 1 || s.Accepted != 0 {
+		t.Errorf("%d sent, %d accepted, want 1, 0", s.Sent, s.Accepted)
+	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := th.Do(ctx, fail); !errors.Is(err, context.Canceled) {

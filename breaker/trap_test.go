@@ -674,6 +674,10 @@ func TestTrapSameOptions(t *testing.T) {
 		if got := b.Stats().Calls; got != 0 {
 			t.Errorf("%s: %d calls in a window of another shape, want 0", name, got)
 		}
+		calling(b, nil)
+		if got := b.Stats().Calls; got != 1 && name != "none" {
+			t.Errorf("%s: %d calls in the new window, want 1", name, got)
+		}
 	}
 }
 
@@ -718,6 +722,18 @@ func TestTrapSilentHalfOpen(t *testing.T) {
 			t.Errorf("event after %v, want 1s", got)
 		}
 		wantState(t, b, HalfOpen)
+
+		// So does that of a lost probe.
+		admit(t, b)
+		lost := time.Now()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := stateOf(b.word.Load()); got != Open {
+			t.Errorf("%v after a probe was lost, want open", got)
+		}
+		if got, want := b.Until().Sub(lost), 3*time.Second; got != want {
+			t.Errorf("open until %v after the probe, want %v", got, want)
+		}
 	})
 }
 
