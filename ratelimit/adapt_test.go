@@ -165,6 +165,7 @@ func TestAdaptiveSettles(t *testing.T) {
 		{120, 40 * time.Millisecond}, // each operation becomes slower
 		{60, 20 * time.Millisecond},
 	}
+
 	seeds := uint64(2)
 	if testing.Short() {
 		seeds = 1
@@ -173,8 +174,8 @@ func TestAdaptiveSettles(t *testing.T) {
 		name  string
 		fixed bool
 		make  func() Algorithm
-		// A caller who gives up after this part more than the service time calls
-		// Drop.
+		// A caller who gives up after this part more than the service time
+		// calls Drop.
 		patience  float64
 		tolerance float64
 	}{
@@ -202,10 +203,10 @@ func TestAdaptiveSettles(t *testing.T) {
 	}
 }
 
-// TestAdaptiveConditions checks where Gradient2 settles under harder conditions,
-// as a part of the number of servers: few servers, little more asked for than
-// can be done, and times that vary more than an exponential distribution. It is
-// less exact there, and the documentation says so.
+// TestAdaptiveConditions checks where Gradient2 settles under harder
+// conditions, as a part of the number of servers: few servers, little more
+// asked for than can be done, and times that vary more than an exponential
+// distribution. It is less exact there, and the documentation says so.
 func TestAdaptiveConditions(t *testing.T) {
 	lognormal := func(r *rand.Rand) float64 { return math.Exp(2*r.NormFloat64() - 2) }
 	for _, tt := range []struct {
@@ -230,14 +231,15 @@ func TestAdaptiveConditions(t *testing.T) {
 		s.dist = tt.dist
 		s.service = 20 * time.Millisecond
 		s.load(tt.load)
+
 		if got := s.run(time.Minute) / float64(tt.servers); got < tt.low || got > tt.high {
 			t.Errorf("%s: the limit settles at %.2f of the servers, want %.2f to %.2f", tt.name, got, tt.low, tt.high)
 		}
 	}
 }
 
-// TestGradient2NoCollapse checks that measurements that are low by chance do not
-// let the limit fall to the bottom: averages of low ones alone would.
+// TestGradient2NoCollapse checks that measurements that are low by chance do
+// not let the limit fall to the bottom: averages of low ones alone would.
 func TestGradient2NoCollapse(t *testing.T) {
 	for seed := range uint64(4) {
 		s := newStation(t, seed, 8, false, 5, &Gradient2{})
@@ -545,6 +547,7 @@ func TestAdaptOneAtATime(t *testing.T) {
 			p.Release()
 		}
 	}
+
 	var calls []int
 	thinking := false
 	c = NewConcurrency(4, &ConcurrencyOptions{Now: clock.now, Adapt: algorithm(func(s Sample) float64 {

@@ -94,6 +94,7 @@ func BenchmarkConcurrency(b *testing.B) {
 			})
 		})
 	}
+
 	b.Run("waiters=1000", func(b *testing.B) {
 		c, ctx := NewConcurrency(1, nil), context.Background()
 		b.ReportAllocs()

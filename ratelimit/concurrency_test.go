@@ -259,6 +259,7 @@ func TestCallerIsReused(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
+
 		wait(ctx)
 		wait(t.Context())
 		wait(t.Context())

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Package ratelimit provides rate limiters: they decide whether an event may
-// happen now, so that no more than a chosen number happen in any length of time.
+// happen now, so that no more than a chosen number happen in any length of
+// time.
 //
 //	package main
 //
@@ -20,19 +21,18 @@
 //
 // # Choosing
 //
-// Start with [Limiter] for one resource and [Keyed] for many clients. The others
-// are for special needs: a number that people count, such as "100 in any minute"
-// or "1000 a day" ([Window], [KeyedWindow]); one limit for several processes
-// ([Shared]); a number of operations that run at once ([Concurrency], by
-// [Gradient2] if nobody knows the number); several limits at once ([All]); ten
-// million calls a second ([Striped]).
+// Start with [Limiter] for one resource and [Keyed] for many clients. The
+// others are for special needs: a number that people count, such as "100 in any
+// minute" or "1000 a day" ([Window], [KeyedWindow]); one limit for several
+// processes ([Shared]); a number of operations that run at once ([Concurrency],
+// by [Gradient2] if nobody knows the number); several limits at once ([All]);
+// ten million calls a second ([Striped]).
 //
 // To refuse an event call Allow, or Take to tell the client when to come back;
 // to delay it call Wait. "100 a minute" as a bucket admits 100 at once and 100
 // more during the first minute; if no minute may see more than 100, use
-// [NewSlidingLog], or [NewSlidingWindow] in little memory. A buffered channel
-// bounds concurrency as well, and golang.org/x/time/rate.Sometimes runs something
-// now and then. MIGRATING.md has the words of other libraries.
+// [NewSlidingLog], or [NewSlidingWindow] in little memory. If a few at once are
+// enough, a buffered channel bounds concurrency as well.
 //
 // # How it works
 //
@@ -51,45 +51,46 @@
 //
 // # Guarantees
 //
-// In any window of length w, the events admitted are at most
-// burst + rate·(w + 2 ns) by the limiter's clock, for any interleaving of
-// callers; a clock that steps back is treated as stopped until it catches up.
-// Tokens given by Return and Fill come on top (TestPropEnvelope, TestPropSupply).
-// An event is denied only if an ideal bucket (exact real numbers, same history)
-// would not have the tokens, or has had them for less than 2 ns
-// (TestPropComplete). A Striped keeps the law (TestPropStriped).
+// In any window of length w, the events admitted are at most burst + rate·(w +
+// 2 ns) by the limiter's clock, for any interleaving of callers; a clock that
+// steps back is treated as stopped until it catches up. Tokens given by Return
+// and Fill come on top (TestPropEnvelope, TestPropSupply). An event is denied
+// only if an ideal bucket (exact real numbers, same history) would not have the
+// tokens, or has had them for less than 2 ns (TestPropComplete). A Striped
+// keeps the law (TestPropStriped).
 //
 // Waits are served in the order of arrival, and one that is canceled leaves no
 // trace (TestPropWaitCancel, TestPropKeyedWait). Reservations canceled before
 // their time give back what they took (TestPropCancelRestores), later ones
-// nothing (TestTrapDeferCancel). SetLimit neither loses nor repeats an admission
-// (TestSetLimitConcurrent).
+// nothing (TestTrapDeferCancel). SetLimit neither loses nor repeats an
+// admission (TestSetLimitConcurrent).
 //
 // A Keyed never holds more than MaxKeys keys (TestKeyedBound), and admits for
 // each key what a Limiter of its own does (TestModelKeyed), plus at most the
 // tokens that [KeyedStats] counts as forgiven (TestKeyedFlood). Tiers and gates
-// are taken all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
+// go all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
 //
-// A sliding Window admits at most n events in any length of time; a log admits
-// all that this allows; a fixed window up to 2n around an edge (TestPropWindow).
-// A quota admits n from one midnight to the next, however clocks change
-// (TestPeriodFirstInstant). A KeyedWindow decides likewise (TestPropKeyedWindow).
+// A sliding Window admits at most n events in any length of time, and a fixed
+// window up to 2n around an edge (TestPropWindow). A quota admits n from one
+// midnight to the next, however clocks change (TestPeriodFirstInstant). A
+// KeyedWindow decides likewise (TestPropKeyedWindow).
 //
-// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ by
-// at most e, up to a minute, whatever answers its store loses (TestPropSharedLaw),
-// and one more burst each time that the store loses its state.
+// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ
+// by at most e, up to a minute, whatever answers its store loses
+// (TestPropSharedLaw); a store that loses its state admits one more burst.
 //
-// A Concurrency gives no permit while limit are in flight, serves by priority and
-// arrival, and loses no permit to a context that ends (TestModelConcurrency).
-// Where adaptive limits settle depends on conditions that [Gradient2] states
-// (TestAdaptiveSettles, TestAdaptiveConditions).
+// A Concurrency gives no permit while limit are in flight, serves by priority
+// and arrival, and loses no permit to a context that ends
+// (TestModelConcurrency). Where adaptive limits settle depends on conditions
+// that [Gradient2] states (TestAdaptiveSettles, TestAdaptiveConditions).
 //
 // # Complexity
 //
-// All operations are O(1), some amortized, without allocations in steady state.
-// A Limiter takes 256 bytes, a Permit 16; a slot of a Keyed its key and 9 bytes,
-// 8 more a tier; a log 8 bytes an event, a sliding window 8 a slice. Shared.Take
-// is two round trips, and 88 bytes a key of one limit.
+// All operations are O(1), some amortized, without allocations in steady state;
+// Acquire is O(p) in the priorities that wait, Reserve O(h) in canceled places.
+// A Limiter takes 256 bytes, a Permit 16; a slot of a Keyed its key and 9
+// bytes, 8 more a tier; a log 8 bytes an event, a sliding window 8 a slice.
+// Shared.Take is two round trips, and 88 bytes a key of one limit.
 //
 // # Concurrency
 //
@@ -100,21 +101,21 @@
 //
 // A refusal is a bool or a [Decision]. Wait and Acquire return ctx.Err(), or at
 // once an error that wraps [ErrLimited], [ErrBurst] or
-// [context.DeadlineExceeded]. Constructors and negative numbers of events panic.
+// [context.DeadlineExceeded]. Constructors and negative numbers panic.
 //
 // # Format
 //
 // A Shared keeps little-endian bytes in its store, in version 1: "ashlarrs", a
-// uint16 of the version, a byte of the kind, 1, a byte of the number of limits, a
-// CRC-32C of all but itself, the uint64 marks of the last 4 writes, and for each
-// limit int64s: Base and Spent of its [State], count and period of its rate (Inf
-// is 2^63-1 and 0), and burst. Other versions and kinds are [ErrVersion]; later
-// versions of this package read version 1.
+// uint16 of the version, a byte of the kind, 1, a byte of the number of limits,
+// a CRC-32C of all but itself, the uint64 marks of the last 4 writes, and for
+// each limit int64s: Base and Spent of its [State], count and period of its
+// rate (Inf is 2^63-1 and 0), and burst. Other versions and kinds are
+// [ErrVersion]; later versions of this package read version 1.
 //
 // # References
 //
 //   - ITU-T Recommendation I.371, 1993: the generic cell rate algorithm.
-//   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms for
-//     congestion avoidance", Computer Networks and ISDN Systems 17(1), 1989.
+//   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms...",
+//     Computer Networks and ISDN Systems 17(1), 1989: AIMD.
 //   - Netflix, https://github.com/Netflix/concurrency-limits: Gradient2.
 package ratelimit

@@ -38,7 +38,7 @@ func Example() {
 func ExampleLimiter() {
 	// region quickstart
 	lim := ratelimit.New(ratelimit.PerSecond(100), 20, nil) // 100 a second, 20 at once
-	hello := func(w http.ResponseWriter, r *http.Request) {
+	hello := func(w http.ResponseWriter, _ *http.Request) {
 		d := lim.Take(1)
 		for field, value := range d.Headers("default") {
 			w.Header().Set(field, value)
@@ -51,7 +51,7 @@ func ExampleLimiter() {
 	}
 	// endregion quickstart
 	w := httptest.NewRecorder()
-	hello(w, httptest.NewRequest("GET", "/", nil))
+	hello(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	fmt.Print(w.Body)
 	// Output:
 	// hello; 19 more at once
@@ -337,7 +337,7 @@ func ExampleDecision_Headers() {
 
 	for range 2 {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		fmt.Printf("%d %s retry=%q\n", w.Code, w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
 	}
 

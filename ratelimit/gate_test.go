@@ -91,8 +91,8 @@ func TestAllNested(t *testing.T) {
 	}
 }
 
-// TestDenyEverything checks limits that admit nothing: the zero Limit, "0/s" and
-// a burst of 0.
+// TestDenyEverything checks limits that admit nothing: the zero Limit, "0/s"
+// and a burst of 0.
 func TestDenyEverything(t *testing.T) {
 	closed, err := ParseLimit("0/s")
 	if err != nil {
@@ -101,6 +101,7 @@ func TestDenyEverything(t *testing.T) {
 	lim := New(PerSecond(5), 1, nil)
 	lim.SetLimit(PerSecond(5), 0)
 	shared := NewShared(NewMemStore(nil), []Limit{closed}, nil)
+
 	for name, g := range map[string]Gate{
 		"zero":     New(Rate{}, 0, nil),
 		"rate":     New(PerSecond(5), 0, nil),
@@ -118,6 +119,7 @@ func TestDenyEverything(t *testing.T) {
 			t.Errorf("%s: Take(0) = %+v, want OK", name, d)
 		}
 	}
+
 	if got := lim.Limit(); got != (Limit{}) {
 		t.Errorf("Limit() = %v, want the zero Limit", got)
 	}

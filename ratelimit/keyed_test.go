@@ -581,8 +581,19 @@ func TestMaskAddr(t *testing.T) {
 			t.Errorf("MaskAddr(%v) = %v, want %v", tt.in, got, tt.want)
 		}
 	}
-	if got := MaskAddr(addr("192.0.2.7"), 24, 48); got != addr("192.0.2.0") {
-		t.Errorf("/24: %v", got)
+	for _, tt := range []struct {
+		in, want string
+		v4, v6   int
+	}{
+		{"192.0.2.7", "192.0.2.0", 24, 48},
+		{"192.0.2.7", "0.0.0.0", 0, 0},
+		{"192.0.2.7", "192.0.2.7", 32, 128},
+		{"2001:db8::7", "::", 0, 0},
+		{"2001:db8::7", "2001:db8::7", 32, 128},
+	} {
+		if got := MaskAddr(addr(tt.in), tt.v4, tt.v6); got != addr(tt.want) {
+			t.Errorf("MaskAddr(%s, %d, %d) = %v, want %s", tt.in, tt.v4, tt.v6, got, tt.want)
+		}
 	}
 }
 

@@ -34,7 +34,8 @@ func TestKeyedWaitFIFO(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					order[key] = append(order[key], i)
-					// Waiters 0, 1, 2... ask for 1, 2, 1, 2... tokens of 100 ms.
+					// Waiters 0, 1, 2... ask for 1, 2, 1, 2... tokens of 100
+					// ms.
 					tokens := i + 1 + (i+1)/2
 					if got, want := time.Since(start), time.Duration(tokens)*100*time.Millisecond; got != want {
 						t.Errorf("waiter %d of key %d was granted after %v, want %v", i, key, got, want)
@@ -57,9 +58,9 @@ func TestKeyedWaitFIFO(t *testing.T) {
 }
 
 // TestPropKeyedWait lets waiters of two tiers arrive and give up at any time in
-// a bubble, beside Allow and Reserve, and checks the law of each tier, the order
-// of the grants, and that afterwards the bucket is as if those that gave up had
-// never come.
+// a bubble, beside Allow and Reserve, and checks the law of each tier, the
+// order of the grants, and that afterwards the bucket is as if those that gave
+// up had never come.
 func TestPropKeyedWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, propKeyedWait) })
 }
@@ -224,6 +225,7 @@ func TestKeyedWaitServedByOthers(t *testing.T) {
 				start := time.Now()
 				k.AllowN(1, 2)
 				time.AfterFunc(time.Second, func() { tt.do(k) })
+
 				if err := k.Wait(t.Context(), 1, 2); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
 					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
 				}

@@ -143,7 +143,7 @@ func TestPropKeyedWindowLaw(t *testing.T) {
 				}
 				a := append(admitted[key], latest[key])
 				admitted[key] = a
-				if first := len(a) - 1 - int(n); first >= 0 && latest[key]-a[first] < length {
+				if first := len(a) - 1 - n; first >= 0 && latest[key]-a[first] < length {
 					t.Fatalf("kind %d: key %d has %d events within %d: %v", i, key, n+1, length, a)
 				}
 			}

@@ -26,7 +26,7 @@ type slot struct {
 
 // permit returns the permit for a place that was taken.
 func (c *Concurrency) permit() Permit {
-	s := c.slots.Get().(*slot) //nolint:errcheck // the pool holds nothing else
+	s := c.slots.Get().(*slot)
 	if c.opts.Adapt != nil {
 		s.start = c.clock.read()
 	}

@@ -145,9 +145,9 @@ func (l *Limiter) allow(t, n, keep int64) bool {
 	return ok
 }
 
-// spend takes n tokens at reading t from the end of the spending, if keep tokens
-// stay behind. It also returns the bucket, the reading relative to its base,
-// and its spending afterwards.
+// spend takes n tokens at reading t from the end of the spending, if keep
+// tokens stay behind. It also returns the bucket, the reading relative to its
+// base, and its spending afterwards.
 func (l *Limiter) spend(t, n, keep int64) (b *bucket, d, spent int64, ok bool) {
 	for {
 		b, d = l.current(t)

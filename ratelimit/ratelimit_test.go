@@ -184,6 +184,7 @@ func TestHeaders(t *testing.T) {
 			`RateLimit-Policy: "my \"api\"";q=` + structured(math.MaxInt) + ";w=9223372037", `RateLimit: "my \"api\"";r=0;t=0`,
 		}},
 	} {
+
 		var got []string
 		for field, value := range tt.d.Headers(`my "api"`) {
 			got = append(got, field+": "+value)

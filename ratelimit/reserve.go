@@ -8,8 +8,8 @@ import (
 )
 
 // A Reservation is a promise that events may happen at a time to come, made by
-// [Limiter.Reserve] or [Keyed.Reserve]. It is a value: copies stand for the same
-// promise.
+// [Limiter.Reserve] or [Keyed.Reserve]. It is a value: copies stand for the
+// same promise.
 type Reservation struct {
 	by   reserver
 	b    *bucket // of span, if it is of a Limiter

@@ -32,6 +32,7 @@ func TestTrapCancelOrder(t *testing.T) {
 					t.Fatalf("reservation %d is due in %v, want %v", i, got, want)
 				}
 			}
+
 			for _, i := range order {
 				rs[i].Cancel()
 				rs[i].Cancel() // again: nothing

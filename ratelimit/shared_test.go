@@ -369,6 +369,27 @@ func TestSharedStateLost(t *testing.T) {
 	}
 }
 
+// TestSharedReadsClockLast checks that the clock is read after the state, so
+// that a reading is not older than the writes that the state holds.
+func TestSharedReadsClockLast(t *testing.T) {
+	loads, reads := 0, 0
+	store := &badStore{Store: NewMemStore(nil), fault: func() int { return 9 }, between: func() { loads++ }}
+	s := NewShared(store, []Limit{{PerSecond(1), 1}}, &SharedOptions{Now: func(context.Context) (time.Time, error) {
+		if reads++; reads != loads {
+			t.Errorf("reading %d comes after %d loads, want as many", reads, loads)
+		}
+		return time.Unix(0, 0), nil
+	}})
+	for range 3 {
+		if _, err := s.Allow(t.Context(), "key"); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Peek(t.Context(), "key", 1); err != nil || reads != 4 {
+		t.Errorf("Peek: %v after %d readings, want 4", err, reads)
+	}
+}
+
 // TestSharedConcurrent counts what two processes admit at a standing clock
 // under contention.
 func TestSharedConcurrent(t *testing.T) {

@@ -147,7 +147,8 @@ func (s *Striped) refill(p *stripe) bool {
 	return got > 0
 }
 
-// lockAll locks all stripes, in order: only here does anybody hold more than one.
+// lockAll locks all stripes, in order: only here does anybody hold more than
+// one.
 func (s *Striped) lockAll() {
 	for i := range s.stripes {
 		s.stripes[i].mu.Lock()

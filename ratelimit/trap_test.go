@@ -361,6 +361,8 @@ func TestZeroValues(t *testing.T) {
 			func() { new(KeyedWindow[int]).Allow(1) }, func() { new(KeyedWindow[int]).Delete(1) },
 			func() { new(KeyedWindow[int]).AllowAt(1, time.Time{}, 1) },
 		},
+
+		// Types for many processors, permits and processes.
 		"ratelimit: zero Striped: use NewStriped": {
 			func() { new(Striped).Allow() }, func() { new(Striped).AllowN(2) }, func() { new(Striped).Limit() },
 		},
@@ -426,10 +428,10 @@ func TestTrapGridPacing(t *testing.T) {
 	}
 }
 
-// TestTrapWeightedWindow is the adversary of windows that weigh the count of
-// the one before, as
-// httprate and mennanov/limiters do: all events of a window at its end, and then as many as the
-// weight lets in. There one window sees 1995 of a limit of 1000.
+// TestTrapWeightedWindow checks the adversary of windows that weigh the count of
+// the one before, as httprate and mennanov/limiters do: all events of a window
+// at its end, and then as many as the weight lets in. There one window sees 1995
+// of a limit of 1000.
 func TestTrapWeightedWindow(t *testing.T) {
 	const n, length = 1000, int64(time.Minute)
 	var clock fakeClock

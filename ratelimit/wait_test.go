@@ -60,6 +60,7 @@ func TestPropWaitCancel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, propWaitCancel) })
 }
 
+// propWaitCancel runs in a bubble.
 func propWaitCancel(t *rapid.T) {
 	const step = 100 * time.Millisecond // of one token
 	lim := New(Every(step), 3, nil)
@@ -271,6 +272,7 @@ func TestWaitServedByOthers(t *testing.T) {
 				lim, start := New(Every(10*time.Second), 2, nil), time.Now()
 				lim.AllowN(2)
 				time.AfterFunc(time.Second, func() { tt.do(lim) })
+
 				n := 2
 				if name == "Return" || name == "SetLimit" {
 					n = 1

@@ -222,7 +222,7 @@ func (fickleGate) Return(int)          {}
 // or window that has ended since from nobody else: a second gate that takes
 // its time and refuses must not make room in the next period.
 func TestTrapReturnOverBoundary(t *testing.T) {
-	for name, make := range map[string]func(o *Options) Gate{
+	for name, newGate := range map[string]func(o *Options) Gate{
 		"fixed":   func(o *Options) Gate { return NewFixedWindow(2, 24*time.Hour, o) },
 		"quota":   func(o *Options) Gate { return NewQuota(2, Daily(nil), o) },
 		"log":     func(o *Options) Gate { return NewSlidingLog(2, time.Second, o) },
@@ -233,7 +233,7 @@ func TestTrapReturnOverBoundary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var clock fakeClock
-			w := make(&Options{Now: clock.now})
+			w := newGate(&Options{Now: clock.now})
 			clock.sleep(24*time.Hour - 1)
 			All(w, fickleGate{func() {
 				clock.sleep(3 * time.Second)
@@ -300,7 +300,7 @@ func TestWindowAdversary(t *testing.T) {
 			most := int64(0)
 			for pattern := range 1 << steps {
 				var clock fakeClock
-				w := tt.make(&Options{Now: clock.now})
+				w := tt.newGate(&Options{Now: clock.now})
 				var admitted [steps]int64
 				for i := range steps {
 					for pattern>>i&1 == 1 && w.Allow() {
@@ -410,7 +410,7 @@ func TestWindowLong(t *testing.T) {
 // TestTrapZeroClock checks limits whose clock is not set when they are made: it
 // reads the zero time, and is set later.
 func TestTrapZeroClock(t *testing.T) {
-	for name, make := range map[string]func(now func() time.Time) func() bool{
+	for name, newAllow := range map[string]func(now func() time.Time) func() bool{
 		"Limiter": func(now func() time.Time) func() bool { return New(PerSecond(1), 1, &Options{Now: now}).Allow },
 		"log": func(now func() time.Time) func() bool {
 			return NewSlidingLog(1, time.Second, &Options{Now: now}).Allow
@@ -425,8 +425,9 @@ func TestTrapZeroClock(t *testing.T) {
 			return func() bool { return w.Allow(1) }
 		},
 	} {
+
 		var at time.Time
-		allow := make(func() time.Time { return at })
+		allow := newAllow(func() time.Time { return at })
 		admitted := 0
 
 		for i := range 10 {
@@ -448,7 +449,7 @@ func TestTrapZeroClock(t *testing.T) {
 func TestPeekMovesNothing(t *testing.T) {
 	limits := []Limit{{perSecond(1e12), 1000}}
 
-	for name, make := range map[string]func(c *fakeClock) Gate{
+	for name, newGate := range map[string]func(c *fakeClock) Gate{
 		"Limiter": func(c *fakeClock) Gate { return New(limits[0].Rate, 1000, &Options{Now: c.now}) },
 		"Keyed":   func(c *fakeClock) Gate { return NewKeyed[int](limits, &KeyedOptions{Now: c.now}).Gate(1) },
 		"log":     func(c *fakeClock) Gate { return NewSlidingLog(1000, time.Nanosecond, &Options{Now: c.now}) },
@@ -459,7 +460,7 @@ func TestPeekMovesNothing(t *testing.T) {
 		},
 	} {
 		var clock, quiet fakeClock
-		g, want := make(&clock), make(&quiet)
+		g, want := newGate(&clock), newGate(&quiet)
 
 		for i := range 20 {
 			clock.t = quiet.t + int64(10*365*24*time.Hour)
