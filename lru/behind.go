@@ -46,7 +46,7 @@ type Behind[K comparable, V any] struct {
 	timer    *time.Timer // starts the next one; nil before it is first needed
 	alarm    int64       // the reading at which the timer goes off; never if it does not run
 	failures int         // of the store, in a row
-	resumeAt int64       // the store is left alone until then, after a failure
+	resumeAt int64       // refused writes are not tried before, after a failure
 	lastErr  error       // the last failure, if failures is not 0
 	closed   bool
 	changed  chan struct{} // closed when a write was saved, refused or given up; nil if nobody waits
@@ -209,10 +209,13 @@ func (b *Behind[K, V]) scheduleLocked() {
 		return
 	}
 
+	// Writes that were never refused wait for Interval, also while the store is
+	// left alone: otherwise one key that it refuses would hold up the others.
 	now := b.clock.read()
 	if len(b.fresh) > 0 && b.failures > 0 {
-		b.wakeLocked(b.resumeAt)
-	} else if len(b.fresh) > 0 && b.opts.Interval > 0 && b.alarm == never {
+		b.wakeLocked(max(b.resumeAt, now))
+	}
+	if len(b.fresh) > 0 && b.opts.Interval > 0 {
 		b.wakeLocked(after(now, b.opts.Interval))
 	}
 	if len(b.refused) > 0 {

@@ -296,8 +296,9 @@ func (c *Cache[K, V]) settle(f *flight[K, V], r *request[K, V], v verdict, err e
 	return out
 }
 
-// A load that has failed is not tried again for a second, while its key has an
-// old value to return. This time doubles with each further failure.
+// Without ErrorTTL, a load that has failed is not tried again for a second, while
+// its key has an old value to return. This time doubles with each further
+// failure.
 const (
 	minRetry = time.Second
 	maxRetry = 16 * time.Second
@@ -324,7 +325,9 @@ func (o *op[K, V]) failLocked(f *flight[K, V], r *request[K, V], v verdict) {
 		}
 		o.backOffLocked(f, s, v.ttl)
 	case s != 0 && !sh.gone(s, o.now):
-		o.backOffLocked(f, s, v.ttl)
+		// Refreshes are left alone for a moment whatever ErrorTTL says.
+		first := min(minRetry, o.c.opts.RefreshAfter)
+		o.backOffLocked(f, s, max(v.ttl, first))
 	case v.ttl > 0:
 		r.cost = 1
 		r.ttl = v.ttl
@@ -333,19 +336,23 @@ func (o *op[K, V]) failLocked(f *flight[K, V], r *request[K, V], v verdict) {
 	}
 }
 
-// backOffLocked notes when the load of s is tried again, if f was its load:
-// after ttl, or else after a second that doubles, or RefreshAfter if that is
-// shorter.
-func (o *op[K, V]) backOffLocked(f *flight[K, V], s uint32, ttl time.Duration) {
+// backOffLocked notes that the load of s, if f was its load, is not tried again
+// for the time least or, without ErrorTTL, for a second that doubles.
+func (o *op[K, V]) backOffLocked(f *flight[K, V], s uint32, least time.Duration) {
 	if f.detached {
 		return
 	}
-	first := minRetry
-	if refresh := o.c.opts.RefreshAfter; refresh > 0 {
-		first = min(first, refresh)
+	wait := least
+	if o.c.opts.ErrorTTL == nil {
+		first := minRetry
+		if least > 0 {
+			first = least
+		}
+		wait = max(first, min(2*o.sh.failures[s].wait, maxRetry))
 	}
-	wait := max(first, min(2*o.sh.failures[s].wait, maxRetry))
-	o.sh.setFailure(s, failure{err: f.err, until: after(o.now, max(ttl, wait)), wait: wait})
+	if wait > 0 {
+		o.sh.setFailure(s, failure{err: f.err, until: after(o.now, wait), wait: wait})
+	}
 }
 
 // ensureDone makes f.done, so that a call can wait for f. The lock of the shard

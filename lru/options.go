@@ -281,10 +281,10 @@ type BehindOptions[K comparable, V any] struct {
 	// Batch is the number of writes that Apply is given at a time. If zero, 256.
 	Batch int
 
-	// Backoff is the time for which a write that was refused is not tried again,
-	// and for which the store is left alone after a failure. It doubles with
-	// each further one, up to a minute, or Backoff if that is longer. If zero,
-	// 100 * time.Millisecond.
+	// Backoff is the time for which refused writes are not tried again after a
+	// failure of the store, and a write after a failure of its own. Both double
+	// with each further one, up to a minute, or Backoff if that is longer. If
+	// zero, 100 * time.Millisecond.
 	Backoff time.Duration
 
 	// Timeout bounds the context of each call of the store. If zero, it has no
