@@ -115,7 +115,6 @@
 // # References
 //
 //   - ITU-T Recommendation I.371, 1993: the generic cell rate algorithm.
-//   - D.-M. Chiu, R. Jain, "Analysis of the increase and decrease algorithms...",
-//     Computer Networks and ISDN Systems 17(1), 1989: AIMD.
+//   - D.-M. Chiu, R. Jain, Computer Networks and ISDN Systems 17(1), 1989: AIMD.
 //   - Netflix, https://github.com/Netflix/concurrency-limits: Gradient2.
 package ratelimit

@@ -82,6 +82,12 @@ func TestAllNested(t *testing.T) {
 	if d := g.Take(1); d.OK || d.Gate != 1 || d.Tier != 1 {
 		t.Errorf("Take(1) = %+v, want a refusal by tier 1 of gate 1", d)
 	}
+	slow, fast := New(PerHour(1), 1, opts), New(PerSecond(1), 1, opts)
+	slow.Drain()
+	fast.Drain()
+	if d := All(fast, All(slow)).Take(1); d.OK || d.Gate != 1 || d.RetryAfter != time.Hour {
+		t.Errorf("Take(1) = %+v, want the refusal of gate 1, for an hour", d)
+	}
 	if got := day.Peek(0).Remaining; got != 8 {
 		t.Errorf("%d left of the day, want 8", got)
 	}

@@ -623,9 +623,9 @@ func TestKeyedRealClock(t *testing.T) {
 // refill of the others.
 func TestTrapReadingsOfOthers(t *testing.T) {
 	start := time.Unix(0, 0)
-	for range 20 { // of other seeds
-		k := NewKeyed[string]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: func() time.Time { return start }})
-		w := NewKeyedSlidingLog[string](1, time.Second, &KeyedOptions{Now: func() time.Time { return start }})
+	for range 20 { // of other seeds, in one shard
+		k := NewKeyed[string]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: func() time.Time { return start }})
+		w := NewKeyedSlidingLog[string](1, time.Second, &KeyedOptions{MaxKeys: 1024, Now: func() time.Time { return start }})
 		k.AllowAt("a", start.Add(time.Hour), 1)
 		w.AllowAt("a", start.Add(time.Hour), 1)
 		for i := range 100 {

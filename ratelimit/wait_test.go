@@ -100,6 +100,10 @@ func propWaitCancel(t *rapid.T) {
 	}
 	wg.Wait()
 
+	if lim.owed != 0 || lim.queue.length.Load() != 0 {
+		t.Fatalf("%d tokens are owed to %d waiters in the end, want none", lim.owed, lim.queue.length.Load())
+	}
+
 	// The model: the first in line who has not given up by the time its tokens
 	// are there gets them.
 	spent, free := time.Duration(0), time.Duration(0) // refill time used; when the line moves on
