@@ -34,6 +34,7 @@ func TestAllocs(t *testing.T) {
 		}
 		cases[string(kind)] = func(i int) { c.Get(i % n); c.Set(i, i); c.Set(i, i); c.Delete(i - 5); c.Set(i-5, i) }
 	}
+
 	for p := range PolicyRandom + 1 {
 		c := New[int, int](n, &Options[int, int]{Policy: p, Shards: 1})
 		timed := New(n, &Options[int, int]{
@@ -43,6 +44,7 @@ func TestAllocs(t *testing.T) {
 			c.Set(i, i)
 			timed.Set(i, i)
 		}
+
 		bump := func(v int, _ bool) (int, bool) { return v + 1, true }
 		cases[p.String()+"/timed"] = func(i int) { timed.Get(i); timed.Set(i, i); timed.Touch(i, time.Minute); timed.Delete(i - 5) }
 		cases[p.String()] = func(i int) {
@@ -55,6 +57,7 @@ func TestAllocs(t *testing.T) {
 			c.Peek(i)
 		}
 	}
+
 	fresh := New(n, &Options[int, int]{
 		Shards: 1, TTL: time.Hour, RefreshAfter: time.Minute, StaleIfError: time.Hour,
 		Load: func(_ context.Context, key int) (int, error) { return key, nil },

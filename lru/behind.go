@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A Behind writes to a cache at once, and to a store later: write-behind. When a
-// write returns nil, Load returns it, also after the cache has evicted it; it is
-// lost if the process ends before it was saved. Of several writes of a key
+// A Behind writes to a cache at once, and to a store later: write-behind. When
+// a write returns nil, Load returns it, also after the cache has evicted it; it
+// is lost if the process ends before it was saved. Of several writes of a key
 // before it is saved, the last one is saved: writes of one key reach the store
 // in their order, those of different keys in any. All writers must use the
 // Behind, and readers its Load.
@@ -120,8 +120,8 @@ func (b *Behind[K, V]) fetch(ctx context.Context, key K) (value V, err error) {
 }
 
 // Set writes value under key, and returns when the cache has it. If MaxPending
-// keys are waiting, it waits for room until ctx ends; then it returns ctx.Err(),
-// and nothing has changed.
+// keys are waiting, it waits for room until ctx ends; then it returns
+// ctx.Err(), and nothing has changed.
 func (b *Behind[K, V]) Set(ctx context.Context, key K, value V) error {
 	return b.write(ctx, key, value, false)
 }
@@ -260,8 +260,8 @@ func (b *Behind[K, V]) startLocked() {
 }
 
 // save saves the first n fresh writes, and then the refused ones that are due.
-// Writes that come meanwhile wait for their own time: otherwise nothing would be
-// merged while the store is slow.
+// Writes that come meanwhile wait for their own time: otherwise nothing would
+// be merged while the store is slow.
 func (b *Behind[K, V]) save(n int) {
 	defer func() { // also if the store calls Goexit
 		b.mu.Lock()
@@ -280,9 +280,9 @@ func (b *Behind[K, V]) save(n int) {
 }
 
 // nextBatch takes writes from the queues, as many as the store is given at a
-// time: up to n fresh ones or, if n is 0, refused ones that are due. A write that
-// was refused is given in a batch of half the size each time, so that in the end
-// one that the store never takes is alone.
+// time: up to n fresh ones or, if n is 0, refused ones that are due. A write
+// that was refused is given in a batch of half the size each time, so that in
+// the end one that the store never takes is alone.
 func (b *Behind[K, V]) nextBatch(n int) []saving[K, V] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -408,8 +408,8 @@ func (b *Behind[K, V]) settle(list []saving[K, V], err error) {
 	}
 }
 
-// settleWriteLocked ends the attempt to save s, and reports whether it was given
-// up.
+// settleWriteLocked ends the attempt to save s, and reports whether it was
+// given up.
 func (b *Behind[K, V]) settleWriteLocked(s *saving[K, V], err error, alone bool) (dropped bool) {
 	w := s.w
 	w.busy = false
@@ -503,9 +503,9 @@ func (b *Behind[K, V]) Stats() BehindStats {
 	return s
 }
 
-// Flush saves all earlier writes, without waiting for Interval, and returns when
-// the store has them, or they were given up. If ctx ends first, it returns an
-// error that wraps ctx.Err(), and the last error of the store, if it failed;
+// Flush saves all earlier writes, without waiting for Interval, and returns
+// when the store has them, or they were given up. If ctx ends first, it returns
+// an error that wraps ctx.Err(), and the last error of the store, if it failed;
 // pending writes stay so.
 func (b *Behind[K, V]) Flush(ctx context.Context) error {
 	b.mu.Lock()
@@ -543,9 +543,9 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 	return nil
 }
 
-// GiveUp gives up all pending writes that are not being saved, and returns their
-// keys. The store keeps what it has of them, and the cache drops them. After
-// Close it makes the Behind come to its end though the store is down.
+// GiveUp gives up all pending writes that are not being saved, and returns
+// their keys. The store keeps what it has of them, and the cache drops them.
+// After Close it makes the Behind come to its end though the store is down.
 func (b *Behind[K, V]) GiveUp() (keys []K) {
 	b.mu.Lock()
 	for _, list := range [][]*write[K, V]{b.fresh, b.refused} {

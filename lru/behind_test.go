@@ -39,6 +39,7 @@ func (b *Behind[K, V]) check(t interface {
 			t.Errorf("B2 violated: %v is %+v", key, *w)
 		}
 	}
+
 	if got := len(b.fresh) + len(b.refused); queued != got {
 		t.Errorf("B2 violated: %d queued, %d say so", got, queued)
 	}
@@ -47,6 +48,7 @@ func (b *Behind[K, V]) check(t interface {
 			t.Errorf("B2 violated: %v is refused, and never failed", w.key)
 		}
 	}
+
 	if len(b.refused) == 0 && (len(b.fresh) == 0 || b.opts.Interval < 0 && b.failures == 0) {
 		return
 	}
@@ -70,6 +72,7 @@ func TestBehind(t *testing.T) {
 			}
 			b.check(t)
 		}
+
 		// Three of them are not in the cache any more, and not in the store
 		// yet.
 		for k := range 5 {
@@ -77,6 +80,7 @@ func TestBehind(t *testing.T) {
 				t.Errorf("Load(%d) = %d, %v", k, v, err)
 			}
 		}
+
 		if err := b.Delete(ctx, 3); err != nil {
 			t.Error(err)
 		}
@@ -86,6 +90,7 @@ func TestBehind(t *testing.T) {
 		if s.count() != 0 || b.Pending() != 5 {
 			t.Errorf("saved %d, %d pending", s.count(), b.Pending())
 		}
+
 		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
 		if s.count() != 0 {
@@ -99,6 +104,7 @@ func TestBehind(t *testing.T) {
 		if want := map[int]int{0: 95, 1: 96, 2: 97, 4: 99}; !maps.Equal(s.m, want) {
 			t.Errorf("the store has %v, want %v", s.m, want)
 		}
+
 		b.check(t)
 		_ = b.Set(ctx, 1, 7)
 		if err := b.Close(ctx); err != nil || s.m[1] != 7 {
@@ -131,10 +137,12 @@ func TestBehindApply(t *testing.T) {
 				return nil
 			},
 		})
+
 		for k := range 5 {
 			_ = b.Set(t.Context(), k, k)
 			_ = b.Set(t.Context(), k, 10*k)
 		}
+
 		_ = b.Delete(t.Context(), 1)
 		time.Sleep(time.Hour)
 		if len(got) != 0 || b.Pending() != 5 {
@@ -169,6 +177,7 @@ func TestBehindRewritten(t *testing.T) {
 					}
 					return nil
 				}
+
 				c := New[int, int](1, nil)
 				b := NewBehind(c, s, &BehindOptions[int, int]{Interval: -1})
 				_ = b.Set(t.Context(), 1, 1)
@@ -181,12 +190,14 @@ func TestBehindRewritten(t *testing.T) {
 				} else {
 					_ = b.Set(t.Context(), 1, 2)
 				}
+
 				b.check(t)
 				release <- struct{}{}
 				synctest.Wait()
 				if b.Pending() != 1 {
 					t.Errorf("%d pending", b.Pending())
 				}
+
 				c.Set(2, 2) // evicts it
 				if v, err := b.Load(t.Context(), 1); v != want[1] || remove != errors.Is(err, ErrNotFound) {
 					t.Errorf("Load = %d, %v", v, err)
@@ -232,10 +243,12 @@ func TestBehindFull(t *testing.T) {
 			}
 			return nil
 		}
+
 		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{MaxPending: 4, Interval: -1})
 		for k := range 4 {
 			_ = b.Set(t.Context(), k, k)
 		}
+
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := b.Set(ctx, 4, 4); !errors.Is(err, context.DeadlineExceeded) {
@@ -250,12 +263,14 @@ func TestBehindFull(t *testing.T) {
 		if err := b.Set(t.Context(), 3, 33); err != nil {
 			t.Errorf("Set of what is pending = %v", err)
 		}
+
 		done, late := false, error(nil)
 		go func() { done = b.Set(t.Context(), 5, 5) == nil }()
 		synctest.Wait()
 		if done {
 			t.Error("Set did not wait")
 		}
+
 		release <- struct{}{}
 		synctest.Wait()
 		if !done {
@@ -268,6 +283,7 @@ func TestBehindFull(t *testing.T) {
 		if !errors.Is(late, ErrClosed) {
 			t.Errorf("one that waits when it is closed gets %v", late)
 		}
+
 		b.check(t)
 		close(release)
 		synctest.Wait()
@@ -299,6 +315,7 @@ func TestBehindDown(t *testing.T) {
 				return false
 			},
 		})
+
 		_ = b.Set(t.Context(), 1, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Second)
 		defer cancel()
@@ -306,10 +323,12 @@ func TestBehindDown(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, down) {
 			t.Errorf("Close = %v", err)
 		}
+
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183}
 		for i := range want {
 			want[i] *= time.Second
 		}
+
 		if fmt.Sprint(tries) != fmt.Sprint(want) || reported != len(want) {
 			t.Errorf("tried at %v, %d reported, want %v", tries, reported, want)
 		}
@@ -349,6 +368,7 @@ func TestBehindMerges(t *testing.T) {
 			_ = b.Set(t.Context(), 1, i)
 			time.Sleep(10 * time.Millisecond)
 		}
+
 		if err := b.Close(t.Context()); err != nil || s.m[1] != 5999 {
 			t.Errorf("Close = %v, the store has %v", err, s.m)
 		}
@@ -401,8 +421,10 @@ func propBehind(t *rapid.T) {
 		case 3:
 			time.Sleep(time.Second)
 		}
+
 		return nil
 	}
+
 	s := newSlowStore()
 	s.before, s.after = fault, fault
 	o := &BehindOptions[int, int]{
@@ -416,14 +438,17 @@ func propBehind(t *rapid.T) {
 					return err
 				}
 			}
+
 			for _, k := range removes {
 				if err := s.Delete(ctx, k); err != nil {
 					return err
 				}
 			}
+
 			return nil
 		}
 	}
+
 	c := New(rapid.IntRange(1, 6).Draw(t, "cap"), &Options[int, int]{TTL: time.Minute})
 	b := NewBehind(c, s, o)
 	ctx, model, written := context.Background(), map[int]int{}, 0
@@ -469,6 +494,7 @@ func propBehind(t *rapid.T) {
 			b.check(t)
 		},
 	})
+
 	well.Store(true)
 	if err := b.Close(ctx); err != nil || b.Pending() != 0 || !maps.Equal(s.m, model) {
 		t.Fatalf("Close = %v, the store has %v, want %v", err, s.m, model)
@@ -494,6 +520,7 @@ func TestBehindConcurrent(t *testing.T) {
 		}
 		return nil
 	}
+
 	s.after = s.before
 	c := New(7, &Options[int, int]{Shards: 2})
 	b := NewBehind(c, s, &BehindOptions[int, int]{MaxPending: 6, Interval: time.Microsecond, Backoff: time.Microsecond})
@@ -512,6 +539,7 @@ func TestBehindConcurrent(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 	if err := b.Close(context.Background()); err != nil {
 		t.Error(err)
@@ -524,6 +552,7 @@ func TestBehindConcurrent(t *testing.T) {
 		}
 		last[p.Key] = p.Value
 	}
+
 	for g := range 4 {
 		for r := range 3 {
 			if want := rounds - (rounds-r)%3; s.m[g*10+r] != want {
@@ -531,5 +560,6 @@ func TestBehindConcurrent(t *testing.T) {
 			}
 		}
 	}
+
 	c.checkIdle(t)
 }

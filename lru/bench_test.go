@@ -32,6 +32,7 @@ func benchmarkBoth(b *testing.B, name string, f func(i int)) {
 			f(i)
 		}
 	})
+
 	b.Run(name+"/parallel", func(b *testing.B) {
 		b.ReportAllocs()
 		var worker atomic.Int64
@@ -52,12 +53,14 @@ func BenchmarkExact(b *testing.B) {
 			for i := range uint64(n) {
 				c.Set(i, i)
 			}
+
 			b.Run(fmt.Sprintf("type=%s/op=Get/n=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					c.Get(keys[i%len(keys)])
 				}
 			})
+
 			b.Run(fmt.Sprintf("type=%s/op=SetEvict/n=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := uint64(n); b.Loop(); i++ {
@@ -134,12 +137,14 @@ func BenchmarkLoad(b *testing.B) {
 			}
 		})
 	}
+
 	b.Run("op=Load/hit=100", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			_, _ = c.Load(b.Context(), 1)
 		}
 	})
+
 	b.Run("op=Load/storm=64", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

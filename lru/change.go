@@ -91,8 +91,8 @@ func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 	r.ttl = c.jittered(r.ttl)
 }
 
-// inheritLocked makes r keep what was given to the entry s by SetTTL, SetAttr or
-// Touch.
+// inheritLocked makes r keep what was given to the entry s by SetTTL, SetAttr
+// or Touch.
 func (o *op[K, V]) inheritLocked(r *request[K, V], s uint32) {
 	if !r.inherits || s == 0 {
 		return
@@ -210,7 +210,8 @@ func (o *op[K, V]) removeLocked(s uint32, cause Cause) {
 // purgeBatch bounds how many entries expire in the course of another change.
 const purgeBatch = 8
 
-// purgeLocked removes up to limit entries that have expired, the earliest first.
+// purgeLocked removes up to limit entries that have expired, the earliest
+// first.
 func (o *op[K, V]) purgeLocked(limit int) {
 	d := &o.sh.deadlines
 	for ; limit > 0 && d.earliest() <= o.now; limit-- {
@@ -281,18 +282,18 @@ func (o *op[K, V]) putLocked(r *request[K, V], onlyAbsent bool) (out outcome[V])
 		}
 		o.dropHiddenLocked(r.key, r.hash)
 		o.inheritLocked(r, s)
-		done := false
-		out.slot, done = o.tryLocked(r, s, refuse)
+		slot, done := o.tryLocked(r, s, refuse)
 		if done {
-			out.stored = out.slot != 0
+			out.slot = slot
+			out.stored = slot != 0
 			return out
 		}
 		refuse = !o.reclaim(r, s)
 	}
 }
 
-// tryLocked stores r in place of s, or refuses it, and returns the slot that has
-// it, or 0. It is not done if room has to be made in other shards.
+// tryLocked stores r in place of s, or refuses it, and returns the slot that
+// has it, or 0. It is not done if room has to be made in other shards.
 func (o *op[K, V]) tryLocked(r *request[K, V], s uint32, refuse bool) (slot uint32, done bool) {
 	switch {
 	case r.ttl <= 0 && !r.keepTTL:
@@ -320,10 +321,10 @@ func (o *op[K, V]) refuseLocked(r *request[K, V], s uint32, cause Cause) {
 	}
 }
 
-// makeRoomLocked makes the tokens of o suffice for r in slot s, or in a new slot
-// if s is 0: by capacity that is free if there is enough, else by evicting from
-// the shard. It reports whether that was possible. It evicts nothing if the
-// shard alone has not enough to give.
+// makeRoomLocked makes the tokens of o suffice for r in slot s, or in a new
+// slot if s is 0: by capacity that is free if there is enough, else by evicting
+// from the shard. It reports whether that was possible. It evicts nothing if
+// the shard alone has not enough to give.
 func (o *op[K, V]) makeRoomLocked(r *request[K, V], s uint32) bool {
 	sh := o.sh
 	need := r.cost - sh.cost(s)
@@ -370,8 +371,8 @@ func (o *op[K, V]) coverLocked(need int64) bool {
 	return o.tokens >= need
 }
 
-// evictLocked evicts from the shard until o has need tokens, and reports whether
-// it could. Expired entries go first, whatever their priority.
+// evictLocked evicts from the shard until o has need tokens, and reports
+// whether it could. Expired entries go first, whatever their priority.
 func (o *op[K, V]) evictLocked(a *arrival, need int64) bool {
 	for !o.coverLocked(need) {
 		if d := &o.sh.deadlines; d.earliest() <= o.now {
@@ -388,8 +389,8 @@ func (o *op[K, V]) evictLocked(a *arrival, need int64) bool {
 }
 
 // reclaim evicts from the other shards, as far as r in slot s needs it. It
-// reports whether it is worth trying again: not if entries that are pinned or of
-// higher priority leave no room; then it evicts nothing.
+// reports whether it is worth trying again: not if entries that are pinned or
+// of higher priority leave no room; then it evicts nothing.
 //
 // It unlocks its shard meanwhile. Reclaims go one after the other, and keep
 // their tokens to themselves: two that each hold a part of what both need would

@@ -66,6 +66,7 @@ func doKeyOp(c *Cache[int, int], in keyOp) (out keyResult) {
 	case 'L', 'R':
 		out = doLoad(c, in)
 	}
+
 	return out
 }
 
@@ -78,6 +79,7 @@ func doLoad(c *Cache[int, int], in keyOp) keyResult {
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
 	}
+
 	load := func(context.Context, int) (int, error) {
 		runtime.Gosched()
 		return loadedBy + in.v, nil
@@ -86,6 +88,7 @@ func doLoad(c *Cache[int, int], in keyOp) keyResult {
 		e, _ := c.loadEntry(ctx, historyKey, load)
 		return keyResult{e.Value, e.Left > 0}
 	}
+
 	l := lookup[int, int]{key: historyKey, hash: c.hash(historyKey), load: load, begun: true, inline: c.runsInline(ctx)}
 	c.registerReload(&l)
 	e, _ := c.attend(ctx, &l)
@@ -107,6 +110,7 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 		case 'L', 'R':
 			return loadStep(lossy, s, in, out)
 		}
+
 		if in.kind == 'F' && !out.ok {
 			return s, true // it passes an entry that changes after it looked, as if it had come before
 		}
@@ -116,6 +120,7 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 		if out.ok != (s != 0) {
 			return s, false
 		}
+
 		switch in.kind {
 		case 'g', 'p':
 			return s, out.v == s
@@ -131,6 +136,7 @@ func keyStep(lossy bool) func(s int, in keyOp, out keyResult) (int, bool) {
 		case 'U':
 			return 0, out.v == s
 		}
+
 		return 0, true // 'd', 'T', 'F'
 	}
 }
@@ -184,6 +190,7 @@ func history(t *testing.T, round int, lossy bool) {
 			return nil
 		},
 	})
+
 	seed := uint64(round)
 	input := func(p, i int) keyOp {
 		rng := rand.New(rand.NewPCG(seed, uint64(p*100+i)))
@@ -193,6 +200,7 @@ func history(t *testing.T, round int, lossy bool) {
 		}
 		return keyOp{kind, 1 + p*100 + i}
 	}
+
 	h := record(4, 12, input, func(in keyOp) keyResult {
 		for k := range 3 {
 			c.Set(10+in.v%7+k, in.v)
@@ -202,6 +210,7 @@ func history(t *testing.T, round int, lossy bool) {
 		}
 		return doKeyOp(c, in)
 	})
+
 	if !linearizable(0, h, keyStep(lossy)) {
 		t.Fatalf("round %d is not linearizable: %+v", round, h)
 	}
@@ -239,6 +248,7 @@ func TestCapacityConcurrent(t *testing.T) {
 				}
 			}
 		})
+
 		set := make([]bool, workers*each)
 		for w := range workers {
 			wg.Go(func() {
@@ -248,6 +258,7 @@ func TestCapacityConcurrent(t *testing.T) {
 				}
 			})
 		}
+
 		wg.Wait()
 		done.Store(true)
 		sampler.Wait()
@@ -288,6 +299,7 @@ func workload(c *Cache[int, int], rng *rand.Rand, k, v int) bool {
 			return v, given
 		})
 		return given
+
 	case 5:
 		c.SetAttr(k, v, Attr{Priority: rng.IntN(3) - 1, Tags: []string{strconv.Itoa(k % 10)}})
 		return true
@@ -301,6 +313,7 @@ func workload(c *Cache[int, int], rng *rand.Rand, k, v int) bool {
 		c.Set(k, v)
 		return true
 	}
+
 	return false
 }
 
@@ -325,6 +338,7 @@ func TestReclaimConcurrent(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 	c.checkCost()
 }
@@ -391,6 +405,7 @@ func TestReclaimGivesBack(t *testing.T) {
 	if v, ok := c.Get(a); v != 10 || !ok || c.Len() != 1 {
 		t.Errorf("Get = %d, %v, %d entries", v, ok, c.Len())
 	}
+
 	c.checkCost()
 }
 
@@ -409,6 +424,7 @@ func TestReclaimLooksAgain(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
+
 	c.free.Add(10)
 	if !<-done {
 		t.Error("Set refused")

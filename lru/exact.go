@@ -17,9 +17,9 @@ type Pair[K comparable, V any] struct {
 // An Exact is a cache for one goroutine that follows its textbook to the
 // letter: [NewLRU], [NewLFU] and [NewFIFO] differ in which entry they push out,
 // and in nothing else. It is not safe for concurrent use, as a map is not; see
-// [Cache] for one that is. The zero Exact is empty, unbounded, and ordered as an
-// LRU. Once full, no method allocates but iterators, once each, and Resize. It
-// must not be copied after first use.
+// [Cache] for one that is. The zero Exact is empty, unbounded, and ordered as
+// an LRU. Once full, no method allocates but iterators, once each, and Resize.
+// It must not be copied after first use.
 //
 // An entry is older than another if it is pushed out sooner.
 //
@@ -223,8 +223,8 @@ func (c *Exact[K, V]) RemoveOldest() (key K, value V, ok bool) {
 
 // Resize changes the capacity and returns the pairs that no longer fit, in the
 // order in which they were pushed out. The slab does not shrink. It panics if
-// capacity is less than 1 or more than 2^32-2. The complexity is O(n) where n is
-// the number of pairs returned.
+// capacity is less than 1 or more than 2^32-2. The complexity is O(n) where n
+// is the number of pairs returned.
 func (c *Exact[K, V]) Resize(capacity int) (out []Pair[K, V]) {
 	mustFit(capacity)
 	for c.slab.n > capacity {

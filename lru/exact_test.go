@@ -91,6 +91,7 @@ func modelExact(kind byte) func(*rapid.T) {
 					}
 					out = out[1:]
 				}
+
 				if len(out) > 0 {
 					t.Fatalf("Resize pushed out also %v", out)
 				}
@@ -116,6 +117,7 @@ func loopExact(t *rapid.T, c *Exact[int, int], m *slowExact, key func(*rapid.T) 
 	}
 	var seen []Pair[int, int]
 	touched := map[int]bool{}
+
 	for k, v := range seq {
 		seen = append(seen, Pair[int, int]{k, v})
 		if w, ok := m.peek(k); !ok || w != v {
@@ -140,6 +142,7 @@ func loopExact(t *rapid.T, c *Exact[int, int], m *slowExact, key func(*rapid.T) 
 			}
 		}
 	}
+
 	untouched := func(p Pair[int, int]) bool { return touched[p.Key] }
 	got, want := slices.DeleteFunc(seen, untouched), slices.DeleteFunc(slices.Clone(before), untouched)
 	if len(seen) > len(before) || len(touched) == 0 && !slices.Equal(got, want) {
@@ -160,6 +163,7 @@ func sameExact(t *rapid.T, c *Exact[int, int], m *slowExact) {
 	for k, v := range c.All() {
 		got = append(got, Pair[int, int]{k, v})
 	}
+
 	if !slices.Equal(got, want) {
 		t.Fatalf("order %v, want %v", got, want)
 	}
@@ -169,12 +173,14 @@ func sameExact(t *rapid.T, c *Exact[int, int], m *slowExact) {
 			t.Fatalf("Backward at %d: %d, %d, want %v", i, k, v, got[i])
 		}
 	}
+
 	keys, values := slices.Collect(c.Keys()), slices.Collect(c.Values())
 	for i, p := range got {
 		if keys[i] != p.Key || values[i] != p.Value {
 			t.Fatalf("Keys %v, Values %v, want %v", keys, values, got)
 		}
 	}
+
 	if i != 0 || len(keys) != len(got) || c.Len() != len(got) || c.Cap() != m.capacity {
 		t.Fatalf("Len %d, Cap %d, Backward left %d, want %d, %d, 0", c.Len(), c.Cap(), i, len(got), m.capacity)
 	}
@@ -229,6 +235,7 @@ func TestExactRetention(t *testing.T) {
 		for _, k := range []string{"a", "b", "c", "d", "e"} {
 			c.Set(k, new(int))
 		}
+
 		c.Delete("c")
 		c.RemoveOldest()
 		tb := &c.slab
@@ -237,6 +244,7 @@ func TestExactRetention(t *testing.T) {
 				t.Errorf("%c: free cell %d holds %v", kind, s, tb.cells[s])
 			}
 		}
+
 		c.Clear()
 		for s, e := range tb.cells {
 			if e != (cell[string, *int]{}) {
@@ -288,6 +296,7 @@ func TestExactPull(t *testing.T) {
 	for i := range 4 {
 		c.Set(i, i)
 	}
+
 	next1, stop1 := iter.Pull2(c.All())
 	next2, stop2 := iter.Pull2(c.Backward())
 	next1()
@@ -298,6 +307,7 @@ func TestExactPull(t *testing.T) {
 	if k, _, ok := next2(); k != 3 || !ok {
 		t.Errorf("the second iteration comes to %d, %v, want 3", k, ok)
 	}
+
 	stop2()
 	if c.cursors != nil {
 		t.Error("an iteration is still registered")
@@ -317,17 +327,20 @@ func TestIndex(t *testing.T) {
 		cells[s].key = s
 		x.insert(hash(s), s)
 	}
+
 	for s := uint32(1); s <= n; s++ {
 		if got := b.find(hash(s), s); got != s {
 			t.Fatalf("find(%d) = %d", s, got)
 		}
 	}
+
 	for s := uint32(1); s <= n; s++ {
 		x.cut(hash(s), s)
 		if got := b.find(hash(s), s); got != 0 {
 			t.Fatalf("find(%d) = %d after remove", s, got)
 		}
 	}
+
 	for i, b := range b.index.buckets {
 		if b != (bucket{}) {
 			t.Fatalf("bucket %d is %+v after all are gone", i, b)
@@ -343,16 +356,19 @@ func TestIndexMatch(t *testing.T) {
 		for i := range b.tags {
 			b.tags[i] = small.Draw(t, "tag")
 		}
+
 		tag := small.Draw(t, "want")
 		var got, want []int
 		for set := b.match(tag); set != 0; set &= set - 1 {
 			got = append(got, firstLane(set))
 		}
+
 		for i, x := range b.tags {
 			if x == tag {
 				want = append(want, i)
 			}
 		}
+
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Fatalf("match(%#x) of %#x = %v, want %v", tag, b.tags, got, want)

@@ -15,6 +15,13 @@ import (
 	"github.com/ashlar-go/ashlar/lru"
 )
 
+func Example() {
+	users := lru.New(100_000, &lru.Options[string, string]{TTL: 10 * time.Minute})
+	users.Set("u42", "Ada")
+	fmt.Println(users.Get("u42"))
+	// Output: Ada true
+}
+
 // Cache-aside: ask the cache, then the database, and remember the answer.
 func ExampleNew() {
 	database := map[string]string{"u42": "Ada"}

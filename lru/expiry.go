@@ -129,7 +129,8 @@ func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {
 	return max(ttl-time.Duration(float64(ttl)*c.opts.Jitter*rand.Float64()), 1)
 }
 
-// prolongLocked moves the idle deadline of s, if by so much that it is worth it.
+// prolongLocked moves the idle deadline of s, if by so much that it is worth
+// it.
 func (c *Cache[K, V]) prolongLocked(sh *shard[K, V], s uint32, now int64) {
 	idle := c.opts.Idle
 	if idle == 0 {

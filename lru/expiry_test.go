@@ -29,6 +29,7 @@ func TestExpiryExact(t *testing.T) {
 				gone = append(gone, k+" "+cause.String())
 			},
 		})
+
 		c.Set("minute", 1)
 		c.SetTTL("second", 2, time.Second)
 		c.SetAttr("forever", 3, Attr{TTL: Forever})
@@ -36,6 +37,7 @@ func TestExpiryExact(t *testing.T) {
 		if v, ok := c.Get("second"); v != 2 || !ok || c.Len() != 3 {
 			t.Errorf("1 ns before: %d, %v, %d entries", v, ok, c.Len())
 		}
+
 		time.Sleep(time.Nanosecond)
 		if c.Has("second") || c.Len() != 2 || c.Cost() != 2 {
 			t.Errorf("at the deadline: %v, %d entries, cost %d", c.Has("second"), c.Len(), c.Cost())
@@ -71,10 +73,12 @@ func TestExpiryTimely(t *testing.T) {
 				}
 			},
 		})
+
 		for i := range 1000 {
 			ttl := time.Duration(1+i*7919%1000) * 100 * time.Microsecond
 			c.SetTTL(i, ttl, ttl)
 		}
+
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n.Load() != 1000 || late.Load() > int64(time.Millisecond) {
@@ -101,16 +105,19 @@ func TestJitter(t *testing.T) {
 		}
 		parts[min(int((time.Hour-d)*10/(12*time.Minute)), 9)]++
 	}
+
 	for i, got := range parts { // six standard deviations of a binomial
 		if d := math.Abs(float64(got - n/10)); d > 6*math.Sqrt(n*0.1*0.9) {
 			t.Errorf("%d of %d in tenth %d", got, n, i)
 		}
 	}
+
 	for _, d := range []time.Duration{Forever, 0, -1, math.MinInt64} {
 		if got := c.jittered(d); got != d {
 			t.Errorf("jittered(%d) = %d", d, got)
 		}
 	}
+
 	if d := c.jittered(1); d != 1 {
 		t.Errorf("jittered(1) = %d", d)
 	}
@@ -124,6 +131,7 @@ func TestJitterSpread(t *testing.T) {
 		for i := range 1000 {
 			c.Set(i, i)
 		}
+
 		time.Sleep(54 * time.Minute)
 		if n := c.Len(); n < 950 {
 			t.Errorf("%d of 1000 left after 9/10 of the TTL", n)
@@ -132,6 +140,7 @@ func TestJitterSpread(t *testing.T) {
 		if n := c.Len(); n < 400 || n > 600 {
 			t.Errorf("%d of 1000 left half way", n)
 		}
+
 		time.Sleep(3 * time.Minute)
 		if n := c.Len(); n != 0 {
 			t.Errorf("%d left after the TTL", n)
@@ -152,17 +161,20 @@ func TestIdle(t *testing.T) {
 				break
 			}
 		}
+
 		if uses != 71 { // 72 times 50 seconds is the hour
 			t.Errorf("expired at use %d", uses)
 		}
 		if c.Has("unused") {
 			t.Error("an entry that nobody used is there")
 		}
+
 		c.Set("peeked", 3)
 		for range 2 {
 			time.Sleep(30 * time.Second)
 			c.Peek("peeked")
 		}
+
 		if c.Has("peeked") {
 			t.Error("Peek kept an entry alive")
 		}
@@ -185,6 +197,7 @@ func TestIdleBounds(t *testing.T) {
 			}
 			last = now
 		}
+
 		now = last + idle - idle/16 - 1
 		if !c.Has(1) {
 			t.Fatal("gone before 15/16 of the idle time")
@@ -206,6 +219,7 @@ func TestNowLazy(t *testing.T) {
 	for i := range 5 {
 		c.Set(i, i)
 	}
+
 	now = now.Add(time.Second)
 	if c.alarm.timer != nil || removed != 0 {
 		t.Errorf("%d removed before the cache was used", removed)
@@ -224,6 +238,7 @@ func TestClockBack(t *testing.T) {
 	if c.Has(1) {
 		t.Error("not expired")
 	}
+
 	now = now.Add(-time.Hour)
 	if _, ok := c.Get(1); ok || c.Has(1) {
 		t.Error("expired, and there again")
@@ -233,6 +248,7 @@ func TestClockBack(t *testing.T) {
 	if !c.Has(2) {
 		t.Error("expired early")
 	}
+
 	now = now.Add(1)
 	if c.Has(2) {
 		t.Error("expired late")
@@ -248,6 +264,7 @@ func TestClockFar(t *testing.T) {
 	if !c.Has(1) {
 		t.Error("expired at once in the past")
 	}
+
 	now = now.AddDate(9000, 0, 0)
 	if c.Has(1) || c.Len() != 0 {
 		t.Error("there after 9000 years")
@@ -266,6 +283,7 @@ func TestDeadlines(t *testing.T) {
 		const n = 20
 		d.extend(n)
 		model := map[uint32]int64{}
+
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
 				s, at := rapid.Uint32Range(1, n).Draw(t, "s"), rapid.Int64Range(-5, 5).Draw(t, "at")
@@ -305,6 +323,7 @@ func TestCollected(t *testing.T) {
 		}
 		runtime.AddCleanup(c, func(ch chan struct{}) { close(ch) }, freed)
 	}()
+
 	for range 100 {
 		runtime.GC()
 		select {
@@ -313,5 +332,6 @@ func TestCollected(t *testing.T) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+
 	t.Error("the cache is not collected")
 }

@@ -42,7 +42,8 @@ type flight[K comparable, V any] struct {
 }
 
 // registerLocked registers a flight for key, as a part of t. A key that is not
-// equal to itself cannot be found, so its flight is detached from the beginning.
+// equal to itself cannot be found, so its flight is detached from the
+// beginning.
 func (c *Cache[K, V]) registerLocked(sh *shard[K, V], key K, hash uint64, t *task) *flight[K, V] {
 	f := &flight[K, V]{
 		c: c, key: key, hash: hash, task: t, since: sh.deletions, waiters: 1, detached: !isReflexive(key),
@@ -229,8 +230,8 @@ type verdict struct {
 	ttl     time.Duration
 }
 
-// land ends f. It asks the options about the result, stores the result and takes
-// the flight out of the shard in one critical section, and reports.
+// land ends f. It asks the options about the result, stores the result and
+// takes the flight out of the shard in one critical section, and reports.
 func (c *Cache[K, V]) land(f *flight[K, V], value V, err error, panicked bool) {
 	defer c.loading.Add(-1)
 	r := request[K, V]{key: f.key, hash: f.hash, flight: f, inherits: true}
@@ -296,8 +297,8 @@ func (c *Cache[K, V]) settle(f *flight[K, V], r *request[K, V], v verdict, err e
 	return out
 }
 
-// Without ErrorTTL, a load that has failed is not tried again for a second, while
-// its key has an old value to return. This time doubles with each further
+// Without ErrorTTL, a load that has failed is not tried again for a second,
+// while its key has an old value to return. This time doubles with each further
 // failure.
 const (
 	minRetry = time.Second

@@ -53,6 +53,7 @@ func TestAgeZones(t *testing.T) {
 				if manual {
 					o.Now = time.Now
 				}
+
 				c := New(10, o)
 				c.Set("k", 1)
 				time.Sleep(tt.age)
@@ -63,6 +64,7 @@ func TestAgeZones(t *testing.T) {
 				if n := c.Len(); n != 0 != tt.get {
 					t.Errorf("%+v: %d entries", tt, n)
 				}
+
 				e, err := c.LoadEntry(t.Context(), "k")
 				if e.Value != tt.value || (err != nil) != tt.fails || (e.Err != nil) != tt.stale {
 					t.Errorf("%+v: Load = %+v, %v", tt, e, err)
@@ -70,6 +72,7 @@ func TestAgeZones(t *testing.T) {
 				if tt.fails && !errors.Is(err, tt.err) || tt.stale && !errors.Is(e.Err, tt.err) {
 					t.Errorf("%+v: Load = %+v, %v", tt, e, err)
 				}
+
 				age, left := tt.age, ttl*time.Second-tt.age
 				if tt.value != 1 {
 					age, left = 0, ttl*time.Second
@@ -77,6 +80,7 @@ func TestAgeZones(t *testing.T) {
 				if !tt.fails && (e.Age != age || e.Left != max(left, 0)) {
 					t.Errorf("%+v: age %v, left %v", tt, e.Age, e.Left)
 				}
+
 				synctest.Wait()
 				next, _ := c.Load(t.Context(), "k")
 				synctest.Wait()
@@ -86,6 +90,7 @@ func TestAgeZones(t *testing.T) {
 				if n := c.Stats().StaleHits; (n != 0) != tt.stale {
 					t.Errorf("%+v: %d stale hits", tt, n)
 				}
+
 				c.checkIdle(t)
 			})
 		}
@@ -123,6 +128,7 @@ func TestRefreshRaces(t *testing.T) {
 						return []string{"old"}
 					},
 				})
+
 				c.Set(7, 1)
 				time.Sleep(time.Second)
 				for range 3 { // hits do not wait, and do not begin another load
@@ -131,12 +137,14 @@ func TestRefreshRaces(t *testing.T) {
 					}
 					synctest.Wait()
 				}
+
 				tt.do(c)
 				close(g.release)
 				synctest.Wait()
 				if v, _ := c.Get(7); v != tt.value || g.calls.Load() != 1 {
 					t.Errorf("Get = %d after %d loads, want %d", v, g.calls.Load(), tt.value)
 				}
+
 				c.checkIdle(t)
 			})
 		})
@@ -163,6 +171,7 @@ func TestRefreshJoined(t *testing.T) {
 		if a.err == nil || b.v != 107 || g.calls.Load() != 1 {
 			t.Errorf("got %+v, %+v after %d loads", *a, *b, g.calls.Load())
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -182,6 +191,7 @@ func TestRefreshBounds(t *testing.T) {
 		for _, k := range all {
 			c.Set(k, k)
 		}
+
 		time.Sleep(10 * time.Second)
 		get := func(loads int64) {
 			t.Helper()
@@ -193,6 +203,7 @@ func TestRefreshBounds(t *testing.T) {
 				t.Errorf("%d loads, want %d", g.calls.Load(), loads)
 			}
 		}
+
 		get(3)
 		get(3)
 		if s := c.Stats(); s.Loading != 3 {
@@ -204,6 +215,7 @@ func TestRefreshBounds(t *testing.T) {
 			_, _ = c.Load(t.Context(), k)
 			synctest.Wait()
 		}
+
 		get(10)
 		time.Sleep(minRetry - 1)
 		get(10)
@@ -213,6 +225,7 @@ func TestRefreshBounds(t *testing.T) {
 		if g.calls.Load() != 11 || reported.Load() != 11 {
 			t.Errorf("%d loads, %d failures reported", g.calls.Load(), reported.Load())
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -231,6 +244,7 @@ func TestRefreshPanic(t *testing.T) {
 		if v, err := c.Load(t.Context(), 1); v != 1 || err != nil {
 			t.Errorf("Load = %d, %v", v, err)
 		}
+
 		synctest.Wait()
 		var p *PanicError
 		if !errors.As(reported, &p) || p.Value != "boom" {
@@ -239,6 +253,7 @@ func TestRefreshPanic(t *testing.T) {
 		if v, ok := c.Get(1); v != 1 || !ok {
 			t.Errorf("Get = %d, %v", v, ok)
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -258,12 +273,14 @@ func TestErrorTTL(t *testing.T) {
 			},
 			OnRemove: func(int, int, Cause) { removed++ },
 		})
+
 		for range 3 {
 			if _, err := c.Load(t.Context(), 1); !errors.Is(err, ErrNotFound) {
 				t.Errorf("Load = %v", err)
 			}
 			synctest.Wait()
 		}
+
 		if loads != 1 || c.Len() != 0 || c.Cost() != 1 || c.Has(1) {
 			t.Errorf("%d loads, %d entries, cost %d", loads, c.Len(), c.Cost())
 		}
@@ -273,12 +290,14 @@ func TestErrorTTL(t *testing.T) {
 		if n := len(slices.Collect(c.Keys())); n != 0 {
 			t.Errorf("%d keys", n)
 		}
+
 		time.Sleep(time.Minute)
 		_, _ = c.Load(t.Context(), 1)
 		synctest.Wait()
 		if loads != 2 {
 			t.Errorf("after a minute: %d loads", loads)
 		}
+
 		for name, write := range map[string]func(){
 			"Set":    func() { c.Set(1, 5) },
 			"Update": func() { c.Update(1, func(_ int, ok bool) (int, bool) { return 5, !ok }) },
@@ -295,6 +314,7 @@ func TestErrorTTL(t *testing.T) {
 			synctest.Wait()
 			c.checkIdle(t)
 		}
+
 		// Errors take room like values, and no more.
 		removed = 0
 		for k := range 100 {
@@ -303,6 +323,7 @@ func TestErrorTTL(t *testing.T) {
 				t.Fatalf("cost %d", c.Cost())
 			}
 		}
+
 		synctest.Wait()
 		if removed != 0 {
 			t.Errorf("%d errors were reported as removed", removed)
@@ -310,6 +331,7 @@ func TestErrorTTL(t *testing.T) {
 		if s := c.Stats(); s.Added != 5 || s.Len != 0 {
 			t.Errorf("stats %+v", s)
 		}
+
 		c.Clear()
 		c.checkIdle(t)
 		if removed != 0 || c.Cost() != 0 {
@@ -318,6 +340,7 @@ func TestErrorTTL(t *testing.T) {
 		for k := range 4 { // there is no room for an error
 			c.SetAttr(100+k, 1, Attr{Pinned: true})
 		}
+
 		_, _ = c.Load(t.Context(), 1)
 		synctest.Wait()
 		if removed != 0 || c.Len() != 4 {
@@ -339,12 +362,14 @@ func TestStaleErrorTTL(t *testing.T) {
 		})
 		c.Set(1, 1)
 		time.Sleep(time.Hour)
+
 		for range 60 {
 			if e, err := c.LoadEntry(t.Context(), 1); e.Value != 1 || err != nil || e.Err == nil || e.Left != 0 {
 				t.Fatalf("Load = %+v, %v", e, err)
 			}
 			time.Sleep(time.Second)
 		}
+
 		if loads != 6 || c.Stats().StaleHits != 60 {
 			t.Errorf("%d loads, %d stale hits", loads, c.Stats().StaleHits)
 		}
@@ -355,6 +380,7 @@ func TestStaleErrorTTL(t *testing.T) {
 		if _, err := c.Refresh(t.Context(), 1); err == nil {
 			t.Error("Refresh returned what is stale")
 		}
+
 		synctest.Wait()
 		c.checkIdle(t)
 	})
@@ -397,6 +423,7 @@ func TestStaleGone(t *testing.T) {
 							removed = append(removed, removal[int, int]{key: k, value: v, cause: cause})
 						},
 					}
+
 					if manual {
 						o.Now = time.Now
 					}
@@ -407,12 +434,14 @@ func TestStaleGone(t *testing.T) {
 					if c.Len() != 0 || c.Cost() != 1 || len(removed) != 0 || c.Has(1) {
 						t.Fatalf("%d entries, cost %d, removed %v", c.Len(), c.Cost(), removed)
 					}
+
 					tt.do(c)
 					synctest.Wait()
 					v, err := c.Load(t.Context(), 1)
 					if (err != nil) != tt.gone || v != 1 && !tt.gone {
 						t.Errorf("Load = %d, %v", v, err)
 					}
+
 					synctest.Wait()
 					c.Clear()
 					if i := slices.IndexFunc(removed, func(r removal[int, int]) bool { return r.value == 1 }); i < 0 || removed[i].cause != Expired {
@@ -424,6 +453,7 @@ func TestStaleGone(t *testing.T) {
 							n++
 						}
 					}
+
 					if n != 1 {
 						t.Errorf("reported %d times", n)
 					}
@@ -488,6 +518,7 @@ func TestFailureRaces(t *testing.T) {
 				if v, _ := c.Get(7); v != tt.value {
 					t.Errorf("Get = %d, want %d", v, tt.value)
 				}
+
 				_, _ = c.Load(t.Context(), 7)
 				synctest.Wait()
 				if g.calls.Load() != tt.loads {
@@ -542,6 +573,7 @@ func TestRefreshRetry(t *testing.T) {
 			if tt.set {
 				c.Set(1, 2)
 			}
+
 			close(g.release)
 			synctest.Wait()
 			if tt.late {
@@ -555,6 +587,7 @@ func TestRefreshRetry(t *testing.T) {
 					t.Errorf("%+v: %d loads at look %d", tt, n, i)
 				}
 			}
+
 			c.checkIdle(t)
 		})
 	}
@@ -574,6 +607,7 @@ func TestHiddenApart(t *testing.T) {
 		},
 		ErrorTTL: func(int, error) time.Duration { return time.Hour },
 	})
+
 	_, _ = c.Load(context.Background(), 1)
 	c.DeleteFunc(func(k, v int) bool {
 		t.Errorf("DeleteFunc was asked about an error: %d, %d", k, v)
@@ -586,17 +620,20 @@ func TestHiddenApart(t *testing.T) {
 	if _, err := d.WriteTo(&snapshot); err != nil {
 		t.Fatal(err)
 	}
+
 	c.Set(2, 2)
 	now = now.Add(time.Minute)
 	c.Get(2) // it is stale
 	if _, err := c.ReadFrom(&snapshot); err != nil {
 		t.Fatal(err)
 	}
+
 	for k := 1; k <= 2; k++ {
 		if v, ok := c.Get(k); v != 10+k || !ok {
 			t.Errorf("after ReadFrom, Get(%d) = %d, %v", k, v, ok)
 		}
 	}
+
 	c.checkIdle(t)
 	// The end of the time after the deadline is exact, whether somebody has
 	// looked before or not.
@@ -605,5 +642,6 @@ func TestHiddenApart(t *testing.T) {
 	if v, err := c.Load(context.Background(), 3); err == nil {
 		t.Errorf("Load = %d at the end of its time", v)
 	}
+
 	c.checkIdle(t)
 }

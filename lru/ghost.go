@@ -20,7 +20,7 @@ func newGhost(n int) ghost {
 	return g
 }
 
-func (g *ghost) spread(h uint32) (bucket *[4]uint32, print uint32) {
+func (g *ghost) spread(h uint32) (bucket *[4]uint32, mark uint32) {
 	x := uint64(h) * 0xc2b2ae3d27d4eb4f
 	return &g.buckets[(x>>32)*uint64(len(g.buckets))>>32], max(uint32(x)&0xffff, 1)
 }
@@ -30,10 +30,10 @@ func (g *ghost) age(e uint32) uint32 { return (uint32(g.clock>>g.shift) - e) & 0
 
 // add remembers the eviction of h, in place of the oldest in its bucket.
 func (g *ghost) add(h uint32) {
-	b, print := g.spread(h)
+	b, mark := g.spread(h)
 	at := 0
 	for i, e := range b {
-		if e == 0 || e>>16 == print {
+		if e == 0 || e>>16 == mark {
 			at = i
 			break
 		}
@@ -42,15 +42,15 @@ func (g *ghost) add(h uint32) {
 		}
 	}
 	g.clock++
-	b[at] = print<<16 | uint32(g.clock>>g.shift)&0xffff
+	b[at] = mark<<16 | uint32(g.clock>>g.shift)&0xffff
 }
 
 // recall reports whether h is remembered, and how many evictions ago it was
 // added, to the epoch. It forgets h.
 func (g *ghost) recall(h uint32) (age int, ok bool) {
-	b, print := g.spread(h)
+	b, mark := g.spread(h)
 	for i, e := range b {
-		if e>>16 == print {
+		if e>>16 == mark {
 			b[i] = 0
 			epochs := g.age(e)
 			return int(epochs) << g.shift, uint64(epochs) <= g.n>>g.shift

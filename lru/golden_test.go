@@ -46,6 +46,7 @@ func TestGoldenPublished(t *testing.T) {
 				}
 				return
 			}
+
 			if hits := replayExact(newExactOf[uint64, struct{}](g.kind, g.capacity), keys); hits != g.hits {
 				t.Errorf("%c at %d: %d hits, want %d", g.kind, g.capacity, hits, g.hits)
 			}
@@ -136,6 +137,7 @@ func TestPolicyGate(t *testing.T) {
 			n++
 		}
 	}
+
 	if mean := sum / float64(n); mean < 4 {
 		t.Errorf("mean gain %.1f points", mean)
 	}

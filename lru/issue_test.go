@@ -50,9 +50,9 @@ func TestUnbounded(t *testing.T) {
 	}
 }
 
-// TestBehindRefusedKey checks that a key that the store never takes does not keep
-// others from being saved, alone and in batches, and that it is tried at times
-// that double.
+// TestBehindRefusedKey checks that a key that the store never takes does not
+// keep others from being saved, alone and in batches, and that it is tried at
+// times that double.
 func TestBehindRefusedKey(t *testing.T) {
 	for _, batch := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -109,9 +109,9 @@ func TestBehindRefusedKey(t *testing.T) {
 	}
 }
 
-// TestBehindGivesUp checks that OnError is told the key, the error and how often,
-// and that a write is given up when it says so: the store keeps what it has, the
-// cache drops the key, and Close ends.
+// TestBehindGivesUp checks that OnError is told the key, the error and how
+// often, and that a write is given up when it says so: the store keeps what it
+// has, the cache drops the key, and Close ends.
 func TestBehindGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
@@ -123,6 +123,7 @@ func TestBehindGivesUp(t *testing.T) {
 			}
 			return nil
 		}
+
 		var told []string
 		b := NewBehind(New[int, int](1000, nil), s, &BehindOptions[int, int]{
 			OnError: func(key int, err error, tries int) bool {
@@ -130,6 +131,7 @@ func TestBehindGivesUp(t *testing.T) {
 				return tries == 3
 			},
 		})
+
 		_ = b.Set(t.Context(), 13, 13)
 		_ = b.Set(t.Context(), 14, 14)
 		if err := b.Close(t.Context()); err != nil {
@@ -141,6 +143,7 @@ func TestBehindGivesUp(t *testing.T) {
 		if v, err := b.Load(t.Context(), 13); v != -1 || err != nil {
 			t.Errorf("Load = %d, %v, want what the store has, -1", v, err)
 		}
+
 		want := BehindStats{Writes: 2, Saved: 1, Calls: 4, Failures: 3, GivenUp: 1}
 		if got := b.Stats(); got != want {
 			t.Errorf("Stats %+v, want %+v", got, want)
@@ -148,8 +151,8 @@ func TestBehindGivesUp(t *testing.T) {
 	})
 }
 
-// TestBehindCloseDown checks that Close can be brought to its end while the store
-// is down: GiveUp returns the keys that are lost.
+// TestBehindCloseDown checks that Close can be brought to its end while the
+// store is down: GiveUp returns the keys that are lost.
 func TestBehindCloseDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowStore()
@@ -178,8 +181,8 @@ func TestBehindCloseDown(t *testing.T) {
 }
 
 // TestUpdateKeeps checks that Update and loads keep the deadline, the cost and
-// the tags that SetTTL, SetAttr or Touch gave: a counter of attempts ends when it
-// was to end.
+// the tags that SetTTL, SetAttr or Touch gave: a counter of attempts ends when
+// it was to end.
 func TestUpdateKeeps(t *testing.T) {
 	var clock fakeClock
 	c := New(100, &Options[string, int]{
@@ -259,6 +262,7 @@ func TestStaleFirst(t *testing.T) {
 		for i := range 5 {
 			c.SetAttr(i, i, Attr{TTL: time.Second, Priority: i%3 - 1, Pinned: i == 3})
 		}
+
 		for i := 10; i < 15; i++ {
 			c.SetAttr(i, i, Attr{Priority: -1})
 		}
@@ -266,6 +270,7 @@ func TestStaleFirst(t *testing.T) {
 		if v, err := c.Load(context.Background(), 3); v != 3 || err != nil {
 			t.Errorf("%v: Load of a stale value = %d, %v, want 3", p, v, err)
 		}
+
 		for i := 20; i < 25; i++ {
 			c.SetAttr(i, i, Attr{Priority: -1})
 		}
@@ -274,6 +279,7 @@ func TestStaleFirst(t *testing.T) {
 				t.Errorf("%v: %d was evicted while stale values were there", p, k)
 			}
 		}
+
 		if got := c.Stats(); got.Evicted != 0 || got.Expired != 5 {
 			t.Errorf("%v: %d evicted, %d expired, want 0, 5", p, got.Evicted, got.Expired)
 		}
@@ -281,8 +287,8 @@ func TestStaleFirst(t *testing.T) {
 	}
 }
 
-// TestRefusalEvictsNothing checks that a value that cannot get enough room, since
-// others are pinned or of higher priority, evicts nothing.
+// TestRefusalEvictsNothing checks that a value that cannot get enough room,
+// since others are pinned or of higher priority, evicts nothing.
 func TestRefusalEvictsNothing(t *testing.T) {
 	for _, shards := range []int{1, 4} {
 		c := New[int, int](100, &Options[int, int]{Shards: shards})
@@ -291,6 +297,7 @@ func TestRefusalEvictsNothing(t *testing.T) {
 		for i := 10; i < 50; i++ {
 			c.Set(i, i)
 		}
+
 		if c.SetAttr(3, 3, Attr{Cost: 41}) {
 			t.Errorf("%d shards: 41 fit beside 60 that must stay", shards)
 		}
@@ -300,6 +307,7 @@ func TestRefusalEvictsNothing(t *testing.T) {
 		if !c.SetAttr(3, 3, Attr{Cost: 40}) || c.Len() != 3 {
 			t.Errorf("%d shards: 40 does not fit beside 60: %d entries", shards, c.Len())
 		}
+
 		c.checkCost()
 	}
 }
@@ -342,6 +350,7 @@ func TestDetachedReported(t *testing.T) {
 		if want := []string{fmt.Sprint(7, r.v, Rejected)}; !r.back || !slices.Equal(events, want) {
 			t.Errorf("events %q, want %q", events, want)
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -382,14 +391,15 @@ func TestSnapshotReader(t *testing.T) {
 	}
 }
 
-// TestSnapshotLarge checks that frames are bounded by their bytes: 256 values of
-// 5 MiB would not fit into one.
+// TestSnapshotLarge checks that frames are bounded by their bytes: 256 values
+// of 5 MiB would not fit into one.
 func TestSnapshotLarge(t *testing.T) {
 	const size = 5 << 20
 	c := New[int, []byte](100, nil)
 	for i := range 6 {
 		c.Set(i, bytes.Repeat([]byte{byte(i)}, size))
 	}
+
 	frames := 0
 	b := snapshotOf(t, c)
 	for rest := b[headerBytes:]; ; frames++ {
@@ -402,6 +412,7 @@ func TestSnapshotLarge(t *testing.T) {
 		}
 		rest = rest[4+n:]
 	}
+
 	if frames != 6 {
 		t.Errorf("%d frames, want 6", frames)
 	}
@@ -410,17 +421,17 @@ func TestSnapshotLarge(t *testing.T) {
 // TestSnapshotRefused checks that times and reserved bytes that WriteTo never
 // writes are refused.
 func TestSnapshotRefused(t *testing.T) {
-	young := oneFrame(1, Forever, 1, 0)
+	young := oneFrame(Forever, 1, 0)
 	young.Ages[0] = -2
-	flags := oneFrame(1, Forever, 1, 0)
+	flags := oneFrame(Forever, 1, 0)
 	flags.Given[0] = pinned
-	reserved := seal(0, gobOf(t, oneFrame(1, Forever, 1, 0)))
+	reserved := seal(0, gobOf(t, oneFrame(Forever, 1, 0)))
 	reserved[10] = 1
 	for name, tt := range map[string]struct {
 		b    []byte
 		want error
 	}{
-		"negative remainder": {seal(0, gobOf(t, oneFrame(1, -1, 1, 0))), ErrCorrupt},
+		"negative remainder": {seal(0, gobOf(t, oneFrame(-1, 1, 0))), ErrCorrupt},
 		"negative age":       {seal(0, gobOf(t, young)), ErrCorrupt},
 		"flags":              {seal(0, gobOf(t, flags)), ErrCorrupt},
 		"reserved bytes":     {reserved, ErrVersion},
@@ -432,8 +443,8 @@ func TestSnapshotRefused(t *testing.T) {
 	}
 }
 
-// TestLoadAllRefresh checks that values past RefreshAfter are loaded again by one
-// call of LoadMany, however many there are.
+// TestLoadAllRefresh checks that values past RefreshAfter are loaded again by
+// one call of LoadMany, however many there are.
 func TestLoadAllRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls []int
@@ -448,10 +459,12 @@ func TestLoadAllRefresh(t *testing.T) {
 				return got, nil
 			},
 		})
+
 		keys := make([]int, 500)
 		for i := range keys {
 			keys[i] = i
 		}
+
 		if _, err := c.LoadAll(t.Context(), keys); err != nil {
 			t.Fatal(err)
 		}
@@ -459,6 +472,7 @@ func TestLoadAllRefresh(t *testing.T) {
 		if _, err := c.LoadAll(t.Context(), keys); err != nil {
 			t.Fatal(err)
 		}
+
 		synctest.Wait()
 		if want := []int{500, 500}; !slices.Equal(calls, want) {
 			t.Errorf("LoadMany was given %v keys, want %v", calls, want)
@@ -468,6 +482,7 @@ func TestLoadAllRefresh(t *testing.T) {
 				t.Fatalf("%d was not refreshed: %d", k, v)
 			}
 		}
+
 		if got := c.Stats().Aged; got != 500 {
 			t.Errorf("Aged = %d, want 500", got)
 		}
@@ -475,9 +490,9 @@ func TestLoadAllRefresh(t *testing.T) {
 	})
 }
 
-// TestStaleBackOff checks that in an outage without ErrorTTL a stale value is not
-// loaded each time: the first call waits, and the next ones return it at once,
-// for a second that doubles up to 16.
+// TestStaleBackOff checks that in an outage without ErrorTTL a stale value is
+// not loaded each time: the first call waits, and the next ones return it at
+// once, for a second that doubles up to 16.
 func TestStaleBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loads := 0
@@ -489,6 +504,7 @@ func TestStaleBackOff(t *testing.T) {
 				return 0, errors.New("down")
 			},
 		})
+
 		c.Set(1, 1)
 		time.Sleep(time.Second)
 		start := time.Now()
@@ -497,6 +513,7 @@ func TestStaleBackOff(t *testing.T) {
 				t.Errorf("Load = %d, %v, want 1", v, err)
 			}
 		}
+
 		if took := time.Since(start); loads != 1 || took != 5*time.Second {
 			t.Errorf("%d loads in %v, want 1 in 5s", loads, took)
 		}
@@ -504,6 +521,7 @@ func TestStaleBackOff(t *testing.T) {
 			_, _ = c.Load(t.Context(), 1)
 			time.Sleep(time.Second)
 		}
+
 		if loads < 30 || loads > 45 {
 			t.Errorf("%d loads in about ten minutes, want about 40", loads)
 		}
@@ -524,6 +542,7 @@ func TestClearMemory(t *testing.T) {
 		for i := range 1 << 16 {
 			c.Set(i, i)
 		}
+
 		empty(c)
 		if got := c.shards[0].slots(); got != 0 || removed != 1<<16 {
 			t.Errorf("%s: room for %d entries, %d removals reported, want 0, %d", name, got, removed, 1<<16)
@@ -532,6 +551,7 @@ func TestClearMemory(t *testing.T) {
 		if got := c.shards[0].used; got != 1 {
 			t.Errorf("%s: a loop looks at %d slots, want 1", name, got)
 		}
+
 		c.checkCost()
 	}
 }
@@ -547,6 +567,7 @@ func TestClearCauses(t *testing.T) {
 		Load:     func(context.Context, int) (int, error) { return 0, errors.New("down") },
 		OnRemove: func(k, _ int, cause Cause) { events = append(events, fmt.Sprint(k, cause)) },
 	})
+
 	c.SetTTL(1, 1, time.Second)
 	c.SetTTL(2, 2, time.Hour)
 	_, _ = c.Load(context.Background(), 3)
@@ -596,6 +617,7 @@ func TestDeleteTagLetsGo(t *testing.T) {
 			}
 		},
 	})
+
 	for i := range n {
 		c.Set(i, i)
 	}
@@ -606,11 +628,12 @@ func TestDeleteTagLetsGo(t *testing.T) {
 	if got := during.Load(); got < n-2*tagBatch {
 		t.Errorf("%d entries were there when the first was reported, want at least %d", got, n-2*tagBatch)
 	}
+
 	c.checkCost()
 }
 
-// TestZeroTTL checks the decision about a TTL of zero or -1, which mean no end in
-// other caches: the value is too old, so it is not stored, Set says so, and
+// TestZeroTTL checks the decision about a TTL of zero or -1, which mean no end
+// in other caches: the value is too old, so it is not stored, Set says so, and
 // OnRemove is told. Forever is without end.
 func TestZeroTTL(t *testing.T) {
 	for _, ttl := range []time.Duration{0, -1, math.MinInt64} {
@@ -683,6 +706,7 @@ func TestRemoveOrder(t *testing.T) {
 		}
 		running[k].Add(-1)
 	}})
+
 	var next [keys]int64
 	var wg sync.WaitGroup
 	for g := range 4 {
@@ -696,13 +720,14 @@ func TestRemoveOrder(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 	c.checkCost()
 }
 
-// TestLoadTimeoutBounds checks that LoadTimeout bounds the wait as well: a loader
-// that does not heed its context keeps nobody, a stale value is returned, and its
-// late result is reported and not stored.
+// TestLoadTimeoutBounds checks that LoadTimeout bounds the wait as well: a
+// loader that does not heed its context keeps nobody, a stale value is
+// returned, and its late result is reported and not stored.
 func TestLoadTimeoutBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
@@ -714,6 +739,7 @@ func TestLoadTimeoutBounds(t *testing.T) {
 				return 10 * key, nil
 			},
 		})
+
 		c.SetTTL(2, 2, time.Second)
 		time.Sleep(time.Second)
 		for _, ctx := range []context.Context{context.Background(), t.Context()} {
@@ -725,6 +751,7 @@ func TestLoadTimeoutBounds(t *testing.T) {
 				t.Errorf("Load waited %v, want 1s", got)
 			}
 		}
+
 		if e, err := c.LoadEntry(t.Context(), 2); e.Value != 2 || err != nil || !errors.Is(e.Err, context.DeadlineExceeded) {
 			t.Errorf("LoadEntry = %+v, %v, want the stale value", e, err)
 		}
@@ -734,6 +761,7 @@ func TestLoadTimeoutBounds(t *testing.T) {
 		if want := []string{"1 10 Rejected", "1 10 Rejected", "2 2 Expired", "2 20 Rejected"}; !slices.Equal(events, want) {
 			t.Errorf("events %q, want %q", events, want)
 		}
+
 		c.checkIdle(t)
 	})
 }

@@ -26,8 +26,8 @@ func (sh *shard[K, V]) isSameLocked(e *visited[K, V]) bool {
 }
 
 // DeleteFunc removes the entries for which del returns true, and returns how
-// many. No lock is held while del runs. An entry is removed only if its value is
-// still the one that del saw. The complexity is O(n) where n is the largest
+// many. No lock is held while del runs. An entry is removed only if its value
+// is still the one that del saw. The complexity is O(n) where n is the largest
 // number of entries since the last Clear.
 func (c *Cache[K, V]) DeleteFunc(del func(key K, value V) bool) (n int) {
 	for i := range c.shards {
@@ -91,12 +91,12 @@ func (c *Cache[K, V]) nextEntry(sh *shard[K, V], e *visited[K, V], all bool) boo
 	return false
 }
 
-// All returns an iterator over the entries, in no order, which does not count as
-// a use of them. It is weakly consistent: an entry that is there throughout is
-// visited once, with a value that it has when it is visited. An entry that is
-// set or removed meanwhile may or may not be visited, and a key that is removed
-// and set again may be visited twice. No lock is held in the loop, which may use
-// c in every way. The complexity is that of DeleteFunc.
+// All returns an iterator over the entries, in no order, which does not count
+// as a use of them. It is weakly consistent: an entry that is there throughout
+// is visited once, with a value that it has when it is visited. An entry that
+// is set or removed meanwhile may or may not be visited, and a key that is
+// removed and set again may be visited twice. No lock is held in the loop,
+// which may use c in every way. The complexity is that of DeleteFunc.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		c.visit(false, func(_ *shard[K, V], e *visited[K, V]) bool { return yield(e.key, e.value) })
@@ -110,13 +110,13 @@ func (c *Cache[K, V]) Keys() iter.Seq[K] { return keysOf(c.All()) }
 func (c *Cache[K, V]) Values() iter.Seq[V] { return valuesOf(c.All()) }
 
 // Hottest returns an iterator over the entries from the most to the least
-// popular, as far as the policy knows. [PolicyTinyLFU] knows how often they were
-// used lately, up to 18 times, and up to 3 while the cache is not full;
+// popular, as far as the policy knows. [PolicyTinyLFU] knows how often they
+// were used lately, up to 18 times, and up to 3 while the cache is not full;
 // [PolicyLFU] how often ever; [PolicyLRU] how lately they were used, and
 // [PolicyFIFO] how lately added; [PolicyRandom] nothing. Pinned entries come
 // first. The order is a snapshot; values are those of the visit, and entries
-// that are gone by then are not visited. The complexity is O(n log n) where
-// n = c.Len(), and 16 bytes an entry besides its key.
+// that are gone by then are not visited. The complexity is O(n log n) where n =
+// c.Len(), and 16 bytes an entry besides its key.
 func (c *Cache[K, V]) Hottest() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for _, r := range c.ranked() {
@@ -127,8 +127,8 @@ func (c *Cache[K, V]) Hottest() iter.Seq2[K, V] {
 	}
 }
 
-// A ranking is a key, how popular it is, and how often it was used, as far as the
-// policy counts.
+// A ranking is a key, how popular it is, and how often it was used, as far as
+// the policy counts.
 type ranking[K comparable] struct {
 	key         K
 	score, uses uint64

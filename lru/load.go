@@ -65,10 +65,10 @@ func (c *Cache[K, V]) loader() loadFunc[K, V] {
 
 // Load returns the value of key, and loads it by Options.Load if it is absent.
 // Of several calls for a key one loads, and all wait, each until its own ctx
-// ends: then it returns ctx.Err(), and the load goes on. If ctx can be canceled,
-// the loader runs in a goroutine of its own, so that the call can return early;
-// otherwise it runs in the caller's. If it panics, so do all calls that wait,
-// with a [*PanicError].
+// ends: then it returns ctx.Err(), and the load goes on. If ctx can be
+// canceled, the loader runs in a goroutine of its own, so that the call can
+// return early; otherwise it runs in the caller's. If it panics, so do all
+// calls that wait, with a [*PanicError].
 //
 // A value older than Options.RefreshAfter is returned and loaded again in the
 // background. An expired value is returned only if the load fails, and
@@ -295,10 +295,11 @@ func (c *Cache[K, V]) countStale(sh *shard[K, V]) {
 	sh.mu.Unlock()
 }
 
-// Refresh loads key by Options.Load, even if it is there, and returns the value.
-// It does not share a load that began before, but detaches it, so that the value
-// that it returns and stores is not older than the call. If it fails, the old
-// value stays; if with [ErrNotFound], it goes. It panics without Options.Load.
+// Refresh loads key by Options.Load, even if it is there, and returns the
+// value. It does not share a load that began before, but detaches it, so that
+// the value that it returns and stores is not older than the call. If it fails,
+// the old value stays; if with [ErrNotFound], it goes. It panics without
+// Options.Load.
 func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (value V, err error) {
 	l := lookup[K, V]{key: key, load: c.loader(), begun: true, inline: c.runsInline(ctx)}
 	if err := ctx.Err(); err != nil {

@@ -95,6 +95,7 @@ func TestLoadRaces(t *testing.T) {
 			}
 		}, 107, 1, true},
 	}
+
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,6 +110,7 @@ func TestLoadRaces(t *testing.T) {
 				if c.Stats().Loading != 1 {
 					t.Fatalf("%d loads under way", c.Stats().Loading)
 				}
+
 				close(g.release)
 				synctest.Wait()
 				if !first.back || first.v != 107 || first.err != nil {
@@ -117,6 +119,7 @@ func TestLoadRaces(t *testing.T) {
 				if _, ok := c.Get(7); ok != tt.stored {
 					t.Errorf("Get found it: %v, want %v", ok, tt.stored)
 				}
+
 				v, err := c.Load(t.Context(), 7)
 				if v != tt.next || err != nil || g.calls.Load() != tt.loads {
 					t.Errorf("the next Load returned %d, %v after %d loads, want %d after %d", v, err, g.calls.Load(), tt.next, tt.loads)
@@ -158,6 +161,7 @@ func TestLoadOnce(t *testing.T) {
 				return key, nil
 			}})
 			var wg sync.WaitGroup
+
 			for i := range callers {
 				ctx := t.Context()
 				if i%2 == 0 {
@@ -169,6 +173,7 @@ func TestLoadOnce(t *testing.T) {
 					}
 				})
 			}
+
 			wg.Wait()
 			synctest.Wait()
 			for key := range calls {
@@ -176,6 +181,7 @@ func TestLoadOnce(t *testing.T) {
 					t.Errorf("key %d was loaded %d times", key, n)
 				}
 			}
+
 			s := c.Stats()
 			if s.Loads != keys || s.Joined != callers-keys || s.Misses != callers || s.LoadFailures != 0 {
 				t.Errorf("stats %+v", s)
@@ -183,6 +189,7 @@ func TestLoadOnce(t *testing.T) {
 			if s.LoadTime != keys*time.Millisecond || s.MeanLoadTime() != time.Millisecond {
 				t.Errorf("loads took %v, %v each", s.LoadTime, s.MeanLoadTime())
 			}
+
 			c.checkIdle(t)
 		})
 	}
@@ -204,6 +211,7 @@ func TestLoadStorm(t *testing.T) {
 		running[key].Add(-1)
 		return key, nil
 	}})
+
 	for range rounds {
 		var wg sync.WaitGroup
 		for i := range 16 {
@@ -219,8 +227,10 @@ func TestLoadStorm(t *testing.T) {
 				}
 			})
 		}
+
 		wg.Wait()
 	}
+
 	eventually(t, "loads do not end", func() bool { return c.Stats().Loading == 0 })
 	c.checkIdle(t)
 }
@@ -241,6 +251,7 @@ func TestLoadContext(t *testing.T) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		c.Set(1, 1)
+
 		for name, f := range map[string]func() error{
 			"Load":      func() error { _, err := c.Load(ended, 1); return err },
 			"Refresh":   func() error { _, err := c.Refresh(ended, 1); return err },
@@ -251,6 +262,7 @@ func TestLoadContext(t *testing.T) {
 				t.Errorf("%s with a context that has ended: %v", name, err)
 			}
 		}
+
 		// The first caller gives up: the load goes on for the others, with its
 		// values, without its end.
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "trace"), time.Second)
@@ -261,6 +273,7 @@ func TestLoadContext(t *testing.T) {
 		if !first.back || !errors.Is(first.err, context.DeadlineExceeded) || second.back {
 			t.Errorf("after a second: %+v, %+v", *first, *second)
 		}
+
 		close(g.release)
 		synctest.Wait()
 		if second.v != 107 || second.err != nil || value != "trace" || deadline {
@@ -269,6 +282,7 @@ func TestLoadContext(t *testing.T) {
 		if v, ok := c.Get(7); v != 107 || !ok || g.calls.Load() != 1 {
 			t.Errorf("Get = %d, %v after %d loads", v, ok, g.calls.Load())
 		}
+
 		// All give up: the load goes on, and fills the cache.
 		g.release = make(chan struct{})
 		ctx, cancel = context.WithCancel(t.Context())
@@ -278,6 +292,7 @@ func TestLoadContext(t *testing.T) {
 		if !errors.Is(third.err, context.Canceled) {
 			t.Errorf("the third got %+v", *third)
 		}
+
 		close(g.release)
 		synctest.Wait()
 		if v, ok := c.Get(8); v != 208 || !ok {
@@ -300,6 +315,7 @@ func TestLoadAbandoned(t *testing.T) {
 		if !a.back || b.back || c.Stats().Loading != 1 {
 			t.Errorf("one of two has left: %+v, %+v, %d", *a, *b, c.Stats().Loading)
 		}
+
 		cancel2()
 		synctest.Wait()
 		if !b.back || c.Stats().Loading != 0 {
@@ -308,6 +324,7 @@ func TestLoadAbandoned(t *testing.T) {
 		if g.calls.Load() != 1 {
 			t.Errorf("%d loads", g.calls.Load())
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -354,6 +371,7 @@ func TestLoadPanic(t *testing.T) {
 					if inline {
 						ctx = context.Background()
 					}
+
 					for name, f := range map[string]func(){
 						"Load":    func() { _, _ = c.Load(ctx, 7) },
 						"Refresh": func() { _, _ = c.Refresh(ctx, 7) },
@@ -374,6 +392,7 @@ func TestLoadPanic(t *testing.T) {
 			})
 		}
 	}
+
 	if (&PanicError{Value: 1}).Unwrap() != nil {
 		t.Error("a number is an error")
 	}
@@ -396,6 +415,7 @@ func TestLoadGoexit(t *testing.T) {
 			} else {
 				o.Load = func(context.Context, int) (int, error) { <-release; runtime.Goexit(); return 0, nil }
 			}
+
 			c := New(100, o)
 			left := false
 			go func() { // inline: the goroutine ends, and the load with it
@@ -404,6 +424,7 @@ func TestLoadGoexit(t *testing.T) {
 				_, _ = c.Load(context.Background(), 7)
 				t.Error("Load returned")
 			}()
+
 			synctest.Wait()
 			r := goLoad(t.Context(), c, 7)
 			close(release)
@@ -411,6 +432,7 @@ func TestLoadGoexit(t *testing.T) {
 			if !left || !r.back || !errors.Is(r.err, ErrGoexit) {
 				t.Errorf("left %v, the other got %+v", left, *r)
 			}
+
 			_, err := c.LoadAll(t.Context(), []int{7, 8})
 			if !errors.Is(err, ErrGoexit) {
 				t.Errorf("LoadAll returned %v", err)
@@ -449,6 +471,7 @@ func TestLoadRecursive(t *testing.T) {
 			return 0, err
 		},
 	}
+
 	for name, load := range tests {
 		for _, cancelable := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/cancelable=%v", name, cancelable), func(t *testing.T) {
@@ -465,6 +488,7 @@ func TestLoadRecursive(t *testing.T) {
 					if _, err := c.LoadAll(ctx, []int{a, b}); !errors.Is(err, ErrRecursiveLoad) {
 						t.Errorf("LoadAll returned %v", err)
 					}
+
 					synctest.Wait()
 					c.checkIdle(t)
 					if _, err := c.LoadFunc(ctx, a, func(context.Context, int) (int, error) { return 1, nil }); err != nil {
@@ -492,12 +516,14 @@ func TestLoadCycle(t *testing.T) {
 			}
 			return v, err
 		}})
+
 		x, y := goLoad(t.Context(), c, 1), goLoad(context.Background(), c, 2)
 		close(both)
 		synctest.Wait()
 		if !x.back || !y.back || x.err != nil || y.err != nil || x.v != y.v || told.Load() != 1 {
 			t.Errorf("got %+v, %+v, %d told", *x, *y, told.Load())
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -518,6 +544,7 @@ func TestLoadNested(t *testing.T) {
 			got, err := c.LoadAll(ctx, []int{key - 1, key - 2, key - 1})
 			return got[key-1] + got[key-2], err
 		}})
+
 		if v, err := c.Load(t.Context(), 20); v != 6765 || err != nil {
 			t.Errorf("the 20th Fibonacci number is %d, %v", v, err)
 		}
@@ -525,6 +552,7 @@ func TestLoadNested(t *testing.T) {
 		if v, err := c.Load(late, 20); v != 6765 || err != nil {
 			t.Errorf("from the context of a load that has ended: %d, %v", v, err)
 		}
+
 		synctest.Wait()
 		c.checkIdle(t)
 	})
@@ -558,6 +586,7 @@ func TestLoadAll(t *testing.T) {
 				}
 				return key * 10, nil
 			}
+
 			o := &Options[int, int]{Load: one}
 			if many {
 				o.LoadMany = func(ctx context.Context, keys []int) (map[int]int, error) {
@@ -573,9 +602,11 @@ func TestLoadAll(t *testing.T) {
 							got[key] = key * 10
 						}
 					}
+
 					return got, err
 				}
 			}
+
 			c := New(100, o)
 			c.Set(1, 1)
 			go func() { _, _ = c.LoadFunc(t.Context(), 2, g.load) }()
@@ -589,6 +620,7 @@ func TestLoadAll(t *testing.T) {
 			if n := calls.Load(); many && n != 1 || !many && n != 3 {
 				t.Errorf("%d calls", n)
 			}
+
 			got, err = c.LoadAll(context.Background(), []int{3, 5, 8, 18})
 			want = map[int]int{3: 30, 5: 50}
 			if fmt.Sprint(got) != fmt.Sprint(want) || !errors.Is(err, boom) {
@@ -600,6 +632,7 @@ func TestLoadAll(t *testing.T) {
 			if v, ok := c.Get(5); v != 50 || !ok {
 				t.Errorf("what was loaded is %d, %v", v, ok)
 			}
+
 			// The caller gives up: it gets what there is.
 			g.release = make(chan struct{})
 			go func() { _, _ = c.LoadFunc(t.Context(), 6, g.load) }()
@@ -612,6 +645,7 @@ func TestLoadAll(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) || err == nil || err.Error() != context.DeadlineExceeded.Error() {
 				t.Errorf("LoadAll = %v, %v, want %v", got, err, want)
 			}
+
 			close(g.release)
 			synctest.Wait()
 			c.checkIdle(t)
@@ -628,6 +662,7 @@ func TestLoadManyAlone(t *testing.T) {
 		}
 		return map[int]int{1: 10}, nil
 	}})
+
 	if v, err := c.Load(context.Background(), 1); v != 10 || err != nil {
 		t.Errorf("Load = %d, %v", v, err)
 	}
@@ -659,6 +694,7 @@ func TestLoadAllAbandoned(t *testing.T) {
 		if canceled {
 			t.Error("canceled while one waits")
 		}
+
 		cancel2()
 		synctest.Wait()
 		if !canceled {
@@ -679,6 +715,7 @@ func TestRefresh(t *testing.T) {
 		if v, err := c.Load(t.Context(), 7); v != 1 || err != nil {
 			t.Errorf("while it is reloaded, Load = %d, %v", v, err)
 		}
+
 		second := make(chan int, 1)
 		go func() {
 			v, _ := c.Refresh(t.Context(), 7)
@@ -689,6 +726,7 @@ func TestRefresh(t *testing.T) {
 		if v := <-second; v != 207 && v != 107 || g.calls.Load() != 2 {
 			t.Errorf("the second Refresh = %d after %d loads", v, g.calls.Load())
 		}
+
 		synctest.Wait()
 		v, _ := c.Get(7)
 		if v != 207 {
@@ -702,6 +740,7 @@ func TestRefresh(t *testing.T) {
 		if v, ok := c.Get(7); v != 207 || !ok {
 			t.Errorf("after a failure, Get = %d, %v", v, ok)
 		}
+
 		g.err = ErrNotFound
 		if _, err := c.Refresh(t.Context(), 7); !errors.Is(err, ErrNotFound) || c.Has(7) {
 			t.Errorf("Refresh = %v, there: %v", err, c.Has(7))
@@ -709,6 +748,7 @@ func TestRefresh(t *testing.T) {
 		if s := c.Stats(); s.Invalidated != 1 || s.LoadFailures != 2 {
 			t.Errorf("stats %+v", s)
 		}
+
 		synctest.Wait()
 		c.checkIdle(t)
 	})
@@ -746,6 +786,7 @@ func TestLoadReclaim(t *testing.T) {
 	if c.Has(a) {
 		t.Error("a load has undone a Delete")
 	}
+
 	c.checkIdle(t)
 }
 
@@ -775,6 +816,7 @@ func TestLoadOutdated(t *testing.T) {
 					if tt.tag != "" {
 						c.DeleteTag(tt.tag)
 					}
+
 					second := &loaded{}
 					if all {
 						go func() {
@@ -785,6 +827,7 @@ func TestLoadOutdated(t *testing.T) {
 					} else {
 						second = goLoad(t.Context(), c, 7)
 					}
+
 					if tt.detach {
 						c.Delete(7)
 					}
@@ -793,6 +836,7 @@ func TestLoadOutdated(t *testing.T) {
 					if first.v != 107 || first.err != nil || second.v != tt.v || second.err != nil || !second.back {
 						t.Errorf("got %+v, %+v, want %d", *first, *second, tt.v)
 					}
+
 					c.checkIdle(t)
 				})
 			})
@@ -831,6 +875,7 @@ func TestLoadWaited(t *testing.T) {
 			}
 			return g.load(ctx, key)
 		}})
+
 		a := goLoad(t.Context(), c, 1)
 		b := goLoad(inner, c, 1)
 		close(g.release)
@@ -838,6 +883,7 @@ func TestLoadWaited(t *testing.T) {
 		if a.v != 101 || a.err != nil || b.v != 101 || b.err != nil {
 			t.Errorf("got %+v, %+v", *a, *b)
 		}
+
 		c.checkIdle(t)
 	})
 }

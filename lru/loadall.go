@@ -27,11 +27,11 @@ type batch[K comparable, V any] struct {
 
 // LoadAll returns the values of keys that exist. It waits for loads that are
 // under way, and loads the rest by one call of Options.LoadMany, or else by
-// Options.Load, each key in a goroutine of its own. A key that does not exist is
-// not in the result. If others could not be loaded, or ctx ends, it returns the
-// values that there are, and an error that joins the causes. Otherwise it is
-// Load for each key; values past RefreshAfter are loaded again by one call of
-// LoadMany. It panics without Options.Load and LoadMany.
+// Options.Load, each key in a goroutine of its own. A key that does not exist
+// is not in the result. If others could not be loaded, or ctx ends, it returns
+// the values that there are, and an error that joins the causes. Otherwise it
+// is Load for each key; values past RefreshAfter are loaded again by one call
+// of LoadMany. It panics without Options.Load and LoadMany.
 func (c *Cache[K, V]) LoadAll(ctx context.Context, keys []K) (map[K]V, error) {
 	load := c.loader()
 	b := batch[K, V]{got: make(map[K]V, len(keys))}

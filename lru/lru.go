@@ -21,13 +21,13 @@ package lru
 // keeps: their high bits choose the bucket, their low bits the tag. A key is
 // hashed once for each call.
 //
-// A change of a shard is an op (change.go). Capacity that it frees goes into its
-// tokens. Capacity that it needs comes out of them, out of Cache.free, or out of
-// evictions from its own shard; if that has not enough to give, out of other
-// shards, one after the other (reclaim). At the end the rest goes to Cache.free,
-// the lock is released, and OnRemove is called. So Cap() - free, which Cost
-// returns, counts capacity that operations hold as taken, and never exceeds the
-// capacity.
+// A change of a shard is an op (change.go). Capacity that it frees goes into
+// its tokens. Capacity that it needs comes out of them, out of Cache.free, or
+// out of evictions from its own shard; if that has not enough to give, out of
+// other shards, one after the other (reclaim). At the end the rest goes to
+// Cache.free, the lock is released, and OnRemove is called. So Cap() - free,
+// which Cost returns, counts capacity that operations hold as taken, and never
+// exceeds the capacity.
 //
 // Invariants, checked under the tag invariants after each change:
 //
@@ -49,8 +49,8 @@ package lru
 // Lock order: Cache.reclaiming, then one shard, then tasks or Behind.mu;
 // alarm.mu alone. No two shards at once. No user code runs under a lock, except
 // the function given to Update and what the options say about its result. Keys
-// are compared under a lock; that cannot panic, since hashing the key would have
-// panicked first.
+// are compared under a lock; that cannot panic, since hashing the key would
+// have panicked first.
 //
 // A load is a flight (flight.go). It runs with no lock held. A call that finds
 // nothing registers a flight, or joins one, in the critical section in which it
@@ -111,8 +111,8 @@ type Cache[K comparable, V any] struct {
 const Unbounded = math.MaxInt
 
 // New returns an empty cache whose entries cost at most capacity together: as
-// many entries, unless Options.Cost says otherwise. If opts is nil, the defaults
-// are used. It panics if capacity is less than 1 or opts is not valid.
+// many entries, unless Options.Cost says otherwise. If opts is nil, the
+// defaults are used. It panics if capacity is less than 1 or opts is not valid.
 func New[K comparable, V any](capacity int, opts *Options[K, V]) *Cache[K, V] {
 	mustBePositive(capacity)
 	if err := opts.Validate(); err != nil {
@@ -169,8 +169,8 @@ func shardsFor(entries, procs int) int {
 }
 
 // targetFor returns how many slots a shard will need: its share of the entries
-// and, since keys do not spread evenly, four standard deviations. It is 0 if the
-// number of entries is not known.
+// and, since keys do not spread evenly, four standard deviations. It is 0 if
+// the number of entries is not known.
 func (c *Cache[K, V]) targetFor(capacity int) int {
 	if c.opts.Cost != nil && c.opts.Entries == 0 {
 		return 0
@@ -191,8 +191,8 @@ func (c *Cache[K, V]) reading() int64 {
 	return c.clock.read()
 }
 
-// hash returns the hash of key. The upper half chooses the shard, the lower half
-// everything in it.
+// hash returns the hash of key. The upper half chooses the shard, the lower
+// half everything in it.
 func (c *Cache[K, V]) hash(key K) uint64 {
 	if len(c.shards) == 0 {
 		panic("lru: zero Cache: use New")
@@ -337,10 +337,11 @@ func (c *Cache[K, V]) Set(key K, value V) bool {
 	return c.set(key, value, nil).stored
 }
 
-// SetTTL is Set with a TTL in place of that of the options. [Forever] is without
-// end. If ttl is zero or less, the value is too old: it is not stored, the old
-// value is removed, and SetTTL returns false. So the result of [time.Until] can
-// be passed as it is. In other caches zero and -1 mean no end; see MIGRATING.md.
+// SetTTL is Set with a TTL in place of that of the options. [Forever] is
+// without end. If ttl is zero or less, the value is too old: it is not stored,
+// the old value is removed, and SetTTL returns false. So the result of
+// [time.Until] can be passed as it is. In other caches zero and -1 mean no end;
+// see MIGRATING.md.
 func (c *Cache[K, V]) SetTTL(key K, value V, ttl time.Duration) bool {
 	if ttl != Forever {
 		c.timed.Store(true)
@@ -381,8 +382,8 @@ func (c *Cache[K, V]) set(key K, value V, attr *Attr) outcome[V] {
 
 // GetOrSet returns the value of key, which counts as a use, or stores value if
 // there is none and returns it. Loaded reports whether the value was there. If
-// value cannot be stored (see Set), it is still returned. The complexity is that
-// of Set.
+// value cannot be stored (see Set), it is still returned. The complexity is
+// that of Set.
 func (c *Cache[K, V]) GetOrSet(key K, value V) (actual V, loaded bool) {
 	r := request[K, V]{key: key, hash: c.hash(key)}
 	c.fillRequest(&r, value)
@@ -494,9 +495,9 @@ func (c *Cache[K, V]) Take(key K) (value V, ok bool) {
 	return value, s != 0
 }
 
-// Touch gives key the TTL ttl from now, counts as a use, and reports whether key
-// is there afterwards. [Forever] is without end; if ttl is zero or less, key
-// expires.
+// Touch gives key the TTL ttl from now, counts as a use, and reports whether
+// key is there afterwards. [Forever] is without end; if ttl is zero or less,
+// key expires.
 func (c *Cache[K, V]) Touch(key K, ttl time.Duration) bool {
 	if ttl != Forever {
 		c.timed.Store(true)
@@ -558,10 +559,10 @@ func (c *Cache[K, V]) Len() (n int) {
 	return n
 }
 
-// Cost returns the sum of the costs of the entries, which is never more than the
-// capacity, even while others use the cache. It removes expired entries. Room
-// that an operation under way has made counts as taken. The complexity is O(1),
-// or O(shards) if entries can expire.
+// Cost returns the sum of the costs of the entries, which is never more than
+// the capacity, even while others use the cache. It removes expired entries.
+// Room that an operation under way has made counts as taken. The complexity is
+// O(1), or O(shards) if entries can expire.
 func (c *Cache[K, V]) Cost() int {
 	c.expireIfTimed()
 	for {
@@ -578,8 +579,8 @@ func (c *Cache[K, V]) Cost() int {
 func (c *Cache[K, V]) Cap() int { return int(c.cap.Load()) }
 
 // Resize changes the capacity and returns how many entries were evicted for it.
-// If it is not enough to evict all others, pinned entries go, too. The memory of
-// entries is kept. It panics if capacity is less than 1. The complexity is
+// If it is not enough to evict all others, pinned entries go, too. The memory
+// of entries is kept. It panics if capacity is less than 1. The complexity is
 // O(shards + n) where n is the number of entries evicted.
 func (c *Cache[K, V]) Resize(capacity int) (evicted int) {
 	mustBePositive(capacity)

@@ -30,6 +30,7 @@ func TestOptionsValidate(t *testing.T) {
 		}
 		mustPanic(t, "lru: Options", func() { New(1, o) })
 	}
+
 	for _, o := range []*options{
 		nil,
 		{},
@@ -52,6 +53,7 @@ func TestPanics(t *testing.T) {
 	// A key that cannot be compared panics before a lock is taken, whoever
 	// hashes it.
 	d := New(10, &Options[any, int]{Hash: func(any) uint64 { return 1 }})
+
 	for _, c := range []*Cache[any, int]{c, d} {
 		mustPanic(t, "hash of unhashable type", func() { New[any, int](1, nil).Set([]int{1}, 1) })
 		for _, f := range []func(){
@@ -97,6 +99,7 @@ func TestSetRefused(t *testing.T) {
 	if c.SetTTL("b", 3, 0) || c.Has("b") {
 		t.Error("too old: stored, or the old value is there")
 	}
+
 	want := "[{a 1 Replaced} {a 11 Rejected} {b 2 Replaced} {b 3 Expired}]"
 	if got := fmt.Sprint(events); got != want {
 		t.Errorf("events %v, want %v", events, want)
@@ -124,6 +127,7 @@ func TestPins(t *testing.T) {
 				t.Fatalf("Pin(%d)", i)
 			}
 		}
+
 		if c.Set(9, 9) || c.Has(9) || c.Len() != 4 {
 			t.Errorf("%d shards: pinned entries were evicted", shards)
 		}
@@ -133,6 +137,7 @@ func TestPins(t *testing.T) {
 		if c.Pin(9) || c.Unpin(9) || !c.Set(2, 22) {
 			t.Error("Pin of what is not there, or Set of what is pinned")
 		}
+
 		c.Unpin(2)
 		if !c.Set(9, 9) || c.Has(2) {
 			t.Errorf("%d shards: the one without a pin was not evicted", shards)
@@ -140,6 +145,7 @@ func TestPins(t *testing.T) {
 		if n := c.Resize(1); n != 3 || c.Len() != 1 || c.Has(9) {
 			t.Errorf("%d shards: Resize evicted %d, left %d", shards, n, c.Len())
 		}
+
 		c.checkCost()
 	}
 }
@@ -155,6 +161,7 @@ func TestPriority(t *testing.T) {
 		if c.Has("low") || !c.Has("normal") || !c.Has("high") {
 			t.Errorf("%v: low was not the first to go", p)
 		}
+
 		c.SetAttr("b", 1, Attr{Priority: 1})
 		c.SetAttr("c", 1, Attr{Priority: 1})
 		if c.Set("d", 1) || c.SetAttr("e", 1, Attr{Priority: -1}) || c.Len() != 3 {
@@ -164,6 +171,7 @@ func TestPriority(t *testing.T) {
 		if c.SetAttr("f", 1, Attr{Priority: 1}); c.Len() != 3 || !c.Has("f") {
 			t.Errorf("%v: high was not evicted for high", p)
 		}
+
 		c.checkCost()
 	}
 }
@@ -180,6 +188,7 @@ func TestStats(t *testing.T) {
 	c.Get(1)
 	c.Get(3)
 	before := c.Stats()
+
 	now = now.Add(time.Second)
 	c.Set(4, 1) // evicts 1, two seconds old
 	c.Set(4, 1) // replaces
@@ -190,6 +199,7 @@ func TestStats(t *testing.T) {
 	c.SetTTL(7, 1, time.Second)
 	now = now.Add(time.Second)
 	c.Clear()
+
 	got := c.Stats().Sub(before)
 	want := Stats{
 		Hits: 1, Misses: 1, Added: 3, Evicted: 2, EvictedCost: 2, EvictedAge: 3 * time.Second,
@@ -266,6 +276,7 @@ func TestDeleteFuncChanged(t *testing.T) {
 	if v, ok := c.Get(1); n != 0 || v != "new" || !ok {
 		t.Errorf("DeleteFunc removed %d, left %q, %v", n, v, ok)
 	}
+
 	n = c.DeleteFunc(func(int, string) bool {
 		c.Delete(1)
 		c.Set(2, "other") // in the slot that has become free
@@ -318,30 +329,35 @@ func TestLoopChanges(t *testing.T) {
 	for i := range 100 {
 		c.Set(i, i)
 	}
+
 	n := 0
 	for k := range c.All() {
 		n++
 		c.Delete(k)
 		c.Delete(99 - k)
 	}
+
 	if n != 50 || c.Len() != 0 {
 		t.Errorf("%d visits, %d left", n, c.Len())
 	}
 	for i := range 100 {
 		c.Set(i, i)
 	}
+
 	for range c.Keys() {
 		break
 	}
 	for range c.Values() {
 		break
 	}
+
 	n = 0
 	for range c.Hottest() {
 		if n++; n == 3 {
 			break
 		}
 	}
+
 	if n != 3 {
 		t.Errorf("%d visits", n)
 	}

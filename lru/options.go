@@ -25,10 +25,10 @@ type Options[K comparable, V any] struct {
 	TTL time.Duration
 
 	// Load returns the value of a key from its source: for [Cache.Load] and its
-	// kin. If there is none, it returns [ErrNotFound], or an error that wraps it.
-	// Its context has the values of the call that began the load, and not its
-	// end. It may use the cache. Loads of its own must be given that context, so
-	// that a load that waits for itself is found out.
+	// kin. If there is none, it returns [ErrNotFound], or an error that wraps
+	// it. Its context has the values of the call that began the load, and not
+	// its end. It may use the cache. Loads of its own must be given that
+	// context, so that a load that waits for itself is found out.
 	Load func(ctx context.Context, key K) (V, error)
 
 	// Cost returns how much of the capacity an entry takes, such as its bytes.
@@ -37,19 +37,20 @@ type Options[K comparable, V any] struct {
 
 	// OnRemove is called once for each entry that leaves the cache, however it
 	// leaves, and for each value that was not stored. It is called without a
-	// lock, after the fact, and in order for each key. The goroutine that caused
-	// a removal calls it before its call returns, unless another one is calling
-	// it for the same shard: then that one does. Entries that expire unnoticed
-	// are reported from a goroutine of their own, where a panic ends the program.
+	// lock, after the fact, and in order for each key. The goroutine that
+	// caused a removal calls it before its call returns, unless another one is
+	// calling it for the same shard: then that one does. Entries that expire
+	// unnoticed are reported from a goroutine of their own, where a panic ends
+	// the program.
 	OnRemove func(key K, value V, cause Cause)
 
 	// Policy chooses what to evict when the cache is full. If zero,
 	// [PolicyTinyLFU].
 	Policy Policy
 
-	// Jitter shortens each TTL by a random part of it, less than Jitter, so that
-	// entries that were set together do not expire together. At least 0, less
-	// than 1.
+	// Jitter shortens each TTL by a random part of it, less than Jitter, so
+	// that entries that were set together do not expire together. At least 0,
+	// less than 1.
 	Jitter float64
 
 	// RefreshAfter is the age from which Load returns a value and, in the
@@ -57,22 +58,23 @@ type Options[K comparable, V any] struct {
 	// has expired.
 	RefreshAfter time.Duration
 
-	// StaleIfError is the time after its deadline for which Load still returns a
-	// value if it cannot be loaded. No other method does, nor Load if the error
-	// is [ErrNotFound]. Meanwhile the value takes its part of the capacity, but
-	// it is the first to be evicted. If zero, none.
+	// StaleIfError is the time after its deadline for which Load still returns
+	// a value if it cannot be loaded. No other method does, nor Load if the
+	// error is [ErrNotFound]. Meanwhile the value takes its part of the
+	// capacity, but it is the first to be evicted. If zero, none.
 	StaleIfError time.Duration
 
 	// ErrorTTL returns the time for which Load returns err again, or the stale
 	// value, without another attempt. Zero or less, or a nil ErrorTTL: failures
-	// are not remembered, except that the load of a key that has an old value is
-	// not tried again for a second at first, which doubles up to 16 seconds.
+	// are not remembered, except that the load of a key that has an old value
+	// is not tried again for a second at first, which doubles up to 16 seconds.
 	ErrorTTL func(key K, err error) time.Duration
 
-	// Idle is the time for which an entry lives after it was set, or returned by
-	// Get, GetOrSet, Load or Touch, if that is shorter than its TTL. If zero,
-	// without end. To save work, a use extends the deadline only if that gains
-	// more than Idle/16; an entry can therefore expire up to Idle/16 early.
+	// Idle is the time for which an entry lives after it was set, or returned
+	// by Get, GetOrSet, Load or Touch, if that is shorter than its TTL. If
+	// zero, without end. To save work, a use extends the deadline only if that
+	// gains more than Idle/16; an entry can therefore expire up to Idle/16
+	// early.
 	Idle time.Duration
 
 	// TTLOf returns the TTL of an entry, instead of TTL. [Forever] is without
@@ -83,8 +85,8 @@ type Options[K comparable, V any] struct {
 	Tags func(key K, value V) []string
 
 	// LoadMany returns the values of keys, for [Cache.LoadAll]; without Load,
-	// for all loads. A key that the result does not have does not exist; with an
-	// error, it could not be loaded.
+	// for all loads. A key that the result does not have does not exist; with
+	// an error, it could not be loaded.
 	LoadMany func(ctx context.Context, keys []K) (map[K]V, error)
 
 	// LoadTimeout bounds the time of a load. Then its context ends, and calls
@@ -93,12 +95,13 @@ type Options[K comparable, V any] struct {
 	LoadTimeout time.Duration
 
 	// CancelAbandoned cancels the context of a load when the last call that
-	// waits for it has gone. If false, such a load goes on, and fills the cache.
+	// waits for it has gone. If false, such a load goes on, and fills the
+	// cache.
 	CancelAbandoned bool
 
-	// OnLoadError is called after each load that failed, in the goroutine of the
-	// load: in that of a caller, or in one of its own, where a panic ends the
-	// program.
+	// OnLoadError is called after each load that failed, in the goroutine of
+	// the load: in that of a caller, or in one of its own, where a panic ends
+	// the program.
 	OnLoadError func(key K, err error)
 
 	// MaxRefreshes bounds the calls of loaders in the background that run at a
@@ -106,16 +109,16 @@ type Options[K comparable, V any] struct {
 	// zero, 64.
 	MaxRefreshes int
 
-	// Equal reports whether two values are the same, for Stats.Changed: it tells
-	// how many reloads were worth it. If nil, nothing is compared.
+	// Equal reports whether two values are the same, for Stats.Changed: it
+	// tells how many reloads were worth it. If nil, nothing is compared.
 	Equal func(a, b V) bool
 
 	// TrackAge keeps when each entry was set, in 8 bytes, for Stats.EvictedAge
 	// and Entry.Age. RefreshAfter and StaleIfError do, too.
 	TrackAge bool
 
-	// Entries is about how many entries the capacity holds: the number of shards
-	// follows from it. If zero, the capacity, or 1024 with Cost.
+	// Entries is about how many entries the capacity holds: the number of
+	// shards follows from it. If zero, the capacity, or 1024 with Cost.
 	Entries int
 
 	// Shards is the number of parts with a lock each: a power of two, at most
@@ -140,9 +143,11 @@ const maxShards = 1 << 16
 
 // Validate returns an error if o is not valid.
 func (o *Options[K, V]) Validate() error {
-	switch {
-	case o == nil:
+	if o == nil {
 		return nil
+	}
+
+	switch {
 	case o.TTL < 0:
 		return fmt.Errorf("lru: Options.TTL must not be negative, got %v", o.TTL)
 	case o.Idle < 0:
@@ -261,15 +266,15 @@ type BehindOptions[K comparable, V any] struct {
 	Interval time.Duration
 
 	// OnError is called for each key whose write the store has refused, from a
-	// goroutine of the Behind, where a panic ends the program. Tries is how often
-	// in a row that was, or 0 if the write was refused together with others by
-	// Apply: they are tried again apart. If tries is not 0 and OnError returns
-	// true, the write is given up: the store keeps what it has, and the cache
-	// drops the key. If nil, no write is ever given up.
+	// goroutine of the Behind, where a panic ends the program. Tries is how
+	// often in a row that was, or 0 if the write was refused together with
+	// others by Apply: they are tried again apart. If tries is not 0 and
+	// OnError returns true, the write is given up: the store keeps what it has,
+	// and the cache drops the key. If nil, no write is ever given up.
 	OnError func(key K, err error, tries int) (giveUp bool)
 
-	// MaxPending is the number of keys that may wait to be saved. Then writes of
-	// further ones wait for room. If zero, 10,000.
+	// MaxPending is the number of keys that may wait to be saved. Then writes
+	// of further ones wait for room. If zero, 10,000.
 	MaxPending int
 
 	// Apply saves several writes at once: no key is twice in it. If it fails,
@@ -278,7 +283,8 @@ type BehindOptions[K comparable, V any] struct {
 	// store are called for one write after the other.
 	Apply func(ctx context.Context, sets []Pair[K, V], deletes []K) error
 
-	// Batch is the number of writes that Apply is given at a time. If zero, 256.
+	// Batch is the number of writes that Apply is given at a time. If zero,
+	// 256.
 	Batch int
 
 	// Backoff is the time for which refused writes are not tried again after a

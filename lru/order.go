@@ -84,12 +84,6 @@ func (o *order) following(links []link, s uint32, back bool) uint32 {
 	return links[s].next
 }
 
-// reset removes all slots and keeps the memory.
-func (o *order) reset() {
-	o.list = list{}
-	o.groups.reset()
-}
-
 // A group is the slots that were used equally often, the last used one first.
 type group struct {
 	count      uint64
@@ -122,16 +116,6 @@ func (g *groups) freeFrom(first int) {
 		g.all[i].next = g.free
 		g.free = uint32(i)
 	}
-}
-
-// reset forgets all slots and keeps the memory.
-func (g *groups) reset() {
-	clear(g.all)
-	clear(g.of)
-	g.free = 0
-	g.first = 0
-	g.last = 0
-	g.freeFrom(1)
 }
 
 // insertGroup makes a group for count after group p, or first if p is 0.
@@ -242,7 +226,8 @@ func (g *groups) unlink(links []link, s uint32) {
 // count returns how often s was used.
 func (g *groups) count(s uint32) uint64 { return g.all[g.of[s]].count }
 
-// coldest returns the slot used least often and, among those, longest ago, or 0.
+// coldest returns the slot used least often and, among those, longest ago, or
+// 0.
 func (g *groups) coldest() uint32 {
 	if g.first == 0 {
 		return 0

@@ -8,14 +8,15 @@ import (
 	"math/bits"
 )
 
-// A Policy is the rule by which a [Cache] chooses what to evict when it is full.
+// A Policy is the rule by which a [Cache] chooses what to evict when it is
+// full.
 type Policy uint8
 
 const (
 	// PolicyTinyLFU keeps entries that are used often, and lately. Entries that
-	// are used once, as by a scan, do not push out those that are used again and
-	// again. It is the default, and had the best mean hit ratio over all traces
-	// that we tried.
+	// are used once, as by a scan, do not push out those that are used again
+	// and again. It is the default, and had the best mean hit ratio over all
+	// traces that we tried.
 	PolicyTinyLFU Policy = iota
 
 	// PolicyLRU evicts the entry used longest ago, as [NewLRU].
@@ -116,9 +117,9 @@ type queue struct {
 	slots  []uint32 // of PolicyRandom; links[s].prev is the place of s
 }
 
-// queues are the policy of a shard. They know slots and hashes, but neither keys
-// nor values. A slot in use is in one queue: that of its priority, or that of
-// the pinned or of the stale entries.
+// queues are the policy of a shard. They know slots and hashes, but neither
+// keys nor values. A slot in use is in one queue: that of its priority, or that
+// of the pinned or of the stale entries.
 type queues struct {
 	policy  Policy
 	links   []link // those of the slab
@@ -193,8 +194,8 @@ func (q *queues) reserve(c *queue) {
 	}
 }
 
-// random returns a number in [0, n) that callers cannot predict. The bias of the
-// multiplication is below n/2^32.
+// random returns a number in [0, n) that callers cannot predict. The bias of
+// the multiplication is below n/2^32.
 func (q *queues) random(n uint32) uint32 {
 	q.rng ^= q.rng << 13
 	q.rng ^= q.rng >> 7
@@ -203,8 +204,8 @@ func (q *queues) random(n uint32) uint32 {
 	return uint32(hi)
 }
 
-// The window holds a share of the entries that follows the load. It grows by one
-// entry with each key that returns so soon after it left the window that a
+// The window holds a share of the entries that follows the load. It grows by
+// one entry with each key that returns so soon after it left the window that a
 // window twice as large would have kept it. It shrinks when the hand takes the
 // last hit of an entry of main: a smaller main might have lost that hit. Both
 // are weighed by room. In balance, one more place in the window would bring
@@ -345,9 +346,9 @@ func (q *queues) hit(s uint32) {
 	}
 }
 
-// victim returns the entry to evict for a, or 0 if there is none of its priority
-// or a lower one. Stale entries come first, then the lowest priority present.
-// The victim stays in its queue.
+// victim returns the entry to evict for a, or 0 if there is none of its
+// priority or a lower one. Stale entries come first, then the lowest priority
+// present. The victim stays in its queue.
 func (q *queues) victim(a *arrival) uint32 {
 	if q.stale.n > 0 {
 		return q.stale.tail
@@ -374,8 +375,8 @@ func (q *queues) victim(a *arrival) uint32 {
 const (
 	// sureFrequency is the estimate from which a candidate may be admitted at
 	// random, with a probability of one in luckOdds. Without that, an adversary
-	// whose keys collide with a hot one in the sketch could keep the window from
-	// ever getting anything into main.
+	// whose keys collide with a hot one in the sketch could keep the window
+	// from ever getting anything into main.
 	sureFrequency = 6
 	luckOdds      = 128
 
@@ -386,11 +387,11 @@ const (
 	margin = 1
 )
 
-// contest chooses between the oldest entry of the window, which must leave it if
-// another one comes, and the entry of main under the hand. It returns the loser.
-// A winner from the window goes to main. A key that left the window not long ago
-// goes to main at once if it is popular enough; joins says that it would come to
-// c.
+// contest chooses between the oldest entry of the window, which must leave it
+// if another one comes, and the entry of main under the hand. It returns the
+// loser. A winner from the window goes to main. A key that left the window not
+// long ago goes to main at once if it is popular enough; joins says that it
+// would come to c.
 func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
 	m := q.underHand(c)
 	w := c.window.tail
@@ -455,9 +456,9 @@ func (q *queues) flush(s uint32) {
 // maxSkips bounds how far the hand moves for one eviction.
 const maxSkips = 64
 
-// underHand returns the entry of main to evict: the first under the hand without
-// a hit left. Entries that the hand passes go to the front, and one of their
-// hits goes to the sketch.
+// underHand returns the entry of main to evict: the first under the hand
+// without a hit left. Entries that the hand passes go to the front, and one of
+// their hits goes to the sketch.
 func (q *queues) underHand(c *queue) uint32 {
 	for range maxSkips {
 		s := c.main.tail

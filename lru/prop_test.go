@@ -4,6 +4,7 @@ package lru
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
@@ -33,6 +34,7 @@ func modelPolicy(p Policy) func(*rapid.T) {
 				}
 			},
 		})
+
 		c.salt, c.shards[0].rng = 7, 1
 		kind := map[Policy]byte{PolicyLRU: 'l', PolicyLFU: 'f', PolicyFIFO: 'q', PolicyRandom: 'q', PolicyTinyLFU: 'q'}[p]
 		exact := &slowExact{kind: kind, capacity: capacity}
@@ -40,12 +42,14 @@ func modelPolicy(p Policy) func(*rapid.T) {
 		if p == PolicyRandom {
 			exact.capacity = 0
 		}
+
 		key := rapid.Custom(func(t *rapid.T) uint64 {
 			if rapid.Bool().Draw(t, "popular") {
 				return rapid.Uint64Range(0, 7).Draw(t, "key")
 			}
 			return rapid.Uint64Range(0, 80).Draw(t, "key")
 		})
+
 		t.Repeat(map[string]func(*rapid.T){
 			"Get": func(t *rapid.T) {
 				k := key.Draw(t, "k")
@@ -78,11 +82,13 @@ func modelPolicy(p Policy) func(*rapid.T) {
 						exact.remove(int(victims[0]))
 						want = victims
 					}
+
 				default:
 					if out, ok := exact.set(int(k), 0); ok {
 						want = append(want, uint64(out.Key))
 					}
 				}
+
 				if !slices.Equal(victims, want) {
 					t.Fatalf("Set(%d) evicted %v, want %v", k, victims, want)
 				}
@@ -103,6 +109,50 @@ func newSlowTiny(c *Cache[uint64, int], capacity int) *slowTiny {
 	return &slowTiny{
 		capacity: capacity, ref: map[uint64]int{}, random: rng.random,
 		hash: func(k uint64) uint32 { return uint32(c.hash(k)) },
+	}
+}
+
+// TestTextbook checks the default policy against its textbook on long loads,
+// victim by victim: skewed ones, loops, scans, and bursts that return.
+func TestTextbook(t *testing.T) {
+	for _, capacity := range []int{3, 20, 64, 200} {
+		var victims []uint64
+		c := fixedCache(capacity, PolicyTinyLFU)
+		c.opts.OnRemove = func(k uint64, _ struct{}, _ Cause) { victims = append(victims, k) }
+		m := newSlowTiny(c, capacity)
+		rng := rand.New(rand.NewPCG(7, uint64(capacity)))
+		next := zipf(rng, 0.9, 10*capacity)
+		for i := range 12_000 {
+			k := next()
+			switch i / 1000 % 4 {
+			case 1:
+				k = 1_000_000 + uint64(i%(capacity+capacity/3+1)) // a loop a third larger
+			case 2:
+				k = 2_000_000 + uint64(i/3)%1000 // bursts
+			case 3:
+				if i%2 == 0 {
+					k = 3_000_000 + uint64(i) // a scan among popular keys
+				}
+			}
+
+			victims = victims[:0]
+			_, hit := c.Get(k)
+			if want := m.get(k); hit != want {
+				t.Fatalf("capacity %d, request %d: Get(%d) = %v, want %v", capacity, i, k, hit, want)
+			}
+			if hit {
+				continue
+			}
+			c.Set(k, struct{}{})
+			v, ok := m.set(k)
+			m.follow(c)
+			if ok != (len(victims) == 1) || ok && victims[0] != v {
+				t.Fatalf("capacity %d, request %d: Set(%d) evicted %v, want %d, %v", capacity, i, k, victims, v, ok)
+			}
+		}
+		if c.shards[0].share != m.share {
+			t.Errorf("capacity %d: share %v, want %v", capacity, c.shards[0].share, m.share)
+		}
 	}
 }
 
@@ -166,6 +216,7 @@ func newCacheMachine(t *rapid.T) *cacheMachine {
 		Idle:     time.Duration(rapid.SampledFrom([]int64{0, 0, 60}).Draw(t, "idle")),
 		TrackAge: rapid.Bool().Draw(t, "age"),
 	}
+
 	if rapid.Bool().Draw(t, "costs") {
 		m.opts.Cost = func(_, v int) int { return v%7 - 1 }
 	}
@@ -175,6 +226,7 @@ func newCacheMachine(t *rapid.T) *cacheMachine {
 	if rapid.Bool().Draw(t, "tags") {
 		m.opts.Tags = func(k, v int) []string { return []string{"even" + strconv.Itoa(k%2), "v" + strconv.Itoa(v%3)} }
 	}
+
 	m.now = rapid.Int64Range(-1000, 1000).Draw(t, "start")
 	m.c = New(m.cap, &m.opts)
 	return m
@@ -205,6 +257,7 @@ func (m *cacheMachine) entry(key, value int, a *Attr, ttl time.Duration) *slowEn
 			ttl = a.TTL
 		}
 	}
+
 	e.givenTTL = ttl != 0
 	if ttl == 0 {
 		ttl = m.opts.TTL
@@ -215,6 +268,7 @@ func (m *cacheMachine) entry(key, value int, a *Attr, ttl time.Duration) *slowEn
 			ttl = m.opts.TTLOf(key, value)
 		}
 	}
+
 	if ttl <= 0 || e.cost > m.cap {
 		return nil
 	}
@@ -244,9 +298,11 @@ func (m *cacheMachine) inherited(key int, e, n *slowEntry) *slowEntry {
 		} else if !e.givenTTL && m.opts.TTL > 0 {
 			n.live(m.now, m.opts.TTL, m.opts.Idle)
 		}
+
 		n.givenTTL = false
 		n.givenCost = false
 	}
+
 	if e.givenTTL {
 		n.hard = e.hard
 		n.end = e.end
@@ -255,6 +311,7 @@ func (m *cacheMachine) inherited(key int, e, n *slowEntry) *slowEntry {
 			n.end = t
 		}
 	}
+
 	if e.givenCost {
 		n.cost = e.cost
 		n.givenCost = true
@@ -262,6 +319,7 @@ func (m *cacheMachine) inherited(key int, e, n *slowEntry) *slowEntry {
 	if n.cost > m.cap {
 		return nil
 	}
+
 	n.givenTags = e.givenTags
 	n.tags = append(n.tags, e.givenTags...)
 	return n
@@ -314,6 +372,7 @@ func (m *cacheMachine) settle(t *rapid.T, allowed ...Cause) {
 			}
 			continue
 		}
+
 		if e == nil || e.value != ev.value {
 			t.Fatalf("%v of %d = %d, which the model does not have", ev.cause, ev.key, ev.value)
 		}
@@ -329,8 +388,10 @@ func (m *cacheMachine) settle(t *rapid.T, allowed ...Cause) {
 				t.Fatalf("%d = %d was %v", ev.key, ev.value, ev.cause)
 			}
 		}
+
 		delete(m.model, ev.key)
 	}
+
 	m.events = m.events[:0]
 }
 
@@ -343,6 +404,7 @@ func (m *cacheMachine) evicted(t *rapid.T, key int, e *slowEntry) {
 		}
 		return // by Resize
 	}
+
 	need := n.cost
 	if old := m.find(m.key); old != nil {
 		need -= old.cost
@@ -353,6 +415,7 @@ func (m *cacheMachine) evicted(t *rapid.T, key int, e *slowEntry) {
 	if e.pinned || e.priority > n.priority || key == m.key {
 		t.Fatalf("%d evicted for %d: %+v for %+v", key, m.key, *e, *n)
 	}
+
 	home := m.c.shardOf(m.c.hash(key))
 	for k, other := range m.model {
 		if k != m.key && other.priority < e.priority && !other.pinned && m.c.shardOf(m.c.hash(k)) == home {
@@ -380,6 +443,7 @@ func (m *cacheMachine) set(t *rapid.T, key int, e *slowEntry, call func() (store
 			t.Fatalf("Set(%d) refused: cost %d, and %d that must stay, capacity %d", key, e.cost, rest, m.cap)
 		}
 	}
+
 	if stored != m.c.Has(key) || stored && e == nil {
 		t.Fatalf("Set(%d) = %v", key, stored)
 	}
@@ -500,6 +564,7 @@ func modelCache(t *rapid.T) {
 			}
 		},
 	}
+
 	maps.Copy(actions, m.bulk())
 	t.Repeat(actions)
 }
@@ -522,6 +587,7 @@ func (m *cacheMachine) getOrSet(t *rapid.T, k int) {
 		m.used(k)
 		return
 	}
+
 	m.dropExpired(k)
 	m.set(t, k, m.entry(k, m.value, nil, 0), func() bool {
 		v, loaded := m.c.GetOrSet(k, m.value)
@@ -545,6 +611,7 @@ func (m *cacheMachine) update(t *rapid.T, k int) {
 		}
 		return m.value, keep
 	}
+
 	if !keep {
 		if v, ok := m.c.Update(k, fn); ok || v != 0 {
 			t.Fatalf("Update(%d) = %d, %v after removal", k, v, ok)
@@ -552,6 +619,7 @@ func (m *cacheMachine) update(t *rapid.T, k int) {
 		m.settle(t, Deleted)
 		return
 	}
+
 	n := m.entry(k, m.value, nil, 0)
 	if e != nil {
 		n = m.inherited(k, e, n)
@@ -587,6 +655,7 @@ func (m *cacheMachine) bulk() map[string]func(*rapid.T) {
 					want++
 				}
 			}
+
 			if n := m.c.DeleteTag(tag); n != want {
 				t.Fatalf("DeleteTag removed %d, want %d", n, want)
 			}
@@ -616,6 +685,7 @@ func (m *cacheMachine) bulk() map[string]func(*rapid.T) {
 					expired++
 				}
 			}
+
 			m.settle(t)
 			if before-len(m.model) != n+expired {
 				t.Fatalf("Resize evicted %d, reported %d", n, before-len(m.model)-expired)
@@ -627,16 +697,19 @@ func (m *cacheMachine) bulk() map[string]func(*rapid.T) {
 				m.found(t, k, v, true)
 				seen[k] = true
 			}
+
 			hot := 0
 			for k, v := range m.c.Hottest() {
 				m.found(t, k, v, true)
 				hot++
 			}
+
 			for k, e := range m.model {
 				if e.end > m.now && !seen[k] {
 					t.Fatalf("All left out %d", k)
 				}
 			}
+
 			if hot != len(seen) || m.c.Len() != hot || len(slices.Collect(m.c.Keys())) != hot || len(slices.Collect(m.c.Values())) != hot {
 				t.Fatalf("All %d, Hottest %d, Len %d", len(seen), hot, m.c.Len())
 			}
@@ -653,18 +726,21 @@ func (m *cacheMachine) same(t *rapid.T) {
 		v, ok := m.c.Peek(k)
 		m.found(t, k, v, ok)
 	}
+
 	if m.value%3 > 0 {
 		return // what has expired stays, for the next action to find
 	}
 	if got, want := m.c.Cost(), m.cost(); m.opts.TTL == 0 && m.opts.Idle == 0 && got > want || got > m.cap || m.c.Cap() != m.cap {
 		t.Fatalf("Cost %d, want %d, capacity %d", got, want, m.cap)
 	}
+
 	m.settle(t)
 	for k, e := range m.model {
 		if e.end <= m.now {
 			t.Fatalf("%d has expired, and Cost did not remove it", k)
 		}
 	}
+
 	if got, want := m.c.Cost(), m.cost(); got != want {
 		t.Fatalf("Cost %d, want %d", got, want)
 	}

@@ -56,7 +56,8 @@ func (sh *shard[K, V]) renewLocked() {
 	sh.contents = contents[K, V]{queues: queues{policy: sh.policy, rng: sh.rng}}
 }
 
-// advanceLocked moves the clock of the shard to now, but not back, and returns it.
+// advanceLocked moves the clock of the shard to now, but not back, and returns
+// it.
 func (sh *shard[K, V]) advanceLocked(now int64) int64 {
 	sh.now = max(sh.now, now)
 	return sh.now

@@ -21,6 +21,7 @@ func TestSketchBound(t *testing.T) {
 		exact[h]++
 		k.add(h)
 	}
+
 	high := 0
 	for h, want := range exact {
 		got := k.count(h)
@@ -31,6 +32,7 @@ func TestSketchBound(t *testing.T) {
 			high++
 		}
 	}
+
 	if high > len(exact)/20 {
 		t.Errorf("%d of %d estimates are too high by more than one", high, len(exact))
 	}
@@ -42,6 +44,7 @@ func TestSketchHalve(t *testing.T) {
 	for range 100 {
 		k.add(12345)
 	}
+
 	if n := k.count(12345); n != 15 || k.adds != 15 {
 		t.Errorf("100 times: %d, %d additions", n, k.adds)
 	}
@@ -49,6 +52,7 @@ func TestSketchHalve(t *testing.T) {
 	if n := k.count(12345); n != 7 || k.adds != 7 {
 		t.Errorf("halved: %d, %d additions", n, k.adds)
 	}
+
 	for h := range uint32(2000) {
 		k.add(h * 2654435761)
 		if k.adds >= resetEvery*64 {
@@ -96,6 +100,7 @@ func TestGhost(t *testing.T) {
 			hashes[i] = rng.Uint32()
 			g.add(hashes[i])
 		}
+
 		found := func(list []uint32) (k int) {
 			for _, h := range list {
 				if _, ok := g.recall(h); ok {
@@ -104,6 +109,7 @@ func TestGhost(t *testing.T) {
 			}
 			return k
 		}
+
 		old, last := found(hashes[:2*n]), found(hashes[3*n+n/20:])
 		if old > n/500+1 {
 			t.Errorf("%d: %d of %d old ones are remembered", n, old, 2*n)
@@ -129,6 +135,7 @@ func TestRandomUniform(t *testing.T) {
 		c.Set(i, i)
 		place[i] = i
 	}
+
 	c.opts.OnRemove = func(k, _ int, _ Cause) {
 		counts[place[k]]++
 		place[-1] = place[k]
@@ -138,6 +145,7 @@ func TestRandomUniform(t *testing.T) {
 		c.Set(i, i)
 		place[i] = place[-1] // it takes over
 	}
+
 	for i, k := range counts {
 		if d := k - n/10; d < -255 || d > 255 {
 			t.Errorf("place %d: %d of %d", i, k, n)

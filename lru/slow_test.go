@@ -151,9 +151,9 @@ func (m *slowTiny) set(k uint64) (victim uint64, evicted bool) {
 	again := false
 	if len(m.sketch.words) > 0 {
 		m.sketch.add(m.hash(k))
-		age := 0
-		age, again = m.ghost.recall(m.hash(k))
-		if again && age <= len(m.window) {
+		age, ok := m.ghost.recall(m.hash(k))
+		again = ok
+		if ok && age <= len(m.window) {
 			m.share = min(m.share+1/float64(max(m.size(), 1)), 1.0/2)
 		}
 	}
@@ -204,6 +204,7 @@ func (m *slowTiny) turn() {
 		if old == m.worn {
 			m.wear = -1
 		}
+
 		m.sketch.add(m.hash(old))
 		m.main = slices.Insert(m.main[:n], 0, old)
 	}

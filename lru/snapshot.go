@@ -25,8 +25,8 @@ const (
 	maxFrame    = 1 << 30 // bytes in a frame, at most
 )
 
-// A frame is some entries, by columns: a slice of gob keeps zeros, which a field
-// does not.
+// A frame is some entries, by columns: a slice of gob keeps zeros, which a
+// field does not.
 type frame[K comparable, V any] struct {
 	Keys       []K
 	Values     []V
@@ -61,8 +61,8 @@ func (f *frame[K, V]) addLocked(sh *shard[K, V], s uint32, now int64, uses uint6
 	f.Uses = append(f.Uses, uses)
 }
 
-// isValid reports whether the columns of f are equally long and hold values that
-// WriteTo writes.
+// isValid reports whether the columns of f are equally long and hold values
+// that WriteTo writes.
 func (f *frame[K, V]) isValid() bool {
 	n := len(f.Keys)
 	for _, m := range []int{
@@ -98,12 +98,12 @@ func (k *sink) write(b []byte) error {
 	return err
 }
 
-// WriteTo writes a snapshot of the entries, the hottest first, with what is left
-// of their TTLs. Keys and values are encoded by [encoding/gob], whose rules hold:
-// fields that are not exported are lost, and a value in an interface has to be of
-// a registered type; a nil pointer is an error. No lock is held while it writes;
-// the snapshot is weakly consistent, as All. It returns the number of bytes
-// written.
+// WriteTo writes a snapshot of the entries, the hottest first, with what is
+// left of their TTLs. Keys and values are encoded by [encoding/gob], whose
+// rules hold: fields that are not exported are lost, and a value in an
+// interface has to be of a registered type; a nil pointer is an error. No lock
+// is held while it writes; the snapshot is weakly consistent, as All. It
+// returns the number of bytes written.
 //
 // To replace a file safely, write to another one next to it, sync, and rename.
 func (c *Cache[K, V]) WriteTo(w io.Writer) (int64, error) {
@@ -198,17 +198,17 @@ func (k *source) read(n int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// ReadFrom adds the entries of a snapshot, and returns the number of bytes read,
-// which is all of the snapshot and nothing after it. Nothing is evicted: the
-// hottest are taken while there is room, and keys that are there keep their
+// ReadFrom adds the entries of a snapshot, and returns the number of bytes
+// read, which is all of the snapshot and nothing after it. Nothing is evicted:
+// the hottest are taken while there is room, and keys that are there keep their
 // values. Entries that have expired since the snapshot was written, by the wall
-// clock, are left out. On an error, which is [ErrCorrupt] or [ErrVersion] if the
-// bytes are at fault, nothing has changed.
+// clock, are left out. On an error, which is [ErrCorrupt] or [ErrVersion] if
+// the bytes are at fault, nothing has changed.
 //
 // Ages go on. An entry never lives longer than it would have where it was
 // written; unless SetTTL, SetAttr or Touch gave it its TTL, nor longer than the
-// options of c say. Costs and tags are also those of the options of c, if it has
-// any, and the ones that SetAttr gave.
+// options of c say. Costs and tags are also those of the options of c, if it
+// has any, and the ones that SetAttr gave.
 //
 // A checksum finds damage, not malice: bytes from a stranger cannot make
 // ReadFrom panic or allocate much more than their length times what gob takes

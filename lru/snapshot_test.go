@@ -45,6 +45,7 @@ func TestSnapshot(t *testing.T) {
 		for i := range 600 {
 			c.Set(fmt.Sprint(i), []int{i})
 		}
+
 		b := snapshotOf(t, c)
 		time.Sleep(time.Minute) // what was left of a TTL goes on counting
 		d := New[string, []int](1000, nil)
@@ -58,12 +59,14 @@ func TestSnapshot(t *testing.T) {
 		if d.Len() != 602 || d.Cost() != 604 || d.Has("soon") {
 			t.Errorf("%d entries, cost %d", d.Len(), d.Cost())
 		}
+
 		d.checkCost()
 		for k, v := range d.All() {
 			if w, ok := c.Peek(k); !ok || !slices.Equal(v, w) {
 				t.Errorf("%s is %v, want %v", k, v, w)
 			}
 		}
+
 		d.Resize(3)
 		if !d.Has("high") {
 			t.Error("the pin is lost")
@@ -72,6 +75,7 @@ func TestSnapshot(t *testing.T) {
 		if !d.Has("high") {
 			t.Error("expired early")
 		}
+
 		time.Sleep(time.Nanosecond)
 		if d.Has("high") {
 			t.Error("expired late")
@@ -92,17 +96,20 @@ func TestSnapshotOrder(t *testing.T) {
 				c.Get(i)
 			}
 		}
+
 		c.Get(5)
 		d := New(100, opts)
 		d.salt = 23
 		if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil {
 			t.Fatal(err)
 		}
+
 		d.checkCost()
 		var hot, again []int
 		for k := range c.Hottest() {
 			hot = append(hot, k)
 		}
+
 		for k := range d.Hottest() {
 			again = append(again, k)
 		}
@@ -113,6 +120,7 @@ func TestSnapshotOrder(t *testing.T) {
 				}
 				return k % 7
 			}
+
 			if !slices.IsSortedFunc(again, func(a, b int) int { return level(b) - level(a) }) && p == PolicyTinyLFU {
 				t.Errorf("%v: order %v, was %v", p, again, hot)
 			}
@@ -132,6 +140,7 @@ func TestSnapshotCost(t *testing.T) {
 	for i := range 10 {
 		c.Set(i, i)
 	}
+
 	d := New(10, &Options[int, int]{Cost: func(_, v int) int { return 4 }, Shards: 1})
 	if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil || d.Len() != 2 || d.Cost() != 8 {
 		t.Errorf("%v, %d entries, cost %d", err, d.Len(), d.Cost())
@@ -141,6 +150,7 @@ func TestSnapshotCost(t *testing.T) {
 	for i := range 5 {
 		e.Set(i, -1)
 	}
+
 	if _, err := e.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil || e.Len() != 10 {
 		t.Errorf("%v, %d entries", err, e.Len())
 	}
@@ -158,6 +168,7 @@ func TestSnapshotIdle(t *testing.T) {
 		if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil {
 			t.Fatal(err)
 		}
+
 		time.Sleep(time.Hour - time.Nanosecond)
 		if !d.Has(1) {
 			t.Error("expired before its TTL")
@@ -190,9 +201,9 @@ func gobOf(t testing.TB, f frame[int, int]) []byte {
 	return b.Bytes()
 }
 
-func oneFrame(key int, left time.Duration, cost, priority int) frame[int, int] {
+func oneFrame(left time.Duration, cost, priority int) frame[int, int] {
 	return frame[int, int]{
-		Keys: []int{key}, Values: []int{1}, Left: []time.Duration{left}, Ages: []time.Duration{-1},
+		Keys: []int{1}, Values: []int{1}, Left: []time.Duration{left}, Ages: []time.Duration{-1},
 		Costs: []int{cost}, Tags: [][]string{nil}, GivenTags: [][]string{nil}, Priorities: []int{priority},
 		Pinned: []bool{false}, Given: []uint32{0}, Uses: []uint64{0},
 	}
@@ -200,9 +211,10 @@ func oneFrame(key int, left time.Duration, cost, priority int) frame[int, int] {
 
 // TestSnapshotHostile has right sums over wrong contents.
 func TestSnapshotHostile(t *testing.T) {
-	good := gobOf(t, oneFrame(1, Forever, 1, 0))
-	uneven := oneFrame(1, Forever, 1, 0)
+	good := gobOf(t, oneFrame(Forever, 1, 0))
+	uneven := oneFrame(Forever, 1, 0)
 	uneven.Tags = nil
+
 	for name, test := range map[string]struct {
 		bytes []byte
 		want  error
@@ -215,14 +227,14 @@ func TestSnapshotHostile(t *testing.T) {
 		"not gob":       {seal(0, []byte("hello")), ErrCorrupt, 0},
 		"more":          {seal(0, append(slices.Clone(good), 1, 2, 3)), ErrCorrupt, 0},
 		"uneven":        {seal(0, good, gobOf(t, uneven)), ErrCorrupt, 0},
-		"cost 0":        {seal(0, gobOf(t, oneFrame(1, Forever, 0, 0))), ErrCorrupt, 0},
-		"cost -1":       {seal(0, gobOf(t, oneFrame(1, Forever, -1, 0))), ErrCorrupt, 0},
-		"cost large":    {seal(0, gobOf(t, oneFrame(1, Forever, math.MaxInt, 0))), nil, 0},
-		"priority":      {seal(0, gobOf(t, oneFrame(1, Forever, 1, 2))), ErrCorrupt, 0},
-		"old":           {seal(0, gobOf(t, oneFrame(1, time.Hour, 1, 0))), nil, 0},
-		"older":         {seal(-1<<63, gobOf(t, oneFrame(1, Forever-1, 1, 0))), nil, 0},
-		"future":        {seal(1<<63-1, gobOf(t, oneFrame(1, time.Hour, 1, 0))), nil, 1},
-		"negative left": {seal(1<<63-1, gobOf(t, oneFrame(1, -1<<63, 1, 0))), ErrCorrupt, 0},
+		"cost 0":        {seal(0, gobOf(t, oneFrame(Forever, 0, 0))), ErrCorrupt, 0},
+		"cost -1":       {seal(0, gobOf(t, oneFrame(Forever, -1, 0))), ErrCorrupt, 0},
+		"cost large":    {seal(0, gobOf(t, oneFrame(Forever, math.MaxInt, 0))), nil, 0},
+		"priority":      {seal(0, gobOf(t, oneFrame(Forever, 1, 2))), ErrCorrupt, 0},
+		"old":           {seal(0, gobOf(t, oneFrame(time.Hour, 1, 0))), nil, 0},
+		"older":         {seal(-1<<63, gobOf(t, oneFrame(Forever-1, 1, 0))), nil, 0},
+		"future":        {seal(1<<63-1, gobOf(t, oneFrame(time.Hour, 1, 0))), nil, 1},
+		"negative left": {seal(1<<63-1, gobOf(t, oneFrame(-1<<63, 1, 0))), ErrCorrupt, 0},
 	} {
 		c := New[int, int](10, nil)
 		n, err := c.ReadFrom(bytes.NewReader(test.bytes))
@@ -253,12 +265,14 @@ func TestSnapshotDamage(t *testing.T) {
 			}
 		}
 	}
+
 	if d.Len() != 0 {
 		t.Errorf("%d entries of damaged snapshots", d.Len())
 	}
 	if _, err := d.ReadFrom(iotest.ErrReader(errLimit)); !errors.Is(err, errLimit) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("a reader that fails: %v", err)
 	}
+
 	huge := append(slices.Clone(good[:headerBytes]), 0xff, 0xff, 0xff, 0xff)
 	if _, err := d.ReadFrom(bytes.NewReader(huge)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a frame of 4 GB: %v", err)
@@ -285,6 +299,7 @@ func TestSnapshotGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -314,6 +329,7 @@ func TestPropSnapshot(t *testing.T) {
 				c.SetAttr(k, fmt.Sprint(k), Attr{Cost: rapid.IntRange(0, 5).Draw(t, "cost")})
 			}
 		}
+
 		var b bytes.Buffer
 		if _, err := c.WriteTo(&b); err != nil {
 			t.Fatal(err)
@@ -323,12 +339,14 @@ func TestPropSnapshot(t *testing.T) {
 		if _, err := d.ReadFrom(&b); err != nil {
 			t.Fatal(err)
 		}
+
 		d.checkCost()
 		for k, v := range d.All() {
 			if w, ok := c.Peek(k); !ok || w != v {
 				t.Fatalf("%d is %s, want %s", k, v, w)
 			}
 		}
+
 		if other >= capacity && d.Len() != c.Len() {
 			t.Fatalf("%d of %d entries restored", d.Len(), c.Len())
 		}
@@ -340,8 +358,8 @@ func TestPropSnapshot(t *testing.T) {
 func FuzzReadFrom(f *testing.F) {
 	f.Add([]byte(nil), false)
 	f.Add(seal(0), false)
-	f.Add(seal(5, gobOf(f, oneFrame(1, time.Hour, 1, 1))), false)
-	f.Add(gobOf(f, oneFrame(1, time.Hour, 1, 1)), true)
+	f.Add(seal(5, gobOf(f, oneFrame(time.Hour, 1, 1))), false)
+	f.Add(gobOf(f, oneFrame(time.Hour, 1, 1)), true)
 	f.Fuzz(func(t *testing.T, b []byte, sealed bool) {
 		if sealed && len(b) > 0 {
 			b = seal(0, b)
@@ -358,6 +376,7 @@ func FuzzReadFrom(f *testing.F) {
 				t.Fatalf("written again: %v, %d of %d entries", err, d.Len(), c.Len())
 			}
 		}
+
 		c.checkCost()
 	})
 }

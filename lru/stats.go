@@ -29,9 +29,9 @@ const (
 	Invalidated
 
 	// Rejected counts values that were not stored: they cost more than the
-	// capacity, or than can be made free by evicting entries that are not pinned
-	// and not of higher priority; their key is not equal to itself; or they were
-	// loaded, and their key was written or removed meanwhile.
+	// capacity, or than can be made free by evicting entries that are not
+	// pinned and not of higher priority; their key is not equal to itself; or
+	// they were loaded, and their key was written or removed meanwhile.
 	Rejected
 
 	causes
@@ -109,8 +109,9 @@ func (s Stats) HitRatio() float64 {
 }
 
 // MeanEvictedAge returns how long evicted entries had been there on average. If
-// it is much shorter than the TTL, the TTL hardly matters and the cache is small.
-// If nothing is evicted and much expires, the cache is larger than needed.
+// it is much shorter than the TTL, the TTL hardly matters and the cache is
+// small. If nothing is evicted and much expires, the cache is larger than
+// needed.
 func (s Stats) MeanEvictedAge() time.Duration {
 	if s.Evicted == 0 {
 		return 0

@@ -5,8 +5,8 @@ package lru
 import "context"
 
 // A Store is the source of the values that a cache has copies of: for [Through]
-// and [Behind]. Its methods are called by several goroutines at a time, and must
-// not write through the Through or Behind that calls them.
+// and [Behind]. Its methods are called by several goroutines at a time, and
+// must not write through the Through or Behind that calls them.
 type Store[K comparable, V any] interface {
 	// Load returns the value of key. If there is none, the error is, or wraps,
 	// [ErrNotFound].

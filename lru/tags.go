@@ -16,7 +16,8 @@ type tagRef struct {
 	at  int
 }
 
-// setTags gives s the tags of names, which are different. It has no others then.
+// setTags gives s the tags of names, which are different. It has no others
+// then.
 func (sh *contents[K, V]) setTags(s uint32, names []string) {
 	if sh.tags == nil {
 		if len(names) == 0 {
@@ -174,8 +175,8 @@ func (sh *shard[K, V]) noteDeletionLocked(tag string) {
 }
 
 // isOutdated reports whether the value of f may be older than a call that has
-// joined it when the shard had seen that many deletions: DeleteTag does not know
-// which flights it is about, and lets calls join them.
+// joined it when the shard had seen that many deletions: DeleteTag does not
+// know which flights it is about, and lets calls join them.
 func (f *flight[K, V]) isOutdated(joinedAt uint64) bool {
 	return f.err == nil && (f.deletedAt != 0 && joinedAt >= f.deletedAt || f.suspect && joinedAt > f.since)
 }

@@ -38,7 +38,8 @@ func (t *task) Deadline() (deadline time.Time, ok bool) { return deadline, false
 func (t *task) Done() <-chan struct{}                   { return nil }
 func (t *task) Err() error                              { return nil }
 
-// Value returns t for its own key, and else the value of the call that began it.
+// Value returns t for its own key, and else the value of the call that began
+// it.
 func (t *task) Value(key any) any {
 	if key == (taskKey{}) {
 		return t
@@ -52,8 +53,8 @@ func taskOf(ctx context.Context) *task {
 	return t
 }
 
-// blockOn notes that t, unless it is nil, waits for u. If u waits for t, it does
-// not, and returns false.
+// blockOn notes that t, unless it is nil, waits for u. If u waits for t, it
+// does not, and returns false.
 func (t *task) blockOn(u *task) bool {
 	if t == nil {
 		return true

@@ -4,9 +4,9 @@ package lru
 
 import "context"
 
-// A Through writes to a store first, and then to a cache: write-through, or with
-// Around, write-around. When a write returns nil, the store has it, and the
-// cache has no older value. Writes of one key go one after the other. All
+// A Through writes to a store first, and then to a cache: write-through, or
+// with Around, write-around. When a write returns nil, the store has it, and
+// the cache has no older value. Writes of one key go one after the other. All
 // writers must use the Through, or Delete of the cache; readers may use the
 // cache. It is safe for concurrent use by multiple goroutines, and needs no
 // Close.
@@ -34,8 +34,8 @@ func (t *Through[K, V]) Load(ctx context.Context, key K) (V, error) {
 	return t.c.LoadFunc(ctx, key, t.store.Load)
 }
 
-// Set stores value in the store, and then in the cache. If that fails, it is not
-// known what the store has, and the cache has nothing of key: the next Load
+// Set stores value in the store, and then in the cache. If that fails, it is
+// not known what the store has, and the cache has nothing of key: the next Load
 // asks.
 func (t *Through[K, V]) Set(ctx context.Context, key K, value V) error {
 	save := func() error { return t.store.Set(ctx, key, value) }

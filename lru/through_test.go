@@ -22,7 +22,7 @@ type slowStore struct {
 	m      map[int]int
 	saves  []Pair[int, int] // what was written, in order; a removal is 0
 	before func(what string, key int) error
-	after  func(what string, key int) error // the store has done it, and fails all the same
+	after  func(what string, key int) error // after the store has done its part
 }
 
 func newSlowStore() *slowStore { return &slowStore{m: map[int]int{}} }
@@ -95,6 +95,7 @@ func TestThrough(t *testing.T) {
 			t.Errorf("%s: the cache has %d, the store %d, want %d, %d", what, got, s.m[1], cached, stored)
 		}
 	}
+
 	if err := w.Set(ctx, 1, 10); err != nil {
 		t.Error(err)
 	}
@@ -102,6 +103,7 @@ func TestThrough(t *testing.T) {
 	if err := w.Around(ctx, 1, 11); err != nil {
 		t.Error(err)
 	}
+
 	check("Around", 0, 11)
 	if v, err := w.Load(ctx, 1); v != 11 || err != nil {
 		t.Errorf("Load = %d, %v", v, err)
@@ -110,6 +112,7 @@ func TestThrough(t *testing.T) {
 	if err := w.Delete(ctx, 1); err != nil {
 		t.Error(err)
 	}
+
 	check("Delete", 0, 0)
 	if _, err := w.Load(ctx, 1); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Load = %v", err)
@@ -141,6 +144,7 @@ func TestThroughFaults(t *testing.T) {
 			return nil
 		},
 	}
+
 	for name, fault := range kinds {
 		for _, late := range []bool{false, true} {
 			for op, do := range map[string]func(w *Through[int, int]) error{
@@ -159,6 +163,7 @@ func TestThroughFaults(t *testing.T) {
 				} else {
 					s.before = fault
 				}
+
 				done := make(chan struct{})
 				go func() { // ends with the call
 					defer close(done)
@@ -167,6 +172,7 @@ func TestThroughFaults(t *testing.T) {
 						t.Errorf("%s, %s: returned %v", op, name, err)
 					}
 				}()
+
 				<-done
 				if c.Has(1) {
 					t.Errorf("%s, %s, late %v: the cache still has it", op, name, late)
@@ -175,6 +181,7 @@ func TestThroughFaults(t *testing.T) {
 				if v != s.m[1] {
 					t.Errorf("%s, %s, late %v: Load = %d, the store has %d", op, name, late, v, s.m[1])
 				}
+
 				s.before, s.after = nil, nil
 				if err := w.Set(context.Background(), 1, 3); err != nil { // the turn was given back
 					t.Error(err)
@@ -196,12 +203,14 @@ func TestThroughOrder(t *testing.T) {
 			}
 			return nil
 		}
+
 		c := New(100, &Options[int, int]{Hash: func(k int) uint64 { return uint64(k) }})
 		w := NewThrough(c, s)
 		other := 2
 		for w.turnOf(other) == w.turnOf(1) {
 			other++ // the salt of the hash is random
 		}
+
 		go func() { _ = w.Set(t.Context(), 1, 1) }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -215,6 +224,7 @@ func TestThroughOrder(t *testing.T) {
 		if err := w.Set(t.Context(), other, 2); err != nil {
 			t.Errorf("Set of another = %v", err)
 		}
+
 		close(release)
 		synctest.Wait()
 		if v, _ := c.Get(1); v != 1 || s.m[1] != 1 {
@@ -241,6 +251,7 @@ func TestThroughConcurrent(t *testing.T) {
 			}
 			return nil
 		}
+
 		s.before, s.after = fault, fault
 		c := New(10, &Options[int, int]{Shards: 2})
 		w := NewThrough(c, s)
@@ -263,12 +274,14 @@ func TestThroughConcurrent(t *testing.T) {
 				}
 			})
 		}
+
 		wg.Wait()
 		for k, v := range c.All() {
 			if got, ok := s.m[k]; !ok || got != v {
 				t.Errorf("the cache has %d = %d, the store %d, %v", k, v, got, ok)
 			}
 		}
+
 		c.checkIdle(t)
 	}
 }

@@ -31,11 +31,12 @@ func readTrace(name string) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		return nil, err
 	}
+
 	var keys []uint64
 	for lines := bufio.NewScanner(z); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
@@ -46,16 +47,19 @@ func readTrace(name string) ([]uint64, error) {
 		if err != nil {
 			continue // "*" ends some of the LIRS traces
 		}
+
 		count := uint64(1)
 		if len(fields) > 1 {
 			if count, err = strconv.ParseUint(fields[1], 10, 64); err != nil {
 				return nil, err
 			}
 		}
+
 		for i := range count {
 			keys = append(keys, first+i)
 		}
 	}
+
 	return keys, nil
 }
 
@@ -99,6 +103,7 @@ func makeKeys(name string) (keys []uint64) {
 		for range 200_000 {
 			keys = append(keys, next())
 		}
+
 	case "loop":
 		for i := range 100_000 {
 			keys = append(keys, uint64(i%1100))
@@ -111,6 +116,7 @@ func makeKeys(name string) (keys []uint64) {
 				keys = append(keys, uint64(1_000_000+i))
 			}
 		}
+
 	case "phase": // other keys are popular in each phase, and between them there is a loop
 		for phase := range 5 {
 			next := zipf(rng, 1, 5000)
@@ -122,6 +128,7 @@ func makeKeys(name string) (keys []uint64) {
 			}
 		}
 	}
+
 	return keys
 }
 
@@ -184,6 +191,7 @@ func optimal(keys []uint64, capacity int) (hits int) {
 		}
 		last[keys[i]] = i
 	}
+
 	held := map[uint64]int{} // when each key is used next
 	var h farthest
 	for i, k := range keys {
@@ -199,6 +207,7 @@ func optimal(keys []uint64, capacity int) (hits int) {
 			}
 		}
 	}
+
 	return hits
 }
 
@@ -232,6 +241,7 @@ func TestHitTable(t *testing.T) {
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(filepath.Base(f), ".gz"))
 	}
+
 	fmt.Printf("%-12s %8s %8s %8s %8s %8s %8s %8s %8s\n", "trace", "requests", "size", "TinyLFU", "LRU", "LFU", "FIFO", "Random", "OPT")
 	for _, name := range names {
 		keys := loadTrace(t, name)
@@ -239,6 +249,7 @@ func TestHitTable(t *testing.T) {
 		for _, k := range keys {
 			distinct[k] = true
 		}
+
 		for _, percent := range []int{1, 5, 10, 25} {
 			size := max(len(distinct)*percent/100, 1)
 			fmt.Printf("%-12s %8d %8d", name, len(keys), size)

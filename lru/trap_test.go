@@ -30,6 +30,7 @@ func TestTrapLostSets(t *testing.T) {
 				t.Fatalf("%v: Set(%d) refused", p, i)
 			}
 		}
+
 		if c.Len() != n {
 			t.Errorf("%v: %d of %d kept", p, c.Len(), n)
 		}
@@ -40,6 +41,7 @@ func TestTrapLostSets(t *testing.T) {
 			}
 		}
 	}
+
 	// No hidden cost is added to what Cost says: 60 fits into 100
 	// (dgraph-io/ristretto#363).
 	c := New(100, &Options[int, int]{Cost: func(int, int) int { return 60 }})
@@ -79,6 +81,7 @@ func TestTrapOverCapacity(t *testing.T) {
 				}
 			}
 		})
+
 		for w := range 4 {
 			wg.Go(func() {
 				for i := range 5000 {
@@ -86,6 +89,7 @@ func TestTrapOverCapacity(t *testing.T) {
 				}
 			})
 		}
+
 		wg.Wait()
 		done.Store(true)
 		sampler.Wait()
@@ -107,6 +111,7 @@ func TestTrapEvictBeforeFull(t *testing.T) {
 			for i := range n {
 				c.Set(i, i)
 			}
+
 			if evicted > 0 || c.Len() != n {
 				t.Errorf("%d shards: %d of %d kept", shards, c.Len(), n)
 			}
@@ -133,6 +138,7 @@ func TestTrapCallbackUnderLock(t *testing.T) {
 		}
 		c.Has(2)
 	}
+
 	c = New(4, &Options[int, int]{
 		Shards:   1,
 		Cost:     func(_, v int) int { all(); return 1 },
@@ -141,6 +147,7 @@ func TestTrapCallbackUnderLock(t *testing.T) {
 		Hash:     func(k int) uint64 { return uint64(k) },
 		OnRemove: func(k, v int, _ Cause) {},
 	})
+
 	c.opts.OnRemove = func(k, v int, _ Cause) {
 		calls++
 		all()
@@ -150,6 +157,7 @@ func TestTrapCallbackUnderLock(t *testing.T) {
 			c.DeleteTag("none")
 		}
 	}
+
 	for i := range 10 {
 		c.Set(i, i)
 	}
@@ -173,6 +181,7 @@ func TestTrapCallbackPanic(t *testing.T) {
 			panic("callback")
 		}
 	}})
+
 	for i := range 3 {
 		c.Set(i, i)
 	}
@@ -184,6 +193,7 @@ func TestTrapCallbackPanic(t *testing.T) {
 	if slices.Sort(told); !slices.Equal(told, []int{0, 1, 2}) {
 		t.Errorf("told of %v", told)
 	}
+
 	c.checkCost()
 }
 
@@ -240,6 +250,7 @@ func TestTrapExpiredPresent(t *testing.T) {
 		if f(c) {
 			t.Errorf("%s finds what has expired", name)
 		}
+
 		c.Len()
 		if len(causes) == 0 || causes[0] != Expired {
 			t.Errorf("%s: removed as %v", name, causes)
@@ -287,6 +298,7 @@ func TestTrapLossyPolicy(t *testing.T) {
 			hits.Add(int64(replay(c, part)))
 		})
 	}
+
 	wg.Wait()
 	if d := float64(alone-int(hits.Load())) / float64(len(keys)); d > 0.01 {
 		t.Errorf("%d hits by %d goroutines, %d by one", hits.Load(), workers, alone)
@@ -336,19 +348,23 @@ func TestTrapHashBits(t *testing.T) {
 		buckets[s][x.home(uint32(h))]++
 		tags[s][uint8(h)]++
 	}
+
 	check := func(what string, cells []int) {
 		sum := 0
 		for _, k := range cells {
 			sum += k
 		}
+
 		mean, chi := float64(sum)/256, 0.0
 		for _, k := range cells {
 			chi += (float64(k) - mean) * (float64(k) - mean) / mean
 		}
+
 		if chi > 411 {
 			t.Errorf("%s: chi-square %.0f", what, chi)
 		}
 	}
+
 	check("shards", shards[:])
 	for s := range buckets {
 		check("buckets of shard "+strconv.Itoa(s), buckets[s][:])
@@ -378,10 +394,12 @@ func TestTrapEscape(t *testing.T) {
 		}
 		return a[0]
 	}
+
 	for i := range 1000 {
 		set(i)
 		grow(50)
 	}
+
 	runtime.GC()
 	for i := range 1000 {
 		if v, ok := c.Get(i); !ok || *v.p != [4]int{i, i, i, i} || v.s != strconv.Itoa(i) {
@@ -398,6 +416,7 @@ func TestTrapRetention(t *testing.T) {
 	for i := range 100 {
 		c.Set(strconv.Itoa(i), new(int))
 	}
+
 	c.Delete("3")
 	c.DeleteFunc(func(k string, _ *int) bool { return len(k) == 1 })
 	c.Resize(20)
@@ -408,6 +427,7 @@ func TestTrapRetention(t *testing.T) {
 			t.Fatalf("slot %d holds %v and tags %v", s, sh.cells[s], sh.tags[s])
 		}
 	}
+
 	if len(sh.tagged) > 0 || len(sh.deadlines.heap) > 0 {
 		t.Errorf("%d tags and %d deadlines are left", len(sh.tagged), len(sh.deadlines.heap))
 	}
@@ -420,10 +440,12 @@ func TestTrapTagLeak(t *testing.T) {
 		c.Set(i%50, i)
 		c.Set(i%50, -i)
 	}
+
 	n := 0
 	for i := range c.shards {
 		n += len(c.shards[i].tagged)
 	}
+
 	if n > 2*10+len(c.shards) {
 		t.Errorf("%d tags of 10 entries", n)
 	}
@@ -466,6 +488,7 @@ func TestTrapIdleWrites(t *testing.T) {
 			moves, last = moves+1, d.earliest()
 		}
 	}
+
 	if moves != 10_000/101 {
 		t.Errorf("the deadline moved %d times in 10,000 hits", moves)
 	}
@@ -480,11 +503,13 @@ func TestTrapSnapshotSize(t *testing.T) {
 	for i := range 1000 {
 		big.Set(i, i)
 	}
+
 	for i := range 40 {
 		for range 20 {
 			big.Get(i)
 		}
 	}
+
 	var b bytes.Buffer
 	if _, err := big.WriteTo(&b); err != nil {
 		t.Fatal(err)
@@ -496,11 +521,13 @@ func TestTrapSnapshotSize(t *testing.T) {
 	if _, err := small.ReadFrom(&b); err != nil {
 		t.Fatal(err)
 	}
+
 	for i := range 40 {
 		if !small.Has(i) {
 			t.Errorf("%d was hot, and is left out", i)
 		}
 	}
+
 	s := small.Stats()
 	if s.Hits+s.Misses != 0 || s.Len != 50 || removed != 0 || !small.Has(-1) {
 		t.Errorf("%+v, %d removed", s, removed)
@@ -520,10 +547,12 @@ func TestTrapPhases(t *testing.T) {
 			keys = append(keys, next())
 		}
 	}
+
 	popular()
 	for i := range 5 * 1011 * 100 {
 		keys = append(keys, 1_000_000+uint64(i%1011))
 	}
+
 	popular()
 	for _, capacity := range []int{1024, 2048} {
 		hits := replay(fixedCache(capacity, PolicyTinyLFU), keys)
@@ -531,6 +560,7 @@ func TestTrapPhases(t *testing.T) {
 			t.Errorf("capacity %d: hit ratio %.3f", capacity, r)
 		}
 	}
+
 	lru, tiny := replay(fixedCache(512, PolicyLRU), keys), replay(fixedCache(512, PolicyTinyLFU), keys)
 	if tiny < lru+len(keys)/10 {
 		t.Errorf("capacity 512: %d hits, LRU %d of %d", tiny, lru, len(keys))
@@ -584,6 +614,7 @@ func TestTrapStaleResurrection(t *testing.T) {
 				return read, nil
 			},
 		})
+
 		for i := range 1000 {
 			r := goLoad(t.Context(), c, i)
 			truth++
@@ -593,6 +624,7 @@ func TestTrapStaleResurrection(t *testing.T) {
 			if v, _ := c.Load(t.Context(), i); v != truth || !r.back {
 				t.Fatalf("after Delete, Load = %d, want %d", v, truth)
 			}
+
 			time.Sleep(time.Second)
 			_, _ = c.Load(t.Context(), i) // refreshes
 			c.Set(i, -i)
@@ -602,6 +634,7 @@ func TestTrapStaleResurrection(t *testing.T) {
 				t.Fatalf("a Set after a hit that refreshes is lost: %d", v)
 			}
 		}
+
 		c.checkIdle(t)
 	})
 }
@@ -620,6 +653,7 @@ func TestTrapLoaderPanic(t *testing.T) {
 			runtime.Goexit()
 			return 0, nil
 		}})
+
 		var panics, exits atomic.Int64
 		var wg sync.WaitGroup
 		for i := range 20 {
@@ -634,6 +668,7 @@ func TestTrapLoaderPanic(t *testing.T) {
 				}
 			})
 		}
+
 		wg.Wait()
 		if panics.Load() != 10 || exits.Load() != 10 {
 			t.Errorf("%d were told of the panic, %d of Goexit", panics.Load(), exits.Load())
@@ -644,6 +679,7 @@ func TestTrapLoaderPanic(t *testing.T) {
 				t.Errorf("afterwards LoadFunc = %d, %v", v, err)
 			}
 		}
+
 		synctest.Wait()
 		c.checkIdle(t)
 	})
@@ -665,9 +701,11 @@ func TestTrapLockDuringLoad(t *testing.T) {
 		for range c.All() {
 			break
 		}
+
 		_ = c.Stats()
 		_, _ = c.LoadFunc(context.Background(), 4, func(context.Context, int) (int, error) { return 4, nil })
 	}
+
 	c = New(100, &Options[int, int]{Shards: 1, Load: func(context.Context, int) (int, error) {
 		during()
 		done := make(chan struct{})
@@ -678,6 +716,7 @@ func TestTrapLockDuringLoad(t *testing.T) {
 		<-done
 		return 1, nil
 	}})
+
 	if v, err := c.Load(context.Background(), 1); v != 1 || err != nil {
 		t.Errorf("Load = %d, %v", v, err)
 	}
@@ -701,6 +740,7 @@ func TestTrapCanceledFlight(t *testing.T) {
 			}
 			return n, nil
 		}})
+
 		ctx, cancel := context.WithCancel(t.Context())
 		first := goLoad(ctx, c, 7)
 		cancel()
@@ -709,6 +749,7 @@ func TestTrapCanceledFlight(t *testing.T) {
 		if !errors.Is(first.err, context.Canceled) || second.v != 2 || second.err != nil {
 			t.Errorf("the first got %+v, the second %+v", *first, *second)
 		}
+
 		close(slow)
 		synctest.Wait()
 		if v, ok := c.Get(7); v != 2 || !ok {
@@ -744,6 +785,7 @@ func TestTrapDoubleLoad(t *testing.T) {
 			}
 		}
 	}}
+
 	if v, err := c.Load(ctx, 7); v != 1 || err != nil || loads != 1 || !between {
 		t.Errorf("Load = %d, %v after %d loads", v, err, loads)
 	}
@@ -774,6 +816,7 @@ func TestTrapBookkeeping(t *testing.T) {
 		},
 		ErrorTTL: func(int, error) time.Duration { return time.Microsecond },
 	})
+
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -796,12 +839,14 @@ func TestTrapBookkeeping(t *testing.T) {
 				default:
 					_, _ = c.Load(context.Background(), k)
 				}
+
 				if n := c.Cost(); n > 50 {
 					t.Errorf("cost %d", n)
 				}
 			}
 		})
 	}
+
 	wg.Wait()
 	eventually(t, "loads do not end", func() bool { return c.Stats().Loading == 0 })
 	c.checkIdle(t)
@@ -809,6 +854,7 @@ func TestTrapBookkeeping(t *testing.T) {
 	if c.Len() != 0 || c.Cost() != 0 {
 		t.Errorf("%d entries, cost %d after Clear", c.Len(), c.Cost())
 	}
+
 	c.checkIdle(t)
 }
 
@@ -830,6 +876,7 @@ func TestTrapTagFlights(t *testing.T) {
 				t.Fatalf("%d tags are kept for %d loads", len(sh.deletedTags), len(sh.flights))
 			}
 		}
+
 		close(g.release)
 		synctest.Wait()
 		if sh.deletedTags != nil {
@@ -837,6 +884,7 @@ func TestTrapTagFlights(t *testing.T) {
 		}
 		c.checkIdle(t)
 	})
+
 	// None is forgotten while it matters: the first that came after a load
 	// began.
 	synctest.Test(t, func(t *testing.T) {
@@ -848,6 +896,7 @@ func TestTrapTagFlights(t *testing.T) {
 		for i := range 10 * minPrune {
 			c.DeleteTag("tag" + strconv.Itoa(i))
 		}
+
 		close(g.release)
 		synctest.Wait()
 		if c.Has(1) {

@@ -8,20 +8,23 @@ import (
 	ashlar "github.com/ashlar-go/ashlar/lru"
 )
 
-// TestSimulations checks what can be known: OPT is never beaten, LRU is LRU, and a loop longer than the cache
-// gives LRU nothing.
+// TestSimulations checks what can be known: OPT is never beaten, LRU is LRU,
+// and a loop longer than the cache gives LRU nothing.
 func TestSimulations(t *testing.T) {
 	loop := make([]uint64, 3000)
 	for i := range loop {
 		loop[i] = uint64(i % 100)
 	}
+
 	if got := hashicorpHits(99, loop); got != 0 {
 		t.Errorf("LRU has %d hits of a loop", got)
 	}
-	// Of each round all but one key fit: OPT keeps 50 of 100 and misses 50 a round, plus the first round.
+	// Of each round all but one key fit: OPT keeps 50 of 100 and misses 50 a
+	// round, plus the first round.
 	if got, want := optHits(50, loop), 29*50; got < want {
 		t.Errorf("OPT has %d hits of a loop, at least %d can be had", got, want)
 	}
+
 	for _, tr := range generated() {
 		keys := tr.keys[:50_000]
 		for _, capacity := range []int{4, 7, 100, 3000} {

@@ -11,8 +11,8 @@ import (
 	ashlar "github.com/ashlar-go/ashlar/lru"
 )
 
-// A simulation counts the hits of a cache of the given capacity that is asked for each key, and given it
-// if it has it not.
+// A simulation counts the hits of a cache of the given capacity that is asked
+// for each key, and given it if it has it not.
 type simulation func(capacity int, keys []uint64) (hits int)
 
 // replay is the loop of all simulations but OPT.
@@ -27,7 +27,8 @@ func replay(keys []uint64, get func(uint64) bool, set func(uint64)) (hits int) {
 	return hits
 }
 
-// oursHits has one shard, as the others have, so that it is the policy that is compared.
+// oursHits has one shard, as the others have, so that it is the policy that is
+// compared.
 func oursHits(p ashlar.Policy) simulation {
 	return func(capacity int, keys []uint64) int {
 		c := ashlar.New(capacity, &ashlar.Options[uint64, struct{}]{Policy: p, Shards: 1})
@@ -39,8 +40,9 @@ func oursHits(p ashlar.Policy) simulation {
 	}
 }
 
-// otterHits runs its maintenance in the calling goroutine: by default it runs behind, and the cache holds
-// more than it may meanwhile, which looks like a better policy.
+// otterHits runs its maintenance in the calling goroutine: by default it runs
+// behind, and the cache holds more than it may meanwhile, which looks like a
+// better policy.
 func otterHits(capacity int, keys []uint64) int {
 	c := otter.Must(&otter.Options[uint64, struct{}]{MaximumSize: capacity, Executor: func(f func()) { f() }})
 	over := 0
@@ -70,9 +72,11 @@ func twoQueueHits(capacity int, keys []uint64) int {
 	return replay(keys, func(k uint64) bool { _, ok := c.Get(k); return ok }, func(k uint64) { c.Add(k, struct{}{}) })
 }
 
-// s3fifoHits is the algorithm of J. Yang and others, "FIFO queues are all you need for cache eviction", SOSP
-// 2023, written from the paper, since no module of it can be had: a small queue of a tenth, a main
-// queue with up to three further rounds, and a ghost queue of as many keys as the main queue has room for.
+// s3fifoHits is the algorithm of J. Yang and others, "FIFO queues are all you
+// need for cache eviction", SOSP 2023, written from the paper, since no module
+// of it can be had: a small queue of a tenth, a main queue with up to three
+// further rounds, and a ghost queue of as many keys as the main queue has room
+// for.
 func s3fifoHits(capacity int, keys []uint64) (hits int) {
 	s := &s3fifo{small: max(capacity/10, 1), capacity: capacity, freq: make(map[uint64]int8), ghost: make(map[uint64]int)}
 	return replay(keys, s.get, s.set)
@@ -127,10 +131,12 @@ func (c *s3fifo) evict() {
 			}
 			continue
 		}
+
 		delete(c.freq, k)
 		c.remember(k)
 		return
 	}
+
 	c.evictMain()
 }
 
@@ -161,9 +167,9 @@ func (c *s3fifo) remember(k uint64) {
 	}
 }
 
-// optHits is the most that any policy can reach that knows the future: L. Belady, "A study of
-// replacement algorithms for a virtual-storage computer", IBM Systems Journal 5(2), 1966, with the right
-// not to keep a key.
+// optHits is the most that any policy can reach that knows the future: L.
+// Belady, "A study of replacement algorithms for a virtual-storage computer",
+// IBM Systems Journal 5(2), 1966, with the right not to keep a key.
 func optHits(capacity int, keys []uint64) (hits int) {
 	next := make([]int, len(keys))
 	last := make(map[uint64]int)
@@ -174,6 +180,7 @@ func optHits(capacity int, keys []uint64) (hits int) {
 		}
 		last[keys[i]] = i
 	}
+
 	held := make(map[uint64]int) // when the key is due
 	var q futures
 	for i, k := range keys {
@@ -184,6 +191,7 @@ func optHits(capacity int, keys []uint64) (hits int) {
 		if next[i] > len(keys) {
 			continue // it is of no use any more
 		}
+
 		held[k] = next[i]
 		heap.Push(&q, future{next[i], k})
 		for len(held) > capacity {
@@ -193,6 +201,7 @@ func optHits(capacity int, keys []uint64) (hits int) {
 			}
 		}
 	}
+
 	return hits
 }
 

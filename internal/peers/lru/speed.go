@@ -70,6 +70,7 @@ func (c cached) hit(n int) bench.Impl {
 		for i := range n {
 			set(uint64(i))
 		}
+
 		keys := zipf()
 		return func(start, ops int) (found int) {
 			for i := start; i < start+ops; i++ {
@@ -82,7 +83,8 @@ func (c cached) hit(n int) bench.Impl {
 	}}
 }
 
-// through gets keys of a Zipf distribution of 2^20, and sets those that are missing.
+// through gets keys of a Zipf distribution of 2^20, and sets those that are
+// missing.
 func (c cached) through(n int) bench.Impl {
 	return bench.Impl{Name: c.name, Note: c.note, Setup: func(func(func())) bench.Op {
 		get, set := c.make(n)
@@ -109,6 +111,7 @@ func speedRows() []*bench.Workload {
 		}
 		rows = append(rows, w)
 	}
+
 	for _, goroutines := range []int{1, 2} {
 		for _, n := range []int{8 << 10, 100_000} {
 			row(fmt.Sprintf("Get/keys=uint64/n=%d/dist=zipf0.99/hit=100/goroutines=%d", n, goroutines), "all keys are there", goroutines,
@@ -117,11 +120,13 @@ func speedRows() []*bench.Workload {
 		row(fmt.Sprintf("Get+Set/keys=uint64/n=100000/dist=zipf0.99/goroutines=%d", goroutines), "of 2^20 keys, set when missing", goroutines,
 			func(c cached) bench.Impl { return c.through(100_000) }, shared)
 	}
+
 	for _, n := range []int{8 << 10, 100_000} {
 		row(fmt.Sprintf("LRU.Get/keys=uint64/n=%d/dist=zipf0.99/hit=100", n), "all keys are there; no lock on either side", 1,
 			func(c cached) bench.Impl { return c.hit(n) }, exact)
 		row(fmt.Sprintf("LRU.Get+Set/keys=uint64/n=%d/dist=zipf0.99", n), "of 2^20 keys, set when missing", 1,
 			func(c cached) bench.Impl { return c.through(n) }, exact)
 	}
+
 	return rows
 }

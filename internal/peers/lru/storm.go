@@ -20,7 +20,8 @@ import (
 	ashlar "github.com/ashlar-go/ashlar/lru"
 )
 
-// A loading is a cache that loads what it misses. It returns the call, and what ends it.
+// A loading is a cache that loads what it misses. It returns the call, and what
+// ends it.
 type loading struct {
 	name, note string
 	make       func(capacity int, load func(uint64) uint64) (get func(uint64) uint64, end func())
@@ -28,8 +29,8 @@ type loading struct {
 
 func nothing() {}
 
-// loaders are read-through caches as their makers offer them; the last is what people write who have
-// none: a cache, and singleflight beside it.
+// loaders are read-through caches as their makers offer them; the last is what
+// people write who have none: a cache, and singleflight beside it.
 var loaders = []loading{
 	{ours, "", func(n int, load func(uint64) uint64) (func(uint64) uint64, func()) {
 		c := ashlar.New(n, &ashlar.Options[uint64, uint64]{
@@ -86,7 +87,8 @@ var loaders = []loading{
 // stormers is how many goroutines want the same absent key at once.
 const stormers = 64
 
-// storm returns the impl that lets stormers loose on one absent key after the other, and measures.
+// storm returns the impl that lets stormers loose on one absent key after the
+// other, and measures.
 func storm(l loading, measure func(loads int, took time.Duration) float64) bench.Impl {
 	return bench.Impl{Name: l.name, Note: l.note, Measure: func() (float64, int) {
 		const storms = 50
@@ -98,6 +100,7 @@ func storm(l loading, measure func(loads int, took time.Duration) float64) bench
 		})
 		defer end()
 		var took time.Duration
+
 		for k := range uint64(storms) {
 			var ready, done sync.WaitGroup
 			start := make(chan struct{})
@@ -111,18 +114,20 @@ func storm(l loading, measure func(loads int, took time.Duration) float64) bench
 					}
 				})
 			}
+
 			ready.Wait()
 			begun := time.Now()
 			close(start)
 			done.Wait()
 			took += time.Since(begun)
 		}
+
 		return measure(int(loads.Load()), took) / storms, storms
 	}}
 }
 
-// misses returns the impl in which each call is for another key, whose loader returns at once: what a
-// load costs besides loading.
+// misses returns the impl in which each call is for another key, whose loader
+// returns at once: what a load costs besides loading.
 func misses(l loading) bench.Impl {
 	return bench.Impl{Name: l.name, Note: l.note, Setup: func(atEnd func(func())) bench.Op {
 		get, end := l.make(1<<14, func(k uint64) uint64 { return k + 1 })
@@ -159,6 +164,7 @@ func stormRows() []*bench.Workload {
 			Why: "the same by two",
 		},
 	}
+
 	for i, l := range loaders {
 		impls := []bench.Impl{
 			storm(l, func(loads int, _ time.Duration) float64 { return float64(loads) }),
@@ -173,5 +179,6 @@ func stormRows() []*bench.Workload {
 			}
 		}
 	}
+
 	return rows
 }

@@ -50,7 +50,8 @@ var contestants = []struct {
 // parts are the capacities, as parts of the distinct keys of a trace.
 var parts = []float64{0.01, 0.05, 0.10, 0.25}
 
-// A cell is the hit ratio of each contestant for a trace and a size, in the order of contestants.
+// A cell is the hit ratio of each contestant for a trace and a size, in the
+// order of contestants.
 type cell struct {
 	*trace
 	capacity int
@@ -66,6 +67,7 @@ var table = sync.OnceValue(func() []*cell {
 			cells = append(cells, &cell{trace: t, capacity: max(int(part*float64(n)), 1), ratios: make([]float64, len(contestants))})
 		}
 	}
+
 	var wg sync.WaitGroup
 	work := make(chan func())
 	for range runtime.GOMAXPROCS(0) {
@@ -75,11 +77,13 @@ var table = sync.OnceValue(func() []*cell {
 			}
 		})
 	}
+
 	for _, c := range cells {
 		for i, p := range contestants {
 			work <- func() { c.ratios[i] = float64(p.run(c.capacity, c.keys)) / float64(len(c.keys)) }
 		}
 	}
+
 	close(work)
 	wg.Wait()
 	return cells
@@ -109,6 +113,7 @@ func ratioRows() []*bench.Workload {
 		}
 		rows = append(rows, w)
 	}
+
 	const why = "asked for each key, and given it if it is missing; capacity in entries, one shard, otter's maintenance in the caller"
 	for _, t := range traces() {
 		for _, part := range parts {
@@ -117,6 +122,7 @@ func ratioRows() []*bench.Workload {
 				func(c *cell) bool { return c.name == t.name && c.capacity == n })
 		}
 	}
+
 	isReal := func(c *cell) bool { return c.real }
 	if slices.ContainsFunc(traces(), func(t *trace) bool { return t.real }) {
 		add("Misses/dist=mean of traces/peer=otter", why, bench.Ratio(1/bench.Slack), otr, isReal)
@@ -126,7 +132,8 @@ func ratioRows() []*bench.Workload {
 	return rows
 }
 
-// mean returns the mean hit ratio of a contestant over the cells that pick chooses.
+// mean returns the mean hit ratio of a contestant over the cells that pick
+// chooses.
 func mean(i int, pick func(*cell) bool) float64 {
 	sum, n := 0.0, 0
 	for _, c := range table() {
@@ -150,7 +157,8 @@ func index(name string) int {
 // seeds is how many runs a lead that is near its target is the mean of.
 const seeds = 16
 
-// lead returns by how many points the hit ratio of ours is above that of other, on the mean.
+// lead returns by how many points the hit ratio of ours is above that of other,
+// on the mean.
 func lead(t *trace, other simulation) float64 {
 	var sum atomic.Int64
 	var g errgroup.Group
@@ -181,6 +189,7 @@ func judgementRows() []*bench.Workload {
 			return worst
 		}),
 	}}
+
 	for _, t := range traces() {
 		if t.name == "arc-oltp" {
 			rows = append(rows, &bench.Workload{
@@ -190,10 +199,12 @@ func judgementRows() []*bench.Workload {
 			})
 		}
 	}
+
 	return rows
 }
 
-// memory returns the impl that measures the bytes that a cache takes for an entry beyond its 16 of key and value.
+// memory returns the impl that measures the bytes that a cache takes for an
+// entry beyond its 16 of key and value.
 func memory[C any](name string, capacity int, make func() C, set func(c C, k uint64)) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		var before, after runtime.MemStats
@@ -204,6 +215,7 @@ func memory[C any](name string, capacity int, make func() C, set func(c C, k uin
 		for i := range capacity + capacity/4 {
 			set(c, uint64(i))
 		}
+
 		runtime.GC()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
