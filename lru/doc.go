@@ -117,5 +117,4 @@
 //   - G. Einziger et al., "TinyLFU: a highly efficient cache admission policy",
 //     ACM Transactions on Storage 13(4), 2017.
 //   - J. Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023.
-//   - K. Shah et al., "An O(1) algorithm for implementing the LFU cache", 2010.
 package lru

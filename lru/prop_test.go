@@ -104,7 +104,7 @@ func modelPolicy(p Policy) func(*rapid.T) {
 	}
 }
 
-func newSlowTiny(c *Cache[uint64, int], capacity int) *slowTiny {
+func newSlowTiny[V any](c *Cache[uint64, V], capacity int) *slowTiny {
 	rng := queues{rng: 1}
 	return &slowTiny{
 		capacity: capacity, ref: map[uint64]int{}, random: rng.random,
@@ -145,7 +145,7 @@ func TestTextbook(t *testing.T) {
 			}
 			c.Set(k, struct{}{})
 			v, ok := m.set(k)
-			m.follow(c)
+			m.follow(&c.shards[0].queues)
 			if ok != (len(victims) == 1) || ok && victims[0] != v {
 				t.Fatalf("capacity %d, request %d: Set(%d) evicted %v, want %d, %v", capacity, i, k, victims, v, ok)
 			}
@@ -157,13 +157,12 @@ func TestTextbook(t *testing.T) {
 }
 
 // follow replaces the sketch and the ghost when the cache has done so.
-func (m *slowTiny) follow(c *Cache[uint64, int]) {
-	sh := &c.shards[0]
-	if sh.sketch.n == m.sketch.n {
+func (m *slowTiny) follow(q *queues) {
+	if q.sketch.n == m.sketch.n {
 		return
 	}
-	m.sketch = sh.sketch
-	m.sketch.words = slices.Clone(sh.sketch.words)
+	m.sketch = q.sketch
+	m.sketch.words = slices.Clone(q.sketch.words)
 	m.ghost = newGhost(m.sketch.n + m.sketch.n/4)
 	if m.share == 0 {
 		m.share = 1.0 / 32
