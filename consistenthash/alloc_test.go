@@ -11,16 +11,20 @@ func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+
 	var ring Ring
 	nodes := numbered(100)
+
 	for i := range nodes {
 		nodes[i].Zone = string(rune('a' + i%3))
 	}
 	if err := ring.Set(nodes...); err != nil {
 		t.Fatal(err)
 	}
-	dst, key, b := make([]string, 0, 100), []byte("user:42"), Bounded(&ring, 1.25)
+
+	dst, key, b := make([]string, 0, 100), []byte("user:42"), NewBalancer(&ring, 1.25)
 	r, _ := NewRendezvous(nil, nodes...)
+
 	for name, f := range map[string]func(){
 		"Get":                func() { ring.Get("user:42") },
 		"GetBytes":           func() { ring.GetBytes(key) },
@@ -40,7 +44,7 @@ func TestAllocs(t *testing.T) {
 
 // TestSizes pins the memory that doc.go promises.
 func TestSizes(t *testing.T) {
-	if st := mustBuild(t, nil, numbered(100)...).Stats(); st.Bytes > 25*st.Points {
+	if st := mustSnapshot(t, nil, numbered(100)...).Stats(); st.Bytes > 25*st.Points {
 		t.Errorf("%d bytes for %d points", st.Bytes, st.Points)
 	}
 	if n := unsafe.Sizeof(counter{}); n > 64 {

@@ -9,7 +9,7 @@ import (
 
 func BenchmarkGet(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
-		s := mustBuild(b, nil, numbered(n)...)
+		s := mustSnapshot(b, nil, numbered(n)...)
 		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
 			keys := make([]string, 1<<12)
 			for i := range keys {
@@ -26,7 +26,7 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func BenchmarkAppendN(b *testing.B) {
-	s, dst := mustBuild(b, nil, numbered(100)...), make([]string, 0, 3)
+	s, dst := mustSnapshot(b, nil, numbered(100)...), make([]string, 0, 3)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.AppendN(dst, "user:42", 3)
@@ -34,7 +34,7 @@ func BenchmarkAppendN(b *testing.B) {
 }
 
 func BenchmarkAdd(b *testing.B) {
-	s := mustBuild(b, nil, numbered(100)...)
+	s := mustSnapshot(b, nil, numbered(100)...)
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = s.With(Node{Name: "x"})
@@ -46,7 +46,7 @@ func BenchmarkAcquire(b *testing.B) {
 	if err := ring.Set(numbered(100)...); err != nil {
 		b.Fatal(err)
 	}
-	lb := Bounded(&ring, 1.25)
+	lb := NewBalancer(&ring, 1.25)
 	b.ReportAllocs()
 	for b.Loop() {
 		l, _ := lb.Acquire("user:42")

@@ -20,19 +20,24 @@ func (s *Snapshot) check() {
 			panic(fmt.Sprintf("consistenthash: I2 violated: point %d is out of order", i))
 		}
 	}
+
 	for i, name := range s.names {
-		if name != s.nodes[i].Name || i > 0 && s.names[i-1] >= name || s.counts[i] < 1 {
+		member := s.counts[i] > 0 || s.nodes[i].Weight == NoShare
+		if name != s.nodes[i].Name || i > 0 && s.names[i-1] >= name || !member {
 			panic(fmt.Sprintf("consistenthash: I1 violated: node %d is %q with %d points", i, name, s.counts[i]))
 		}
 	}
 	if !slices.Equal(counts, s.counts) || s.points[last] != math.MaxUint64 || s.owners[last] != s.owners[0] {
 		panic(fmt.Sprintf("consistenthash: I2 violated: %v points of %v", counts, s.counts))
 	}
+
 	s.checkTable()
 	for r, n := range s.larger {
 		size := make([]int, s.zones)
-		for _, z := range s.zoneOf {
-			size[z]++
+		for i, z := range s.zoneOf {
+			if s.counts[i] > 0 {
+				size[z]++
+			}
 		}
 		more := int32(0)
 		for _, k := range size {
@@ -46,7 +51,8 @@ func (s *Snapshot) check() {
 	}
 }
 
-// checkTable compares the first and the last hash of each bucket with a binary search.
+// checkTable compares the first and the last hash of each bucket with a binary
+// search.
 func (s *Snapshot) checkTable() {
 	ends := []uint64{0, math.MaxUint64}
 	for b := 1; b < len(s.table); b++ {

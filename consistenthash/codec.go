@@ -9,89 +9,120 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
 
-// magic begins the binary form; its last byte is the version.
-const magic = "ASHRING\x01"
+// The binary form begins with the magic and the version.
+const (
+	magic   = "ashlarch"
+	version = 1
+)
 
-// smallest is the size of a node with a name of one byte and no zone.
-const smallest = 8 + 2 + 1 + 2
+const (
+	headSize = len(magic) + 2 + 6 + 8 + 4 + 4 // magic, version, reserved, seed, virtual nodes, count
+	tailSize = 8 + 8                          // fingerprint, checksum
+	nodeSize = 8 + 2 + 1 + 2                  // of a node with a name of one byte and no zone
+)
 
 var errHash = errors.New("consistenthash: a snapshot with a hash of its own cannot be marshaled")
 
-// AppendBinary appends the binary form of s, described in the documentation of the package.
-// It returns an error if Options.Hash is set, which bytes cannot hold, or if s is from [Ketama].
-func (s *Snapshot) AppendBinary(b []byte) ([]byte, error) {
+// AppendBinary appends the binary form of s, described in the documentation of
+// the package. It returns an error if Options.Hash is set, which bytes cannot
+// hold, or if s is from [NewKetama].
+func (s Snapshot) AppendBinary(b []byte) ([]byte, error) {
 	if s.opts.Hash != nil {
 		return b, errHash
 	}
+
 	start := len(b)
 	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint16(b, version)
+	b = append(b, 0, 0, 0, 0, 0, 0) // reserved
 	b = binary.LittleEndian.AppendUint64(b, s.opts.Seed)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.opts.resolve().VirtualNodes))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(s.nodes)))
 	for _, n := range s.nodes {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(n.Weight))
-		b = appendString(appendString(b, n.Name), n.Zone)
+		b = appendString(b, n.Name)
+		b = appendString(b, n.Zone)
 	}
 	b = binary.LittleEndian.AppendUint64(b, s.Fingerprint())
 	return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b[start:])), nil
 }
 
 // MarshalBinary returns the binary form of s; see [Snapshot.AppendBinary].
-func (s *Snapshot) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
+func (s Snapshot) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// UnmarshalBinary makes s what data says. Any bytes are safe: on an error, which wraps
-// [ErrFormat], s is unchanged, and the memory used is bounded by 2^22 points.
+// UnmarshalBinary makes s what data says. Any bytes are safe: an error, which
+// wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], leaves s as it was. The
+// members are checked before they are placed, and at most as many points are
+// made as the Options.MaxPoints permit that s has: those of [NewSnapshot], or
+// the default for a zero Snapshot.
 func (s *Snapshot) UnmarshalBinary(data []byte) error {
-	const head, tail = len(magic) + 8 + 4 + 4, 8 + 8
-	if len(data) < head+tail || string(data[:len(magic)]) != magic {
-		return fmt.Errorf("%w: no header of version 1", ErrFormat)
+	if len(data) < headSize+tailSize || string(data[:len(magic)]) != magic {
+		return fmt.Errorf("%w: no header", ErrCorrupt)
+	}
+	if v := binary.LittleEndian.Uint16(data[len(magic):]); v != version {
+		return fmt.Errorf("%w: %d", ErrVersion, v)
 	}
 	body := data[:len(data)-8]
 	if xxhash.Sum64(body) != binary.LittleEndian.Uint64(data[len(body):]) {
-		return fmt.Errorf("%w: the checksum is wrong", ErrFormat)
+		return fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)
 	}
-	d := decoder{body[len(magic):]}
-	opts := Options{Seed: d.uint64(), VirtualNodes: int(d.uint32())}
+	if reserved := data[len(magic)+2 : len(magic)+8]; string(reserved) != "\x00\x00\x00\x00\x00\x00" {
+		return fmt.Errorf("%w: reserved bytes % x", ErrVersion, reserved)
+	}
+
+	d := decoder{body[len(magic)+8:]}
+	opts := Options{Seed: d.uint64(), VirtualNodes: int(d.uint32()), MaxPoints: s.opts.MaxPoints}
 	count := d.uint32()
-	if uint64(count) > uint64(len(d.rest)/smallest) {
-		return fmt.Errorf("%w: %d nodes do not fit into the bytes", ErrFormat, count)
+	if uint64(count) > uint64(len(d.rest)/nodeSize) {
+		return fmt.Errorf("%w: %d nodes do not fit into the bytes", ErrCorrupt, count)
 	}
 	nodes := make([]Node, count)
 	for i := range nodes {
 		n := &nodes[i]
 		n.Weight = math.Float64frombits(d.uint64())
-		n.Name, n.Zone = d.string(), d.string()
+		n.Name = d.string()
+		n.Zone = d.string()
 	}
 	if len(d.rest) != 8 {
-		return fmt.Errorf("%w: %d bytes where 8 are due", ErrFormat, len(d.rest))
+		return fmt.Errorf("%w: %d bytes where 8 are due", ErrCorrupt, len(d.rest))
 	}
 	fingerprint := d.uint64()
 	return s.restore(opts, nodes, &fingerprint)
 }
 
-// restore makes s a snapshot of nodes, if that has the fingerprint, or if none is given.
+// restore makes s a snapshot of nodes, if that has the fingerprint, or if none
+// is given.
 func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) error {
-	if err := opts.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+	if opts.VirtualNodes == 0 {
+		opts.VirtualNodes = -1 // what is stored is never the default
 	}
-	next, err := (&Snapshot{opts: opts.resolve()}).build(nodes)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+	if err := opts.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+
+	next := &Snapshot{opts: opts.resolve(), nodes: nodes}
+	if err := next.normalize(); err != nil {
+		if errors.Is(err, ErrTooLarge) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if fingerprint != nil && next.Fingerprint() != *fingerprint {
-		return fmt.Errorf("%w: the fingerprint is not that of the nodes", ErrFormat)
+		return fmt.Errorf("%w: the fingerprint is not that of the nodes", ErrCorrupt)
 	}
+	next.complete(&Snapshot{})
 	*s = *next
 	return nil
 }
 
-// A decoder reads the fields of a binary form. What is missing reads as zeros, which the
-// checks that follow refuse.
+// A decoder reads the fields of a binary form. Missing ones read as zeros,
+// which the checks that follow refuse.
 type decoder struct{ rest []byte }
 
 func (d *decoder) take(n int) []byte {
@@ -108,7 +139,8 @@ func (d *decoder) uint64() uint64 { return binary.LittleEndian.Uint64(d.take(8))
 func (d *decoder) uint32() uint32 { return binary.LittleEndian.Uint32(d.take(4)) }
 func (d *decoder) string() string { return string(d.take(int(binary.LittleEndian.Uint16(d.take(2))))) }
 
-// A document is the JSON form. Numbers of 64 bits are strings, which JavaScript does not round.
+// A document is the JSON form. Numbers of 64 bits are strings, which JavaScript
+// does not round.
 type document struct {
 	Algorithm    string `json:"algorithm"`
 	Seed         uint64 `json:"seed,string"`
@@ -117,9 +149,10 @@ type document struct {
 	Fingerprint  string `json:"fingerprint"`
 }
 
-// MarshalJSON returns the JSON form of s, described in the documentation of the package. It returns
-// an error if Options.Hash is set or a name is not UTF-8, which JSON cannot hold.
-func (s *Snapshot) MarshalJSON() ([]byte, error) {
+// MarshalJSON returns the JSON form of s, described in the documentation of the
+// package. It returns an error if Options.Hash is set or a name is not UTF-8,
+// which JSON cannot hold.
+func (s Snapshot) MarshalJSON() ([]byte, error) {
 	if s.opts.Hash != nil {
 		return nil, errHash
 	}
@@ -134,24 +167,32 @@ func (s *Snapshot) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON makes s what data says. A fingerprint that is missing is not checked, so that a
-// person can write a snapshot. Any bytes are safe: on an error, which wraps
-// [ErrFormat], s is unchanged, and the memory used is bounded by 2^22 points.
+// UnmarshalJSON makes s what data says; null says nothing. A fingerprint that
+// is missing is not checked, so that a person can write a snapshot; so are
+// virtualNodes, which are then the default. It is as safe as
+// [Snapshot.UnmarshalBinary], with the same errors.
 func (s *Snapshot) UnmarshalJSON(data []byte) error {
-	var d document
+	if string(data) == "null" {
+		return nil
+	}
+	d := document{VirtualNodes: defaultVirtualNodes}
 	if err := json.Unmarshal(data, &d); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if d.Algorithm != algorithm {
-		return fmt.Errorf("%w: the algorithm is %q, not %q", ErrFormat, d.Algorithm, algorithm)
+		if strings.HasPrefix(d.Algorithm, strings.TrimSuffix(algorithm, "1")) {
+			return fmt.Errorf("%w: the algorithm is %q", ErrVersion, d.Algorithm)
+		}
+		return fmt.Errorf("%w: the algorithm is %q, want %q", ErrCorrupt, d.Algorithm, algorithm)
 	}
-	opts := Options{Seed: d.Seed, VirtualNodes: d.VirtualNodes}
+
+	opts := Options{Seed: d.Seed, VirtualNodes: d.VirtualNodes, MaxPoints: s.opts.MaxPoints}
 	if d.Fingerprint == "" {
 		return s.restore(opts, d.Nodes, nil)
 	}
 	fingerprint, err := strconv.ParseUint(d.Fingerprint, 16, 64)
 	if err != nil {
-		return fmt.Errorf("%w: the fingerprint is %q", ErrFormat, d.Fingerprint)
+		return fmt.Errorf("%w: the fingerprint is %q", ErrCorrupt, d.Fingerprint)
 	}
 	return s.restore(opts, d.Nodes, &fingerprint)
 }

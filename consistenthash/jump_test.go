@@ -7,24 +7,27 @@ import (
 	"testing"
 )
 
-// TestJump checks the vectors of the authors' code and of Guava, as dgryski/go-jump and
-// lithammer/go-jump-consistent-hash have them.
+// TestJump checks the vectors of the authors' code and of Guava, as
+// dgryski/go-jump and lithammer/go-jump-consistent-hash have them.
 func TestJump(t *testing.T) {
 	for i, want := range []int{0, 0, 0, 0, 0, 0, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 17, 17} {
 		if got := Jump(1, i+1); got != want {
 			t.Errorf("Jump(1, %d) = %d, want %d", i+1, got, want)
 		}
 	}
+
 	for i, want := range []int{0, 1, 2, 3, 3, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 16, 16, 16} {
 		if got := Jump(0xdeadbeef, i+1); got != want {
 			t.Errorf("Jump(0xdeadbeef, %d) = %d, want %d", i+1, got, want)
 		}
 	}
+
 	for i, want := range []int{0, 55, 62, 8, 45, 59, 86, 97, 82, 59, 73, 37, 17, 56, 86, 21, 90, 37, 38, 83} {
 		if got := Jump(uint64(i), 100); got != want {
 			t.Errorf("Jump(%d, 100) = %d, want %d", i, got, want)
 		}
 	}
+
 	for _, v := range []struct {
 		key           uint64
 		buckets, want int
@@ -43,6 +46,7 @@ func TestJump(t *testing.T) {
 			t.Errorf("Jump(%d, %d) = %d, want %d", v.key, v.buckets, got, v.want)
 		}
 	}
+
 	for key := range uint64(200) { // ends, also for more buckets than there are
 		if b := Jump(mix(key), math.MaxInt); b < 0 {
 			t.Fatalf("Jump(%d, MaxInt) = %d", key, b)
@@ -50,8 +54,8 @@ func TestJump(t *testing.T) {
 	}
 }
 
-// TestJumpBack checks vectors of a port of hash4j's ConsistentJumpBackBucketHasher with its
-// Xorshift generator (L7R9).
+// TestJumpBack checks vectors of a port of hash4j's
+// ConsistentJumpBackBucketHasher with its Xorshift generator (L7R9).
 func TestJumpBack(t *testing.T) {
 	keys := []uint64{1, 0xdeadbeefcafebabe, 0x9E3779B97F4A7C15, math.MaxUint64}
 	for n, want := range map[int][4]int{10: {1, 1, 5, 0}, 1000: {1, 111, 441, 0}, 1e6: {1, 178878, 609454, 0}} {
@@ -79,8 +83,9 @@ func TestJumpMonotone(t *testing.T) {
 	}
 }
 
-// TestJumpBalance: chi-square with n-1 degrees of freedom stays within 6 standard deviations
-// of its mean: by chance it leaves them less than once in 10^7, and the keys are fixed.
+// TestJumpBalance: chi-square with n-1 degrees of freedom stays within 6
+// standard deviations of its mean: by chance it leaves them less than once in
+// 10^7, and the keys are fixed.
 func TestJumpBalance(t *testing.T) {
 	for name, f := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
 		for _, n := range []int{2, 3, 10, 64, 100, 1000} {

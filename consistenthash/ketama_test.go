@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"testing"
 )
 
-// memcachedServers are those of the tests of libmemcached (BSD license), tests/ketama.h.
+// memcachedServers are those of the tests of libmemcached (BSD license),
+// tests/ketama.h.
 func memcachedServers() []Node {
 	var servers []Node
 	for i, weight := range []float64{600, 300, 200, 350, 1000, 800, 950, 100} {
@@ -18,16 +20,19 @@ func memcachedServers() []Node {
 	return servers
 }
 
-// TestKetama pins vectors of libmemcached; internal/peers asks the library itself.
+// TestKetama pins vectors of libmemcached; internal/peers asks the library
+// itself.
 func TestKetama(t *testing.T) {
-	s, err := Ketama(memcachedServers()...)
+	s, err := NewKetama(memcachedServers()...)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	last := len(s.points) - 2
 	if last+1 != 1264 || s.points[0]>>32 != 0x0020c90c || s.points[last]>>32 != 0xfffbdf7f {
 		t.Errorf("%d points from %x to %x", last+1, s.points[0]>>32, s.points[last]>>32)
 	}
+
 	for _, tt := range []struct {
 		key    string
 		hash   uint64
@@ -50,30 +55,33 @@ func TestKetama(t *testing.T) {
 			t.Errorf("as bytes %q belongs to %s", tt.key, got)
 		}
 	}
+
 	if got, _ := s.Get(`VDEAAAAA`); len(s.AppendN(nil, "VDEAAAAA", 9)) != 8 || got == "" {
 		t.Error("the list is not all servers")
 	}
 }
 
-// TestTrapKetamaWeights: weights are relative, so that one server's weight moves the points of others,
-// and a light server may have no point (torus#246, memcached#873); then it is not asked, which
-// must not be for ever.
+// TestTrapKetamaWeights: weights are relative, so that one server's weight
+// moves the points of others, and a light server may have no point (torus#246,
+// memcached#873); then it is not asked, which must not be forever.
 func TestTrapKetamaWeights(t *testing.T) {
 	light := Node{Name: "light", Weight: 1}
-	s, err := Ketama(Node{Name: "a", Weight: 1000}, Node{Name: "b", Weight: 1000}, light)
+	s, err := NewKetama(Node{Name: "a", Weight: 1000}, Node{Name: "b", Weight: 1000}, light)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Len() != 2 || s.Has("light") || len(s.AppendN(nil, "k", 3)) != 2 || len(s.AppendShard(nil, "k", 3)) != 2 {
 		t.Errorf("a server without a point is a member: %v", s)
 	}
-	want, err := Ketama(light)
+
+	want, err := NewKetama(light)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Without("a", "b"); got.Len() != 1 || got.counts[0] != 160 || got.Fingerprint() != want.Fingerprint() {
 		t.Errorf("alone it has %v points", got.counts)
 	}
+
 	ring := New(nil)
 	ring.SetSnapshot(s)
 	if n := ring.Remove("a"); n != 1 {
@@ -93,18 +101,22 @@ func TestTrapKetamaWeights(t *testing.T) {
 // TestKetamaPlan: the plan of a change is the change, as for other rings.
 func TestKetamaPlan(t *testing.T) {
 	servers := memcachedServers()
-	from, err1 := Ketama(servers...)
-	to, err2 := Ketama(servers[1:]...)
+	from, err1 := NewKetama(servers...)
+	to, err2 := NewKetama(servers[1:]...)
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
+
 	if got := from.Without(servers[0].Name); got.Fingerprint() != to.Fingerprint() {
 		t.Error("Without is not a new ring of the rest")
 	}
+
 	at := map[uint64]string{}
+
 	for _, h := range positions(from, to) {
 		at[h] = ownerName(from, h)
 	}
+
 	for m := range from.Plan(to) {
 		for h := range at {
 			if m.Contains(h) {
@@ -112,6 +124,7 @@ func TestKetamaPlan(t *testing.T) {
 			}
 		}
 	}
+
 	for h, name := range at {
 		if want := ownerName(to, h); name != want {
 			t.Fatalf("after the plan %#x is at %q, want %q", h, name, want)
@@ -119,6 +132,28 @@ func TestKetamaPlan(t *testing.T) {
 	}
 }
 
+// TestKetamaAddress checks addresses as libmemcached writes them before the
+// number of a point (libhashkit keeps the host without brackets, leaves out
+// port 11211, and gives a Unix socket port 0).
+func TestKetamaAddress(t *testing.T) {
+	for name, want := range map[string]string{
+		"10.0.1.1:11211":          "10.0.1.1",
+		"10.0.1.1":                "10.0.1.1",
+		"10.0.1.1:11212":          "10.0.1.1:11212",
+		"cache.example:65535":     "cache.example:65535",
+		"[fe80::1]:11212":         "fe80::1:11212",
+		"[fe80::1]:11211":         "fe80::1",
+		"[fe80::1]":               "fe80::1",
+		"/var/run/memcached.sock": "/var/run/memcached.sock:0",
+	} {
+		if got, err := ketamaAddress(name); err != nil || got != want {
+			t.Errorf("ketamaAddress(%q) = %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+// TestKetamaErrors checks servers that cannot be placed, and forms that there
+// are not.
 func TestKetamaErrors(t *testing.T) {
 	for _, tt := range []struct {
 		want    error
@@ -128,22 +163,35 @@ func TestKetamaErrors(t *testing.T) {
 		{ErrName, []Node{{Name: "a"}, {Name: "a"}}},
 		{ErrName, []Node{{Name: "a"}, {Name: "a:11211"}}},
 		{ErrWeight, []Node{{Name: "a", Weight: 1.5}}},
-		{ErrWeight, []Node{{Name: "a", Weight: -1}}},
+		{ErrWeight, []Node{{Name: "a", Weight: -2}}},
+		{ErrName, []Node{{Name: "fe80::11211"}}},
+		{ErrName, []Node{{Name: "[fe80::1"}}},
+		{ErrName, []Node{{Name: "[fe80::1]11212"}}},
+		{ErrName, []Node{{Name: "[]:1"}}},
+		{ErrName, []Node{{Name: "a:"}}},
+		{ErrName, []Node{{Name: "a:0"}}},
+		{ErrName, []Node{{Name: "a:080"}}},
+		{ErrName, []Node{{Name: "a:65536"}}},
+		{ErrName, []Node{{Name: "a:http"}}},
+		{ErrName, []Node{{Name: ":11211"}}},
+		{ErrName, []Node{{Name: "[::1]"}, {Name: "[::1]:11211"}}},
 		{ErrWeight, []Node{{Name: "a", Weight: math.NaN()}}},
 		{ErrWeight, []Node{{Name: "a", Weight: 1 << 32}}},
 	} {
-		if _, err := Ketama(tt.servers...); !errors.Is(err, tt.want) {
-			t.Errorf("Ketama(%v): %v, want %v", tt.servers, err, tt.want)
+		if _, err := NewKetama(tt.servers...); !errors.Is(err, tt.want) {
+			t.Errorf("NewKetama(%v): %v, want %v", tt.servers, err, tt.want)
 		}
 	}
-	many := make([]Node, 1<<15)
+
+	many := make([]Node, 1<<13)
 	for i := range many {
-		many[i].Name = fmt.Sprint(i)
+		many[i].Name = strconv.Itoa(i)
 	}
-	if _, err := Ketama(many...); !errors.Is(err, ErrTooLarge) {
+	if _, err := NewKetama(many...); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%d servers: %v", len(many), err)
 	}
-	s, err := Ketama()
+
+	s, err := NewKetama()
 	if _, ok := s.Get("k"); err != nil || ok {
 		t.Errorf("an empty ring: %v", err)
 	}

@@ -18,6 +18,8 @@ func ringAt(size uint64, at map[string]uint64) *Snapshot {
 	if err := s.normalize(); err != nil {
 		panic(err)
 	}
+	s.live = len(s.nodes)
+
 	var points []point
 	for i, n := range s.nodes {
 		s.names = append(s.names, n.Name)
@@ -25,17 +27,19 @@ func ringAt(size uint64, at map[string]uint64) *Snapshot {
 		points = append(points, point{h, int32(i)})
 	}
 	slices.SortFunc(points, comparePoints)
+	points = append(points, point{math.MaxUint64, points[0].owner})
 	for _, p := range points {
-		s.push(p)
+		s.points = append(s.points, p.hash)
+		s.owners = append(s.owners, p.owner)
 	}
-	s.push(point{math.MaxUint64, s.owners[0]})
 	s.index()
 	s.divide()
 	s.check()
 	return s
 }
 
-// TestLessonModulo: with hash % n, a fifth server moves four of five keys.
+// TestLessonModulo checks that with hash % n a fifth server moves four of five
+// keys.
 func TestLessonModulo(t *testing.T) {
 	for _, tt := range []struct{ hash, of4, of5 int }{{3, 3, 3}, {15, 3, 0}, {12, 0, 2}} {
 		if tt.hash%4 != tt.of4 || tt.hash%5 != tt.of5 {
@@ -53,10 +57,12 @@ func TestLessonModulo(t *testing.T) {
 	}
 }
 
-// TestLessonRing is the ring of doc.go: servers at 20, 80 and 200, and one that joins at 90.
+// TestLessonRing checks the ring of doc.go: servers at 20, 80 and 200, and one
+// that joins at 90.
 func TestLessonRing(t *testing.T) {
 	three := map[string]uint64{"20": 20, "80": 80, "200": 200}
 	s := ringAt(256, three)
+
 	owner := func(s *Snapshot, h uint64) string { return ownerName(s, h<<56) }
 	for h := range uint64(256) {
 		want := "20"
@@ -70,6 +76,7 @@ func TestLessonRing(t *testing.T) {
 			t.Errorf("%d belongs to %s, want %s", h, got, want)
 		}
 	}
+
 	three["90"] = 90
 	four := ringAt(256, three)
 	moves := slices.Collect(s.Plan(four))
@@ -84,7 +91,8 @@ func TestLessonRing(t *testing.T) {
 	}
 }
 
-// TestLessonSkew: with one point a server, of those at 10, 11, 12 and 90 of 100 the last owns 78 %.
+// TestLessonSkew checks that of servers at 10, 11, 12 and 90 of 100, with one
+// point each, the last owns 78 %.
 func TestLessonSkew(t *testing.T) {
 	s := ringAt(100, map[string]uint64{"10": 10, "11": 11, "12": 12, "90": 90})
 	for i, want := range []float64{0.20, 0.01, 0.01, 0.78} {
@@ -94,8 +102,9 @@ func TestLessonSkew(t *testing.T) {
 	}
 }
 
-// TestDeviation: the load of a node has a standard deviation of 1/sqrt(150) of the mean. Over 20 rings of
-// 1000 nodes the estimate is within 5 % with a margin of ten standard errors.
+// TestDeviation checks that the load of a node has a standard deviation of
+// 1/sqrt(150) of the mean. Over 20 rings of 1000 nodes the estimate is within 5
+// % with a margin of ten standard errors.
 func TestDeviation(t *testing.T) {
 	rings := 20
 	if testing.Short() || raceEnabled {
@@ -103,7 +112,7 @@ func TestDeviation(t *testing.T) {
 	}
 	sum := 0.0
 	for seed := range rings {
-		sum += mustBuild(t, &Options{Seed: uint64(seed)}, numbered(1000)...).Stats().StdDev
+		sum += mustSnapshot(t, &Options{Seed: uint64(seed)}, numbered(1000)...).Stats().StdDev
 	}
 	if got, want := sum/float64(rings), 1/math.Sqrt(150); math.Abs(got-want) > 0.05*want {
 		t.Errorf("the standard deviation is %.4f, want %.4f", got, want)

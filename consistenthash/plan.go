@@ -9,8 +9,9 @@ import (
 	"slices"
 )
 
-// A Range is the positions of the ring from First to Last, both included, so that the whole
-// ring is a Range. First is at most Last: what wraps is two ranges.
+// A Range is the positions of the ring from First to Last, both included, so
+// that the whole ring is a Range. First is at most Last: an arc that wraps is
+// two ranges.
 type Range struct {
 	First uint64 // the lowest position
 	Last  uint64 // the highest position
@@ -19,21 +20,23 @@ type Range struct {
 // Contains reports whether position h, a [Snapshot.Hash], is in r.
 func (r Range) Contains(h uint64) bool { return r.First <= h && h <= r.Last }
 
-// Fraction returns the share of the ring that r is, in (0, 1].
+// Fraction returns the part of the ring that r covers, in (0, 1].
 func (r Range) Fraction() float64 { return (float64(r.Last-r.First) + 1) / (1 << 64) }
 
-// String returns r in hexadecimal, such as [00c0000000000000, 013fffffffffffff].
+// String returns r in hexadecimal, such as [00c0000000000000,
+// 013fffffffffffff].
 func (r Range) String() string { return fmt.Sprintf("[%016x, %016x]", r.First, r.Last) }
 
-// A Move says that the keys in a range change their owner. From is empty if there was none, and
-// To if there is none any more.
+// A Move says that the keys in a range change their owner. From is empty if
+// there was none, and To if there is none any more.
 type Move struct {
 	Range
 	From string // the owner before
 	To   string // the owner after
 }
 
-// A ReplicaMove says that the keys in a range change their list of the nodes that hold them.
+// A ReplicaMove says that the keys in a range change their list of the nodes
+// that hold them.
 type ReplicaMove struct {
 	Range
 	From []string // the list before, the owner first
@@ -56,11 +59,12 @@ func without(a, b []string) []string {
 	return d
 }
 
-// Ranges returns an iterator over the ranges of the ring and their owners, in order: they are
-// disjoint, as long as can be, and together the whole ring. An empty ring has none.
+// Ranges returns an iterator over the ranges of the ring and their owners, in
+// order: they are disjoint, as long as can be, and together the whole ring. An
+// empty ring has none.
 func (s *Snapshot) Ranges() iter.Seq2[Range, string] {
 	return func(yield func(Range, string) bool) {
-		for r := range s.moves(&Snapshot{}, func(int32, int32) bool { return len(s.nodes) > 0 }) {
+		for r := range s.moves(&Snapshot{}, func(int32, int32) bool { return s.live > 0 }) {
 			if !yield(r.Range, r.From) {
 				return
 			}
@@ -68,8 +72,8 @@ func (s *Snapshot) Ranges() iter.Seq2[Range, string] {
 	}
 }
 
-// RangesOf returns an iterator over the ranges that the node named owns, in order.
-// It is empty if there is no such node.
+// RangesOf returns an iterator over the ranges that the node named owns, in
+// order. It is empty if there is no such node.
 func (s *Snapshot) RangesOf(name string) iter.Seq[Range] {
 	return func(yield func(Range) bool) {
 		for r, owner := range s.Ranges() {
@@ -80,12 +84,13 @@ func (s *Snapshot) RangesOf(name string) iter.Seq[Range] {
 	}
 }
 
-// Plan returns an iterator over the ranges whose owner differs in to, in order: exactly the keys
-// that move from one membership to the other. The moves are disjoint and as long as can be.
-// The complexity is O(V) where V is the number of points of both.
-// It panics if the two hash keys differently, unless one is empty.
+// Plan returns an iterator over the ranges whose owner differs in to, in order:
+// exactly the keys that move from one membership to the other. The moves are
+// disjoint and as long as can be. The complexity is O(V) where V is the number
+// of points of both. It panics if the two hash keys differently, unless one is
+// empty.
 func (s *Snapshot) Plan(to *Snapshot) iter.Seq[Move] {
-	s.checkAlike("Plan", to)
+	s.mustAgree(to)
 	name := func(s *Snapshot, i int32) string {
 		n, _ := s.name(int(i))
 		return n
@@ -93,11 +98,13 @@ func (s *Snapshot) Plan(to *Snapshot) iter.Seq[Move] {
 	return s.moves(to, func(a, b int32) bool { return name(s, a) != name(to, b) })
 }
 
-// moves yields the ranges that differ, those with the same owners on both sides joined.
+// moves yields the ranges that differ, those with the same owners on both sides
+// joined.
 func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Seq[Move] {
 	return func(yield func(Move) bool) {
 		var m Move
-		last, open := [2]int32{}, false
+		var last [2]int32 // owners on both sides of the segment before
+		open := false     // m waits to be yielded
 		for r, at := range s.segments(to) {
 			pair := [2]int32{s.ownerOf(at[0]), to.ownerOf(at[1])}
 			switch {
@@ -107,7 +114,10 @@ func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Se
 			case open && !yield(m):
 				return
 			}
-			if last, open = pair, differ(pair[0], pair[1]); open {
+
+			last = pair
+			open = differ(pair[0], pair[1])
+			if open {
 				m.Range = r
 				m.From, _ = s.name(int(pair[0]))
 				m.To, _ = to.name(int(pair[1]))
@@ -119,20 +129,23 @@ func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Se
 	}
 }
 
-// PlanN returns an iterator over the ranges whose list of the first replicas nodes differs in to,
-// as [Snapshot.AppendN] returns it, in order. A list that is the same set in another order is
-// a move too, of the owner alone: Added and Dropped are empty then.
-// It panics if replicas is not positive, or if the two hash keys differently and none is empty.
+// PlanN returns an iterator over the ranges whose list of the first replicas
+// nodes differs in to, as [Snapshot.AppendN] returns it, in order. A list that
+// is the same set in another order is a move too, of the owner alone: Added and
+// Dropped are empty then. It panics if replicas is not positive, or if the two
+// hash keys differently and none is empty.
 func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 	if replicas < 1 {
-		panic(fmt.Sprintf("consistenthash: PlanN: replicas must be positive, got %d", replicas))
+		panic(fmt.Sprintf("consistenthash: replicas must be positive, got %d", replicas))
 	}
-	s.checkAlike("PlanN", to)
+	s.mustAgree(to)
+
 	return func(yield func(ReplicaMove) bool) {
 		var m ReplicaMove
 		open := false
 		for r, at := range s.segments(to) {
-			from, next := s.list(at[0], replicas), to.list(at[1], replicas)
+			from := s.list(at[0], replicas)
+			next := to.list(at[1], replicas)
 			switch {
 			case open && slices.Equal(from, m.From) && slices.Equal(next, m.To):
 				m.Last = r.Last
@@ -140,7 +153,9 @@ func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 			case open && !yield(m):
 				return
 			}
-			if open = !slices.Equal(from, next); open {
+
+			open = !slices.Equal(from, next)
+			if open {
 				m = ReplicaMove{r, from, next}
 			}
 		}
@@ -150,19 +165,19 @@ func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 	}
 }
 
-// checkAlike panics if keys have different positions in s and to.
-func (s *Snapshot) checkAlike(method string, to *Snapshot) {
-	if len(s.nodes) > 0 && len(to.nodes) > 0 && s.Hash(algorithm) != to.Hash(algorithm) {
-		panic(fmt.Sprintf("consistenthash: %s: both snapshots must hash keys alike, got other options", method))
+// mustAgree panics if keys have different positions in s and to.
+func (s *Snapshot) mustAgree(to *Snapshot) {
+	if s.live > 0 && to.live > 0 && s.Hash(algorithm) != to.Hash(algorithm) {
+		panic("consistenthash: both snapshots must hash keys alike, got other options")
 	}
 }
 
 // list returns the first n nodes from point i on.
 func (s *Snapshot) list(i, n int) []string {
-	if len(s.nodes) == 0 {
+	if s.live == 0 {
 		return nil
 	}
-	return s.appendFrom(nil, i%(len(s.points)-1), min(n, len(s.nodes)))
+	return s.appendFrom(nil, i%(len(s.points)-1), min(n, s.live))
 }
 
 // ownerOf returns the owner of point i, or -1 if s is empty.
@@ -173,19 +188,23 @@ func (s *Snapshot) ownerOf(i int) int32 {
 	return s.owners[i]
 }
 
-// segments yields the ranges between the points of both, with the index of the point in each
-// that owns them, which may be the sentinel.
+// segments yields the ranges between the points of both, with the index of the
+// point in each that owns them, which may be the sentinel.
 func (s *Snapshot) segments(to *Snapshot) iter.Seq2[Range, [2]int] {
 	end := []uint64{math.MaxUint64}
 	return func(yield func(Range, [2]int) bool) {
-		a, b := s.points, to.points
+		a := s.points
 		if len(a) == 0 {
 			a = end
 		}
+		b := to.points
 		if len(b) == 0 {
 			b = end
 		}
-		for r, i, j := (Range{}), 0, 0; ; r.First = r.Last + 1 {
+
+		i := 0
+		j := 0
+		for r := (Range{}); ; r.First = r.Last + 1 {
 			for a[i] < r.First {
 				i++
 			}

@@ -3,7 +3,6 @@
 package consistenthash
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -16,24 +15,8 @@ import (
 	"testing"
 )
 
-func numbered(n int) []Node {
-	nodes := make([]Node, n)
-	for i := range nodes {
-		nodes[i].Name = fmt.Sprintf("10.0.0.%d:8080", i)
-	}
-	return nodes
-}
-
-func mustBuild(t testing.TB, opts *Options, nodes ...Node) *Snapshot {
-	t.Helper()
-	s, err := Build(opts, nodes...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// TestTrapBadCounts: duplicates, unknown names and any n end; peers hang (stathat/consistent).
+// TestTrapBadCounts: duplicates, unknown names and any n end; peers hang
+// (stathat/consistent).
 func TestTrapBadCounts(t *testing.T) {
 	var ring Ring
 	for range 2 {
@@ -57,7 +40,9 @@ func TestTrapInput(t *testing.T) {
 	if err := ring.Set(Node{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
+
 	before := ring.Snapshot()
+
 	for _, c := range []struct {
 		want  error
 		nodes []Node
@@ -66,11 +51,12 @@ func TestTrapInput(t *testing.T) {
 		{ErrName, []Node{{Name: "b"}, {Name: "b"}}},
 		{ErrName, []Node{{Name: strings.Repeat("x", 1<<16)}}},
 		{ErrName, []Node{{Name: "b", Zone: strings.Repeat("x", 1<<16)}}},
-		{ErrWeight, []Node{{Name: "b", Weight: -1}}},
+		{ErrWeight, []Node{{Name: "b", Weight: -2}}},
+		{ErrWeight, []Node{{Name: "b", Weight: math.Inf(-1)}}},
 		{ErrWeight, []Node{{Name: "b", Weight: math.NaN()}}},
 		{ErrWeight, []Node{{Name: "b", Weight: math.Inf(1)}}},
 		{ErrTooLarge, []Node{{Name: "b", Weight: 1e300}}},
-		{ErrTooLarge, []Node{{Name: "b", Weight: 20000}, {Name: "c", Weight: 20000}}},
+		{ErrTooLarge, []Node{{Name: "b", Weight: 4000}, {Name: "c", Weight: 4000}}},
 	} {
 		if err := ring.Add(c.nodes...); !errors.Is(err, c.want) {
 			t.Errorf("Add: %v, want %v", err, c.want)
@@ -81,42 +67,29 @@ func TestTrapInput(t *testing.T) {
 	}
 }
 
-// TestTrapConcatenation: "h:55" point 5 is not "h:5" point 55 (buraksezer/consistent#17).
+// TestTrapConcatenation: "h:55" point 5 is not "h:5" point 55
+// (buraksezer/consistent#17).
 func TestTrapConcatenation(t *testing.T) {
-	s := mustBuild(t, nil, Node{Name: "h:5"}, Node{Name: "h:55"})
+	s := mustSnapshot(t, nil, Node{Name: "h:5"}, Node{Name: "h:55"})
 	if n := len(slices.Compact(slices.Clone(s.points))); n != 301 {
 		t.Errorf("%d distinct points of 301", n)
 	}
 }
 
-// TestTrapWeights: the weight of one node moves no point of another, and a tiny one keeps a point.
+// TestTrapWeights: the weight of one node moves no point of another, and a tiny
+// one keeps a point.
 func TestTrapWeights(t *testing.T) {
-	a := mustBuild(t, nil, Node{Name: "a"}, Node{Name: "b", Weight: 1e-9})
-	b := mustBuild(t, nil, Node{Name: "a", Weight: 100}, Node{Name: "b", Weight: 1e-9})
+	a := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "b", Weight: 1e-9})
+	b := mustSnapshot(t, nil, Node{Name: "a", Weight: 100}, Node{Name: "b", Weight: 1e-9})
 	if a.counts[1] != 1 || b.counts[1] != 1 || b.counts[0] != 15000 {
 		t.Errorf("points %v and %v", a.counts, b.counts)
 	}
 }
 
-// TestBalance pins the table of the documentation: the largest share of 20 rings.
-func TestBalance(t *testing.T) {
-	for n, limit := range map[int]float64{10: 1.30, 100: 1.36, 1000: 1.40} {
-		if n == 1000 && (testing.Short() || raceEnabled) {
-			continue
-		}
-		worst := 0.0
-		for seed := range uint64(20) {
-			worst = max(worst, mustBuild(t, &Options{Seed: seed}, numbered(n)...).Stats().PeakToMean)
-		}
-		if worst > limit {
-			t.Errorf("%d nodes: the largest load is %.3f, at most %.2f", n, worst, limit)
-		}
-	}
-}
-
-// TestTrapBackups: the second node of a key varies; in buraksezer/consistent it is one for all.
+// TestTrapBackups: the second node of a key varies; in buraksezer/consistent it
+// is one for all.
 func TestTrapBackups(t *testing.T) {
-	s := mustBuild(t, nil, numbered(20)...)
+	s := mustSnapshot(t, nil, numbered(20)...)
 	second := map[string]bool{}
 	for i := range 20000 {
 		if list := s.AppendN(nil, fmt.Sprint(i), 2); list[0] == s.names[0] {
@@ -128,236 +101,10 @@ func TestTrapBackups(t *testing.T) {
 	}
 }
 
-// TestGolden freezes the placement.
-func TestGolden(t *testing.T) {
-	s := mustBuild(t, nil, Node{Name: "a"}, Node{Name: "b", Weight: 2}, Node{Name: "c", Zone: "z"})
-	var owners strings.Builder
-	for i := range 24 {
-		owner, _ := s.Get(fmt.Sprint("key", i))
-		owners.WriteString(owner)
-	}
-	if got := fmt.Sprintf("%s %016x", &owners, s.Fingerprint()); got != golden {
-		t.Errorf("the placement is %q, want %q", got, golden)
-	}
-}
-
-func TestCodec(t *testing.T) {
-	want := mustBuild(t, &Options{Seed: 7, VirtualNodes: 9}, Node{Name: "a", Zone: "z"}, Node{Name: "b", Weight: 2})
-	for _, s := range []*Snapshot{want, {}} {
-		data, err := s.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back, backJSON Snapshot
-		if err := back.UnmarshalBinary(data); err != nil || back.Fingerprint() != s.Fingerprint() {
-			t.Fatalf("%v: %v", err, &back)
-		}
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(text, &backJSON); err != nil || backJSON.Fingerprint() != s.Fingerprint() {
-			t.Fatalf("%v: %s", err, text)
-		}
-		for i := range data {
-			bad := slices.Clone(data)
-			bad[i] ^= 1
-			if err := back.UnmarshalBinary(bad); !errors.Is(err, ErrFormat) {
-				t.Fatalf("bit %d: %v", i, err)
-			}
-			if err := back.UnmarshalBinary(data[:i]); !errors.Is(err, ErrFormat) {
-				t.Fatalf("%d bytes: %v", i, err)
-			}
-		}
-	}
-	if _, err := mustBuild(t, &Options{Hash: coarse}).MarshalBinary(); err == nil {
-		t.Error("a function was marshaled")
-	}
-	for _, text := range []string{
-		`{`, `{}`, `{"algorithm":"ashlar-ring/1","seed":"0","virtualNodes":-1}`,
-		`{"algorithm":"ashlar-ring/1","seed":"0","fingerprint":"x"}`, `{"algorithm":"ashlar-ring/1","seed":"0","fingerprint":"1"}`,
-		`{"algorithm":"ashlar-ring/1","seed":"0","nodes":[{"name":""}]}`,
-	} {
-		if err := new(Snapshot).UnmarshalJSON([]byte(text)); !errors.Is(err, ErrFormat) {
-			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
-// TestRendezvousMaglev: shares are as the weights, who leaves only gives (Rendezvous) or nearly
-// so (Maglev), and the order of nodes does not matter.
-func TestRendezvousMaglev(t *testing.T) {
-	nodes := []Node{{Name: "a"}, {Name: "b", Weight: 2}, {Name: "c", Weight: 0.5}, {Name: "d"}}
-	other := []Node{nodes[3], nodes[1], nodes[0]}
-	type getter interface{ Get(string) (string, bool) }
-	r1, _ := NewRendezvous(nil, nodes...)
-	r2, _ := NewRendezvous(nil, other...)
-	m1, _ := NewMaglev(65537, nil, nodes...)
-	m2, _ := NewMaglev(65537, nil, other...)
-	for i, p := range [][2]getter{{r1, r2}, {m1, m2}} {
-		count, extra := map[string]float64{}, 0
-		for k := range 45000 {
-			a, _ := p[0].Get(fmt.Sprint(k))
-			b, _ := p[1].Get(fmt.Sprint(k))
-			if count[a]++; a != b && a != "c" {
-				extra++
-			}
-		}
-		if i == 0 && extra > 0 || extra > 2000 {
-			t.Errorf("%T: %d keys moved needlessly", p[0], extra)
-		}
-		for _, n := range nodes { // 6 standard deviations are at most 630
-			if want := 10000 * cmpOr(n.Weight, 1); math.Abs(count[n.Name]-want) > 650 {
-				t.Errorf("%T: %q has %v keys, want %v", p[0], n.Name, count[n.Name], want)
-			}
-		}
-	}
-	list := r1.AppendN(nil, "k", 9)
-	if first, _ := r1.Get("k"); len(list) != 4 || list[0] != first {
-		t.Errorf("the list is %q, the owner %q", list, first)
-	}
-	for i := range uint64(256) { // against the logarithm of the standard library
-		u := mix(i + 1)
-		if d := math.Log2(float64(u)) - float64(log2(u))/(1<<32); d < -1e-9 || d > 3e-6 {
-			t.Fatalf("log2(%#x) is off by %g", u, d)
-		}
-	}
-}
-
-// TestRendezvousEqual: where all weights are equal the hashes decide alone, as the scores would.
-func TestRendezvousEqual(t *testing.T) {
-	for _, weight := range []float64{1, 0.3, 1000} {
-		nodes := numbered(20)
-		for i := range nodes {
-			nodes[i].Weight = weight
-		}
-		r, err := NewRendezvous(nil, nodes...)
-		if err != nil || !r.equal {
-			t.Fatal(err)
-		}
-		for i := range 5000 {
-			key := fmt.Sprint(i)
-			got, _ := r.Get(key)
-			if want := r.AppendN(nil, key, 1)[0]; got != want { // AppendN has the scores
-				t.Fatalf("%s belongs to %s, by score to %s", key, got, want)
-			}
-		}
-		r.bases[3], r.bases[7] = r.bases[5], r.bases[5] // a collision
-		for h := range uint64(1000) {
-			if n := r.largest(h); n == 5 || n == 7 {
-				t.Fatalf("of equal nodes %d is taken", n)
-			}
-		}
-	}
-}
-
-// TestPanics: what only a wrong program asks for.
-func TestPanics(t *testing.T) {
-	bad, other := &Options{VirtualNodes: -1}, &Options{Seed: 9}
-	s := mustBuild(t, nil, Node{Name: "a"})
-	for name, f := range map[string]func(){
-		"New":           func() { New(bad) },
-		"Build":         func() { _, _ = Build(bad) },
-		"NewRendezvous": func() { _, _ = NewRendezvous(bad) },
-		"NewMaglev":     func() { _, _ = NewMaglev(4, nil) },
-		"Bounded":       func() { Bounded(new(Ring), 1) },
-		"Bounded NaN":   func() { Bounded(new(Ring), math.NaN()) },
-		"Acquire":       func() { new(Balancer).Acquire("k") },
-		"Release":       func() { Lease{}.Release() },
-		"Plan":          func() { s.Plan(mustBuild(t, other, Node{Name: "a"})) },
-		"PlanN":         func() { s.PlanN(s, 0) },
-		"Jump":          func() { Jump(1, 0) },
-		"JumpBack":      func() { JumpBack(1, 0) },
-		"released twice": func() {
-			var ring Ring
-			_ = ring.Add(Node{Name: "a"})
-			l, _ := Bounded(&ring, 2).Acquire("k")
-			l.Release()
-			l.Release()
-		},
-	} {
-		func() {
-			defer func() {
-				if text, _ := recover().(string); !strings.HasPrefix(text, "consistenthash: ") {
-					t.Errorf("%s: %q", name, text)
-				}
-			}()
-			f()
-		}()
-	}
-}
-
-// TestEmpty: nothing has an owner in nothing.
-func TestEmpty(t *testing.T) {
-	ring := New(nil)
-	r, _ := NewRendezvous(nil)
-	m, _ := NewMaglev(3, nil)
-	for _, g := range []interface{ Get(string) (string, bool) }{ring, r, m} {
-		if _, ok := g.Get("k"); ok {
-			t.Errorf("%T has an owner", g)
-		}
-	}
-	if l, ok := Bounded(ring, 2).Acquire("k"); ok || l.Node() != "" {
-		t.Error("an empty ring admits")
-	}
-	if _, ok := ring.GetBytes([]byte("k")); ok || ring.Snapshot().Stats().Points != 0 {
-		t.Error("an empty ring has an owner")
-	}
-	ring.SetSnapshot(mustBuild(t, &Options{Hash: coarse}, numbered(40)...))
-	if a, ok := ring.GetBytes([]byte("k")); !ok || !strings.Contains(ring.Snapshot().String(), "and 8 more") {
-		t.Errorf("%q in %v", a, ring.Snapshot())
-	}
-	if text := (Range{1, 255}).String(); text != "[0000000000000001, 00000000000000ff]" {
-		t.Error(text)
-	}
-}
-
-// TestBreak: iterators stop when asked, and give their memory back.
-func TestBreak(t *testing.T) {
-	s := mustBuild(t, nil, numbered(5)...)
-	for n := range s.All("k") {
-		if owner, _ := s.Get("k"); n.Name != owner || !s.Has(n.Name) {
-			t.Errorf("first %q, owner %q", n.Name, owner)
-		}
-		break
-	}
-	for range new(Snapshot).All("k") {
-		t.Error("a node of nothing")
-	}
-	for range s.Ranges() {
-		break
-	}
-	for range s.RangesOf("10.0.0.1:8080") {
-		break
-	}
-	for range s.Plan(&Snapshot{}) {
-		break
-	}
-	for range s.PlanN(&Snapshot{}, 2) {
-		break
-	}
-	if _, err := mustBuild(t, nil, Node{Name: "\xff"}).MarshalJSON(); err == nil {
-		t.Error("JSON holds what is not UTF-8")
-	}
-	if _, err := mustBuild(t, &Options{Hash: coarse}).MarshalJSON(); err == nil {
-		t.Error("JSON holds a function")
-	}
-}
-
-// TestInvariants runs the checks also without their tag, and finds no place where none is.
-func TestInvariants(t *testing.T) {
-	var ring Ring
-	_ = ring.Set(numbered(5)...)
-	ring.Snapshot().check()
-	v := Bounded(&ring, 2).current()
-	if c := v.find(1, 0); c != nil {
-		t.Errorf("a place on %q of a total of 0", c.name)
-	}
-}
-
-// TestTrapOneNode: what works for some nodes works for one; dgryski/go-rendezvous panics in every Remove.
+// TestTrapOneNode: what works for some nodes works for one;
+// dgryski/go-rendezvous panics in every Remove.
 func TestTrapOneNode(t *testing.T) {
-	s := mustBuild(t, nil, Node{Name: "a"})
+	s := mustSnapshot(t, nil, Node{Name: "a"})
 	r, err1 := NewRendezvous(nil, Node{Name: "a"})
 	m, err2 := NewMaglev(2, nil, Node{Name: "a"})
 	if err1 != nil || err2 != nil {
@@ -380,9 +127,10 @@ func TestTrapOneNode(t *testing.T) {
 	}
 }
 
-// TestTrapCollisions: where points collide, who owns them depends on the names and not on who came last, and
-// who leaves takes only its own along; with a map from point to node it is otherwise
-// (stathat/consistent#5, lafikl/consistent#10, go-zero#5595).
+// TestTrapCollisions: where points collide, who owns them depends on the names
+// and not on who came last, and who leaves takes only its own along; with a map
+// from point to node it is otherwise (stathat/consistent#5,
+// lafikl/consistent#10, go-zero#5595).
 func TestTrapCollisions(t *testing.T) {
 	same := &Options{Hash: func(string) uint64 { return 1 << 60 }, VirtualNodes: 3}
 	ab, ba := New(same), New(same)
@@ -406,15 +154,16 @@ func TestTrapCollisions(t *testing.T) {
 	}
 }
 
-// TestTrapSimilarNames: names as machines have them are as even as any. With CRC-32, 100 of them
-// have a peak of 1.64 in golang/groupcache.
+// TestTrapSimilarNames: names as machines have them are as even as any. With
+// CRC-32, 100 of them have a peak of 1.64 in golang/groupcache.
 func TestTrapSimilarNames(t *testing.T) {
-	if peak := mustBuild(t, nil, numbered(100)...).Stats().PeakToMean; peak > 1.36 {
+	if peak := mustSnapshot(t, nil, numbered(100)...).Stats().PeakToMean; peak > 1.36 {
 		t.Errorf("the largest load is %.2f", peak)
 	}
 }
 
-// TestTrapFewPoints: the default is many points; that of serialx/hashring is one, of peak 3.83.
+// TestTrapFewPoints: the default is many points; that of serialx/hashring is
+// one, of peak 3.83.
 func TestTrapFewPoints(t *testing.T) {
 	var ring Ring
 	if err := ring.Set(numbered(10)...); err != nil || ring.Snapshot().Stats().Points != 1500 {
@@ -422,11 +171,12 @@ func TestTrapFewPoints(t *testing.T) {
 	}
 }
 
-// TestTrapTranscendental: where a function of math differs between machines, so would the placement:
-// logarithms are in assembly on some, and products and sums are fused on others. Only roundings of one
-// multiplication, and Stats, use floating point at all.
+// TestTrapTranscendental: where a function of math differs between machines, so
+// would the placement: logarithms are in assembly on some, and products and
+// sums are fused on others. Only roundings of one multiplication, and Stats,
+// use floating point at all.
 func TestTrapTranscendental(t *testing.T) {
-	allowed := []string{"math.Ceil", "math.Floor", "math.Inf", "math.IsInf", "math.MaxInt64", "math.MaxInt32", "math.MaxUint32", "math.MaxUint64", "math.MinInt64", "math.Round", "math.Trunc", "math.Float64bits", "math.Float64frombits", "math.Sqrt"}
+	allowed := []string{"math.Ceil", "math.Floor", "math.Inf", "math.IsInf", "math.IsNaN", "math.MaxInt64", "math.MaxInt32", "math.MaxUint32", "math.MaxUint64", "math.MinInt64", "math.Round", "math.Trunc", "math.Float64bits", "math.Float64frombits", "math.Sqrt", "math.SmallestNonzeroFloat64"}
 	use := regexp.MustCompile(`\bmath\.[A-Z]\w*`)
 	for _, name := range sources(t) {
 		text, err := os.ReadFile(name)
@@ -434,7 +184,7 @@ func TestTrapTranscendental(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range use.FindAllString(string(text), -1) {
-			if !slices.Contains(allowed, f) || f == "math.Sqrt" && name != "stats.go" {
+			if !slices.Contains(allowed, f) || (f == "math.Sqrt" || f == "math.SmallestNonzeroFloat64") && name != "stats.go" {
 				t.Errorf("%s uses %s", name, f)
 			}
 		}
@@ -462,8 +212,9 @@ func sources(t *testing.T) (names []string) {
 	return names
 }
 
-// TestTrapSignedHash: a hash with its high bit set is large, not negative; groupcache and ringpop
-// keep hashes in an int, and some take a remainder of it.
+// TestTrapSignedHash: a hash with its high bit set is large, not negative;
+// groupcache and ringpop keep hashes in an int, and some take a remainder of
+// it.
 func TestTrapSignedHash(t *testing.T) {
 	s := ringAt(256, map[string]uint64{"low": 100, "high": 200})
 	for h, want := range map[uint64]string{0: "low", 100: "low", 101: "high", 128: "high", 200: "high", 201: "low", 255: "low"} {
@@ -478,14 +229,14 @@ func TestTrapSignedHash(t *testing.T) {
 	}
 }
 
-// TestTrapConcurrentGet: reads share nothing that they write; a ring with one hash.Hash in it gives wrong
-// answers (lithammer/go-jump-consistent-hash#9).
+// TestTrapConcurrentGet: reads share nothing that they write; a ring with one
+// hash.Hash in it gives wrong answers (lithammer/go-jump-consistent-hash#9).
 func TestTrapConcurrentGet(t *testing.T) {
-	ketama, err := Ketama(memcachedServers()...)
+	ketama, err := NewKetama(memcachedServers()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*Snapshot{mustBuild(t, nil, numbered(9)...), ketama} {
+	for _, s := range []*Snapshot{mustSnapshot(t, nil, numbered(9)...), ketama} {
 		want := make([]string, 1000)
 		for i := range want {
 			want[i] = strings.Join(s.AppendN(nil, fmt.Sprint(i), 3), " ")
@@ -506,8 +257,8 @@ func TestTrapConcurrentGet(t *testing.T) {
 	}
 }
 
-// TestTrapMD5: only what must be MD5 is, and in a file of its own, so that a copy of the package for FIPS
-// 140 can do without.
+// TestTrapMD5: only what must be MD5 is, and in a file of its own, so that a
+// copy of the package for FIPS 140 can do without.
 func TestTrapMD5(t *testing.T) {
 	for _, name := range sources(t) {
 		text, err := os.ReadFile(name)
@@ -520,10 +271,11 @@ func TestTrapMD5(t *testing.T) {
 	}
 }
 
-// TestTrapReplicas: copies are on distinct nodes, and who joins only pushes itself into lists, which keep
-// their order; by the order of a list of nodes, growth shuffles them (thanos#5427, thanos#5604).
+// TestTrapReplicas: copies are on distinct nodes, and who joins only pushes
+// itself into lists, which keep their order; by the order of a list of nodes,
+// growth shuffles them (thanos#5427, thanos#5604).
 func TestTrapReplicas(t *testing.T) {
-	s := mustBuild(t, nil, numbered(10)...)
+	s := mustSnapshot(t, nil, numbered(10)...)
 	more, err := s.With(Node{Name: "new"})
 	if err != nil {
 		t.Fatal(err)
@@ -541,10 +293,11 @@ func TestTrapReplicas(t *testing.T) {
 	}
 }
 
-// TestTrapHistory: nodes that start together place alike, without talking, and whoever comes later has not
-// to be told in which order they came; the tokens of Cassandra depend on it (k8ssandra#732).
+// TestTrapHistory: nodes that start together place alike, without talking, and
+// whoever comes later has not to be told in which order they came; the tokens
+// of Cassandra depend on it (k8ssandra#732).
 func TestTrapHistory(t *testing.T) {
-	want := mustBuild(t, nil, numbered(6)...).Fingerprint()
+	want := mustSnapshot(t, nil, numbered(6)...).Fingerprint()
 	var ring Ring
 	var wg sync.WaitGroup
 	for _, n := range numbered(6) {
@@ -562,8 +315,9 @@ func TestTrapHistory(t *testing.T) {
 	}
 }
 
-// TestTrapEntropy: the jumps want a hash for a key, and then are even for any keys; counters as they are,
-// are not spread by JumpBack, and are by Jump only by luck (guava#3539).
+// TestTrapEntropy: the jumps want a hash for a key, and then are even for any
+// keys; counters as they are, are not spread by JumpBack, and are by Jump only
+// by luck (guava#3539).
 func TestTrapEntropy(t *testing.T) {
 	const keys, buckets = 100_000, 10
 	for name, jump := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
@@ -571,7 +325,8 @@ func TestTrapEntropy(t *testing.T) {
 		for i := range uint64(keys) {
 			count[jump(mix(i+1), buckets)]++
 		}
-		// Chi-square with 9 degrees of freedom is above 39.3 with a probability of 10^-5.
+		// Chi-square with 9 degrees of freedom is above 39.3 with a probability
+		// of 10^-5.
 		chi := 0.0
 		for _, n := range count {
 			chi += (n - keys/buckets) * (n - keys/buckets) / (keys / buckets)

@@ -8,25 +8,27 @@ import (
 	"sync"
 )
 
-// AppendN appends to dst the first n nodes of key's preference list, or all if there are fewer,
-// and returns the extended slice. The first is the owner, as Get returns it, the others are where to keep
-// copies: distinct nodes, and of distinct zones as long as there are any. A shorter list is a prefix
-// of a longer one. Removing a node that is not in the list does not change it.
-// If n is not positive, nothing is appended.
+// AppendN appends to dst the first n nodes of key's preference list, or all if
+// there are fewer, and returns the extended slice. The first is the owner, as
+// Get returns it, the others are where to keep copies: distinct nodes, and of
+// distinct zones as long as there are any. A shorter list is a prefix of a
+// longer one. Removing a node that is not in the list does not change it. If n
+// is not positive, nothing is appended.
 //
-// The list orders the nodes by their rank within their zone, then by where they come on the ring
-// after the key: the first node of each zone, the second of each, and so on.
-// The complexity is O(n) expected while n is at most the number of zones or all are in one.
-// It does not allocate if dst has room.
+// The list orders the nodes by their rank within their zone, then by where they
+// come on the ring after the key: the first node of each zone, the second of
+// each, and so on. The complexity is O(n) expected while n is at most the
+// number of zones or all are in one. It does not allocate if dst has room.
 func (s *Snapshot) AppendN(dst []string, key string, n int) []string {
-	n = min(n, len(s.nodes))
+	n = min(n, s.live)
 	if n <= 0 {
 		return dst
 	}
 	return s.appendFrom(dst, s.start(s.Hash(key)), n)
 }
 
-// appendFrom appends the names of the first n nodes from a point on. n is in [1, len(nodes)].
+// appendFrom appends the names of the first n nodes from a point on. n is in
+// [1, live].
 func (s *Snapshot) appendFrom(dst []string, start, n int) []string {
 	if n <= few && (s.zones == 1 || n <= s.zones) {
 		return s.appendFew(dst, start, n)
@@ -39,11 +41,11 @@ func (s *Snapshot) appendFrom(dst []string, start, n int) []string {
 	return dst
 }
 
-// few is how many nodes are told apart by looking at them all.
+// few is the number of nodes that are told apart by looking at them all.
 const few = 8
 
-// appendFew appends the first n nodes that differ in their zone, or, if there is one zone, in
-// their index.
+// appendFew appends the first n nodes that differ in their zone, or, if there
+// is one zone, in their index.
 func (s *Snapshot) appendFew(dst []string, i, n int) []string {
 	var buf [few]int32
 	picked := buf[:0]
@@ -72,9 +74,10 @@ func (s *Snapshot) after(i int) int {
 	return i
 }
 
-// start returns a point from which a walk meets the nodes in the order in which it does from h.
-// It is the first at or after h, or, behind buckets that belong to one node, the first after them:
-// the points skipped belong to the owner of that one.
+// start returns a point from which a walk meets the nodes in the order in which
+// it does from h. It is the first at or after h, or, behind buckets that belong
+// to one node, the first after them: the points skipped belong to the owner of
+// that one.
 func (s *Snapshot) start(h uint64) int {
 	b := s.bucket(h)
 	for e := range min(16, len(s.table)-b) {
@@ -92,17 +95,17 @@ func (s *Snapshot) start(h uint64) int {
 	return i % (len(s.points) - 1)
 }
 
-// All returns an iterator over all nodes in key's preference order, of which [Snapshot.AppendN]
-// returns a prefix. To skip nodes that are down, range over it and break at the first that is up:
-// nodes are found as they are asked for.
+// All returns an iterator over all nodes in key's preference order, of which
+// [Snapshot.AppendN] returns a prefix. To skip nodes that are down, range over
+// it and break at the first that is up: nodes are found one by one.
 func (s *Snapshot) All(key string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		if len(s.nodes) == 0 {
+		if s.live == 0 {
 			return
 		}
 		w := s.walk(s.start(s.Hash(key)))
 		defer w.release()
-		for range s.nodes {
+		for range s.live {
 			if !yield(s.nodes[w.next()]) {
 				return
 			}
@@ -110,19 +113,22 @@ func (s *Snapshot) All(key string) iter.Seq[Node] {
 	}
 }
 
-// AppendShard appends to dst the k nodes that serve a tenant, or all if there are fewer, and returns
-// the extended slice. Each tenant has a stable subset of its own, and two tenants rarely have all
-// nodes in common, so that one whose requests break servers breaks few other tenants. Removing
-// one of the nodes replaces it and leaves the rest; removing another changes nothing. A
-// smaller shard is a prefix of a larger one. If k is not positive, nothing is appended.
+// AppendShard appends to dst the k nodes that serve a tenant, or all if there
+// are fewer, and returns the extended slice. Each tenant has a stable subset of
+// its own, and two tenants rarely have all nodes in common, so that one whose
+// requests break servers breaks few other tenants. Removing one of the nodes
+// replaces it and leaves the rest; removing another changes nothing. A smaller
+// shard is a prefix of a larger one. If k is not positive, nothing is appended.
 //
-// The i-th node is the first after the i-th of a sequence of positions that is not in the shard
-// yet. Zones are not considered. It does not allocate if dst has room.
+// The i-th node is the first after the i-th of a sequence of positions that is
+// not in the shard yet. Zones are not considered. It does not allocate if dst
+// has room.
 func (s *Snapshot) AppendShard(dst []string, tenant string, k int) []string {
-	k = min(k, len(s.nodes))
+	k = min(k, s.live)
 	if k <= 0 {
 		return dst
 	}
+
 	w := scratch.Get().(*walk)
 	w.reset(s, 0)
 	for h := s.Hash(tenant); k > 0; k-- {
@@ -147,7 +153,7 @@ type walk struct {
 	count []int32  // nodes of order in each zone
 
 	round   int32 // rank of the nodes being returned
-	pos     int   // those of order before it are returned or not of this round
+	pos     int   // nodes of order before it were returned, or are not of this round
 	emitted int32 // nodes returned in this round
 }
 
@@ -160,7 +166,7 @@ func (s *Snapshot) walk(start int) *walk {
 	return w
 }
 
-// release gives w back. Only what was set is cleared.
+// release gives w back. Only the entries that were set are cleared.
 func (w *walk) release() {
 	for _, n := range w.order {
 		w.seen[n>>6] = 0
@@ -171,8 +177,13 @@ func (w *walk) release() {
 }
 
 func (w *walk) reset(s *Snapshot, start int) {
-	w.s, w.i, w.order, w.rank = s, start, w.order[:0], w.rank[:0]
-	w.round, w.pos, w.emitted = 0, 0, 0
+	w.s = s
+	w.i = start
+	w.order = w.order[:0]
+	w.rank = w.rank[:0]
+	w.round = 0
+	w.pos = 0
+	w.emitted = 0
 	if n := (len(s.nodes) + 63) / 64; len(w.seen) < n {
 		w.seen = make([]uint64, n)
 	}
@@ -197,7 +208,9 @@ func (w *walk) mark(n int32) bool {
 // next returns the next node. It must not be called when all were returned.
 func (w *walk) next() int32 {
 	if w.emitted == w.s.larger[w.round] {
-		w.round, w.pos, w.emitted = w.round+1, 0, 0
+		w.round++
+		w.pos = 0
+		w.emitted = 0
 	}
 	for {
 		for w.pos == len(w.order) {

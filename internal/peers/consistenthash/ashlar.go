@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package consistenthash compares the consistenthash package with other people's.
+// Package consistenthash compares the consistenthash package with other
+// people's.
 package consistenthash
 
 import (
@@ -31,7 +32,8 @@ func nodes(n int) []consistenthash.Node {
 	return all
 }
 
-// numKeys is how many keys are asked for in turn: enough that the branches are not learnt by heart.
+// numKeys is how many keys are asked for in turn: enough that the branches are
+// not learnt by heart.
 const numKeys = 1 << 16
 
 var keys = sync.OnceValue(func() []string { return bench.Names(numKeys) })
@@ -142,7 +144,7 @@ func oursAppendN(n, replicas int) bench.Impl {
 
 func oursAcquire(n int) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		lb, all := consistenthash.Bounded(oursRing(n), 1.25), keys()
+		lb, all := consistenthash.NewBalancer(oursRing(n), 1.25), keys()
 		return func(start, n int) (found int) {
 			for i := start; i < start+n; i++ {
 				if l, ok := lb.Acquire(key(all, i)); ok {
@@ -206,7 +208,7 @@ func oursBuild(n int) bench.Impl {
 		all := nodes(n)
 		return func(_, n int) (built int) {
 			for range n {
-				if _, err := consistenthash.Build(nil, all...); err == nil {
+				if _, err := consistenthash.NewSnapshot(nil, all...); err == nil {
 					built++
 				}
 			}
@@ -230,7 +232,8 @@ func oursAdd(n int) bench.Impl {
 	}}
 }
 
-// balance returns the impl that measures the load of the busiest node over the mean, of many keys.
+// balance returns the impl that measures the load of the busiest node over the
+// mean, of many keys.
 func balance(name string, n int, get func(n int) func(key string) string) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		const draws = 1 << 20
@@ -252,8 +255,8 @@ func oursLookup(n int) func(string) string {
 	}
 }
 
-// moved returns the impl that measures the part of the keys that move when one node joins n,
-// as a multiple of the 1/(n+1) that must.
+// moved returns the impl that measures the part of the keys that move when one
+// node joins n, as a multiple of the 1/(n+1) that must.
 func moved(name string, n int, get func(n int) func(key string) string) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		const draws = 1 << 18

@@ -11,7 +11,8 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// Damian Gryski's packages take the hash from the caller; they get the one that ours has.
+// Damian Gryski's packages take the hash from the caller; they get the one that
+// ours has.
 
 func goMaglev(n int) bench.Impl {
 	return bench.Impl{Name: "go-maglev", Setup: func(func(func())) bench.Op {

@@ -48,8 +48,9 @@ func TestJumpAgrees(t *testing.T) {
 	}
 }
 
-// asker is a program that asks libmemcached, in its own words, where keys belong: its arguments are
-// host, port and weight of each server; of each line that it reads it prints the index of the server.
+// asker is a program that asks libmemcached, in its own words, where keys
+// belong: its arguments are host, port and weight of each server; of each line
+// that it reads it prints the index of the server.
 const asker = `
 #include <libmemcached/memcached.h>
 #include <stdio.h>
@@ -72,20 +73,24 @@ int main(int argc, char **argv) {
 }
 `
 
-// TestKetamaAgrees asks libmemcached itself, where it is installed with its headers.
+// TestKetamaAgrees asks libmemcached itself, where it is installed with its
+// headers.
 func TestKetamaAgrees(t *testing.T) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		t.Skip("no C compiler")
 	}
+
 	dir := t.TempDir()
 	source, program := filepath.Join(dir, "ask.c"), filepath.Join(dir, "ask")
 	if err := os.WriteFile(source, []byte(asker), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	if out, err := exec.CommandContext(t.Context(), cc, "-o", program, source, "-lmemcached").CombinedOutput(); err != nil {
 		t.Skipf("no libmemcached: %v\n%s", err, out)
 	}
+
 	for _, servers := range [][]struct{ port, weight int }{
 		{{11211, 1}},
 		{{11211, 600}, {11211, 300}, {11211, 200}, {11211, 350}, {11211, 1000}, {11211, 800}, {11211, 950}, {11211, 100}},
@@ -100,7 +105,7 @@ func TestKetamaAgrees(t *testing.T) {
 			args = append(args, host, strconv.Itoa(s.port), strconv.Itoa(s.weight))
 			nodes = append(nodes, consistenthash.Node{Name: fmt.Sprintf("%s:%d", host, s.port), Weight: float64(s.weight)})
 		}
-		ring, err := consistenthash.Ketama(nodes...)
+		ring, err := consistenthash.NewKetama(nodes...)
 		if err != nil {
 			t.Fatal(err)
 		}

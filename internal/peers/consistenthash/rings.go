@@ -13,8 +13,9 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// The rings of other people. Where the number of points of a node can be chosen it is 150, as
-// ours is; who wants another default pays for it in balance, which a row shows.
+// The rings of other people. Where the number of points of a node can be chosen
+// it is 150, as ours is; who wants another default pays for it in balance,
+// which a row shows.
 
 const (
 	groupcache = "groupcache"
@@ -25,8 +26,8 @@ const (
 	points     = 150
 )
 
-// get is the loop over a lookup of a peer; a call through a function value adds about a
-// nanosecond to each, of at least thirty.
+// get is the loop over a lookup of a peer; a call through a function value adds
+// about a nanosecond to each, of at least thirty.
 func get(name string, make func(n int) func(string) string, n int) bench.Impl {
 	return bench.Impl{Name: name, Setup: func(func(func())) bench.Op {
 		lookup, all := make(n), keys()
@@ -41,8 +42,8 @@ func get(name string, make func(n int) func(string) string, n int) bench.Impl {
 	}}
 }
 
-// newGroupcache returns a ring of CRC-32, in a sorted slice and a map. It is read without a lock
-// and has no Remove.
+// newGroupcache returns a ring of CRC-32, in a sorted slice and a map. It is
+// read without a lock and has no Remove.
 func newGroupcache(n int) *consistenthash.Map {
 	m := consistenthash.New(points, nil)
 	m.Add(names(n)...)
@@ -120,7 +121,8 @@ func groupcacheBuild(n int) bench.Impl {
 	}}
 }
 
-// newSerialx returns a ring of MD5. Its points are a weight, and its default is one.
+// newSerialx returns a ring of MD5. Its points are a weight, and its default is
+// one.
 func newSerialx(n int) *hashring.HashRing {
 	weights := make(map[string]int, n)
 	for _, name := range names(n) {
@@ -171,8 +173,8 @@ type hasher struct{}
 
 func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
 
-// newBuraksezer returns a ring of fixed partitions, 27 a node, each of which belongs to a node; the hash
-// is ours.
+// newBuraksezer returns a ring of fixed partitions, 27 a node, each of which
+// belongs to a node; the hash is ours.
 func newBuraksezer(n int) *consistent.Consistent {
 	members := make([]consistent.Member, n)
 	for i, name := range names(n) {
@@ -202,7 +204,8 @@ func buraksezerGetN(n, replicas int) bench.Impl {
 	}}
 }
 
-// newLafikl returns a ring of BLAKE2b with ten points a node, which cannot be changed.
+// newLafikl returns a ring of BLAKE2b with ten points a node, which cannot be
+// changed.
 func newLafikl(n int) *lafikl.Consistent {
 	c := lafikl.New()
 	for _, name := range names(n) {
@@ -219,8 +222,9 @@ func lafiklLookup(n int) func(string) string {
 	}
 }
 
-// lafiklAcquire is what its documentation does for a bounded load. Finding and counting are two
-// steps, so the bound does not hold with more than one goroutine.
+// lafiklAcquire is what its documentation does for a bounded load. Finding and
+// counting are two steps, so the bound does not hold with more than one
+// goroutine.
 func lafiklAcquire(n int) bench.Impl {
 	return bench.Impl{Name: laf, Setup: func(func(func())) bench.Op {
 		c, all := newLafikl(n), keys()

@@ -62,6 +62,7 @@ func listRows() []*bench.Workload {
 			Expect: bench.Granted, Ours: oursAppendN(nodes, replicas), Peers: []bench.Impl{p.impl}, Floors: []bench.Impl{hashed()},
 		})
 	}
+
 	for _, goroutines := range []int{1, 2} {
 		rows = append(rows, &bench.Workload{
 			Name:   fmt.Sprintf("Acquire+Release/nodes=%d/goroutines=%d", nodes, goroutines),
@@ -70,6 +71,7 @@ func listRows() []*bench.Workload {
 			Ours: oursAcquire(nodes), Peers: []bench.Impl{lafiklAcquire(nodes)}, Floors: []bench.Impl{hashed(), bench.CAS()},
 		})
 	}
+
 	return rows
 }
 

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestLinear: Add, Remove and Get of a Ring happen at one instant each.
-func TestLinear(t *testing.T) {
+// TestLinearizable checks that Add, Remove and Get of a Ring happen at one
+// instant each.
+func TestLinearizable(t *testing.T) {
 	type result struct {
 		n  int
 		ok bool
@@ -26,6 +27,7 @@ func TestLinear(t *testing.T) {
 			}
 			return r
 		})
+
 		ok := linearizable(false, h, func(member bool, in int, out result) (bool, bool) {
 			switch in {
 			case 0:

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+
+package consistenthash
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// TestRendezvousMaglev checks that shares are as the weights, that a node which
+// leaves only gives (Rendezvous) or nearly so (Maglev), and that the order of
+// nodes does not matter.
+func TestRendezvousMaglev(t *testing.T) {
+	nodes := []Node{{Name: "a"}, {Name: "b", Weight: 2}, {Name: "c", Weight: 0.5}, {Name: "d"}}
+	other := []Node{nodes[3], nodes[1], nodes[0]}
+	type getter interface{ Get(string) (string, bool) }
+	r1, _ := NewRendezvous(nil, nodes...)
+	r2, _ := NewRendezvous(nil, other...)
+	m1, _ := NewMaglev(65537, nil, nodes...)
+	m2, _ := NewMaglev(65537, nil, other...)
+	for i, p := range [][2]getter{{r1, r2}, {m1, m2}} {
+		count := map[string]float64{}
+		extra := 0
+		for k := range 45000 {
+			a, _ := p[0].Get(fmt.Sprint(k))
+			b, _ := p[1].Get(fmt.Sprint(k))
+			if count[a]++; a != b && a != "c" {
+				extra++
+			}
+		}
+		if i == 0 && extra > 0 || extra > 2000 {
+			t.Errorf("%T: %d keys moved needlessly", p[0], extra)
+		}
+		for _, n := range nodes { // 6 standard deviations are at most 630
+			if want := 10000 * cmpOr(n.Weight, 1); math.Abs(count[n.Name]-want) > 650 {
+				t.Errorf("%T: %q has %v keys, want %v", p[0], n.Name, count[n.Name], want)
+			}
+		}
+	}
+
+	for i := range uint64(256) { // against the logarithm of the standard library
+		u := mix(i + 1)
+		if d := math.Log2(float64(u)) - float64(log2(u))/(1<<32); d < -1e-9 || d > 3e-6 {
+			t.Fatalf("log2(%#x) is off by %g", u, d)
+		}
+	}
+}
+
+// TestRendezvousEqual checks that the scores decide alone where all weights are
+// equal, as the costs would.
+func TestRendezvousEqual(t *testing.T) {
+	for _, weight := range []float64{1, 0.3, 1000} {
+		nodes := numbered(20)
+		for i := range nodes {
+			nodes[i].Weight = weight
+		}
+		r, err := NewRendezvous(nil, nodes...)
+		if err != nil || !r.equal {
+			t.Fatal(err)
+		}
+
+		for i := range 5000 {
+			key := fmt.Sprint(i)
+			got, _ := r.Get(key)
+			if want := r.AppendN(nil, key, 1)[0]; got != want { // AppendN has the scores
+				t.Fatalf("%s belongs to %s, by score to %s", key, got, want)
+			}
+		}
+
+		r.bases[3] = r.bases[5] // three that collide
+		r.bases[7] = r.bases[5]
+		for h := range uint64(1000) {
+			if n := r.largest(h); n == 5 || n == 7 {
+				t.Fatalf("of equal nodes %d is taken", n)
+			}
+		}
+	}
+}
+
+// TestRendezvousAppendN checks the whole list against all nodes sorted by their
+// cost.
+func TestRendezvousAppendN(t *testing.T) {
+	for _, nodes := range [][]Node{numbered(9), {{Name: "a"}, {Name: "b", Weight: 2}, {Name: "c", Weight: 0.5}, {Name: "d"}}} {
+		r, err := NewRendezvous(nil, nodes...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 500 {
+			key := strconv.Itoa(i)
+			h := r.snap.Hash(key)
+			var all []rival
+			for j := range r.names {
+				all = append(all, r.rival(h, factor(h), j))
+			}
+			slices.SortFunc(all, func(a, b rival) int {
+				if a.beats(b) {
+					return -1
+				}
+				return 1
+			})
+			var want []string
+			for _, x := range all {
+				want = append(want, r.names[x.node])
+			}
+
+			for n := range len(nodes) + 2 {
+				if got := r.AppendN(nil, key, n); !slices.Equal(got, want[:min(n, len(want))]) {
+					t.Fatalf("the first %d of %s = %q, want %q", n, key, got, want)
+				}
+			}
+			if got, _ := r.Get(key); got != want[0] {
+				t.Fatalf("%s belongs to %q, want %q", key, got, want[0])
+			}
+		}
+	}
+}
+
+// TestRendezvousEven checks that equal nodes get equal parts, whichever keys
+// and names there are. Chi-square with 99 degrees of freedom is above 176 with
+// a probability of 3·10^-6.
+func TestRendezvousEven(t *testing.T) {
+	const keys, n = 200_000, 100
+	for _, opts := range []*Options{nil, {Seed: 3}} {
+		r, err := NewRendezvous(opts, numbered(n)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]float64{}
+		for i := range keys {
+			owner, _ := r.Get("user:" + strconv.Itoa(i))
+			count[owner]++
+		}
+		chi := 0.0
+		for _, name := range r.names {
+			chi += (count[name] - keys/n) * (count[name] - keys/n) / (keys / n)
+		}
+		if chi > 176 {
+			t.Errorf("chi-square = %.1f, want at most 176", chi)
+		}
+	}
+}
