@@ -4,6 +4,6 @@
 
 package bloom
 
-// raceEnabled reports whether the race detector is on: counts shrink and allocations are not
-// measured.
+// raceEnabled reports whether the race detector is on: counts shrink and
+// allocations are not measured.
 const raceEnabled = false
