@@ -19,15 +19,17 @@ type event[I, O any] struct {
 	out       O
 }
 
-// linearizable reports whether some sequential order of h, respecting precedence,
-// makes step accept every event, starting from state s. It is the search of
-// Wing and Gong (1993) with the memoization of Lowe (2017). len(h) is at most 64.
+// linearizable reports whether some sequential order of h, respecting
+// precedence, makes step accept every event, starting from state s. It is the
+// search of Wing and Gong (1993) with the memoization of Lowe (2017). len(h) is
+// at most 64.
 func linearizable[S comparable, I, O any](s S, h []event[I, O], step func(S, I, O) (S, bool)) bool {
 	type node struct {
 		done  uint64
 		state S
 	}
 	seen := map[node]bool{}
+
 	var search func(n node) bool
 	search = func(n node) bool {
 		if n.done == 1<<len(h)-1 {
@@ -37,6 +39,8 @@ func linearizable[S comparable, I, O any](s S, h []event[I, O], step func(S, I, 
 			return false
 		}
 		seen[n] = true
+
+		// An event may come next if no pending one returned before its call.
 		first := int64(1<<63 - 1) // the earliest return among pending events
 		for i, e := range h {
 			if n.done>>i&1 == 0 {

@@ -4,5 +4,6 @@
 
 package lsm
 
-// raceEnabled reports whether the race detector is on: counts shrink and allocations are not measured.
+// raceEnabled reports whether the race detector is on: counts shrink and
+// allocations are not measured.
 const raceEnabled = true
