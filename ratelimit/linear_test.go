@@ -29,6 +29,7 @@ func linearizable[S comparable, I, O any](s S, h []event[I, O], step func(S, I, 
 		state S
 	}
 	seen := map[node]bool{}
+
 	var search func(n node) bool
 	search = func(n node) bool {
 		if n.done == 1<<len(h)-1 {
@@ -38,6 +39,8 @@ func linearizable[S comparable, I, O any](s S, h []event[I, O], step func(S, I, 
 			return false
 		}
 		seen[n] = true
+
+		// An event may come next if no pending one returned before its call.
 		first := int64(1<<63 - 1) // the earliest return among pending events
 		for i, e := range h {
 			if n.done>>i&1 == 0 {
