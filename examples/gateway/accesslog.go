@@ -24,8 +24,8 @@ type request struct {
 	status int    // of the answer given then
 }
 
-// url returns where r goes on host. Targets come from strangers: one that is no URL is taken
-// as a path, and escaped.
+// url returns where r goes on host. Targets come from strangers: one that is no
+// URL is taken as a path, and escaped.
 func (r *request) url(host string) *url.URL {
 	u, err := url.ParseRequestURI(r.target)
 	if err != nil || !strings.HasPrefix(u.Path, "/") {
@@ -34,7 +34,8 @@ func (r *request) url(host string) *url.URL {
 	return &url.URL{Scheme: "http", Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: escapeQuery(u.RawQuery)}
 }
 
-// escapeQuery escapes what would end a request line early; net/url passes queries on as they are.
+// escapeQuery escapes what would end a request line early; net/url passes
+// queries on as they are.
 func escapeQuery(q string) string {
 	var b strings.Builder
 	for i := range len(q) {
@@ -53,8 +54,8 @@ const maxLine = 1 << 16
 // maxRequests bounds what a replay holds in memory.
 const maxRequests = 10_000_000
 
-// readLog reads an access log and counts the lines that are not requests. Blank lines are
-// neither.
+// readLog reads an access log and counts the lines that are not requests. Blank
+// lines are neither.
 func readLog(r io.Reader) (requests []request, malformed int, err error) {
 	br := bufio.NewReaderSize(r, maxLine)
 	for {
@@ -65,6 +66,8 @@ func readLog(r io.Reader) (requests []request, malformed int, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
+
+		// A line that is too long is read to its end, and counted.
 		if long {
 			malformed++
 			for long && err == nil {
@@ -72,10 +75,12 @@ func readLog(r io.Reader) (requests []request, malformed int, err error) {
 			}
 			continue
 		}
+
 		text := strings.TrimSpace(string(line))
 		if text == "" {
 			continue
 		}
+
 		req, err := parseLine(text)
 		if err != nil {
 			malformed++
@@ -97,8 +102,8 @@ var (
 	errSize    = errors.New("no size")
 )
 
-// parseLine reads a line in Common Log Format; what follows its last field, as in the Combined
-// format, is not looked at:
+// parseLine reads a line in Common Log Format; what follows its last field, as
+// in the Combined format, is not looked at:
 //
 //	203.0.113.9 - alice [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 200 2326 "referrer" "agent"
 func parseLine(line string) (request, error) {
@@ -107,17 +112,21 @@ func parseLine(line string) (request, error) {
 	if !ok || !isClient(client) {
 		return r, errClient
 	}
-	// A user name may contain spaces, so the bracket is looked for, not the field counted.
+
+	// A user name may contain spaces, so the bracket is looked for, not the
+	// field counted.
 	names, rest, ok := strings.Cut(rest, " [")
 	_, user, named := strings.Cut(names, " ")
 	if !ok || !named {
 		return r, errTime
 	}
+
 	stamp, rest, ok := strings.Cut(rest, "] ")
 	at, err := time.Parse("02/Jan/2006:15:04:05 -0700", stamp)
 	if !ok || err != nil || at.Year() < 1700 || at.Year() > 2200 { // outside, nanoseconds overflow
 		return r, errTime
 	}
+
 	quoted, rest, ok := cutQuoted(rest)
 	if !ok {
 		return r, errRequest
@@ -126,6 +135,8 @@ func parseLine(line string) (request, error) {
 	if !ok {
 		return r, errRequest
 	}
+
+	// The status, and the size of the answer.
 	fields := strings.Fields(rest)
 	if len(fields) < 2 {
 		return r, errStatus
@@ -137,6 +148,7 @@ func parseLine(line string) (request, error) {
 	if _, err := strconv.ParseUint(fields[1], 10, 64); err != nil && fields[1] != "-" {
 		return r, errSize
 	}
+
 	r = request{client: client, at: at.UTC(), method: method, target: target, status: status}
 	if user != "-" && user != `""` {
 		r.user = user
@@ -144,7 +156,8 @@ func parseLine(line string) (request, error) {
 	return r, nil
 }
 
-// isClient reports whether s can stand in X-Forwarded-For as one address or name.
+// isClient reports whether s can stand in X-Forwarded-For as one address or
+// name.
 func isClient(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' || s[i] == ',' || s[i] == '"' {
@@ -154,12 +167,13 @@ func isClient(s string) bool {
 	return s != "" && s != "-"
 }
 
-// cutQuoted returns what s, which must begin with a quote, has up to the closing one, unescaped
-// as far as it is well escaped, and the rest.
+// cutQuoted returns what s, which must begin with a quote, has up to the
+// closing one, unescaped as far as it is well escaped, and the rest.
 func cutQuoted(s string) (text, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		return "", "", false
 	}
+
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
@@ -175,17 +189,20 @@ func cutQuoted(s string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// parseRequest splits a request line into its method and its target, which is made a path.
+// parseRequest splits a request line into its method and its target, which is
+// made a path.
 func parseRequest(s string) (method, target string, ok bool) {
 	method, target, ok = strings.Cut(s, " ")
 	if !ok || !isMethod(method) {
 		return "", "", false
 	}
-	// Targets may contain spaces that a careless client did not escape: only the last word may
-	// be the protocol, and HTTP/0.9 has none.
+
+	// Targets may contain spaces that a careless client did not escape: only
+	// the last word may be the protocol, and HTTP/0.9 has none.
 	if i := strings.LastIndexByte(target, ' '); i >= 0 && strings.HasPrefix(target[i+1:], "HTTP/") {
 		target = target[:i]
 	}
+
 	switch {
 	case strings.HasPrefix(target, "/"):
 		return method, target, true
@@ -199,8 +216,8 @@ func parseRequest(s string) (method, target string, ok bool) {
 	return method, "/" + strings.TrimPrefix(u.RequestURI(), "/"), true
 }
 
-// isMethod reports whether a gateway would get a request with this method: CONNECT is for
-// proxies of another kind.
+// isMethod reports whether a gateway would get a request with this method:
+// CONNECT is for proxies of another kind.
 func isMethod(s string) bool {
 	for i := range len(s) {
 		if (s[i] < 'A' || s[i] > 'Z') && s[i] != '-' && s[i] != '_' {

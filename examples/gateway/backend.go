@@ -3,40 +3,34 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // brokenPath is an endpoint whose backend hangs up without an answer.
 const brokenPath = "/api/orders/export"
 
-// A machine runs one server of each service. When it is dead, all of them hang up.
+// A machine runs one server of each service. When it is dead, all of them hang
+// up.
 type machine struct{ dead atomic.Bool }
 
-// newBackend returns the handler of one server of the named service. The answers are small:
-// what matters here is that they are real.
+// newBackend returns the handler of one server of the named service. The
+// answers are small: what matters here is that they are real.
 func newBackend(service string, number int, m *machine, h *history, missing map[string]bool) http.Handler {
 	name := serverName(service, number)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != healthPath {
 			h.add(arrived)
 		}
+
 		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) // of the log, as all times are
 		if !slices.Contains(cached, service) {
 			w.Header().Set("Cache-Control", "private")
 		}
+
 		switch {
 		case m.dead.Load() || r.URL.Path == brokenPath:
 			hangUp(w)
@@ -57,8 +51,9 @@ func newBackend(service string, number int, m *machine, h *history, missing map[
 	})
 }
 
-// hangUp closes the connection in the middle of the answer. Had it not begun, the client side of
-// net/http might ask again without a word, and the breaker would miss a failure.
+// hangUp closes the connection in the middle of the answer. Had the answer not
+// begun, the client side of net/http might ask again by itself, and the breaker
+// would miss a failure.
 func hangUp(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -68,7 +63,8 @@ func hangUp(w http.ResponseWriter) {
 	io.WriteString(conn, "HTTP/1.1 2") // fails only if the client is gone
 }
 
-// missingPaths returns the static paths that the log never answered but with 404.
+// missingPaths returns the static paths that the log never answered but with
+// 404.
 func missingPaths(requests []request) map[string]bool {
 	missing := make(map[string]bool)
 	for _, r := range requests {
@@ -78,56 +74,4 @@ func missingPaths(requests []request) map[string]bool {
 		}
 	}
 	return missing
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) // fails only if the client is gone
-}
-
-func writeError(w http.ResponseWriter, status int, text string) {
-	writeJSON(w, status, map[string]string{"error": text})
-}
-
-// stopGrace is how long a server may take to finish what it is doing.
-const stopGrace = time.Second
-
-// serve runs h on a free port of the loopback interface until ctx is done.
-// Its goroutines belong to g.
-func serve(ctx context.Context, g *errgroup.Group, h http.Handler) (*url.URL, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are part of the show
-	}
-	g.Go(func() error {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-		defer cancel()
-		if srv.Shutdown(grace) != nil {
-			srv.Close() // a connection was opened ahead of need, and nobody will ever use it
-		}
-		return nil
-	})
-	return &url.URL{Scheme: "http", Host: ln.Addr().String()}, nil
-}
-
-// newTransport returns a client side that talks to nothing but the addresses it is given.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		MaxIdleConnsPerHost: 16,
-		DisableCompression:  true,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-	}
 }

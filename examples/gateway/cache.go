@@ -10,7 +10,6 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,7 +21,8 @@ import (
 // cached are the services whose answers are the same for everybody.
 var cached = []string{"products", "web"}
 
-// A freshness says how old an answer of the cache may be, in the time of the log.
+// A freshness says how old an answer of the cache may be, in the time of the
+// log.
 type freshness struct {
 	ttl   time.Duration // until then it is returned as it is
 	swr   time.Duration // so much longer while a new one is fetched: stale while revalidate
@@ -47,13 +47,14 @@ func (f *freshness) validate() error {
 const (
 	spread   = 0.1             // the part of its time by which an answer may live shorter
 	retryIn  = 5 * time.Second // how long a service that failed is not asked for that answer again
-	maxKept  = 64 << 10        // bytes of an answer; what is larger is passed on and not kept
+	maxKept  = 64 << 10        // bytes of an answer; larger ones are passed on and not kept
 	overhead = 512             // bytes that an answer takes besides its body, about
 
 	staleIfError = "stale-if-error" // the mark of answers that are too old, but better than none
 )
 
-// A cache answers for a service with what the service has answered before. It is an
+// A cache answers for a service with what the service has answered before. It
+// is an
 // http.RoundTripper.
 type cache struct {
 	service *service
@@ -66,13 +67,13 @@ type cache struct {
 // newCache returns the cache of s that takes about capacity bytes.
 func newCache(s *service, capacity int64, f freshness, now func() time.Time) *cache {
 	c := &cache{service: s, freshness: f}
-	c.answers = lru.New(capacity, &lru.Options[string, *answer]{
+	c.answers = lru.New(int(capacity), &lru.Options[string, *answer]{
 		Load:         c.load,
-		Expire:       c.lifetime,
+		TTLOf:        c.lifetime,
 		RefreshAfter: f.ttl,
 		StaleIfError: f.stale,
 		ErrorTTL:     c.retry,
-		Cost:         func(uri string, a *answer) int64 { return int64(overhead + len(uri) + len(a.body)) },
+		Cost:         func(uri string, a *answer) int { return overhead + len(uri) + len(a.body) },
 		TrackAge:     true,
 		Shards:       1, // one gateway with one driver; the default is for many
 		Now:          now,
@@ -80,10 +81,11 @@ func newCache(s *service, capacity int64, f freshness, now func() time.Time) *ca
 	return c
 }
 
-// lifetime returns how long an answer lives. What came together must not go together, so each lives
-// a bit shorter than it may, and which how much is told by its address: Options.Jitter would do,
-// if the report were not to be the same in each run. That a page is not there is kept for a tenth
-// of the time: someone is about to write it.
+// lifetime returns how long an answer lives. Answers that came together must
+// not go together, so each lives a little less than it may; how much less
+// depends on its address. Options.Jitter would do, if the report could differ
+// from run to run. A missing page is kept for a tenth of the time: someone is
+// about to write it.
 func (c *cache) lifetime(uri string, a *answer) time.Duration {
 	whole := c.ttl + c.swr
 	if a.status == http.StatusNotFound {
@@ -102,12 +104,13 @@ func (c *cache) retry(_ string, err error) time.Duration {
 	return retryIn
 }
 
-// RoundTrip returns an answer that is kept, or one from the service: of many requests for the same
-// that come at once only one reaches it.
+// RoundTrip returns an answer that is kept, or one from the service: of many
+// requests for the same that come at once only one reaches it.
 func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet || req.Header.Get("Cookie") != "" {
 		return c.service.RoundTrip(req)
 	}
+
 	e, err := c.answers.LoadEntry(req.Context(), req.URL.RequestURI())
 	var failed *failedError
 	switch {
@@ -119,6 +122,7 @@ func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	}
+
 	resp := e.Value.response(req)
 	resp.Header.Set("Age", seconds(e.Age))
 	if e.Err != nil { // RFC 9211; a ttl below zero says for how long the answer has been stale
@@ -127,23 +131,26 @@ func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// load asks the service. The request has nothing from the one that caused it: whoever came first
-// must not decide what all others see.
+// load asks the service. The request has nothing from the one that caused it:
+// the first client must not decide what all others see.
 func (c *cache) load(ctx context.Context, uri string) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, anyServer.String()+uri, nil)
 	if err != nil {
 		return nil, err
 	}
+
 	c.asked.Add(1)
 	resp, err := c.service.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	if a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxKept+1)); err != nil {
 		return nil, err
 	}
+
 	switch {
 	case len(a.body) > maxKept || !shareable(a.header):
 		return nil, errPersonal
@@ -153,15 +160,17 @@ func (c *cache) load(ctx context.Context, uri string) (*answer, error) {
 	return a, nil
 }
 
-// settle waits for answers that are fetched in the background, of which the clock of the log knows
-// nothing: the next request would find them or not, as chance has it.
+// settle waits for answers that are fetched in the background, of which the
+// clock of the log knows nothing: the next request would find them or not, as
+// chance has it.
 func (c *cache) settle(ctx context.Context) {
 	for c.answers.Stats().Loading > 0 && ctx.Err() == nil {
 		time.Sleep(10 * time.Microsecond)
 	}
 }
 
-// errPersonal says that an answer is for one client, or too large: it is not kept.
+// errPersonal says that an answer is for one client, or too large: it is not
+// kept.
 var errPersonal = errors.New("not to be kept")
 
 // A failedError is an answer that the service failed to give.
@@ -169,7 +178,8 @@ type failedError struct{ answer *answer }
 
 func (e *failedError) Error() string { return http.StatusText(e.answer.status) }
 
-// shareable reports whether an answer may be given to others than the one that asked.
+// shareable reports whether an answer may be given to others than the one that
+// asked.
 func shareable(h http.Header) bool {
 	control := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
 	return !strings.Contains(control, "private") && !strings.Contains(control, "no-store") &&
@@ -194,82 +204,4 @@ func (a *answer) response(req *http.Request) *http.Response {
 	}
 }
 
-// An ageLaw is what the driver holds the caches to. It takes the word of the servers that wrote the
-// answers, each with its date, and not that of the caches.
-type ageLaw struct {
-	freshness
-	answers, reused, stale  int // judged; of these, from an earlier moment; marked as stale
-	oldest, oldestWhenStale time.Duration
-	broken                  error // the first violation
-}
-
-// observe judges the answer that was given at at to a GET of a service that has a cache, and that
-// last failed at failed.
-func (l *ageLaw) observe(at, failed time.Time, resp *http.Response) {
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
-		return
-	}
-	if err := l.judge(at, failed, resp.Header); err != nil && l.broken == nil {
-		l.broken = fmt.Errorf("law broken: at %v %w", at, err)
-	}
-}
-
-func (l *ageLaw) judge(at, failed time.Time, h http.Header) error {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return fmt.Errorf("an answer has no date: %w", err)
-	}
-	l.answers++
-	age, most := at.Sub(date), l.ttl+l.swr
-	if age > 0 {
-		l.reused++
-	}
-	if strings.Contains(h.Get("Cache-Status"), staleIfError) {
-		l.stale++
-		l.oldestWhenStale = max(l.oldestWhenStale, age)
-		if at.Sub(failed) > retryIn {
-			return fmt.Errorf("an answer is marked %s, and the service last failed at %v", staleIfError, failed)
-		}
-		most += l.freshness.stale
-	} else {
-		l.oldest = max(l.oldest, age)
-	}
-	if age > most {
-		return fmt.Errorf("an answer is %v old, and may be %v", age, most)
-	}
-	if said := h.Get("Age"); said != seconds(age) && (age != 0 || said != "") {
-		return fmt.Errorf("an answer is %v old, and says %q", age, said)
-	}
-	return nil
-}
-
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
-
-func (sys *system) caching() bool {
-	return slices.ContainsFunc(sys.services, func(s *service) bool { return s.cache != nil })
-}
-
-func (sys *system) printCaches(w io.Writer, l *ageLaw) {
-	fmt.Fprintf(w, "caches: an answer is fresh for %s, then returned for %s while another is fetched, then for %s while that fails\n",
-		short(l.ttl), short(l.swr), short(l.freshness.stale))
-	fmt.Fprintf(w, "%-10s %9s %9s %9s %9s %9s %9s\n", "service", "lookups", "hit ratio", "refreshed", "stale", "kept", "saved")
-	for _, s := range sys.services {
-		if s.cache == nil {
-			continue
-		}
-		stats := s.cache.answers.Stats()
-		lookups := int64(stats.Hits + stats.Misses)
-		calls := s.cache.asked.Load() + s.cache.passed.Load()
-		fmt.Fprintf(w, "%-10s %9d %7.1f %% %9d %9d %9d %9d\n", s.name, lookups, 100*stats.HitRatio(),
-			stats.Replaced, stats.StaleHits, stats.Len, lookups-calls)
-	}
-}
-
-func (l *ageLaw) printVerdict(w io.Writer) {
-	fmt.Fprintf(w, "law holds: of %d answers that caches may keep, %d were from before; none was older than %s + %s, the oldest %s",
-		l.answers, l.reused, short(l.ttl), short(l.swr), short(l.oldest))
-	if l.stale > 0 {
-		fmt.Fprintf(w, ";\n           but for %d marked %s, at most %s old, while the service failed", l.stale, staleIfError, short(l.oldestWhenStale))
-	}
-	fmt.Fprintln(w)
-}

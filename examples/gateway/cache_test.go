@@ -52,8 +52,9 @@ func startCache(t *testing.T) *cacheTest {
 	return g
 }
 
-// get makes a request, later by so much than the one before, and returns how often the service was
-// asked because of it. It is safe for concurrent use if later is 0.
+// get makes a request, later by so much than the one before, and returns how
+// often the service was asked because of it. It is safe for concurrent use if
+// later is 0.
 func (g *cacheTest) get(later time.Duration, method, target string, header ...string) (resp *http.Response, body string, calls int64) {
 	g.t.Helper()
 	if later > 0 {
@@ -77,7 +78,8 @@ func (g *cacheTest) get(later time.Duration, method, target string, header ...st
 	return resp, string(b), g.calls.Load() - before
 }
 
-// TestCacheZones follows one answer through its life: fresh, refreshed, stale, gone.
+// TestCacheZones follows one answer through its life: fresh, refreshed, stale,
+// gone.
 func TestCacheZones(t *testing.T) {
 	g := startCache(t)
 	var version atomic.Int64
@@ -86,8 +88,10 @@ func TestCacheZones(t *testing.T) {
 		if down.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
+
 		fmt.Fprintf(w, "version %d", version.Load())
 	}
+
 	for _, tt := range []struct {
 		name   string
 		later  time.Duration
@@ -115,13 +119,15 @@ func TestCacheZones(t *testing.T) {
 			t.Errorf("%s: %q, Age %q, Cache-Status %q after %d calls, want %q, %q, %q, %d",
 				tt.name, body, resp.Header.Get("Age"), resp.Header.Get("Cache-Status"), calls, tt.body, tt.age, tt.status, tt.calls)
 		}
+
 		if failed := strings.HasPrefix(tt.name, "much"); failed != (resp.StatusCode == http.StatusInternalServerError) {
 			t.Errorf("%s: %s", tt.name, resp.Status)
 		}
 	}
 }
 
-// TestCacheKeeps checks what is kept, by whether the same request reaches the service again.
+// TestCacheKeeps checks what is kept, by whether the same request reaches the
+// service again.
 func TestCacheKeeps(t *testing.T) {
 	g := startCache(t)
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -135,6 +141,7 @@ func TestCacheKeeps(t *testing.T) {
 			w.Write(make([]byte, maxKept))
 		}
 	}
+
 	for _, tt := range []struct {
 		method, target string
 		header         []string
@@ -160,12 +167,14 @@ func TestCacheKeeps(t *testing.T) {
 			t.Errorf("%s %s %q: %d calls, then %d", tt.method, tt.target, tt.header, calls, more)
 		}
 	}
+
 	if _, body, _ := g.get(0, "GET", "/large"); len(body) != maxKept+1 {
 		t.Errorf("a large answer has %d bytes of %d", len(body), maxKept+1)
 	}
 }
 
-// TestCacheTellsNothing: the service sees nothing of who asked first, whose answer all get.
+// TestCacheTellsNothing: the service sees nothing of who asked first, whose
+// answer all get.
 func TestCacheTellsNothing(t *testing.T) {
 	g := startCache(t)
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
@@ -176,7 +185,8 @@ func TestCacheTellsNothing(t *testing.T) {
 	}
 }
 
-// TestCacheCoalesces: of many requests for one page only one reaches the service.
+// TestCacheCoalesces: of many requests for one page only one reaches the
+// service.
 func TestCacheCoalesces(t *testing.T) {
 	const n = 64
 	g := startCache(t)
@@ -227,14 +237,17 @@ func TestAgeLawFindsViolations(t *testing.T) {
 		if tt.said != "" {
 			h.Set("Age", tt.said)
 		}
+
 		if tt.marked {
 			h.Set("Cache-Status", "gateway; hit; detail="+staleIfError)
 		}
+
 		l.observe(epoch, epoch.Add(-tt.failed), &http.Response{StatusCode: http.StatusOK, Header: h})
 		if (l.broken == nil) != tt.ok {
 			t.Errorf("%s: %v, want ok %t", tt.name, l.broken, tt.ok)
 		}
 	}
+
 	l := new(ageLaw)
 	l.observe(epoch, epoch, &http.Response{StatusCode: http.StatusOK})
 	if l.broken == nil {

@@ -32,8 +32,8 @@ const (
 	toNowhere = "unknown" // no service has it
 )
 
-// route returns the name of the service for path. It is the only place that reads paths, and
-// compares whole segments: /api/usersettings is not a user.
+// route returns the name of the service for path. It is the only place that
+// reads paths, and compares whole segments: /api/usersettings is not a user.
 func route(path string) string {
 	if !isAPI(path) {
 		return "web"
@@ -74,14 +74,16 @@ func authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(token)) == 1
 }
 
-// newProxy returns the reverse proxy to one service, which picks the server itself.
+// newProxy returns the reverse proxy to one service, which picks the server
+// itself.
 func newProxy(front http.RoundTripper) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: front,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(anyServer)
-			// ReverseProxy has removed the forwarding headers: anybody can write them. Those of a
-			// trusted peer are put back, and the address of the peer is added.
+			// ReverseProxy has removed the forwarding headers: anybody can
+			// write them. Those of a trusted peer are put back, and the address
+			// of the peer is added.
 			if peer, ok := peerOf(r.In); ok && trusted(peer) {
 				r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			}
@@ -95,8 +97,9 @@ func newProxy(front http.RoundTripper) http.Handler {
 // anyServer stands for an address that the service fills in.
 var anyServer = &url.URL{Scheme: "http", Host: "service"}
 
-// writeFailure answers for a service that did not. What failed behind the gateway is nobody's
-// business in front of it, except when it is worth while to come back.
+// writeFailure answers for a service that did not. What failed behind the
+// gateway is nobody's business in front of it, except when it is worth while to
+// come back.
 func writeFailure(w http.ResponseWriter, err error) {
 	var unavailable *unavailableError
 	if !errors.As(err, &unavailable) {
@@ -109,8 +112,9 @@ func writeFailure(w http.ResponseWriter, err error) {
 	writeError(w, http.StatusServiceUnavailable, "the service is not available now")
 }
 
-// newSummary returns the handler that asks several services at once and makes one answer of
-// theirs. If one fails, so does the whole: a page with a silent hole is worse than an error.
+// newSummary returns the handler that asks several services at once and makes
+// one answer of theirs. If one fails, so does the whole: a page with a silent
+// hole is worse than an error.
 func newSummary(services []*service) http.Handler {
 	parts := slices.DeleteFunc(slices.Clone(services), func(s *service) bool { return s.name == "web" })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -120,8 +124,9 @@ func newSummary(services []*service) http.Handler {
 			return
 		}
 		bodies := make([]json.RawMessage, len(parts))
-		// All are asked to the end, even when one has failed: a call that is canceled says nothing
-		// about its server, and which were would depend on who came first.
+		// All are asked to the end, even when one has failed: a call that is
+		// canceled says nothing about its server, and which were would depend
+		// on who came first.
 		var g errgroup.Group
 		for i, s := range parts {
 			g.Go(func() (err error) {
@@ -130,6 +135,7 @@ func newSummary(services []*service) http.Handler {
 				return err
 			})
 		}
+
 		if err := g.Wait(); err != nil {
 			writeFailure(w, err)
 			return
@@ -167,11 +173,11 @@ func fetch(ctx context.Context, transport http.RoundTripper, url string) (json.R
 
 // clientOf returns the key that r's client is limited by.
 //
-// The peer of the connection is known for sure, but behind a load balancer it is always the
-// load balancer, which says in X-Forwarded-For whom it speaks for. The header is believed if
-// the peer is trusted, and from the right: each proxy appends the peer it saw, so what stands
-// to the left of the first address that is not a proxy of ours was written by the client, who
-// may write what it likes.
+// The peer of the connection is known for sure, but behind a load balancer it
+// is always the load balancer, which names the client in X-Forwarded-For. The
+// header is believed if the peer is trusted, and read from the right: each
+// proxy appends the peer it saw. The client itself wrote everything to the left
+// of the first address that is not one of our proxies, and may write anything.
 func clientOf(r *http.Request) string {
 	peer, ok := peerOf(r)
 	if !ok {
@@ -180,6 +186,7 @@ func clientOf(r *http.Request) string {
 	if !trusted(peer) {
 		return keyOf(peer.String())
 	}
+
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop := strings.TrimSpace(hops[i])
@@ -195,12 +202,12 @@ func peerOf(r *http.Request) (addr netip.Addr, ok bool) {
 	return peer.Addr().Unmap(), err == nil
 }
 
-// trusted reports whether the peer may speak for others: the driver of this program, which
-// stands for the load balancer, is on the loopback interface.
+// trusted reports whether the peer may speak for others: the driver of this
+// program, which stands for the load balancer, is on the loopback interface.
 func trusted(peer netip.Addr) bool { return peer.IsLoopback() }
 
-// keyOf returns the key of a client: an IPv4 address, the first 64 bits of an IPv6 address,
-// since whoever has one of those has all that share them, or a host name.
+// keyOf returns the key of a client: an IPv4 address, the first 64 bits of an
+// IPv6 address (a customer has all addresses that share them), or a host name.
 func keyOf(client string) string {
 	addr, err := netip.ParseAddr(client)
 	if err != nil {
@@ -212,4 +219,14 @@ func keyOf(client string) string {
 		masked += "/64"
 	}
 	return masked
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v) // fails only if the client is gone
+}
+
+func writeError(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, map[string]string{"error": text})
 }

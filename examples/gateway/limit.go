@@ -6,14 +6,13 @@ import (
 	"math"
 	"math/big"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// A limiter limits each client by every tier at once: a request that one tier refuses takes
-// nothing from the others.
+// A limiter limits each client by every tier at once: a request that one tier
+// refuses takes nothing from the others.
 type limiter struct {
 	keyed *ratelimit.Keyed[string]
 	tiers []tier
@@ -55,8 +54,8 @@ func (b bound) window() time.Duration {
 	return time.Duration(w.Int64())
 }
 
-// wrap returns next behind the limiter. It comes before the token is looked at, so that guessing
-// tokens is limited too.
+// wrap returns next behind the limiter. It comes before the token is looked at,
+// so that guessing tokens is limited too.
 func (l *limiter) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := l.keyed.Take(clientOf(r), 1)
@@ -70,20 +69,4 @@ func (l *limiter) wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// A logClock tells the time of the log. Lines are written when requests end and stamped when
-// they begin, so some stamps lie before the one above; a gateway that serves the lines in their
-// order has a clock that never goes back, and so does this one.
-type logClock struct{ ns atomic.Int64 }
-
-func (c *logClock) now() time.Time { return time.Unix(0, c.ns.Load()).UTC() }
-
-// advance moves the clock to t unless it is later already, and returns its time.
-// It has one caller at a time.
-func (c *logClock) advance(t time.Time) time.Time {
-	if ns := t.UnixNano(); ns > c.ns.Load() {
-		c.ns.Store(ns)
-	}
-	return c.now()
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-// Gateway is an API gateway that limits each of its clients, remembers answers, and spreads
-// requests over real HTTP servers, some of which die.
+// Gateway is an API gateway that limits each of its clients, remembers answers,
+// and spreads requests over real HTTP servers, some of which die.
 //
-// The problem: several services stand behind one address, and several servers behind each. Whoever
-// answers there must find the right service, turn away who has no token, see to it that one client,
-// by malice or by mistake, does not take the service away from the others, not ask twice for what
-// it has just been told, pick a server, and notice when one is dead, without the clients noticing
-// too, and without hammering at it.
+// The problem: several services stand behind one address, and several servers
+// behind each. The gateway finds the right service, turns clients without a
+// token away, keeps one client from taking the service away from the others,
+// does not ask twice for what it has just been told, picks a server, and
+// notices when one is dead: without the clients noticing, and without hammering
+// at it.
 //
 //	                 X-Forwarded-For          ┌───────────────────────── gateway ─────────────────────────┐
 //	access log ──▶ driver (stands for the ──▶ │ limit ▶ token ▶ route ▶ cache ▶ balance ▶ breaker ▶ call   │
@@ -17,39 +18,51 @@
 //	            report, laws                     ▼
 //	                                           client
 //
-// Every arrow is HTTP over the loopback interface: thirteen servers are started, and stopped at
-// the end. A machine runs one server of each service; they die together.
-// One goroutine sends the requests of an access log in the order of the log, and sets the clock
-// that the limits are counted by to the time of each line, so that days of traffic replay in
-// seconds and the same input prints the same output, byte for byte.
+// Every arrow is HTTP over the loopback interface: thirteen servers are
+// started, and stopped at the end. A machine runs one server of each service;
+// they die together. One goroutine sends the requests of an access log in the
+// order of the log, and sets the clock of the limits to the time of each line.
+// So days of traffic replay in seconds, and the same input prints the same
+// output, byte for byte.
 //
 //	go run ./examples/gateway
 //	go run ./examples/gateway -lb hash -kill 2@40%-70%
 //	go run ./examples/gateway -in /var/log/apache2/access.log -limit "5/s burst 100"
 //
+// The code that a user would deploy is in gateway.go (routes), limit.go,
+// cache.go, balance.go, breaker.go, health.go and service.go. All other files
+// are the stage: they start servers, kill them, replay the log, judge and draw.
+//
 // What to look at:
 //
-//   - The strips. The flash crowd is a tower of admissions with hardly a refusal under it: many
-//     clients, each within its limit. The abusive client is the opposite.
-//   - Busiest clients: what each asked for, what it got, and its bound, the most that its limits
-//     permit over the time that it was seen. No admitted count is above its bound.
-//   - The breakers. A server that dies gets no more after five failures, and then one request
-//     at a time that asks whether it is back, ever more rarely. The health check takes longer to
-//     notice, but asks at no client's cost. Clients see little of all this: a GET that fails is
-//     tried once more on another server.
-//   - The caches. What is the same for everybody is kept: "saved" is how often a server had
-//     nothing to do. A page that many want is fetched once, one that grows old is fetched again
-//     while clients still get the old one, and with -weights 1 -kill 1@40%-70% clients get what
-//     there is while there is nothing better, with a mark on it.
-//   - The policies. The same requests go to imaginary servers of unequal strength under each
-//     policy. Taking turns is even in requests and uneven in load; a hash of the client keeps each
-//     at its server, however busy; bounded loads give up some of the one for some of the other.
-//   - The laws at the end. The first is not the limiter's word: an account in exact integers, kept by the
-//     driver from the answers it got, checks that every window between two admissions of a client
-//     holds at most burst + rate × window, and that each refusal was needed. The second is of what
-//     reached a server while it was dead, as the server counts it: until its breaker opened at most
-//     the failures that open it and the calls in flight, and then one in each half-open period. The
-//     third compares the date that a server wrote on each answer with the time at which the
+//   - The strips. The flash crowd is a tower of admissions with hardly a refusal
+//     under it: many clients, each within its limit. The abusive client is the
+//     opposite.
+//   - Busiest clients: the requests of each, those admitted, and its bound, the
+//     most that its limits permit over the time in which it was seen. No admitted
+//     count is above its bound.
+//   - The breakers. A server that dies gets no more requests after five failures,
+//     and then one at a time that asks whether it is back, ever more rarely. The
+//     health check takes longer to notice, but asks at no client's cost. Clients
+//     see little of all this: a GET that fails is tried once more on another
+//     server.
+//   - The caches. Answers that are the same for everybody are kept: "saved" counts
+//     the calls that no server had to answer. A page that many want is fetched
+//     once. One that grows old is fetched again while clients still get the old
+//     one. With -weights 1 -kill 1@40%-70% clients get old answers while the only
+//     machine is down, each with a mark on it.
+//   - The policies. The same requests go to simulated servers of unequal strength
+//     under each policy. Taking turns is even in requests and uneven in load; a
+//     hash of the client keeps each at its server, however busy; bounded loads
+//     give up some of the one for some of the other.
+//   - The laws at the end, which do not rely on the word of the types they judge.
+//     The first is an account in exact integers that the driver keeps from the
+//     answers it got: every window between two admissions of a client holds at
+//     most burst + rate × window, and each refusal was needed. The second counts
+//     the requests that reached a server while it was dead, as the server saw
+//     them: until its breaker opened at most the failures that open it and the
+//     calls in flight, and then one in each half-open period. The third compares
+//     the date that a server wrote on each answer with the time at which the
 //     client got it. If a law is broken, the program fails.
 //
 // The flags:
@@ -62,21 +75,22 @@
 //	-keys N      the most clients that the limiter remembers (65536); when it is too small for
 //	             the input, which clients are forgotten depends on a hash seeded anew in each run
 //	-top N       how many of the busiest clients to print (8)
-//	-lb P        who picks the server: roundrobin, weighted, leastconn, hash or bounded (roundrobin)
-//	-weights L   what the machines can do, such as 3,1 for two (1,1,2)
+//	-lb P        the policy that picks a server: roundrobin, weighted, leastconn, hash or bounded (roundrobin)
+//	-weights L   the strength of the machines, such as 3,1 for two (1,1,2)
 //	-kill M      machine M dies, and may come back, when so much of the requests is done: 2@40%, 2@40%-70%
 //	-health D    time of the log between two health checks (5m); 0 is never
 //	-cache N     bytes for the answers of a service (1048576), 0 is no cache; when it is too small
 //	             for them, which are evicted depends on a hash seeded anew in each run
 //	-ttl D       how long an answer is fresh, in the time of the log (5m)
-//	-swr D       how long after that it is returned while another is fetched (5m)
-//	-stale D     how long after that it is returned while the service fails (1h)
+//	-swr D       how long beyond -ttl a stale answer is served while a new one is fetched (5m)
+//	-stale D     how long beyond that it is served while the service fails (1h)
 //
-// The report goes to stdout; wall-clock latencies, which differ from run to run, go to stderr.
+// The report goes to stdout; wall-clock latencies, which differ from run to
+// run, go to stderr.
 //
-// A request of the log carries the demo token if the log names a user (its third field).
-// Paths below /api/ go to services, all others to web, which lacks the paths that the log
-// only ever answered with 404.
+// A request of the log carries the demo token if the log names a user (its
+// third field). Paths below /api/ go to services, all others to web, which
+// lacks the paths that the log only ever answered with 404.
 package main
 
 import (
@@ -88,13 +102,8 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
 func main() {
@@ -106,121 +115,6 @@ func main() {
 	}
 }
 
-// A config is what the flags say.
-type config struct {
-	in      string
-	seed    uint64
-	n       int
-	limits  []ratelimit.Limit
-	maxKeys int
-	top     int
-	lb      string
-	weights []int
-	kill    kill
-	health  time.Duration
-	cache   int64 // bytes
-	freshness
-	progress func(done, total int) // called after every request
-}
-
-// defaultLimits let a page with its images through at once, a person through all day, and
-// stop who hammers.
-var defaultLimits = []ratelimit.Limit{
-	{Rate: ratelimit.PerSecond(1), Burst: 40},
-	{Rate: ratelimit.PerDay(480), Burst: 100},
-}
-
-// maxLimits is the most that ratelimit.NewKeyed takes.
-const maxLimits = 8
-
-func parseFlags(args []string, stderr io.Writer) (*config, error) {
-	c := &config{progress: func(int, int) {}, weights: defaultWeights}
-	var killed string
-	fs := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.StringVar(&c.in, "in", "", "replay the access log in `FILE` (Common or Combined format)")
-	fs.Uint64Var(&c.seed, "seed", 1, "seed of the generated traffic")
-	fs.IntVar(&c.n, "n", 5000, "number of requests to generate")
-	fs.IntVar(&c.maxKeys, "keys", 1<<16, "the most clients that the limiter remembers")
-	fs.IntVar(&c.top, "top", 8, "how many of the busiest clients to print")
-	fs.StringVar(&c.lb, "lb", policies[0], "the `POLICY` that picks a server: "+strings.Join(policies, ", "))
-	fs.Func("weights", "what the machines can do, one `NUMBER` each (default 1,1,2)", func(s string) (err error) {
-		c.weights, err = parseWeights(s)
-		return err
-	})
-	fs.StringVar(&killed, "kill", "", "the `MACHINE` that dies and when, such as 2@40% or 2@40%-70%")
-	fs.DurationVar(&c.health, "health", 5*time.Minute, "the time of the log between two health checks; 0 is never")
-	fs.Int64Var(&c.cache, "cache", 1<<20, "`BYTES` for the answers of a service; 0 is no cache")
-	fs.DurationVar(&c.ttl, "ttl", 5*time.Minute, "how long an answer is fresh, in the time of the log")
-	fs.DurationVar(&c.swr, "swr", 5*time.Minute, "how long after that it is returned while another is fetched")
-	fs.DurationVar(&c.stale, "stale", time.Hour, "how long after that it is returned while the service fails")
-	fs.Func("limit", "a `LIMIT` per client, such as \"2/s burst 10\"; may be repeated", func(s string) error {
-		l, err := ratelimit.ParseLimit(s)
-		c.limits = append(c.limits, l)
-		return err
-	})
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if c.n < 1 || c.n > maxRequests {
-		return nil, fmt.Errorf("-n must be between 1 and %d, got %d", maxRequests, c.n)
-	}
-	if err := (&ratelimit.KeyedOptions{MaxKeys: c.maxKeys}).Validate(); err != nil || c.maxKeys == 0 {
-		return nil, fmt.Errorf("-keys is too small: %d", c.maxKeys)
-	}
-	if len(c.limits) > maxLimits {
-		return nil, fmt.Errorf("at most %d limits, got %d", maxLimits, len(c.limits))
-	}
-	if c.limits == nil {
-		c.limits = defaultLimits
-	}
-	if !slices.Contains(policies, c.lb) {
-		return nil, fmt.Errorf("-lb must be one of %s, got %q", strings.Join(policies, ", "), c.lb)
-	}
-	if c.health < 0 {
-		return nil, fmt.Errorf("-health must not be negative, got %v", c.health)
-	}
-	if c.cache < 0 {
-		return nil, fmt.Errorf("-cache must not be negative, got %d", c.cache)
-	}
-	if err := c.freshness.validate(); err != nil {
-		return nil, err
-	}
-	if killed != "" {
-		var err error
-		if c.kill, err = parseKill(killed, len(c.weights)); err != nil {
-			return nil, fmt.Errorf("-kill: %w", err)
-		}
-	}
-	return c, nil
-}
-
-// defaultWeights are three machines, of which the last does as much as the others together.
-var defaultWeights = []int{1, 1, 2}
-
-// maxMachines and maxWeight bound what is started, and what a fair share may be.
-const (
-	maxMachines = 16
-	maxWeight   = 100
-)
-
-func parseWeights(s string) (weights []int, err error) {
-	for field := range strings.SplitSeq(s, ",") {
-		w, err := strconv.Atoi(field)
-		if err != nil || w < 1 || w > maxWeight {
-			return nil, fmt.Errorf("weights are whole numbers from 1 to %d, got %q", maxWeight, field)
-		}
-		weights = append(weights, w)
-	}
-	if len(weights) > maxMachines {
-		return nil, fmt.Errorf("at most %d machines, got %d", maxMachines, len(weights))
-	}
-	return weights, nil
-}
-
 // run is the program.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	c, err := parseFlags(args, stderr)
@@ -230,6 +124,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+
 	if isTerminal(stderr) {
 		c.progress = func(done, total int) {
 			if done%(total/50+1) == 0 || done == total {
@@ -252,12 +147,15 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// execute starts the servers, replays the traffic, stops the servers, prints and judges.
+// execute starts the servers, replays the traffic, stops the servers, prints
+// and judges.
 func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	t, err := c.traffic()
 	if err != nil {
 		return err
 	}
+
+	// Replay the traffic, and stop the servers whatever comes of it.
 	sys, err := c.start(ctx, t)
 	if err != nil {
 		return err
@@ -269,10 +167,13 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+
+	// Print what happened.
 	stats := sys.limiter.keyed.Stats()
 	out.printTiming(stderr)
 	w := &errWriter{w: stdout}
 	out.print(w, t, sys, c.top)
+
 	balances, err := compareBalance(t.requests, sys.services[len(sys.services)-1].names(), c.weights, c.seed)
 	if err != nil {
 		return err
@@ -283,6 +184,8 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	if w.err != nil {
 		return fmt.Errorf("report: %w", w.err)
 	}
+
+	// Judge it.
 	if err := out.reconcile(stats); err != nil {
 		return err
 	}
@@ -290,6 +193,7 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	out.printVerdict(w, stats.Forgiven)
+
 	if sys.caching() {
 		if out.ages.broken != nil {
 			return out.ages.broken
@@ -362,6 +266,8 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 			err = errors.Join(err, sys.stop())
 		}
 	}()
+
+	// The machines, and a server of each service on each.
 	if len(t.requests) > 0 {
 		sys.clock.advance(t.requests[0].at)
 	}
@@ -369,6 +275,7 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 		sys.machines = append(sys.machines, new(machine))
 	}
 	missing := missingPaths(t.requests)
+
 	for _, name := range []string{"users", "products", "orders", "web"} {
 		var ends []endpoint
 		for i, m := range sys.machines {
@@ -379,6 +286,7 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 			}
 			ends = append(ends, endpoint{url, h})
 		}
+
 		s, err := newService(name, c.lb, ends, c.weights, sys.clock.now, back)
 		if err != nil {
 			return nil, err
@@ -388,6 +296,8 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 		}
 		sys.services = append(sys.services, s)
 	}
+
+	// The gateway in front of them.
 	sys.checker = &checker{services: sys.services, every: c.health}
 	if sys.limiter, err = newLimiter(c.limits, c.maxKeys, sys.clock.now); err != nil {
 		return nil, err

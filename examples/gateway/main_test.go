@@ -35,7 +35,8 @@ func runProgram(t *testing.T, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
-// TestGolden pins the reports of the default input, as it is and when a machine dies for a while.
+// TestGolden pins the reports of the default input, as it is and when a machine
+// dies for a while.
 func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{
 		"golden.txt": nil,
@@ -62,8 +63,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestLaw runs the program, which judges itself, on other traffic, under other limits, with
-// too little room for its clients, and with machines that die.
+// TestLaw runs the program, which judges itself, on other traffic, under other
+// limits, with too little room for its clients, and with machines that die.
 func TestLaw(t *testing.T) {
 	for _, flags := range []string{
 		"-seed 2",
@@ -86,13 +87,16 @@ func TestLaw(t *testing.T) {
 	} {
 		t.Run(flags, func(t *testing.T) {
 			args := []string{"-n", "600"}
+
 			for f := range strings.FieldsSeq(flags) {
 				args = append(args, strings.ReplaceAll(f, "_", " "))
 			}
+
 			out, err := runProgram(t, args...)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
+
 			if !strings.Contains(out, "law holds") {
 				t.Errorf("no verdict in:\n%s", out)
 			}
@@ -106,12 +110,15 @@ func TestLawFindsViolations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	type step struct {
 		after    time.Duration
 		admitted bool
 	}
+
 	yes := func(after time.Duration) step { return step{after, true} }
 	no := func(after time.Duration) step { return step{after, false} }
+
 	for _, tt := range []struct {
 		name     string
 		steps    []step
@@ -140,7 +147,8 @@ func TestLawFindsViolations(t *testing.T) {
 	}
 }
 
-// TestLawIsEveryWindow compares the one number that the law keeps with a look at all windows.
+// TestLawIsEveryWindow compares the one number that the law keeps with a look
+// at all windows.
 func TestLawIsEveryWindow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -264,6 +272,7 @@ func TestRoutes(t *testing.T) {
 		if resp.StatusCode != tt.status || !strings.Contains(body, tt.body) {
 			t.Errorf("%s %s: %d %q, want %d with %q", tt.method, tt.target, resp.StatusCode, body, tt.status, tt.body)
 		}
+
 		if resp.Header.Get("RateLimit") == "" {
 			t.Errorf("%s %s: no RateLimit field", tt.method, tt.target)
 		}
@@ -296,7 +305,8 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestLimitHeaders walks a client into its limit and out again, by what the headers say.
+// TestLimitHeaders walks a client into its limit and out again, by what the
+// headers say.
 func TestLimitHeaders(t *testing.T) {
 	g := startGateway(t, "1/10s burst 2")
 	field := func(resp *http.Response, name, want string) {
@@ -305,6 +315,7 @@ func TestLimitHeaders(t *testing.T) {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
+
 	resp, _ := g.get("GET", "/")
 	field(resp, "RateLimit-Policy", `"1/10s burst 2";q=2;w=20`)
 	field(resp, "RateLimit", `"1/10s burst 2";r=1;t=10`)
@@ -315,19 +326,22 @@ func TestLimitHeaders(t *testing.T) {
 	if resp.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "limit reached") {
 		t.Fatalf("third request: %d %s", resp.StatusCode, body)
 	}
+
 	field(resp, "RateLimit", `"1/10s burst 2";r=0;t=17`)
 	field(resp, "Retry-After", "7")
 	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	g.clock.advance(epoch.Add(time.Duration(3+seconds) * time.Second))
 	if resp, _ := g.get("GET", "/"); resp.StatusCode != http.StatusOK {
 		t.Errorf("after Retry-After: %d, want 200", resp.StatusCode)
 	}
 }
 
-// TestForwardedFor checks whom the gateway believes, and what it tells its services.
+// TestForwardedFor checks whom the gateway believes, and what it tells its
+// services.
 func TestForwardedFor(t *testing.T) {
 	g := startGateway(t, "1000/s")
 	for _, tt := range []struct{ header, want string }{
@@ -351,7 +365,8 @@ func TestForwardedFor(t *testing.T) {
 	}
 }
 
-// forwarded returns the X-Forwarded-For that a service gets if peer sends header.
+// forwarded returns the X-Forwarded-For that a service gets if peer sends
+// header.
 func forwarded(t *testing.T, peer, header string) string {
 	t.Helper()
 	var got string
@@ -368,15 +383,18 @@ func forwarded(t *testing.T, peer, header string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	clock := new(logClock)
 	s, err := newService("users", "roundrobin", []endpoint{{u, &history{now: clock.now}}}, []int{1}, clock.now, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	proxy := newProxy(s)
 	if rec := newRecorder(proxy, "GET", "/a", peer, "X-Forwarded-For", header, "Authorization", token); rec.Code != http.StatusOK {
 		t.Errorf("proxy: %d", rec.Code)
 	}
+
 	return got
 }
 
@@ -395,6 +413,7 @@ func TestClientOf(t *testing.T) {
 		{"127.0.0.1:99", []string{"9.9.9.9, 1.2.3.4"}, "1.2.3.4"}, // the client wrote 9.9.9.9
 		{"127.0.0.1:99", []string{"9.9.9.9", "1.2.3.4"}, "1.2.3.4"},
 		{"127.0.0.1:99", []string{"1.2.3.4, 127.0.0.7 ,, "}, "1.2.3.4"}, // through two proxies of ours
+
 		{"127.0.0.1:99", []string{"::1"}, "127.0.0.1"},
 		{"127.0.0.1:99", []string{"2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::/64"},
 		{"127.0.0.1:99", []string{"::ffff:1.2.3.4"}, "1.2.3.4"},
@@ -431,6 +450,7 @@ func TestBadInput(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("not a log\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+
 	for _, args := range [][]string{
 		{"-in", filepath.Join(t.TempDir(), "absent")},
 		{"-in", empty},
@@ -466,6 +486,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("run %q: no error", args)
 		}
 	}
+
 	if _, err := runProgram(t, "-h"); err != nil {
 		t.Errorf("-h: %v", err)
 	}
@@ -481,7 +502,8 @@ func TestWriteError(t *testing.T) {
 	}
 }
 
-// TestInterrupt cancels a replay halfway, as Ctrl-C does, and waits for all goroutines to end.
+// TestInterrupt cancels a replay halfway, as Ctrl-C does, and waits for all
+// goroutines to end.
 func TestInterrupt(t *testing.T) {
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -490,23 +512,29 @@ func TestInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	c.progress = func(done, total int) {
 		if done == 100 {
 			cancel(pressed)
 		}
 	}
+
 	var stdout bytes.Buffer
 	err = c.execute(ctx, &stdout, io.Discard)
 	if !errors.Is(err, pressed) || !strings.Contains(err.Error(), "interrupted after 100 of 5000 requests") {
 		t.Errorf("execute = %v", err)
 	}
+
 	if stdout.Len() > 0 {
 		t.Errorf("a report of half a replay: %s", stdout.String())
 	}
+
 	deadline := time.Now().Add(5 * time.Second)
+
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched() // connections notice that they are closed
 	}
+
 	if n := runtime.NumGoroutine(); n > before {
 		t.Errorf("%d goroutines are left of %d", n, before)
 	}

@@ -65,6 +65,7 @@ func TestParseLine(t *testing.T) {
 		change(&r)
 		return r
 	}
+
 	for _, tt := range []struct {
 		name, line string
 		want       request
@@ -125,15 +126,18 @@ func TestReadLog(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that any line is either refused or a request that a server understands.
+// FuzzParse checks that any line is either refused or a request that a server
+// understands.
 func FuzzParse(f *testing.F) {
 	log, err := os.ReadFile(filepath.Join("testdata", "odd.log"))
 	if err != nil {
 		f.Fatal(err)
 	}
+
 	for line := range strings.Lines(string(log)) {
 		f.Add(strings.TrimSpace(line))
 	}
+
 	f.Fuzz(func(t *testing.T, line string) {
 		r, err := parseLine(line)
 		if err != nil {
@@ -173,7 +177,8 @@ func TestGenerate(t *testing.T) {
 	if len(requests) != 5000 || late == 0 || late > 1000 {
 		t.Errorf("%d requests, %d late", len(requests), late)
 	}
-	// About n·0.05·2.0/0.75 = 667 requests are expected of the abuser; 6 standard deviations are 155.
+	// About n·0.05·2.0/0.75 = 667 requests are expected of the abuser; 6
+	// standard deviations are 155.
 	if n := clients["203.0.113.66"]; n < 667-155 || n > 667+155 {
 		t.Errorf("%d requests of the abuser", n)
 	}
@@ -196,13 +201,16 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// TestReadme checks that examples/README.md shows lines that the program really prints.
+// TestReadme checks that examples/README.md shows lines that the program really
+// prints.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var golden []byte
+
 	for _, name := range []string{"golden.txt", "killed.txt"} {
 		report, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
@@ -210,16 +218,20 @@ func TestReadme(t *testing.T) {
 		}
 		golden = append(golden, report...)
 	}
+
 	_, section, ok := strings.Cut(string(readme), "\n## gateway\n")
 	if !ok {
 		t.Fatal("no section on gateway")
 	}
+
 	_, section, _ = strings.Cut(section, "\n```text\n")
 	block, _, ok := strings.Cut(section, "\n```")
 	if !ok {
 		t.Fatal("no output in the section on gateway")
 	}
+
 	lines := strings.Split(string(golden), "\n")
+
 	for line := range strings.SplitSeq(block, "\n") {
 		if !slices.Contains(lines, line) {
 			t.Errorf("the program does not print %q", line)

@@ -8,13 +8,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// An outcome is what the driver saw: nothing in it was asked of the limiter.
-type outcome struct {
+// An result is what the driver saw: nothing in it was asked of the limiter.
+type result struct {
 	services map[string]*tally
 	refusals map[string]int // by the policy named in the answer
 	events   []event
@@ -33,23 +34,28 @@ type event struct {
 	admitted bool
 }
 
-// replay sends the requests one after the other. The driver stands for the load balancer that
-// a gateway has in front of it: it is trusted to say who the client is.
-func (sys *system) replay(ctx context.Context, requests []request, progress func(done, total int)) (*outcome, error) {
+// replay sends the requests one after the other. The driver stands for the load
+// balancer that a gateway has in front of it: it is trusted to say who the
+// client is.
+func (sys *system) replay(ctx context.Context, requests []request, progress func(done, total int)) (*result, error) {
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	out := &outcome{services: make(map[string]*tally), refusals: make(map[string]int)}
+	out := &result{services: make(map[string]*tally), refusals: make(map[string]int)}
 	var bounds []bound
 	for _, t := range sys.limiter.tiers {
 		bounds = append(bounds, t.bound)
 	}
 	out.law, out.ages = newLaw(bounds), &ageLaw{freshness: sys.freshness}
+
 	start := time.Now()
 	for i := range requests {
 		r := &requests[i]
+
+		// What time brings comes before the request: a death, a health check.
 		at := sys.clock.advance(r.at)
 		sys.crash(float64(i) / float64(len(requests)))
 		sys.checker.advance(ctx, at)
+
 		sent := time.Now()
 		resp, err := sys.send(ctx, transport, r)
 		if ctx.Err() != nil {
@@ -58,6 +64,7 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 		if err != nil {
 			return nil, fmt.Errorf("request %d, %s %s: %w", i+1, r.method, r.target, err)
 		}
+
 		out.waits = append(out.waits, time.Since(sent))
 		if err := out.add(r, at, resp); err != nil {
 			return nil, err
@@ -66,6 +73,7 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 			s.cache.settle(ctx)
 			out.ages.observe(at, time.Unix(0, s.failedAt.Load()).UTC(), resp)
 		}
+
 		progress(i+1, len(requests))
 	}
 	out.elapsed = time.Since(start)
@@ -83,24 +91,8 @@ func (sys *system) serviceOf(r *request) *service {
 	return nil
 }
 
-// crash makes the machine that is to be killed dead or alive, as befits the part of the requests done.
-func (sys *system) crash(part float64) {
-	for i, m := range sys.machines {
-		dead := sys.kill.number == i+1 && sys.kill.dead(part)
-		if m.dead.Swap(dead) == dead {
-			continue
-		}
-		for _, s := range sys.services {
-			if dead {
-				s.servers[i].history.add(killed)
-			} else {
-				s.servers[i].history.add(revived)
-			}
-		}
-	}
-}
-
-// send makes one round trip and reads the whole answer, so that the connection is used again.
+// send makes one round trip and reads the whole answer, so that the connection
+// is used again.
 func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *request) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url(sys.front).String(), nil)
 	if err != nil {
@@ -119,30 +111,35 @@ func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *req
 	return resp, err
 }
 
-// add enters an answer. Whatever was not refused was admitted, also if it failed afterwards.
-func (out *outcome) add(r *request, at time.Time, resp *http.Response) error {
+// add enters an answer. Whatever was not refused was admitted, also if it
+// failed afterwards.
+func (out *result) add(r *request, at time.Time, resp *http.Response) error {
 	service := route(r.url("").Path)
 	t := out.services[service]
 	if t == nil {
 		t = new(tally)
 		out.services[service] = t
 	}
+
 	t.add(resp.StatusCode)
 	admitted := resp.StatusCode != http.StatusTooManyRequests
 	if !admitted {
 		policy, _, _ := strings.Cut(resp.Header.Get("RateLimit-Policy"), ";")
 		out.refusals[strings.Trim(policy, `"`)]++
 	}
+
 	if resp.Header.Get("RateLimit") == "" {
 		return fmt.Errorf("answer %d to %s has no RateLimit field", resp.StatusCode, r.target)
 	}
+
 	out.events = append(out.events, event{at, admitted})
 	out.law.observe(seenAs(r), at, admitted)
 	return nil
 }
 
-// seenAs returns the client that the gateway sees behind r: not quite the one in the log if
-// that is a loopback address, which the gateway takes for another proxy.
+// seenAs returns the client that the gateway sees behind r: not quite the one
+// in the log if that is a loopback address, which the gateway takes for another
+// proxy.
 func seenAs(r *request) string {
 	return clientOf(&http.Request{
 		RemoteAddr: "127.0.0.1:0",
@@ -169,7 +166,7 @@ func (t *tally) add(status int) {
 }
 
 // sum returns the tally of all services.
-func (out *outcome) sum() tally {
+func (out *result) sum() tally {
 	var s tally
 	for _, t := range out.services {
 		s.requests += t.requests
@@ -184,11 +181,28 @@ func (out *outcome) sum() tally {
 }
 
 // reconcile returns an error if the limiter counted other than the driver saw.
-func (out *outcome) reconcile(stats ratelimit.KeyedStats) error {
+func (out *result) reconcile(stats ratelimit.KeyedStats) error {
 	s := out.sum()
 	if stats.Denied != uint64(s.limited) || stats.Allowed != uint64(s.requests-s.limited) {
 		return fmt.Errorf("the limiter counted %d allowed and %d denied, the driver saw %d and %d",
 			stats.Allowed, stats.Denied, s.requests-s.limited, s.limited)
 	}
 	return nil
+}
+
+// A logClock tells the time of the log. Lines are written when requests end and
+// stamped when they begin, so some stamps lie before the one above; a gateway
+// that serves the lines in their order has a clock that never goes back, and so
+// does this one.
+type logClock struct{ ns atomic.Int64 }
+
+func (c *logClock) now() time.Time { return time.Unix(0, c.ns.Load()).UTC() }
+
+// advance moves the clock to t unless it is later already, and returns its
+// time. It has one caller at a time.
+func (c *logClock) advance(t time.Time) time.Time {
+	if ns := t.UnixNano(); ns > c.ns.Load() {
+		c.ns.Store(ns)
+	}
+	return c.now()
 }

@@ -26,7 +26,7 @@ func (w *errWriter) Write(p []byte) (int, error) {
 }
 
 // print writes the report. Nothing in it depends on the machine or the hour.
-func (out *outcome) print(w io.Writer, t *traffic, sys *system, top int) {
+func (out *result) print(w io.Writer, t *traffic, sys *system, top int) {
 	l := sys.limiter
 	first, last := out.events[0].at, out.events[len(out.events)-1].at
 	fmt.Fprintf(w, "%d requests of %d clients in %v, %s", len(t.requests), len(out.law.clients), last.Sub(first), t.source)
@@ -41,6 +41,7 @@ func (out *outcome) print(w io.Writer, t *traffic, sys *system, top int) {
 		fmt.Fprintf(w, " %s", tier.text)
 	}
 	fmt.Fprint(w, "\n\n")
+
 	out.printServices(w)
 	fmt.Fprintln(w)
 	out.printClients(w, top)
@@ -56,7 +57,7 @@ func (out *outcome) print(w io.Writer, t *traffic, sys *system, top int) {
 	out.printLimiter(w, l)
 }
 
-func (out *outcome) printServices(w io.Writer) {
+func (out *result) printServices(w io.Writer) {
 	row := func(name string, t tally) {
 		fmt.Fprintf(w, "%-10s %9d %7d %6d %6d %6d %6d %6d\n",
 			name, t.requests, t.ok, t.unauthorized, t.notFound, t.limited, t.failed, t.other)
@@ -70,7 +71,7 @@ func (out *outcome) printServices(w io.Writer) {
 	row("all", out.sum())
 }
 
-func (out *outcome) printClients(w io.Writer, top int) {
+func (out *result) printClients(w io.Writer, top int) {
 	var all []*account
 	limited := 0
 	for _, a := range out.law.clients {
@@ -93,7 +94,7 @@ func (out *outcome) printClients(w io.Writer, top int) {
 	fmt.Fprintf(w, "%d of %d clients were refused something\n", limited, len(all))
 }
 
-func (out *outcome) printLimiter(w io.Writer, l *limiter) {
+func (out *result) printLimiter(w io.Writer, l *limiter) {
 	for _, t := range l.tiers {
 		fmt.Fprintf(w, "refused by %-20s %6d\n", t.text, out.refusals[t.text])
 	}
@@ -106,7 +107,7 @@ func (out *outcome) printLimiter(w io.Writer, l *limiter) {
 		held, stats.Evicted, stats.Forgiven)
 }
 
-func (out *outcome) printVerdict(w io.Writer, forgiven uint64) {
+func (out *result) printVerdict(w io.Writer, forgiven uint64) {
 	s := out.sum()
 	fmt.Fprintf(w, "law holds: in every window each client was admitted at most burst + rate × window (%d admissions);\n",
 		s.requests-s.limited)
@@ -119,15 +120,17 @@ func (out *outcome) printVerdict(w io.Writer, forgiven uint64) {
 // stripWidth is the most columns of a strip.
 const stripWidth = 96
 
-// steps are the times that a column of a strip may stand for: those that people count in, so
-// that traffic with a daily or hourly rhythm is not made to beat against the columns.
+// steps are the times that a column of a strip may stand for: those that people
+// count in, so that traffic with a daily or hourly rhythm is not made to beat
+// against the columns.
 var steps = []time.Duration{
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour,
 }
 
-// stepFor returns a step of which at most stripWidth cover d, wherever it begins.
+// stepFor returns a step of which at most stripWidth cover d, wherever it
+// begins.
 func stepFor(d time.Duration) time.Duration {
 	for _, step := range steps {
 		if d/step+2 <= stripWidth {
@@ -138,9 +141,9 @@ func stepFor(d time.Duration) time.Duration {
 	return (d/(stripWidth-2)/day + 1) * day
 }
 
-// printStrips draws admissions and refusals over the time of the log, on one scale, and what
-// became of the servers.
-func (out *outcome) printStrips(w io.Writer, sys *system) {
+// printStrips draws admissions and refusals over the time of the log, on one
+// scale, and what became of the servers.
+func (out *result) printStrips(w io.Writer, sys *system) {
 	first, last := out.events[0].at, out.events[len(out.events)-1].at
 	step := stepFor(last.Sub(first))
 	origin := first.Truncate(step)
@@ -174,8 +177,8 @@ func short(d time.Duration) string {
 	return s
 }
 
-// strip draws counts as blocks of eight heights. Only zero is blank: one request among
-// thousands still shows.
+// strip draws counts as blocks of eight heights. Only zero is blank: one
+// request among thousands still shows.
 func strip(counts []int, most int) string {
 	blocks := []rune(" ▁▂▃▄▅▆▇█")
 	row := make([]rune, len(counts))
@@ -210,9 +213,119 @@ func axis(origin time.Time, step time.Duration, n int) (ticks, labels string) {
 }
 
 // printTiming writes what differs from run to run.
-func (out *outcome) printTiming(w io.Writer) {
+func (out *result) printTiming(w io.Writer) {
 	slices.Sort(out.waits)
 	at := func(p int) time.Duration { return out.waits[(len(out.waits)-1)*p/100].Round(time.Microsecond) }
 	fmt.Fprintf(w, "wall clock: %d round trips in %v, %.0f a second; p50 %v, p99 %v\n", len(out.waits),
 		out.elapsed.Round(time.Millisecond), float64(len(out.waits))/out.elapsed.Seconds(), at(50), at(99))
+}
+
+func (sys *system) printServers(w io.Writer) {
+	weights := sys.weights
+	fmt.Fprintf(w, "balance by %s over servers of weight %s\n", sys.lb, joinInts(weights, ":"))
+	fmt.Fprintf(w, "%-10s %9s  %-24s %s\n", "service", "calls", "by server", "imbalance")
+	for _, s := range sys.services {
+		var calls []int
+		for _, srv := range s.servers {
+			calls = append(calls, int(srv.calls.Load()))
+		}
+		fmt.Fprintf(w, "%-10s %9d  %-24s %.2fx\n", s.name, sum(calls), joinInts(calls, " "), imbalance(calls, weights))
+	}
+}
+
+// printTimelines draws the servers to which something happened, on the columns
+// of the other strips.
+func (sys *system) printTimelines(w io.Writer, origin time.Time, step time.Duration, n int) {
+	header := false
+	for _, s := range sys.services {
+		for _, srv := range s.servers {
+			times, eventful := srv.opened()
+			if !eventful {
+				continue
+			}
+			if !header {
+				fmt.Fprintln(w, "breakers: · closed, █ open, ▒ half-open, × taken out by the health check; below, the requests that arrived")
+				header = true
+			}
+			states, arrivals := srv.strips(origin, step, n)
+			most := 0
+			for _, a := range arrivals {
+				most = max(most, a)
+			}
+			fmt.Fprintf(w, "%-10s│%s│ trips: %d\n", srv.name, states, times)
+			fmt.Fprintf(w, "%-10s│%s│ a full column is %d\n", "", strip(arrivals, most), most)
+		}
+	}
+	if !header {
+		fmt.Fprintln(w, "breakers: all stayed closed")
+	}
+}
+
+// printKilled judges what the breakers let through to servers that were dead.
+func (sys *system) printKilled(w io.Writer) error {
+	if sys.kill.number == 0 {
+		return nil
+	}
+	total := 0
+	for _, s := range sys.services {
+		reached, err := s.servers[sys.kill.number-1].checkKilled()
+		if err != nil {
+			return err
+		}
+		total += reached
+	}
+	fmt.Fprintf(w, "law holds: of machine %d, while it was dead, each server got at most %d requests and those in flight until\n"+
+		"           its breaker opened, and then at most %d in each half-open period (%d in all)\n", sys.kill.number, tripAfter, probes, total)
+	return nil
+}
+
+func (sys *system) caching() bool {
+	return slices.ContainsFunc(sys.services, func(s *service) bool { return s.cache != nil })
+}
+
+func (sys *system) printCaches(w io.Writer, l *ageLaw) {
+	fmt.Fprintf(w, "caches: an answer is fresh for %s, then returned for %s while another is fetched, then for %s while that fails\n",
+		short(l.ttl), short(l.swr), short(l.freshness.stale))
+	fmt.Fprintf(w, "%-10s %9s %9s %9s %9s %9s %9s\n", "service", "lookups", "hit ratio", "refreshed", "stale", "kept", "saved")
+	for _, s := range sys.services {
+		if s.cache == nil {
+			continue
+		}
+		stats := s.cache.answers.Stats()
+		lookups := int64(stats.Hits + stats.Misses)
+		calls := s.cache.asked.Load() + s.cache.passed.Load()
+		fmt.Fprintf(w, "%-10s %9d %7.1f %% %9d %9d %9d %9d\n", s.name, lookups, 100*stats.HitRatio(),
+			stats.Replaced, stats.StaleHits, stats.Len, lookups-calls)
+	}
+}
+
+func (l *ageLaw) printVerdict(w io.Writer) {
+	fmt.Fprintf(w, "law holds: of %d answers that caches may keep, %d were from before; none was older than %s + %s, the oldest %s",
+		l.answers, l.reused, short(l.ttl), short(l.swr), short(l.oldest))
+	if l.stale > 0 {
+		fmt.Fprintf(w, ";\n           but for %d marked %s, at most %s old, while the service failed", l.stale, staleIfError, short(l.oldestWhenStale))
+	}
+	fmt.Fprintln(w)
+}
+
+func printBalance(w io.Writer, all []balance, weights []int) {
+	fmt.Fprintf(w, "policies compared on the same requests, %d in flight on average, servers of weight %s\n",
+		meanInFlight, joinInts(weights, ":"))
+	fmt.Fprintf(w, "%-12s %9s %9s %8s  %s\n", "policy", "requests", "in flight", "sticky", "share of each server")
+	for _, b := range all {
+		fmt.Fprintf(w, "%-12s %8.2fx %8.2fx %6.0f %%  ", b.policy, imbalance(b.requests, weights), b.load,
+			100*float64(b.stays)/float64(max(b.returns, 1)))
+		for _, n := range b.requests {
+			fmt.Fprintf(w, "%5.1f %%", 100*float64(n)/float64(sum(b.requests)))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func joinInts(a []int, sep string) string {
+	var parts []string
+	for _, x := range a {
+		parts = append(parts, fmt.Sprint(x))
+	}
+	return strings.Join(parts, sep)
 }

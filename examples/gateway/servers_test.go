@@ -55,8 +55,8 @@ func TestLeastConnReleases(t *testing.T) {
 	}
 }
 
-// TestPoliciesSkip checks that no policy picks a server that is not usable, and that each picks
-// one if there is any.
+// TestPoliciesSkip checks that no policy picks a server that is not usable, and
+// that each picks one if there is any.
 func TestPoliciesSkip(t *testing.T) {
 	for _, name := range policies {
 		p, err := newPolicy(name, []string{"a", "b", "c"}, []int{1, 1, 2})
@@ -78,7 +78,8 @@ func TestPoliciesSkip(t *testing.T) {
 	}
 }
 
-// TestCompareFindsViolations: a policy that is not what it is called is found out.
+// TestCompareFindsViolations: a policy that is not what it is called is found
+// out.
 func TestCompareFindsViolations(t *testing.T) {
 	weights := []int{1, 1, 2}
 	alike := map[string]string{ // while nothing is released
@@ -86,16 +87,19 @@ func TestCompareFindsViolations(t *testing.T) {
 		"leastconn": "weighted",
 		"bounded":   "weighted leastconn",
 	}
+
 	for _, called := range policies {
 		for _, is := range policies {
 			p, err := newPolicy(is, []string{"a", "b", "c"}, weights)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &imaginary{
+
+			s := &simulation{
 				balance: balance{policy: called, requests: make([]int, 3)}, weights: weights,
 				open: make([]int, 3), where: make(map[string]int),
 			}
+
 			for i := 0; err == nil && i < 200; i++ {
 				client := string(rune('a' + i%7%3)) // one of three is busier
 				var server int
@@ -106,6 +110,7 @@ func TestCompareFindsViolations(t *testing.T) {
 					s.total++
 				}
 			}
+
 			if ok := called == is || strings.Contains(alike[called], is); (err == nil) != ok {
 				t.Errorf("%s called %s: %v", is, called, err)
 			}
@@ -113,25 +118,26 @@ func TestCompareFindsViolations(t *testing.T) {
 	}
 }
 
-// TestCheckKilledFindsViolations feeds the law what no right breaker lets through.
+// TestCheckKilledFindsViolations feeds the law what no right breaker lets
+// through.
 func TestCheckKilledFindsViolations(t *testing.T) {
 	closed, open, half := breaker.Closed, breaker.Open, breaker.HalfOpen
-	arrivals := func(n int) []happening { return slices.Repeat([]happening{{kind: arrived}}, n) }
-	state := func(s breaker.State) []happening { return []happening{{kind: changed, state: s}} }
-	dead, alive := []happening{{kind: killed}}, []happening{{kind: revived}}
+	arrivals := func(n int) []historyEvent { return slices.Repeat([]historyEvent{{kind: arrived}}, n) }
+	state := func(s breaker.State) []historyEvent { return []historyEvent{{kind: changed, state: s}} }
+	dead, alive := []historyEvent{{kind: killed}}, []historyEvent{{kind: revived}}
 	for _, tt := range []struct {
 		name   string
-		events [][]happening
+		events [][]historyEvent
 		ok     bool
 	}{
-		{"alive", [][]happening{arrivals(100)}, true},
-		{"threshold and one in flight", [][]happening{arrivals(9), dead, arrivals(tripAfter + 1), state(open)}, true},
-		{"one more", [][]happening{dead, arrivals(tripAfter + 2), state(open)}, false},
-		{"while open", [][]happening{dead, arrivals(tripAfter), state(open), arrivals(1)}, false},
-		{"one probe", [][]happening{dead, state(open), state(half), arrivals(1), state(open), state(half), arrivals(1)}, true},
-		{"two probes", [][]happening{dead, state(open), state(half), arrivals(2)}, false},
-		{"back", [][]happening{dead, state(open), alive, state(half), arrivals(1), state(closed), arrivals(50)}, true},
-		{"dead again", [][]happening{dead, state(open), alive, state(closed), arrivals(50), dead, arrivals(tripAfter + 2)}, false},
+		{"alive", [][]historyEvent{arrivals(100)}, true},
+		{"threshold and one in flight", [][]historyEvent{arrivals(9), dead, arrivals(tripAfter + 1), state(open)}, true},
+		{"one more", [][]historyEvent{dead, arrivals(tripAfter + 2), state(open)}, false},
+		{"while open", [][]historyEvent{dead, arrivals(tripAfter), state(open), arrivals(1)}, false},
+		{"one probe", [][]historyEvent{dead, state(open), state(half), arrivals(1), state(open), state(half), arrivals(1)}, true},
+		{"two probes", [][]historyEvent{dead, state(open), state(half), arrivals(2)}, false},
+		{"back", [][]historyEvent{dead, state(open), alive, state(half), arrivals(1), state(closed), arrivals(50)}, true},
+		{"dead again", [][]historyEvent{dead, state(open), alive, state(closed), arrivals(50), dead, arrivals(tripAfter + 2)}, false},
 	} {
 		srv := &server{history: &history{events: slices.Concat(tt.events...)}}
 		srv.most.Store(1)
@@ -141,8 +147,8 @@ func TestCheckKilledFindsViolations(t *testing.T) {
 	}
 }
 
-// TestSecondTry: a request that does no harm twice survives one dead server of two, any other does
-// not; and after the trip nobody notices.
+// TestSecondTry: a request that does no harm twice survives one dead server of
+// two, any other does not; and after the trip nobody notices.
 func TestSecondTry(t *testing.T) {
 	g := startGateway(t, "1000/s")
 	g.machines[0].dead.Store(true)
@@ -170,7 +176,8 @@ func TestSecondTry(t *testing.T) {
 	}
 }
 
-// TestHealth: checks take a server out and back, after healthRow in a row and not before.
+// TestHealth: checks take a server out and back, after healthRow in a row and
+// not before.
 func TestHealth(t *testing.T) {
 	g := startGateway(t, "1000/s")
 	g.checker.every = time.Minute
@@ -186,16 +193,19 @@ func TestHealth(t *testing.T) {
 			t.Errorf("at %v: up = %t, want %t", now.Sub(epoch), got, want)
 		}
 	}
+
 	round(false, true)
 	round(true, true)
 	round(false, true) // the row is broken
 	round(true, true)
 	round(true, false)
+
 	for range 4 {
 		if _, body := g.get("GET", "/"); !strings.Contains(body, "web-1") {
 			t.Errorf("a server that is out answered: %s", body)
 		}
 	}
+
 	round(false, false)
 	round(false, true)
 }
@@ -203,7 +213,7 @@ func TestHealth(t *testing.T) {
 // TestStrips draws a history by hand.
 func TestStrips(t *testing.T) {
 	at := func(s int) time.Time { return epoch.Add(time.Duration(s) * time.Second) }
-	srv := &server{history: &history{events: []happening{
+	srv := &server{history: &history{events: []historyEvent{
 		{at: at(0), kind: arrived},
 		{at: at(1), kind: arrived},
 		{at: at(1), kind: arrived},

@@ -16,8 +16,9 @@ import (
 	"github.com/ashlar-go/ashlar/breaker"
 )
 
-// A service is the servers that answer for one name. It is an http.RoundTripper that sends each
-// request to one of them, whichever the address in it.
+// A service is the servers that answer for one name. It is an
+// http.RoundTripper that sends each request to one of them, whatever address
+// the request names.
 type service struct {
 	name      string
 	servers   []*server
@@ -43,13 +44,14 @@ type server struct {
 	most   atomic.Int64 // ever in flight at once
 }
 
-// An endpoint is where a server is reached, and what is known of it.
+// An endpoint is the address of a server, and its history.
 type endpoint struct {
 	url     *url.URL
 	history *history
 }
 
-// newService returns the service of the servers at ends, each with the weight of the same index.
+// newService returns the service of the servers at ends, each with the weight
+// of the same index.
 func newService(name, lb string, ends []endpoint, weights []int, now func() time.Time, transport http.RoundTripper) (*service, error) {
 	s := &service{name: name, second: &roundRobin{n: len(ends)}, transport: transport, now: now}
 	var names []string
@@ -90,8 +92,9 @@ func withClient(ctx context.Context, client string) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }
 
-// RoundTrip sends the request to a server. If that fails, and asking twice does no harm, it asks
-// another one, once: more tries would multiply the load on servers that fail under load.
+// RoundTrip sends the request to a server. If that fails, and asking twice does
+// no harm, it asks another one, once: more tries would multiply the load on
+// servers that fail under load.
 func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := s.try(req)
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
@@ -107,6 +110,7 @@ func (s *service) try(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := call.roundTrip(req, s.transport)
+
 	safe := req.Method == http.MethodGet || req.Method == http.MethodHead
 	if err == nil || !safe || req.Context().Err() != nil {
 		return resp, err
@@ -117,13 +121,16 @@ func (s *service) try(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// admit picks a server that is healthy, whose breaker lets calls pass and which is not except.
+// admit picks a server that is healthy, whose breaker lets calls pass and which
+// is not except.
 func (s *service) admit(client string, p policy, except *server) (*server, *call, error) {
 	usable := func(i int) bool {
 		srv := s.servers[i]
 		return srv != except && srv.health.up.Load() && srv.breaker.Err() == nil
 	}
-	// Between the look at a breaker and the call others may take what it had left, hence a few tries.
+
+	// Between the look at a breaker and the call others may take what it had
+	// left, hence a few tries.
 	for range 2 * len(s.servers) {
 		i, done := p.pick(client, usable)
 		if i < 0 {
@@ -137,6 +144,8 @@ func (s *service) admit(client string, p policy, except *server) (*server, *call
 		}
 		return srv, &call{server: srv, permit: permit, done: done}, nil
 	}
+
+	// None is left: say when the first of them will be asked again.
 	unavailable := &unavailableError{service: s.name}
 	for _, srv := range s.servers {
 		var open *breaker.OpenError
@@ -157,16 +166,19 @@ type call struct {
 	done   func() // tells the policy
 }
 
-// roundTrip makes the call. It counts as in flight until the body of the answer is closed.
+// roundTrip makes the call. It counts as in flight until the body of the answer
+// is closed.
 func (c *call) roundTrip(req *http.Request, transport http.RoundTripper) (*http.Response, error) {
 	srv := c.server
 	srv.calls.Add(1)
 	for n, most := srv.open.Add(1), srv.most.Load(); n > most && !srv.most.CompareAndSwap(most, n); {
 		most = srv.most.Load()
 	}
+
 	out := req.Clone(req.Context())
 	out.URL.Scheme, out.URL.Host = srv.url.Scheme, srv.url.Host
 	resp, err := transport.RoundTrip(out)
+
 	failure := err
 	if err == nil && resp.StatusCode >= http.StatusInternalServerError {
 		failure = errors.New(resp.Status)
@@ -175,6 +187,7 @@ func (c *call) roundTrip(req *http.Request, transport http.RoundTripper) (*http.
 	if failure != nil {
 		srv.failed.Add(1)
 	}
+
 	end := sync.OnceFunc(func() {
 		srv.open.Add(-1)
 		c.done()

@@ -17,11 +17,12 @@ import (
 //	crowd     from 55 % to 60 % of time   3.00/s  one page and its parts, each client a few times
 //	abuser    from 25 % to 30 % of time   2.00/s  one client that guesses at logins, without token
 //
-// Arrivals are a Poisson process at the rate of the moment. Half of the regular requests are
-// static, half go to the API; of these one in 50 has no token, one in 50 asks for a service that
-// does not exist, and one order in 25 is the broken endpoint. Lines are in order of completion,
-// which is an exponential time of mean 400 ms after the arrival, and stamped in whole seconds of
-// the arrival: a few are out of order, as in real logs.
+// Arrivals are a Poisson process at the rate of the moment. Half of the regular
+// requests are static, half go to the API; of these one in 50 has no token, one
+// in 50 asks for a service that does not exist, and one order in 25 is the
+// broken endpoint. Lines are in order of completion, which is an exponential
+// time of mean 400 ms after the arrival, and stamped in whole seconds of the
+// arrival: a few are out of order, as in real logs.
 const (
 	regularRate  = 0.5
 	regularCount = 400
@@ -52,11 +53,13 @@ func generate(seed uint64, n int) []request {
 		ranks: rand.NewZipf(rng, 1.01, 8, regularCount-1),
 		pages: rand.NewZipf(rng, 1.2, 1, 99),
 	}
+
 	total := float64(n) / (regularRate + phase*(crowdRate+abuserRate)) // seconds
 	type line struct {
 		request
 		done time.Duration
 	}
+
 	lines := make([]line, n)
 	var now time.Duration
 	for i := range lines {
@@ -67,8 +70,10 @@ func generate(seed uint64, n int) []request {
 		case part >= abuserFrom && part < abuserFrom+phase:
 			abuser = abuserRate
 		}
+
 		rate := regularRate + crowd + abuser
 		now += g.exponential(float64(time.Second) / rate)
+
 		var r request
 		switch x := g.rng.Float64() * rate; {
 		case x < crowd:
@@ -78,9 +83,12 @@ func generate(seed uint64, n int) []request {
 		default:
 			r = g.regular()
 		}
+
 		r.at = epoch.Add(now).Truncate(time.Second)
 		lines[i] = line{r, now + g.exponential(float64(meanLatency))}
 	}
+
+	// A log has its lines in the order in which requests ended.
 	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.done, b.done) })
 	requests := make([]request, n)
 	for i, l := range lines {
@@ -93,8 +101,9 @@ func (g *generator) exponential(mean float64) time.Duration {
 	return time.Duration(g.rng.ExpFloat64() * mean)
 }
 
-// regular returns a request of one of the regular clients: some have an IPv6 address, which
-// changes within its /64 as privacy extensions make it, and a few a host name.
+// regular returns a request of one of the regular clients: some have an IPv6
+// address, which changes within its /64 as privacy extensions make it, and a
+// few a host name.
 func (g *generator) regular() request {
 	rank := int(g.ranks.Uint64())
 	r := request{method: http.MethodGet, status: http.StatusOK}
