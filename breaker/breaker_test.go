@@ -401,8 +401,8 @@ func TestCustomRule(t *testing.T) {
 		t.Errorf("asked %d times, want 2", asked)
 	}
 
-	// A report that comes too late is none to ask about, nor is one that tripped
-	// by another rule.
+	// A report that comes too late is none to ask about, nor is one that
+	// tripped by another rule.
 	late.Failure(errBad)
 	b, _ = byHand(Options{Failures: 1, Trip: func(Stats) bool { asked++; return true }})
 	calling(b, errBad)
