@@ -16,7 +16,7 @@ import (
 )
 
 func Example() {
-	users := lru.New(100_000, &lru.Options[string, string]{TTL: 10 * time.Minute})
+	users := lru.New(1000, &lru.Options[string, string]{TTL: time.Hour})
 	users.Set("u42", "Ada")
 	fmt.Println(users.Get("u42"))
 	// Output: Ada true

@@ -122,8 +122,8 @@ type Options[K comparable, V any] struct {
 	Entries int
 
 	// Shards is the number of parts with a lock each: a power of two, at most
-	// 65536. If zero, up to four for each processor, but at least 256 entries in
-	// each. With 1 the policy is exact over the whole cache.
+	// 65536. If zero, up to four for each processor, but at least 256 entries
+	// in each. With 1 the policy is exact over the whole cache.
 	Shards int
 
 	// Hash returns a hash of a key. If nil, that of [hash/maphash]. It need not

@@ -48,7 +48,7 @@ func (o *order) touch(links []link, s uint32) {
 // unlink removes s.
 func (o *order) unlink(links []link, s uint32) {
 	if o.discipline == byFrequency {
-		o.groups.unlink(links, s)
+		o.groups.forget(links, s)
 	} else {
 		o.list.unlink(links, s)
 	}
@@ -215,8 +215,8 @@ func (g *groups) raise(links []link, s uint32, count uint64) {
 	g.of[s] = at
 }
 
-// unlink forgets s.
-func (g *groups) unlink(links []link, s uint32) {
+// forget removes s.
+func (g *groups) forget(links []link, s uint32) {
 	i := g.of[s]
 	g.all[i].slots.unlink(links, s)
 	g.of[s] = 0

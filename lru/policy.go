@@ -312,7 +312,7 @@ func (q *queues) unlink(s uint32) {
 	case m.flags&pinned != 0:
 		q.pins.unlink(q.links, s)
 	case q.policy == PolicyLFU:
-		c.groups.unlink(q.links, s)
+		c.groups.forget(q.links, s)
 	case q.policy == PolicyRandom:
 		at := q.links[s].prev
 		last := c.slots[len(c.slots)-1]

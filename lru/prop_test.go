@@ -72,7 +72,7 @@ func modelPolicy(p Policy) func(*rapid.T) {
 					if v, ok := tiny.set(k); ok {
 						want = append(want, v)
 					}
-					tiny.follow(c)
+					tiny.follow(&c.shards[0].queues)
 				case PolicyRandom:
 					exact.set(int(k), 0)
 					if len(exact.items) > capacity {
