@@ -719,6 +719,29 @@ func TestFloorDiv(t *testing.T) {
 	}
 }
 
+// TestClockUnset checks that a clock that is not set yet when the breaker is
+// made, and stands at the zero time, does not freeze it.
+func TestClockUnset(t *testing.T) {
+	var now time.Time
+	b := New(&Options{Failures: 1, Jitter: -1, Now: func() time.Time { return now }})
+	th := NewThrottle(&ThrottleOptions{Spare: 1, Now: func() time.Time { return now }, rand: func() float64 { return 0 }})
+	calling(b, nil)
+	th.Allow()
+
+	now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	calling(b, errBad)
+	if got, want := b.Until(), now.Add(5*time.Second); !got.Equal(want) {
+		t.Errorf("Until = %v, want %v", got, want)
+	}
+	wantRetryAfter(t, b, 5*time.Second)
+	now = now.Add(5 * time.Second)
+	wantState(t, b, HalfOpen)
+
+	if s := th.Stats(); s.WindowSent != 0 || s.Sent != 1 {
+		t.Errorf("%d of %d sent are in the window, want 0 of 1", s.WindowSent, s.Sent)
+	}
+}
+
 // TestClockBackEvents checks that the times of events do not go back with the
 // clock.
 func TestClockBackEvents(t *testing.T) {

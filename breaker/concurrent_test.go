@@ -91,7 +91,8 @@ func step(s spec, in op, out result) (spec, bool) {
 
 func (s spec) admit(in op, out result) (spec, bool) {
 	held := &s.held[in.proc]
-	held.gen, held.ticket = s.gen, 0
+	held.gen = s.gen
+	held.ticket = 0
 	ok := s.state == Closed
 	if s.state == HalfOpen && s.outstanding < specProbes {
 		s.ticket++
@@ -413,10 +414,11 @@ func TestCounter(t *testing.T) {
 // that holds it for long, in Options.Now, holds up nobody.
 func TestLockFree(t *testing.T) {
 	t.Parallel()
-	closed, timed, counted, last := New(nil), New(&Options{FailureRatio: 1}), New(&Options{Count: true}), New(&Options{FailureRatio: 1, WindowCalls: 9})
-	open, half, forced := New(nil), New(&Options{OpenFor: 1, ProbeTimeout: time.Hour}), New(nil)
+	open := New(nil)
 	open.Trip(time.Hour, nil)
+	forced := New(nil)
 	forced.ForceOpen()
+	half := New(&Options{OpenFor: 1, ProbeTimeout: time.Hour})
 	half.Trip(0, nil)
 	for half.State() != HalfOpen {
 		runtime.Gosched()
@@ -424,8 +426,13 @@ func TestLockFree(t *testing.T) {
 	admit(t, half)
 
 	for name, b := range map[string]*Breaker{
-		"closed": closed, "window of time": timed, "count": counted, "window of calls": last,
-		"open": open, "half-open": half, "forced open": forced,
+		"closed":          New(nil),
+		"count":           New(&Options{Count: true}),
+		"window of time":  New(&Options{FailureRatio: 1}),
+		"window of calls": New(&Options{FailureRatio: 1, WindowCalls: 9}),
+		"open":            open,
+		"half-open":       half,
+		"forced open":     forced,
 	} {
 		b.mu.Lock()
 		done := make(chan struct{})

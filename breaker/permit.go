@@ -59,7 +59,8 @@ func (p Permit) claim() (b *Breaker, a admission, ok bool) {
 	}
 
 	// The slot is ours alone until it is back in the pool.
-	b, a = s.b, s.admission
+	b = s.b
+	a = s.admission
 	s.b = nil
 	slots.Put(s)
 	return b, a, true

@@ -172,11 +172,14 @@ func (b *Breaker) reportProbe(a admission, o Outcome, cause error) bool {
 		return false
 	}
 
+	// A slow probe is a failed one, though a success in the totals.
 	b.count(per, o)
 	c := per.cfg
 	if o == Success && c.SlowCall > 0 && t-a.start >= int64(c.SlowCall) {
-		o, cause = Failure, ErrSlow
+		o = Failure
+		cause = ErrSlow
 	}
+
 	w := b.word.Load()
 	enough := successesOf(w)+1 >= c.Successes
 	switch {
