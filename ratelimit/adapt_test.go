@@ -242,11 +242,12 @@ func TestAdaptiveConditions(t *testing.T) {
 // not let the limit fall to the bottom: averages of low ones alone would.
 func TestGradient2NoCollapse(t *testing.T) {
 	for seed := range uint64(4) {
-		s := newStation(t, seed, 8, false, 5, &Gradient2{})
+		s := newStation(t, seed, 4, false, 5, &Gradient2{})
+		s.service = 20 * time.Millisecond
 		s.load(3)
 		for range 4 {
-			if got := s.run(30 * time.Second); got < 6 {
-				t.Errorf("seed %d: the limit is %v before 8 servers, want 6 or more", seed, got)
+			if got := s.run(30 * time.Second); got < 4 {
+				t.Errorf("seed %d: the limit is %v before 4 servers, want 4 or more", seed, got)
 			}
 		}
 	}
