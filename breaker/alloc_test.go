@@ -69,9 +69,9 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, most uintptr
 	}{
-		{"a Breaker", unsafe.Sizeof(Breaker{}), 160},
+		{"a Breaker", unsafe.Sizeof(Breaker{}), 144},
 		{"its period", unsafe.Sizeof(period{}), 80},
-		{"its settings", unsafe.Sizeof(config{}), 288},
+		{"its settings", unsafe.Sizeof(config{}), 224},
 		{"a bucket", unsafe.Sizeof(bucket{}), 24},
 		{"a Permit", unsafe.Sizeof(Permit{}), 16},
 	} {

@@ -115,10 +115,10 @@ type Breaker struct {
 	clock   clock                  // set once
 
 	mu     sync.Mutex // protects what follows, and every change of word and per
-	row    int        // openings since the breaker was last stable
+	row    int32      // openings since the breaker was last stable
+	ticket uint32     // the last given
 	opened uint64
-	bad    int64  // the reading of the last failed or slow call
-	ticket uint32 // the last given
+	bad    int64 // the reading of the last failed or slow call
 	probes []probe
 	timer  *time.Timer
 	queue  *changeQueue // nil until the first change that OnChange is to see

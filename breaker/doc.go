@@ -96,8 +96,8 @@
 //	Group.Get             O(1)        0            no
 //	Throttle.Allow        O(1)        0            each 1/320 of the window
 //
-// A breaker takes 240 bytes, its window 24 a bucket or 2 bits a call, and 1 KB
-// once goroutines meet; settings 288, shared by New(nil) and within a Group.
+// A breaker takes 224 bytes, its window 24 a bucket or 2 bits a call, and 1 KB
+// once goroutines meet; settings 224, shared by New(nil) and within a Group.
 //
 // # Concurrency
 //

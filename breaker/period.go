@@ -202,7 +202,7 @@ func (b *Breaker) openLocked(at, d int64, cause error) {
 		b.row = 0
 	}
 	if d == 0 {
-		d = per.cfg.delay(b.row)
+		d = per.cfg.delay(int(b.row))
 	}
 	b.row++
 	b.opened++
