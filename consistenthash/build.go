@@ -98,6 +98,11 @@ func comparePoints(a, b point) int {
 	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.owner, b.owner))
 }
 
+// after reports whether a comes after b.
+func (a point) after(b point) bool {
+	return a.hash > b.hash || a.hash == b.hash && a.owner > b.owner
+}
+
 // place fills in the points: those of old for the nodes that have as many
 // there, and new ones, sorted, merged with them. Ranks keep their order, so
 // points that are equal keep theirs.
@@ -128,7 +133,9 @@ func (s *Snapshot) place(old *Snapshot) {
 		points: make([]uint64, 0, kept+made+1), owners: make([]int32, 0, kept+made+1),
 	}
 	for _, p := range s.newPoints(fresh, made) {
-		m.takeUntil(p)
+		if kept > 0 {
+			m.takeUntil(p)
+		}
 		m.push(p)
 	}
 	m.takeAll()
@@ -183,24 +190,27 @@ func sorted(points []point) []point {
 
 	start := int32(0)
 	for _, end := range ends[:n] {
-		sortBucket(out[start:end])
+		if end-start > crowded {
+			slices.SortFunc(out[start:end], comparePoints)
+		}
 		start = end
+	}
+
+	// Each point is at most a few places from where it belongs now.
+	for i := 1; i < len(out); i++ {
+		p := out[i]
+		j := i
+		for ; j > 0 && out[j-1].after(p); j-- {
+			out[j] = out[j-1]
+		}
+		out[j] = p
 	}
 	return out
 }
 
-// sortBucket sorts the few points of a bucket; many only if a hash is not even.
-func sortBucket(b []point) {
-	if len(b) > 12 {
-		slices.SortFunc(b, comparePoints)
-		return
-	}
-	for i := 1; i < len(b); i++ {
-		for j := i; j > 0 && comparePoints(b[j-1], b[j]) > 0; j-- {
-			b[j-1], b[j] = b[j], b[j-1]
-		}
-	}
-}
+// crowded is the number of points from which a bucket is sorted by itself: few
+// have so many, unless the hash is not even.
+const crowded = 12
 
 // A merger writes the points of old that stay, and new ones between them.
 type merger struct {

@@ -59,11 +59,11 @@ const asker = `
 int main(int argc, char **argv) {
 	memcached_st *m = memcached_create(NULL);
 	memcached_behavior_set(m, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1);
-	memcached_server_list_st list = NULL;
-	memcached_return_t rc;
 	for (int i = 1; i + 2 < argc; i += 3)
-		list = memcached_server_list_append_with_weight(list, argv[i], atoi(argv[i+1]), atoi(argv[i+2]), &rc);
-	memcached_server_push(m, list);
+		if (argv[i][0] == '/')
+			memcached_server_add_unix_socket_with_weight(m, argv[i], atoi(argv[i+2]));
+		else
+			memcached_server_add_with_weight(m, argv[i], atoi(argv[i+1]), atoi(argv[i+2]));
 	char line[4096];
 	while (fgets(line, sizeof line, stdin)) {
 		size_t n = strcspn(line, "\n");
@@ -91,19 +91,33 @@ func TestKetamaAgrees(t *testing.T) {
 		t.Skipf("no libmemcached: %v\n%s", err, out)
 	}
 
-	for _, servers := range [][]struct{ port, weight int }{
-		{{11211, 1}},
-		{{11211, 600}, {11211, 300}, {11211, 200}, {11211, 350}, {11211, 1000}, {11211, 800}, {11211, 950}, {11211, 100}},
-		{{11211, 1}, {11212, 1}, {22122, 1}},
-		{{11212, 3}, {11213, 7}, {11211, 11}, {1, 13}, {65535, 17}},
-		{{11211, 1000}, {11212, 1}, {11213, 999}}, // the second has no point
+	type server struct {
+		host         string // as libmemcached has it
+		port, weight int
+		name         string // as ours is told
+	}
+	v4 := func(i, port, weight int) server {
+		host := fmt.Sprintf("10.1.2.%d", i)
+		return server{host, port, weight, fmt.Sprintf("%s:%d", host, port)}
+	}
+	for _, servers := range [][]server{
+		{v4(1, 11211, 1)},
+		{v4(1, 11211, 600), v4(2, 11211, 300), v4(3, 11211, 200), v4(4, 11211, 350), v4(5, 11211, 1000), v4(6, 11211, 800)},
+		{v4(1, 11211, 1), v4(2, 11212, 1), v4(3, 22122, 1)},
+		{v4(1, 11212, 3), v4(2, 11213, 7), v4(3, 11211, 11), v4(4, 1, 13), v4(5, 65535, 17)},
+		{v4(1, 11211, 1000), v4(2, 11212, 1), v4(3, 11213, 999)}, // the second has no point
+		{
+			{"fe80::1", 11212, 1, "[fe80::1]:11212"},
+			{"fe80::2", 11211, 2, "[fe80::2]"},
+			{"/tmp/memcached.sock", 0, 1, "/tmp/memcached.sock"},
+			{"cache.example", 11211, 1, "cache.example"},
+		},
 	} {
 		var args []string
 		var nodes []consistenthash.Node
-		for i, s := range servers {
-			host := fmt.Sprintf("10.1.2.%d", i+1)
-			args = append(args, host, strconv.Itoa(s.port), strconv.Itoa(s.weight))
-			nodes = append(nodes, consistenthash.Node{Name: fmt.Sprintf("%s:%d", host, s.port), Weight: float64(s.weight)})
+		for _, s := range servers {
+			args = append(args, s.host, strconv.Itoa(s.port), strconv.Itoa(s.weight))
+			nodes = append(nodes, consistenthash.Node{Name: s.name, Weight: float64(s.weight)})
 		}
 		ring, err := consistenthash.NewKetama(nodes...)
 		if err != nil {
