@@ -287,23 +287,25 @@ func TestClassify(t *testing.T) {
 func TestCustomClassify(t *testing.T) {
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, true)
-	var asked []error
-	b := New(&Options{Failures: 2, Timeout: time.Hour, Classify: func(ctx context.Context, err error) Outcome {
-		if ctx.Value(key{}) == nil {
-			t.Error("Classify was given another context")
+	for _, timeout := range []time.Duration{0, time.Hour} {
+		var asked []error
+		b := New(&Options{Failures: 2, Timeout: timeout, Classify: func(ctx context.Context, err error) Outcome {
+			if ctx.Value(key{}) == nil {
+				t.Error("Classify was given another context")
+			}
+			asked = append(asked, err)
+			return Failure
+		}})
+		for _, err := range []error{nil, errBad} {
+			if got := b.Do(ctx, func(context.Context) error { return err }); !same(got, err) {
+				t.Errorf("Do = %v, want %v", got, err)
+			}
 		}
-		asked = append(asked, err)
-		return Failure
-	}})
-	for _, err := range []error{nil, errBad} {
-		if got := b.Do(ctx, func(context.Context) error { return err }); !same(got, err) {
-			t.Errorf("Do = %v, want %v", got, err)
+		if !slices.Equal(asked, []error{nil, errBad}) {
+			t.Errorf("asked about %v, want nil and %v", asked, errBad)
 		}
+		wantState(t, b, Open)
 	}
-	if !slices.Equal(asked, []error{nil, errBad}) {
-		t.Errorf("asked about %v, want nil and %v", asked, errBad)
-	}
-	wantState(t, b, Open)
 }
 
 // TestTimeout checks that a timeout cancels, waits, and is a failure though the

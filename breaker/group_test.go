@@ -3,6 +3,7 @@
 package breaker
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -222,6 +223,34 @@ func TestGroupShare(t *testing.T) {
 	mustPanic(t, "Options.Failures", func() {
 		NewGroup(&GroupOptions[int]{Options: func(int) *Options { return &Options{Failures: -1} }}).Get(1)
 	})
+}
+
+// TestGroupVictim checks that a new key takes the place of the first key
+// without a mark that knows nothing, in the order of the hand.
+func TestGroupVictim(t *testing.T) {
+	clock := &fakeClock{}
+	g := NewGroup(&GroupOptions[int]{Max: 6, Options: func(int) *Options {
+		return &Options{Failures: 9, FailureRatio: 1, SlowRatio: 1, SlowCall: time.Second, Now: clock.now}
+	}})
+	for k := range 6 {
+		g.Get(k)
+		g.members[k].used.Store(k == 1)
+	}
+
+	// 1 has a mark, and 2 has seen a failure and a slow call.
+	b := g.Get(2)
+	g.members[2].used.Store(false)
+	calling(b, errBad)
+	_ = b.Do(t.Context(), func(context.Context) error { clock.sleep(time.Second); return nil })
+	g.Get(6)
+	if _, ok := g.m.Load(3); ok {
+		t.Error("3 is held, want it forgotten")
+	}
+	for _, k := range []int{0, 1, 2, 4, 5, 6} {
+		if _, ok := g.m.Load(k); !ok {
+			t.Errorf("%d was forgotten, want it held", k)
+		}
+	}
 }
 
 // TestGroupSecondChance checks that a group forgets a key that was not used
