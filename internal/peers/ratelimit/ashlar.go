@@ -9,19 +9,20 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// Ours, used as its documentation says. The bound on keys is what a user who expects n keys would
-// set, with room to spare, since a table that is exactly full forgets keys.
+// Ours, used as its documentation says. The bound on keys is what a user who
+// expects n keys would set, with room to spare, since a table that is exactly
+// full forgets keys.
 
 const ours = "ashlar"
 
 func newOurs(l limit) *ratelimit.Limiter {
-	return ratelimit.New(ratelimit.Per(int64(l.events), l.per), int64(l.burst), nil)
+	return ratelimit.New(ratelimit.Per(l.events, l.per), l.burst, nil)
 }
 
 func newOursKeyed[K comparable](maxKeys int, limits ...limit) *ratelimit.Keyed[K] {
 	var tiers []ratelimit.Limit
 	for _, l := range limits {
-		tiers = append(tiers, ratelimit.Limit{Rate: ratelimit.Per(int64(l.events), l.per), Burst: int64(l.burst)})
+		tiers = append(tiers, ratelimit.Limit{Rate: ratelimit.Per(l.events, l.per), Burst: l.burst})
 	}
 	return ratelimit.NewKeyed[K](tiers, &ratelimit.KeyedOptions{MaxKeys: maxKeys})
 }
@@ -42,7 +43,7 @@ func oursAllow(l limit) bench.Impl {
 
 func oursStriped(l limit) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		lim := ratelimit.NewStriped(ratelimit.Per(int64(l.events), l.per), int64(l.burst), nil)
+		lim := ratelimit.NewStriped(ratelimit.Per(l.events, l.per), l.burst, nil)
 		return func(_, n int) (admitted int) {
 			for range n {
 				if lim.Allow() {
@@ -85,7 +86,7 @@ func oursWait(l limit) bench.Impl {
 func oursReserve(l limit) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
 		lim := newOurs(l)
-		lim.AllowN(int64(l.burst))
+		lim.AllowN(l.burst)
 		return func(_, n int) (admitted int) {
 			for range n {
 				r := lim.Reserve(1)

@@ -8,8 +8,9 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// juju/ratelimit is a token bucket that refills in steps; NewBucketWithRate chooses steps within
-// 1 % of the rate, which costs nothing per call. TakeAvailable(1) is its Allow.
+// juju/ratelimit is a token bucket that refills in steps; NewBucketWithRate
+// chooses steps within 1 % of the rate, which costs nothing per call.
+// TakeAvailable(1) is its Allow.
 
 func newJuju(l limit) *ratelimit.Bucket {
 	return ratelimit.NewBucketWithRate(l.perSecond(), int64(l.burst))

@@ -13,8 +13,9 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// crowd runs f in many goroutines, over and over until d has passed, and returns how many calls
-// reported true and the time from before the first to after the last.
+// crowd runs f in many goroutines, over and over until d has passed, and
+// returns how many calls reported true and the time from before the first to
+// after the last.
 func crowd(goroutines int, d time.Duration, f func() bool) (admitted int, took time.Duration) {
 	var stop atomic.Bool
 	var total atomic.Int64
@@ -37,9 +38,10 @@ func crowd(goroutines int, d time.Duration, f func() bool) (admitted int, took t
 	return int(total.Load()), time.Since(start)
 }
 
-// accuracy measures what is admitted as a share of the most that the limit allows, under a
-// crowd that is larger than the processors: goroutines are descheduled between their reading of the clock
-// and its use, which is when stale readings do harm.
+// accuracy measures what is admitted as a share of the most that the limit
+// allows, under a crowd that is larger than the processors: goroutines are
+// descheduled between their reading of the clock and its use, which is when
+// stale readings do harm.
 func accuracy(name string, l limit, goroutines int, d time.Duration, makeAllow func() func() bool) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		admitted, took := crowd(goroutines, d, makeAllow())
@@ -47,21 +49,23 @@ func accuracy(name string, l limit, goroutines int, d time.Duration, makeAllow f
 	}}
 }
 
-// grants measures how many waits a second end while many callers always wait.
+// grants measures the time from one end of a wait to the next while many
+// callers always wait.
 func grants(name string, waiters int, d time.Duration, makeWait func() func(context.Context) error) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		wait, ctx := makeWait(), context.Background()
 		admitted, took := crowd(waiters, d, func() bool { return wait(ctx) == nil })
-		return float64(admitted) / took.Seconds(), admitted
+		return float64(took) / float64(max(admitted, 1)), admitted
 	}}
 }
 
-// A fill makes a limiter and returns it with its function to take an event of a key.
-// held, if not nil, returns the number of keys it holds.
+// A fill makes a limiter and returns it with its function to take an event of a
+// key. held, if not nil, returns the number of keys it holds.
 type fill[K comparable] func(atEnd func(func())) (lim any, touch func(K), held func() int)
 
-// heap measures the heap that each of n keys takes, after one event of each. Keys are made one by one,
-// so that those which the limiter keeps are part of what it takes.
+// heap measures the heap that each of n keys takes, after one event of each.
+// Keys are made one by one, so that those which the limiter keeps are part of
+// what it takes.
 func heap[K comparable](name, note string, n int, key func(i int) K, f fill[K]) bench.Impl {
 	return bench.Impl{Name: name, Note: note, Measure: func() (float64, int) {
 		return bench.HeapPerKey(func(atEnd func(func())) (any, int) {
@@ -83,7 +87,8 @@ func name(i int) string { return fmt.Sprintf("client%010d", i) }
 // number is a key of 8 bytes, mixed so that no table sees a sequence.
 func number(i int) uint64 { return uint64(i) * 0x9e3779b97f4a7c15 }
 
-// packed is number as a string, the shortest that limiters of strings can be given for it.
+// packed is number as a string, the shortest that limiters of strings can be
+// given for it.
 func packed(i int) string {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], number(i))

@@ -11,9 +11,10 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// sethvargo/go-limiter counts in fixed windows: the burst of a limit is its Tokens, and Interval
-// the time in which a bucket refills. The map is allocated for the number of keys from the start,
-// as its documentation advises. Its sweeper wakes every 6 hours, which no run sees.
+// sethvargo/go-limiter counts in fixed windows: the burst of a limit is its
+// Tokens, and Interval the time in which a bucket refills. The map is allocated
+// for the number of keys from the start, as its documentation advises. Its
+// sweeper wakes every 6 hours, which no run sees.
 
 func newSethvargo(l limit, keys int) limiter.Store {
 	return must(memorystore.New(&memorystore.Config{
@@ -24,7 +25,7 @@ func newSethvargo(l limit, keys int) limiter.Store {
 }
 
 func sethvargoKeyed(k func() keyset, l limit) bench.Impl {
-	return bench.Impl{Name: "sethvargo", Setup: func(atEnd func(func())) bench.Op {
+	return bench.Impl{Name: "sethvargo", Beside: "one that sweeps old keys", Setup: func(atEnd func(func())) bench.Op {
 		ctx := context.Background()
 		lim := newSethvargo(l, len(k().all))
 		atEnd(func() { _ = lim.Close(ctx) }) // it never fails; it ends the sweeper

@@ -11,10 +11,11 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// throttled is GCRA over a store, here its own in memory. Each call returns the whole decision,
-// as our Take does. Its burst is what may come on top of the first event, so it is set one
-// lower. Its documentation bounds the store to 65536 keys, which makes it an LRU; without a
-// bound it is a map under a read-write mutex, which is faster and which a flood of keys fills.
+// throttled is GCRA over a store, here its own in memory. Each call returns the
+// whole decision, as our Take does. Its burst is what may come on top of the
+// first event, so it is set one lower. Its documentation bounds the store to
+// 65536 keys, which makes it an LRU; without a bound it is a map under a
+// read-write mutex, which is faster and which a flood of keys fills.
 
 func newThrottled(l limit, maxKeys int) *throttled.GCRARateLimiterCtx {
 	quota := throttled.RateQuota{MaxRate: throttled.PerDuration(l.events, l.per), MaxBurst: l.burst - 1}

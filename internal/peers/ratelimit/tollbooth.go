@@ -10,9 +10,10 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// didip/tollbooth keeps a copy of x/time/rate per key in an expiring cache, under one lock. It is
-// made for HTTP handlers; LimitReached is what they call once they know the key, so nothing of
-// HTTP is timed. The expiry of an hour is the one its documentation uses.
+// didip/tollbooth keeps a copy of x/time/rate per key in an expiring cache,
+// under one lock. It is made for HTTP handlers; LimitReached is what they call
+// once they know the key, so nothing of HTTP is timed. The expiry of an hour is
+// the one its documentation uses.
 
 func newTollbooth(l limit) *limiter.Limiter {
 	return limiter.New(&limiter.ExpirableOptions{DefaultExpirationTTL: time.Hour}).SetMax(l.perSecond()).SetBurst(l.burst)

@@ -8,10 +8,11 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// go.uber.org/ratelimit spaces events out: Take sleeps until the event may happen, and never
-// refuses. At a rate that is never reached it does not sleep, and what is timed is its
-// bookkeeping; but it has no answer to give, so its figure is shown and not judged.
-// The limiter is what New returns by default, with its slack of 10 events.
+// go.uber.org/ratelimit spaces events out: Take sleeps until the event may
+// happen, and never refuses. At a rate that is never reached it does not sleep,
+// and what is timed is its bookkeeping; but it has no answer to give, so its
+// figure is shown and not judged. The limiter is what New returns by default,
+// with its slack of 10 events.
 
 func newUber(l limit) uber.Limiter { return uber.New(l.events, uber.Per(l.per)) }
 

@@ -11,15 +11,16 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// ulule/limiter counts in fixed windows, over a store in memory with its default settings. Its
-// cleaner walks the map every 30 seconds, as it would in production. Get counts an event.
+// ulule/limiter counts in fixed windows, over a store in memory with its
+// default settings. Its cleaner walks the map every 30 seconds, as it would in
+// production. Get counts an event.
 
 func newUlule(l limit) *limiter.Limiter {
 	return limiter.New(memory.NewStore(), limiter.Rate{Period: l.window(), Limit: int64(l.burst)})
 }
 
 func ululeKeyed(k func() keyset, l limit) bench.Impl {
-	return bench.Impl{Name: "ulule", Setup: func(func(func())) bench.Op {
+	return bench.Impl{Name: "ulule", Beside: "one that sweeps old keys", Setup: func(func(func())) bench.Op {
 		lim, ctx := newUlule(l), context.Background()
 		return loop(func(keys []string) bench.Op {
 			return func(start, n int) (admitted int) {

@@ -6,16 +6,17 @@ import (
 	"context"
 	"sync"
 
-	lru "github.com/hashicorp/golang-lru"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// golang.org/x/time/rate is a token bucket with the same rate and burst as ours, and most
-// methods have a counterpart. It has no keyed limiter; what its users write is a map of
-// limiters under one mutex, whose lookup is the one operation inside the lock. Where
-// memory must be bounded they put an LRU in place of the map.
+// golang.org/x/time/rate is a token bucket with the same rate and burst as
+// ours, and most methods have a counterpart. It has no keyed limiter; what its
+// users write is a map of limiters under one mutex, whose lookup is the one
+// operation inside the lock. Where memory must be bounded they put an LRU in
+// place of the map.
 
 const xtime = "x/time/rate"
 
@@ -104,8 +105,9 @@ func xtimeKeyed(k func() keyset, l limit) bench.Impl {
 	}}
 }
 
-// xtimeTiers is two limiters per key, behind one lookup. It is less than ours does: an event that the second
-// refuses has already taken a token of the first.
+// xtimeTiers is two limiters per key, behind one lookup. It is less than ours
+// does: an event that the second refuses has already taken a token of the
+// first.
 func xtimeTiers(k func() keyset, first, second limit) bench.Impl {
 	return bench.Impl{Name: "map of 2 " + xtime, Setup: func(func(func())) bench.Op {
 		var mu sync.Mutex
@@ -133,17 +135,17 @@ func xtimeTiers(k func() keyset, first, second limit) bench.Impl {
 	}}
 }
 
-// xtimeLRU is a limiter per key in the LRU cache that throttled uses too, which has a mutex of its own.
+// xtimeLRU is a limiter per key in an LRU cache, which has a mutex of its own.
 func xtimeLRU(k func() keyset, maxKeys int, l limit) bench.Impl {
-	return bench.Impl{Name: "LRU of " + xtime, Setup: func(func(func())) bench.Op {
-		cache := must(lru.New(maxKeys))
+	return bench.Impl{Name: "golang-lru/v2 of " + xtime, Setup: func(func(func())) bench.Op {
+		cache := must(lru.New[string, *rate.Limiter](maxKeys))
 		allow := func(key string) bool {
 			if lim, ok := cache.Get(key); ok {
-				return lim.(*rate.Limiter).Allow()
+				return lim.Allow()
 			}
 			lim := newXtime(l)
 			if old, ok, _ := cache.PeekOrAdd(key, lim); ok {
-				lim = old.(*rate.Limiter) // another goroutine was faster
+				lim = old // another goroutine was faster
 			}
 			return lim.Allow()
 		}
