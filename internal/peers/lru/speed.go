@@ -125,8 +125,8 @@ func speedRows() []*bench.Workload {
 			}, func(c cached) bench.Impl { return c.hit(n) }, shared)
 		}
 		row(&bench.Workload{
-			Name: fmt.Sprintf("Get+Set/keys=uint64/n=100000/dist=zipf0.99/goroutines=%d", goroutines),
-			Why:  "of 2^20 keys, set when missing: a better policy hits more often, and inserts less",
+			Name:     fmt.Sprintf("Get+Set/keys=uint64/n=100000/dist=zipf0.99/goroutines=%d", goroutines),
+			Why:      "of 2^20 keys, set when missing: a better policy hits more often, and inserts less",
 			Parallel: goroutines, Expect: bench.Differ, Target: bench.Ratio(0.5), Versus: otr,
 		}, func(c cached) bench.Impl { return c.through(100_000) }, shared)
 	}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+
+package lru
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLessonBlog checks the blog of the textbooks: a query takes 800 ms, the
+// cache answers at once, the list lives for a day, and a post deletes it. A query
+// that began before the post stores the old list for a day if it uses Get and
+// Set. With Load it does not.
+func TestLessonBlog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		posts := []string{"hello"}
+		query := func(context.Context, string) (string, error) {
+			list := strings.Join(posts, ", ") // what the database reads at the beginning
+			time.Sleep(800 * time.Millisecond)
+			return list, nil
+		}
+		c := New(1000, &Options[string, string]{TTL: 86400 * time.Second, Load: query})
+
+		start := time.Now()
+		_, _ = c.Load(t.Context(), "posts")
+		miss := time.Since(start)
+		_, _ = c.Load(t.Context(), "posts")
+		if hit := time.Since(start) - miss; miss != 800*time.Millisecond || hit != 0 {
+			t.Errorf("a miss takes %v, a hit %v, want 800ms, 0s", miss, hit)
+		}
+
+		// By hand: the answer to a question that was asked before the post.
+		c.Delete("posts")
+		go func() { // ends with the query
+			if _, ok := c.Get("posts"); !ok {
+				list, _ := query(t.Context(), "posts")
+				c.Set("posts", list)
+			}
+		}()
+		synctest.Wait()
+		posts = append(posts, "world")
+		c.Delete("posts")
+		time.Sleep(time.Second)
+		if got, _ := c.Get("posts"); got != "hello" {
+			t.Errorf("cache-aside has %q; this race is gone, and the lesson with it", got)
+		}
+
+		// By Load: the same order of events.
+		c.Delete("posts")
+		go func() { _, _ = c.Load(t.Context(), "posts") }() // ends with the query
+		synctest.Wait()
+		posts = append(posts, "again")
+		c.Delete("posts")
+		time.Sleep(time.Second)
+		if got, err := c.Load(t.Context(), "posts"); got != "hello, world, again" || err != nil {
+			t.Errorf("Load = %q, %v, want the new list", got, err)
+		}
+	})
+}
+
+// TestLessonGame checks five strategies side by side, as in a game: profiles
+// cache-aside, scores write-through, sessions write-behind, the catalog
+// refresh-ahead, and analytics write-around.
+func TestLessonGame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		stores := map[string]*slowStore{}
+		for _, name := range []string{"profiles", "scores", "sessions", "catalog", "analytics"} {
+			stores[name] = newSlowStore()
+			stores[name].m[1] = 100
+		}
+
+		// Profiles: the program asks the database, and remembers the answer.
+		profiles := New[int, int](1000, nil)
+		if _, ok := profiles.Get(1); !ok {
+			v, _ := stores["profiles"].Load(ctx, 1)
+			profiles.Set(1, v)
+		}
+
+		// Scores: when Set returns, the database has it.
+		scores := NewThrough(New[int, int](1000, nil), stores["scores"])
+		_ = scores.Set(ctx, 1, 250)
+		if got := stores["scores"].state()[1]; got != 250 {
+			t.Errorf("write-through: the database has %d, want 250", got)
+		}
+
+		// Sessions: the database has it five seconds later.
+		sessions := NewBehind(New[int, int](1000, nil), stores["sessions"], nil)
+		_ = sessions.Set(ctx, 1, 7)
+		before := stores["sessions"].state()[1]
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := stores["sessions"].state()[1]; before != 100 || got != 7 {
+			t.Errorf("write-behind: the database has %d, and then %d, want 100, 7", before, got)
+		}
+
+		// The catalog: nobody waits for the database once it is loaded.
+		catalog := New(1000, &Options[int, int]{
+			TTL: time.Hour, RefreshAfter: 50 * time.Minute, Load: stores["catalog"].Load,
+		})
+		_, _ = catalog.Load(ctx, 1)
+		stores["catalog"].m[1] = 101
+		time.Sleep(51 * time.Minute)
+		old, _ := catalog.Load(ctx, 1)
+		synctest.Wait()
+		if got, ok := catalog.Get(1); old != 100 || got != 101 || !ok {
+			t.Errorf("refresh-ahead: %d, and then %d, want 100, 101", old, got)
+		}
+
+		// Analytics: written often, read rarely, so the cache does not keep it.
+		c := New[int, int](1000, nil)
+		analytics := NewThrough(c, stores["analytics"])
+		_ = analytics.Around(ctx, 1, 5)
+		if got := stores["analytics"].state()[1]; got != 5 || c.Has(1) {
+			t.Errorf("write-around: the database has %d, want 5; the cache has it: %v, want false", got, c.Has(1))
+		}
+	})
+}
+
+// TestLessonDrivers checks that the positions of 10,000 drivers, every 2 seconds
+// for ten minutes, are 3,000,000 writes and become 10,000 saves if they are
+// saved every ten minutes.
+func TestLessonDrivers(t *testing.T) {
+	drivers := 10_000
+	if testing.Short() || raceEnabled || invariants {
+		drivers = 200
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		b := NewBehind(New[int, int](2*drivers, nil), s, &BehindOptions[int, int]{
+			Interval: 10*time.Minute - time.Second, MaxPending: 4 * drivers,
+		})
+		for tick := range 300 {
+			for d := range drivers {
+				_ = b.Set(t.Context(), d, tick)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		got := b.Stats()
+		if got.Writes != uint64(300*drivers) || got.Saved != uint64(drivers) || got.Pending != 0 {
+			t.Errorf("%d writes became %d saves, %d pending, want %d, %d, 0",
+				got.Writes, got.Saved, got.Pending, 300*drivers, drivers)
+		}
+		if got.Merged != uint64(299*drivers) {
+			t.Errorf("%d writes were merged, want %d", got.Merged, 299*drivers)
+		}
+		if v, err := b.Load(t.Context(), 7); v != 299 || err != nil {
+			t.Errorf("Load = %d, %v, want the last position, 299", v, err)
+		}
+	})
+}
+
+// TestLessonIdempotency checks that the answer of the first call is stored under
+// its idempotency key: retries get the same, at once or later, and the charge is
+// made once.
+func TestLessonIdempotency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		charges := 0
+		answers := New[string, string](1000, &Options[string, string]{TTL: 24 * time.Hour})
+		pay := func(key string) string {
+			answer, _ := answers.LoadFunc(t.Context(), key, func(context.Context, string) (string, error) {
+				time.Sleep(time.Second)
+				charges++
+				return fmt.Sprintf("receipt %d", charges), nil
+			})
+			return answer
+		}
+
+		got := make([]string, 3)
+		for i := range got {
+			go func() { got[i] = pay("order-17") }() // ends with the charge
+		}
+		time.Sleep(time.Minute)
+		again := pay("order-17")
+		other := pay("order-18")
+		if want := "receipt 1"; !slices.Equal(got, []string{want, want, want}) || again != want {
+			t.Errorf("the calls got %q and later %q, want %q each", got, again, want)
+		}
+		if other != "receipt 2" || charges != 2 {
+			t.Errorf("another key got %q after %d charges, want receipt 2 after 2", other, charges)
+		}
+	})
+}
+
+// TestLessonRegistry checks a registry of services: each sends a heartbeat every
+// 15 seconds, one that has missed three is gone, and the event updates the list of
+// members, unasked.
+func TestLessonRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		members := map[string]bool{}
+		registry := New(1000, &Options[string, string]{
+			TTL: 45 * time.Second,
+			OnRemove: func(name, _ string, cause Cause) {
+				if cause == Expired {
+					delete(members, name)
+				}
+			},
+		})
+		for _, name := range []string{"a", "b", "c"} {
+			registry.Set(name, "10.0.0.1")
+			members[name] = true
+		}
+		for beat := 1; beat <= 8; beat++ {
+			time.Sleep(15 * time.Second)
+			for _, name := range []string{"a", "b", "c"} {
+				if name != "b" || beat < 4 { // b dies after its third heartbeat
+					registry.Touch(name, 45*time.Second)
+				}
+			}
+			synctest.Wait()
+			if got, want := members["b"], beat < 6; got != want {
+				t.Errorf("at heartbeat %d b is a member: %v, want %v", beat, got, want)
+			}
+		}
+		if want := map[string]bool{"a": true, "c": true}; !maps.Equal(members, want) {
+			t.Errorf("members %v, want %v", members, want)
+		}
+	})
+}
+
+// TestLessonTicker checks a value that is refreshed every ten minutes, unasked: by
+// a ticker and Refresh. Readers never wait, and never see an older one.
+func TestLessonTicker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rate := 100
+		c := New(10, &Options[string, int]{Load: func(context.Context, string) (int, error) {
+			time.Sleep(3 * time.Second)
+			return rate, nil
+		}})
+		_, _ = c.Load(t.Context(), "EUR")
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // ends with ctx
+			for tick := time.NewTicker(10 * time.Minute); ; {
+				select {
+				case <-tick.C:
+					_, _ = c.Refresh(ctx, "EUR")
+				case <-ctx.Done():
+					tick.Stop()
+					return
+				}
+			}
+		}()
+
+		rate = 101
+		time.Sleep(10*time.Minute + 2*time.Second)
+		during, ok := c.Get("EUR")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		after, _ := c.Get("EUR")
+		if during != 100 || !ok || after != 101 {
+			t.Errorf("%d, %v while it is loaded and %d afterwards, want 100, true, 101", during, ok, after)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
