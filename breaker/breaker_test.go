@@ -399,6 +399,7 @@ func TestCustomRule(t *testing.T) {
 	late := admit(t, b)
 	calling(b, nil, errBad, nil, errBad)
 	wantState(t, b, Open)
+	wantRetryAfter(t, b, 5*time.Second)
 	if asked != 2 {
 		t.Errorf("asked %d times, want 2", asked)
 	}
