@@ -28,6 +28,9 @@ type counter interface {
 	live(until int64) bool
 	// forget forgets up to n of the oldest events, and returns their number.
 	forget(n int64) int64
+	// hold remembers n events, not before those it has, that stop counting at
+	// the reading until or later, in what expire has left.
+	hold(until, n int64)
 	// clear forgets everything.
 	clear()
 }
@@ -107,6 +110,17 @@ func (l *eventLog) forget(n int64) int64 {
 		l.size -= int(n)
 	}
 	return n
+}
+
+func (l *eventLog) hold(until, n int64) {
+	t := until - l.length
+	if l.size > 0 {
+		t = max(t, *l.at(l.size - 1))
+	}
+	latest := l.latest
+	l.latest = math.MinInt64 // the events are older
+	l.add(t, n)
+	l.latest = latest
 }
 
 func (l *eventLog) clear() { l.size, l.latest = 0, math.MinInt64 }
@@ -212,6 +226,15 @@ func (c *sliceCounter) forget(n int64) (forgotten int64) {
 	return forgotten
 }
 
+func (c *sliceCounter) hold(until, n int64) {
+	end := until / c.width
+	if until > end*c.width {
+		end++
+	}
+	i := min(end-int64(len(c.counts)), c.current)
+	*c.slot(max(i, c.oldest(c.current))) += n
+}
+
 func (c *sliceCounter) clear() {
 	clear(c.counts)
 	c.current = math.MinInt64
@@ -277,6 +300,11 @@ func (c *periodCounter) forget(n int64) int64 {
 	n = min(n, c.used)
 	c.used -= n
 	return n
+}
+
+func (c *periodCounter) hold(until, n int64) {
+	c.end = max(c.end, until)
+	c.used += n
 }
 
 func (c *periodCounter) clear() { c.end, c.used = math.MinInt64, 0 }

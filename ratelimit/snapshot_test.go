@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestPropKeyedSnapshot checks that a Keyed that is written and read, at any
+// later time, decides as the one that went on, for keys with and without limits
+// of their own.
+func TestPropKeyedSnapshot(t *testing.T) { rapid.Check(t, propKeyedSnapshot) }
+
+func propKeyedSnapshot(t *rapid.T) {
+	// As in modelKeyed: nothing is ever rounded.
+	draw := func(label string) Limit {
+		return Limit{
+			Every(time.Duration(1) << rapid.IntRange(14, 22).Draw(t, label+".token")),
+			rapid.IntRange(1, 8).Draw(t, label+".burst"),
+		}
+	}
+	clock := fakeClock{1 << 60}
+	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	limits, own := []Limit{draw("a"), draw("b")}, []Limit{draw("c"), draw("d")}
+	k := NewKeyed[string](limits, opts)
+	for range rapid.IntRange(0, 30).Draw(t, "steps") {
+		clock.t += rapid.Int64Range(0, 4).Draw(t, "dt") << 20
+		key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+		switch rapid.IntRange(0, 2).Draw(t, "how") {
+		case 0:
+			k.Charge(key, rapid.IntRange(0, 9).Draw(t, "n"))
+		case 1:
+			k.Take(key, rapid.IntRange(0, 4).Draw(t, "n"))
+		case 2:
+			k.TakeLimits("own", rapid.IntRange(0, 4).Draw(t, "n"), own...)
+		}
+	}
+
+	var b bytes.Buffer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	clock.t += rapid.Int64Range(0, 20).Draw(t, "down") << 20
+	restored := NewKeyed[string](limits, opts)
+	if _, err := restored.ReadFrom(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a", "b", "c", "new"} {
+		if got, want := restored.Peek(key, 1), k.Peek(key, 1); got != want {
+			t.Fatalf("%s: Peek = %+v after a restart, want %+v", key, got, want)
+		}
+	}
+	if got, want := restored.TakeLimits("own", 1, own...), k.TakeLimits("own", 1, own...); got != want {
+		t.Fatalf("own: TakeLimits = %+v after a restart, want %+v", got, want)
+	}
+}
+
+// TestKeyedSnapshotLimits checks that tokens stay spent when the limits have
+// changed between writing and reading, in number too, and that the receiver's
+// own spending counts as well.
+func TestKeyedSnapshotLimits(t *testing.T) {
+	var clock fakeClock
+	opts := &KeyedOptions{Now: clock.now}
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, opts)
+	k.AllowN(1, 4)
+	var b bytes.Buffer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+
+	next := NewKeyed[int]([]Limit{{PerHour(60), 20}, {PerHour(1), 5}}, opts)
+	next.AllowN(1, 3)
+	clock.sleep(time.Hour) // of which the old limit refills one
+	if _, err := next.ReadFrom(&b); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{20 - 3, 5 - 2} {
+		if got := next.Tiers(1)[i].Remaining; got != want {
+			t.Errorf("tier %d: %d left, want %d", i, got, want)
+		}
+	}
+}
+
+// A saver is a limit that can be written and read.
+type saver interface {
+	io.WriterTo
+	io.ReaderFrom
+}
+
+// TestPropWindowSnapshot checks that windows that are written and read decide as
+// those that went on: logs and quotas exactly, sliding windows not sooner.
+func TestPropWindowSnapshot(t *testing.T) { rapid.Check(t, propWindowSnapshot) }
+
+func propWindowSnapshot(t *rapid.T) {
+	clock := fakeClock{1 << 60}
+	opts, keyed := &Options{Now: clock.now}, &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	n := rapid.IntRange(1, 8).Draw(t, "n")
+	kind := rapid.IntRange(0, 6).Draw(t, "kind")
+	day := Daily(time.FixedZone("", 5000))
+	newSaver := func() (saver, Gate) {
+		var w *Window
+		var kw *KeyedWindow[string]
+		switch kind {
+		case 0:
+			w = NewSlidingLog(n, 20*time.Hour, opts)
+		case 1:
+			w = NewQuota(n, day, opts)
+		case 2:
+			w = NewSlidingWindow(n, 20*time.Hour, 3, opts)
+		case 3:
+			w = NewFixedWindow(n, 20*time.Hour, opts)
+		case 4:
+			kw = NewKeyedSlidingLog[string](n, 20*time.Hour, keyed)
+		case 5:
+			kw = NewKeyedQuota[string](n, day, keyed)
+		case 6:
+			kw = NewKeyedSlidingWindow[string](n, 20*time.Hour, 3, keyed)
+		}
+		if kw != nil {
+			return kw, kw.Gate("key")
+		}
+		return w, w
+	}
+
+	w, g := newSaver()
+	for range rapid.IntRange(0, 20).Draw(t, "steps") {
+		clock.sleep(time.Duration(rapid.IntRange(0, 9).Draw(t, "dt")) * time.Hour)
+		g.Take(rapid.IntRange(0, 3).Draw(t, "k"))
+	}
+	var b bytes.Buffer
+	if _, err := w.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	clock.sleep(time.Duration(rapid.IntRange(0, 30).Draw(t, "down")) * time.Hour)
+	restored, rg := newSaver()
+	if _, err := restored.ReadFrom(&b); err != nil {
+		t.Fatal(err)
+	}
+
+	for range 30 {
+		got, want := rg.Peek(1), g.Peek(1)
+		exact := kind == 0 || kind == 1 || kind == 4 || kind == 5
+		if exact && got != want || got.Remaining > want.Remaining {
+			t.Fatalf("kind %d: Peek = %+v after a restart, want %+v", kind, got, want)
+		}
+		clock.sleep(time.Hour)
+	}
+}
+
+// TestSnapshotErrors checks that bytes that are no snapshot of the type are
+// errors, and change nothing.
+func TestSnapshotErrors(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	k.AllowN(1, 4)
+	var b bytes.Buffer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	good := b.Bytes()
+
+	// A sum that is right lets the content be judged.
+	sealed := func(v any) []byte {
+		var b bytes.Buffer
+		if _, err := writeSnapshot(&b, kindKeyed, time.Unix(0, 0), v); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	changed := func(i int, to byte) []byte {
+		c := bytes.Clone(good)
+		c[i] = to
+		return c
+	}
+	limit := []savedLimit{{1, int64(time.Hour), 10}}
+	for name, tt := range map[string]struct {
+		in   []byte
+		want error
+	}{
+		"empty":        {nil, ErrCorrupt},
+		"header":       {good[:31], ErrCorrupt},
+		"short":        {good[:len(good)-1], ErrCorrupt},
+		"magic":        {changed(0, 'x'), ErrCorrupt},
+		"version":      {changed(8, 2), ErrVersion},
+		"version 0":    {changed(8, 0), ErrVersion},
+		"kind 0":       {changed(10, 0), ErrVersion},
+		"kind 4":       {changed(10, 4), ErrVersion},
+		"another":      {changed(10, kindWindow), ErrCorrupt},
+		"checksum":     {changed(12, good[12]+1), ErrCorrupt},
+		"time":         {changed(16, good[16]+1), ErrCorrupt},
+		"length":       {changed(31, 1), ErrCorrupt},
+		"content":      {changed(len(good)-1, good[len(good)-1]+1), ErrCorrupt},
+		"no gob":       {sealed("text"), ErrCorrupt},
+		"no plan":      {sealed(savedKeyed[int]{Keys: []int{1}, Plan: []int{0}, Debts: [][]int64{{1}}}), ErrCorrupt},
+		"bad plan":     {sealed(savedKeyed[int]{Plans: [][]savedLimit{{{-1, 1, 1}}}}), ErrCorrupt},
+		"plan number":  {sealed(savedKeyed[int]{Plans: [][]savedLimit{limit}, Keys: []int{1}, Plan: []int{1}, Debts: [][]int64{{1}}}), ErrCorrupt},
+		"plan below 0": {sealed(savedKeyed[int]{Plans: [][]savedLimit{limit}, Keys: []int{1}, Plan: []int{-1}, Debts: [][]int64{{1}}}), ErrCorrupt},
+		"tiers":        {sealed(savedKeyed[int]{Plans: [][]savedLimit{limit}, Keys: []int{1}, Plan: []int{0}, Debts: [][]int64{{1, 2}}}), ErrCorrupt},
+		"columns":      {sealed(savedKeyed[int]{Plans: [][]savedLimit{limit}, Keys: []int{1, 2}, Plan: []int{0}, Debts: [][]int64{{1}}}), ErrCorrupt},
+	} {
+		fresh := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+		if _, err := fresh.ReadFrom(bytes.NewReader(tt.in)); !errors.Is(err, tt.want) || fresh.Len() != 0 {
+			t.Errorf("%s: err = %v with %d keys, want %v and none", name, err, fresh.Len(), tt.want)
+		}
+	}
+
+	// Debts beyond all bounds saturate.
+	huge := sealed(savedKeyed[int]{Plans: [][]savedLimit{limit}, Keys: []int{1}, Plan: []int{0}, Debts: [][]int64{{1 << 62}}})
+	for range 3 {
+		if _, err := k.ReadFrom(bytes.NewReader(huge)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := k.Allow(1); got {
+		t.Errorf("Allow = %v with a debt beyond all bounds", got)
+	}
+	for _, events := range [][]savedEvents{{{1, 0}}, {{2, 1}, {1, 1}}} {
+		var b bytes.Buffer
+		if _, err := writeSnapshot(&b, kindWindow, time.Unix(0, 0), savedWindows[int]{Events: [][]savedEvents{events}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewQuota(1, Daily(nil), nil).ReadFrom(&b); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%v: err = %v, want ErrCorrupt", events, err)
+		}
+	}
+	if _, err := k.WriteTo(brokenWriter{}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("WriteTo: err = %v, want that of the writer", err)
+	}
+}
+
+// A brokenWriter takes nothing.
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// FuzzReadFrom checks that no bytes panic, whatever the type that reads them.
+func FuzzReadFrom(f *testing.F) {
+	k := NewKeyed[string]([]Limit{{PerHour(1), 10}, {PerDay(5), 7}}, nil)
+	k.AllowN("a", 4)
+	w := NewKeyedQuota[string](3, Daily(nil), nil)
+	w.Allow("a")
+	for i, s := range []saver{k, w, NewSlidingLog(3, time.Hour, nil)} {
+		var b bytes.Buffer
+		if _, err := s.WriteTo(&b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes(), byte(i))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, _ byte) {
+		if len(data) >= snapshotHeader {
+			binary.LittleEndian.PutUint64(data[24:], uint64(len(data)-snapshotHeader))
+			binary.LittleEndian.PutUint32(data[12:], checksum(data))
+		}
+		for _, s := range []saver{
+			NewKeyed[string]([]Limit{{PerHour(1), 10}}, nil),
+			NewKeyedQuota[string](3, Daily(nil), nil),
+			NewKeyedSlidingLog[string](3, time.Hour, nil),
+			NewKeyedSlidingWindow[string](3, time.Hour, 2, nil),
+			NewSlidingLog(3, time.Hour, nil),
+			NewFixedWindow(3, time.Hour, nil),
+		} {
+			if _, err := s.ReadFrom(bytes.NewReader(data)); err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Errorf("%T: err = %v", s, err)
+			}
+		}
+	})
+}
