@@ -3,12 +3,17 @@
 package ratelimit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -651,4 +656,111 @@ func ExampleShared_Gate() {
 	fmt.Println(d.OK, d.Limit)
 	// Output:
 	// true 10
+}
+
+// The counters of a limit in expvar, and so at /debug/vars.
+func ExampleKeyedStats_expvar() {
+	likes := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}}, nil)
+	expvar.Publish("likes", expvar.Func(func() any { return likes.Stats() }))
+	likes.Allow("alice")
+	fmt.Println(expvar.Get("likes"))
+	// Output:
+	// {"Keys":1,"Allowed":1,"Denied":0,"Evicted":0,"Forgiven":0}
+}
+
+// A refusal as a line of a log.
+func ExampleDecision_slog() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{} // so that the output is always the same
+			}
+			return a
+		},
+	}))
+	lim := ratelimit.New(ratelimit.Rate{}, 1, nil)
+	lim.Allow()
+	if d := lim.Take(1); !d.OK {
+		log.Warn("limit reached", "client", "alice", "limit", d.Limit, "retry", d.RetryAfter)
+	}
+	// Output:
+	// level=WARN msg="limit reached" client=alice limit=1 retry=-1ns
+}
+
+// The counters of a limit as Prometheus reads them.
+func ExampleConcurrencyStats_prometheus() {
+	db := ratelimit.NewConcurrency(10, nil)
+	db.TryAcquire()
+	metrics := func(w io.Writer) {
+		s := db.Stats()
+		fmt.Fprintf(w, "db_permits_in_flight %d\n", s.InFlight)
+		fmt.Fprintf(w, "db_permits_limit %d\n", s.Limit)
+		fmt.Fprintf(w, "db_refused_total %d\n", s.Refused)
+	}
+	metrics(os.Stdout)
+	// Output:
+	// db_permits_in_flight 1
+	// db_permits_limit 10
+	// db_refused_total 0
+}
+
+// A deployment that does not reset the day of customers.
+func ExampleKeyedWindow_WriteTo() {
+	clock := newClock()
+	opts := &ratelimit.KeyedOptions{Now: clock.now}
+	before := ratelimit.NewKeyedQuota[string](1000, ratelimit.Daily(nil), opts)
+	before.AllowN("acme", 400)
+
+	var file bytes.Buffer
+	if _, err := before.WriteTo(&file); err != nil {
+		fmt.Println(err)
+	}
+	after := ratelimit.NewKeyedQuota[string](1000, ratelimit.Daily(nil), opts)
+	if _, err := after.ReadFrom(&file); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(after.Peek("acme", 0).Remaining)
+	// Output:
+	// 600
+}
+
+// Free and paid customers in one table of quotas.
+func ExampleKeyedWindow_TakeLimit() {
+	clock := newClock()
+	day := ratelimit.NewKeyedQuota[string](1000, ratelimit.Daily(nil), &ratelimit.KeyedOptions{Now: clock.now})
+	fmt.Println(day.Take("free", 600).OK, day.Take("free", 600).OK)
+	fmt.Println(day.TakeLimit("paid", 6000, 10_000).Remaining)
+	// Output:
+	// true false
+	// 4000
+}
+
+// Requests of one customer that wait their turn, at most three of them.
+func ExampleKeyed_Wait() {
+	calls := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.Every(10 * time.Millisecond)}},
+		&ratelimit.KeyedOptions{MaxQueue: 3})
+	start := time.Now()
+	for range 3 {
+		if err := calls.Wait(context.Background(), "acme", 1); err != nil {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(time.Since(start) >= 20*time.Millisecond)
+	// Output:
+	// true
+}
+
+// Several limits of a client in one set of header fields.
+func ExampleKeyed_Tiers() {
+	clock := newClock()
+	api := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}, {Rate: ratelimit.PerDay(1000)}},
+		&ratelimit.KeyedOptions{Now: clock.now})
+	api.AllowN("acme", 4)
+	tiers := api.Tiers("acme")
+	for field, value := range tiers[0].Headers("second", tiers[1].Headers("day")) {
+		fmt.Println(field+":", value)
+	}
+	// Output:
+	// RateLimit-Policy: "second";q=10;w=1, "day";q=1000;w=86400
+	// RateLimit: "second";r=6;t=1, "day";r=996;t=346
 }

@@ -129,6 +129,35 @@ func (p *plan) owed(words []int64, d int64) float64 {
 	return most
 }
 
+// victim is shard.victim for two sets that begin at slots a and b and all have
+// the rule p: the supply of each tier is computed once, which is a third of the
+// cost of a flood.
+func (p *plan) victim(words []int64, width int, d int64, a, b int) (best int, least float64) {
+	var supply [maxTiers]int64
+	for j := range p.meters {
+		supply[j&(maxTiers-1)] = p.meters[j].supply(d)
+	}
+
+	best = -1
+	for _, from := range [2]int{a, b} {
+		for i := from; i < from+ways; i++ {
+			owed := 0.0
+			for j := range p.meters {
+				if units := words[i*width+j] - supply[j&(maxTiers-1)]; units > 0 {
+					owed = max(owed, float64(units)*p.meters[j].nsPerUnit)
+				}
+			}
+			if best < 0 || owed < least {
+				best, least = i, owed
+			}
+			if owed == 0 {
+				return i, 0
+			}
+		}
+	}
+	return best, least
+}
+
 // forgiven returns the debt in whole tokens, of the tier where it is largest.
 func (p *plan) forgiven(words []int64, d int64) uint64 {
 	most := int64(0)

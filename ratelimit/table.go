@@ -265,7 +265,11 @@ func (s *shard[K]) place(t *table[K], key K, h uint64, d int64, own *plan, force
 	if len(s.own) > 0 {
 		s.own[i] = own
 	}
-	s.ruleOf(i).fresh(s.at(i))
+	if s.plan != nil {
+		copy(s.at(i), unspent[:])
+	} else {
+		s.rule.fresh(s.at(i))
+	}
 	return i
 }
 
@@ -311,6 +315,9 @@ func (s *shard[K]) victim(h uint64, d int64) (best int, least float64) {
 		return best, least
 	}
 	a, b := s.setsOf(h)
+	if s.plan != nil && len(s.own) == 0 {
+		return s.plan.victim(s.words, s.width, d, a*ways, b*ways)
+	}
 	for _, set := range [2]int{a, b} {
 		for i := set * ways; i < (set+1)*ways; i++ {
 			owed := s.ruleOf(i).owed(s.at(i), d)
