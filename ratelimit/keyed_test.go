@@ -581,6 +581,7 @@ func TestMaskAddr(t *testing.T) {
 			t.Errorf("MaskAddr(%v) = %v, want %v", tt.in, got, tt.want)
 		}
 	}
+
 	for _, tt := range []struct {
 		in, want string
 		v4, v6   int

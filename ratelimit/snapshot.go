@@ -240,7 +240,8 @@ func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 	return n, nil
 }
 
-// restore adds debt(j, limit) to the spending of key in each tier, at reading t.
+// restore adds debt(j, limit) to the spending of key in each tier, at reading
+// t.
 func (k *Keyed[K]) restore(key K, t int64, own *plan, debt func(j int, to Limit) int64) {
 	s, h, d := k.enter(key, t)
 	defer s.mu.Unlock()
@@ -305,8 +306,8 @@ func validEvents(events []savedEvents) bool {
 }
 
 // WriteTo writes the events that count to out, for [KeyedWindow.ReadFrom] of
-// another process, so that a deployment does not reset the day. Keys are encoded
-// by encoding/gob. It writes each shard as it was when it was reached.
+// another process, so that a deployment does not reset the day. Keys are
+// encoded by encoding/gob. It writes each shard as it was when it was reached.
 func (w *KeyedWindow[K]) WriteTo(out io.Writer) (int64, error) {
 	var v savedWindows[K]
 	now := w.reading()

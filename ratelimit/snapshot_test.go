@@ -94,8 +94,8 @@ type saver interface {
 	io.ReaderFrom
 }
 
-// TestPropWindowSnapshot checks that windows that are written and read decide as
-// those that went on: logs and quotas exactly, sliding windows not sooner.
+// TestPropWindowSnapshot checks that windows that are written and read decide
+// as those that went on: logs and quotas exactly, sliding windows not sooner.
 func TestPropWindowSnapshot(t *testing.T) { rapid.Check(t, propWindowSnapshot) }
 
 func propWindowSnapshot(t *rapid.T) {
@@ -252,6 +252,7 @@ func FuzzReadFrom(f *testing.F) {
 		}
 		f.Add(b.Bytes(), byte(i))
 	}
+
 	f.Fuzz(func(t *testing.T, data []byte, _ byte) {
 		if len(data) >= snapshotHeader {
 			binary.LittleEndian.PutUint64(data[24:], uint64(len(data)-snapshotHeader))

@@ -428,10 +428,11 @@ func TestTrapGridPacing(t *testing.T) {
 	}
 }
 
-// TestTrapWeightedWindow checks the adversary of windows that weigh the count of
+// TestTrapWeightedWindow checks the adversary of windows that weigh the count
+// of
 // the one before, as httprate and mennanov/limiters do: all events of a window
-// at its end, and then as many as the weight lets in. There one window sees 1995
-// of a limit of 1000.
+// at its end, and then as many as the weight lets in. There one window sees
+// 1995 of a limit of 1000.
 func TestTrapWeightedWindow(t *testing.T) {
 	const n, length = 1000, int64(time.Minute)
 	var clock fakeClock

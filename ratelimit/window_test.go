@@ -443,9 +443,9 @@ func TestTrapZeroClock(t *testing.T) {
 	}
 }
 
-// TestPeekMovesNothing checks that a Peek at a reading 38 days or 10 years ahead changes
-// no later decision, for limits of every kind, at rates where that is more than
-// the arithmetic spans.
+// TestPeekMovesNothing checks that a Peek at a reading 38 days or 10 years
+// ahead changes no later decision, for limits of every kind, at rates where
+// that is more than the arithmetic spans.
 func TestPeekMovesNothing(t *testing.T) {
 	limits := []Limit{{perSecond(1e12), 1000}}
 

@@ -22,7 +22,7 @@ func crowd(goroutines int, d time.Duration, f func() bool) (admitted int, took t
 	var done sync.WaitGroup
 	start := time.Now()
 	for range goroutines {
-		done.Go(func() {
+		done.Go(func() { // ends after stop
 			n := 0
 			for !stop.Load() {
 				if f() {

@@ -63,8 +63,8 @@ func TestWaitAndReserve(t *testing.T) {
 	}
 }
 
-// TestUberSpaces checks that uber sleeps instead of refusing: with no slack left,
-// an event each 100 ms.
+// TestUberSpaces checks that uber sleeps instead of refusing: with no slack
+// left, an event each 100 ms.
 func TestUberSpaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		op := uberTake(limit{10, time.Second, 1}).Setup(t.Cleanup)
@@ -79,8 +79,8 @@ func TestUberSpaces(t *testing.T) {
 	})
 }
 
-// TestMeasures checks figures that are measured over time, here in the time of a
-// bubble.
+// TestMeasures checks figures that are measured over time, here in the time of
+// a bubble.
 func TestMeasures(t *testing.T) {
 	lim := limit{1000, time.Second, 10}
 	for _, impl := range []bench.Impl{

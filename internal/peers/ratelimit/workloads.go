@@ -47,6 +47,8 @@ func allowRows(goroutines int) []*bench.Workload {
 			Peers:    []bench.Impl{xtimeAllow(unreached), uberTake(unreached)},
 			Floors:   []bench.Impl{bench.CAS()},
 		},
+
+		// One word and a clock.
 		{
 			Name:     fmt.Sprintf("Allow/case=granted/goroutines=%d", goroutines),
 			Why:      "one bucket of the same rate and burst, never empty; each call reads the clock and takes a token",
@@ -93,6 +95,8 @@ func waitRows() []*bench.Workload {
 			Ours:  grants(ours, waiters, during, oursWaiter(crowded)),
 			Peers: []bench.Impl{grants(xtime, waiters, during, xtimeWaiter(crowded))},
 		},
+
+		// Promises and whole decisions.
 		{
 			Name:   "Reserve+Cancel",
 			Why:    "one token an hour and none left: each reservation lies ahead, and its cancellation gives it back",
