@@ -115,7 +115,6 @@
 //
 // # References
 //
-//   - G. Einziger et al., "TinyLFU: a highly efficient cache admission policy",
-//     ACM Transactions on Storage 13(4), 2017.
+//   - G. Einziger et al., "TinyLFU", ACM Transactions on Storage 13(4), 2017.
 //   - J. Yang et al., "FIFO queues are all you need for cache eviction", 2023.
 package lru

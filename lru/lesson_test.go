@@ -14,18 +14,21 @@ import (
 )
 
 // TestLessonBlog checks the blog of the textbooks: a query takes 800 ms, the
-// cache answers at once, the list lives for a day, and a post deletes it. A query
-// that began before the post stores the old list for a day if it uses Get and
-// Set. With Load it does not.
+// cache answers at once, the list lives for a day, and a post deletes it. A
+// query that began before the post stores the old list for a day if it uses Get
+// and Set. With Load it does not.
 func TestLessonBlog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		posts := []string{"hello"}
-		query := func(context.Context, string) (string, error) {
+		query := func() string {
 			list := strings.Join(posts, ", ") // what the database reads at the beginning
 			time.Sleep(800 * time.Millisecond)
-			return list, nil
+			return list
 		}
-		c := New(1000, &Options[string, string]{TTL: 86400 * time.Second, Load: query})
+		c := New(1000, &Options[string, string]{
+			TTL:  86400 * time.Second,
+			Load: func(context.Context, string) (string, error) { return query(), nil },
+		})
 
 		start := time.Now()
 		_, _ = c.Load(t.Context(), "posts")
@@ -39,8 +42,7 @@ func TestLessonBlog(t *testing.T) {
 		c.Delete("posts")
 		go func() { // ends with the query
 			if _, ok := c.Get("posts"); !ok {
-				list, _ := query(t.Context(), "posts")
-				c.Set("posts", list)
+				c.Set("posts", query())
 			}
 		}()
 		synctest.Wait()
@@ -123,9 +125,9 @@ func TestLessonGame(t *testing.T) {
 	})
 }
 
-// TestLessonDrivers checks that the positions of 10,000 drivers, every 2 seconds
-// for ten minutes, are 3,000,000 writes and become 10,000 saves if they are
-// saved every ten minutes.
+// TestLessonDrivers checks that the positions of 10,000 drivers, every 2
+// seconds for ten minutes, are 3,000,000 writes and become 10,000 saves if they
+// are saved every ten minutes.
 func TestLessonDrivers(t *testing.T) {
 	drivers := 10_000
 	if testing.Short() || raceEnabled || invariants {
@@ -142,6 +144,7 @@ func TestLessonDrivers(t *testing.T) {
 			}
 			time.Sleep(2 * time.Second)
 		}
+
 		synctest.Wait()
 		got := b.Stats()
 		if got.Writes != uint64(300*drivers) || got.Saved != uint64(drivers) || got.Pending != 0 {
@@ -157,9 +160,9 @@ func TestLessonDrivers(t *testing.T) {
 	})
 }
 
-// TestLessonIdempotency checks that the answer of the first call is stored under
-// its idempotency key: retries get the same, at once or later, and the charge is
-// made once.
+// TestLessonIdempotency checks that the answer of the first call is stored
+// under its idempotency key: retries get the same, at once or later, and the
+// charge is made once.
 func TestLessonIdempotency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		charges := 0
@@ -189,9 +192,9 @@ func TestLessonIdempotency(t *testing.T) {
 	})
 }
 
-// TestLessonRegistry checks a registry of services: each sends a heartbeat every
-// 15 seconds, one that has missed three is gone, and the event updates the list of
-// members, unasked.
+// TestLessonRegistry checks a registry of services: each sends a heartbeat
+// every 15 seconds, one that has missed three is gone, and the event updates
+// the list of members, unasked.
 func TestLessonRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		members := map[string]bool{}
@@ -207,6 +210,7 @@ func TestLessonRegistry(t *testing.T) {
 			registry.Set(name, "10.0.0.1")
 			members[name] = true
 		}
+
 		for beat := 1; beat <= 8; beat++ {
 			time.Sleep(15 * time.Second)
 			for _, name := range []string{"a", "b", "c"} {
@@ -225,8 +229,8 @@ func TestLessonRegistry(t *testing.T) {
 	})
 }
 
-// TestLessonTicker checks a value that is refreshed every ten minutes, unasked: by
-// a ticker and Refresh. Readers never wait, and never see an older one.
+// TestLessonTicker checks a value that is refreshed every ten minutes, unasked:
+// by a ticker and Refresh. Readers never wait, and never see an older one.
 func TestLessonTicker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rate := 100
