@@ -60,8 +60,8 @@ func (c *Concurrency) checkLocked() {
 	if (w&queueBit != 0) != waits {
 		panic(fmt.Sprintf("ratelimit: C1 violated: word %#x, somebody waits: %v", w, waits))
 	}
-	if w&queueBit != 0 && inFlightOf(w) < limitOf(w) {
-		panic(fmt.Sprintf("ratelimit: C2 violated: somebody waits with %d of %d in flight", inFlightOf(w), limitOf(w)))
+	if w&queueBit != 0 && outOf(w) < limitOf(w) {
+		panic(fmt.Sprintf("ratelimit: C2 violated: somebody waits with %d of %d in flight", outOf(w), limitOf(w)))
 	}
 	c.line.checkLocked()
 }

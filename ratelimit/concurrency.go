@@ -5,7 +5,8 @@ package ratelimit
 import (
 	"context"
 	"fmt"
-	"math"
+	"math/bits"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -14,10 +15,17 @@ import (
 //
 // One word decides:
 //
-//	bit 63    62        32 31         0
-//	┌───────┬─────────────┬────────────┐
-//	│ queue │ limit       │ in flight  │
-//	└───────┴─────────────┴────────────┘
+//	bit 63    62        32 31       30      29       0
+//	┌───────┬─────────────┬────────┬───────┬──────────┐
+//	│ queue │ limit       │ scarce │ swept │ out      │
+//	└───────┴─────────────┴────────┴───────┴──────────┘
+//
+// A place that is out is in flight, or spare: a permit that ends leaves its
+// place, with the slot, in a stripe of its goroutine, where the next permit
+// finds both with one exchange. When all places are out, the spare ones are
+// called in, with the lock held: scarce is set first, from when on no place is
+// left in a stripe, and swept when all stripes are empty. Then the word alone
+// decides, until no more than a quarter of the limit is out.
 //
 // While nobody waits, permits come and go by compare-and-swap. The first caller
 // who must wait sets the bit, with the lock held and in the same step that sees
@@ -51,7 +59,8 @@ import (
 // zero Concurrency panic.
 type Concurrency struct {
 	word    atomic.Uint64
-	slots   sync.Pool // of *slot
+	stripes []spareStripe // none if the limit is small, or adapts
+	slots   sync.Pool     // of *slot
 	opts    ConcurrencyOptions
 	clock   clock
 	sampler sampler // of ended permits, if opts.Adapt is set
@@ -66,17 +75,35 @@ type Concurrency struct {
 }
 
 const (
-	queueBit     = 1 << 63
-	limitShift   = 32
-	inFlightMask = 1<<limitShift - 1
-	maxLimit     = math.MaxInt32
+	queueBit   = 1 << 63
+	limitShift = 32
+	scarceBit  = 1 << 31
+	sweptBit   = 1 << 30
+	outMask    = 1<<30 - 1
+	maxLimit   = 1<<30 - 1
+
+	// slowBits are those under which no place is left in a stripe.
+	slowBits = queueBit | scarceBit
+
+	// exactBits are those under which the stripes are empty.
+	exactBits = scarceBit | sweptBit
 )
 
-func limitOf(word uint64) uint64    { return word &^ queueBit >> limitShift }
-func inFlightOf(word uint64) uint64 { return word & inFlightMask }
+// A spareStripe holds a spare place in a cache line, and its neighbor that the
+// processor fetches with it.
+type spareStripe struct {
+	spare atomic.Pointer[slot]
+	_     [120]byte
+}
+
+// minSpare is the number of permits for each stripe.
+const minSpare = 8
+
+func limitOf(word uint64) uint64 { return word &^ queueBit >> limitShift }
+func outOf(word uint64) uint64   { return word & outMask }
 
 // NewConcurrency returns a Concurrency of limit permits. If opts is nil, the
-// defaults are used. It panics if limit is not between 1 and 2^31-1, or if opts
+// defaults are used. It panics if limit is not between 1 and 2^30-1, or if opts
 // are not valid.
 func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
 	checkLimit(limit)
@@ -85,34 +112,125 @@ func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
 	}
 	o := opts.resolve(limit)
 	c := &Concurrency{opts: o, clock: newClock(o.Now), target: float64(limit)}
+	if o.Adapt == nil {
+		c.stripes = make([]spareStripe, spareStripes(limit))
+	}
 	c.slots.New = func() any { return &slot{c: c} }
 	c.word.Store(uint64(limit) << limitShift)
 	c.sampler.end = int64(c.opts.Window)
 	return c
 }
 
-// checkLimit panics if limit is not between 1 and 2^31-1.
+// spareStripes returns the number of stripes for limit: a power of two, four or
+// more to a processor so that two goroutines seldom meet, if the limit allows.
+func spareStripes(limit int) int {
+	n := 1 << bits.Len(uint(4*min(runtime.GOMAXPROCS(0), 128)-1))
+	for n > 0 && n*minSpare > limit {
+		n /= 2
+	}
+	return n
+}
+
+// checkLimit panics if limit is not between 1 and 2^30-1.
 func checkLimit(limit int) {
 	if limit < 1 || limit > maxLimit {
-		panic(fmt.Sprintf("ratelimit: limit must be between 1 and 2^31-1, got %d", limit))
+		panic(fmt.Sprintf("ratelimit: limit must be between 1 and 2^30-1, got %d", limit))
 	}
 }
 
 // TryAcquire returns a permit, or false at once if as many as the limit are in
 // flight. End the permit exactly once; see [Permit].
 func (c *Concurrency) TryAcquire() (Permit, bool) {
-	if !c.takePlace() {
-		c.refused.Add(1)
+	if p, ok := c.takeSpare(); ok {
+		return p, true
+	}
+	if c.takePlace() || c.callIn() {
+		return c.permit(), true
+	}
+	c.refused.Add(1)
+	return Permit{}, false
+}
+
+// takeSpare takes the spare place of the stripe of this goroutine, if it holds
+// one.
+func (c *Concurrency) takeSpare() (Permit, bool) {
+	if len(c.stripes) == 0 || c.word.Load()&slowBits != 0 {
 		return Permit{}, false
 	}
-	return c.permit(), true
+	p := &c.stripes[stripeHash()&uint64(len(c.stripes)-1)].spare
+	if p.Load() == nil {
+		return Permit{}, false
+	}
+	s := p.Swap(nil)
+	if s == nil {
+		return Permit{}, false // another goroutine of the stripe was faster
+	}
+	return Permit{s, s.gen.Load()}, true
+}
+
+// leaveSpare leaves the place of s, whose permit has ended, in the stripe of
+// this goroutine, and reports whether it did.
+func (c *Concurrency) leaveSpare(s *slot) bool {
+	if len(c.stripes) == 0 || c.word.Load()&slowBits != 0 {
+		return false
+	}
+	p := &c.stripes[stripeHash()&uint64(len(c.stripes)-1)].spare
+	if p.Load() != nil || !p.CompareAndSwap(nil, s) {
+		return false
+	}
+
+	// Places may have become scarce since the look at the word, and the sweep
+	// may have passed this stripe.
+	if c.word.Load()&slowBits != 0 && p.CompareAndSwap(s, nil) {
+		c.slots.Put(s)
+		c.release()
+	}
+	return true
+}
+
+// callIn calls in the spare places, and takes one if there was any. Once all
+// are called in, it decides by the word alone.
+func (c *Concurrency) callIn() bool {
+	if len(c.stripes) == 0 || c.word.Load()&exactBits == exactBits {
+		return false
+	}
+	c.mu.Lock()
+	c.sweepLocked()
+	c.mu.Unlock()
+	return c.takePlace()
+}
+
+// sweepLocked calls in the spare places of all stripes.
+func (c *Concurrency) sweepLocked() {
+	if len(c.stripes) == 0 || c.word.Load()&exactBits == exactBits {
+		return
+	}
+	c.word.Or(scarceBit)
+	for i := range c.stripes {
+		if s := c.stripes[i].spare.Swap(nil); s != nil {
+			c.slots.Put(s)
+			c.word.Add(^uint64(0))
+		}
+	}
+	c.word.Or(sweptBit)
+	c.serveLocked()
+}
+
+// relax lets places be spare again, if no more than a quarter of the limit is
+// out.
+func (c *Concurrency) relax() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.word.Load(); w&queueBit == 0 && outOf(w) <= limitOf(w)/4 {
+		c.word.And(^uint64(exactBits))
+	}
 }
 
 // takePlace takes a place if nobody waits and one is free.
 func (c *Concurrency) takePlace() bool {
 	for {
 		w := c.word.Load()
-		if w&queueBit != 0 || inFlightOf(w) >= limitOf(w) {
+		if w&queueBit != 0 || outOf(w) >= limitOf(w) {
 			if w == 0 {
 				panic("ratelimit: zero Concurrency: use NewConcurrency")
 			}
@@ -142,6 +260,9 @@ func (c *Concurrency) AcquirePriority(ctx context.Context, priority int) (Permit
 	if err := ctx.Err(); err != nil {
 		return Permit{}, err
 	}
+	if p, ok := c.takeSpare(); ok {
+		return p, nil
+	}
 	if c.takePlace() {
 		return c.permit(), nil
 	}
@@ -170,13 +291,15 @@ func (c *Concurrency) enqueue(priority int) (*waiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	// Set the bit in the step that sees that the limit is reached.
+	// Set the bit in the step that sees that the limit is reached, by places in
+	// flight alone.
+	c.sweepLocked()
 	for {
 		w := c.word.Load()
 		if w&queueBit != 0 {
 			break
 		}
-		if inFlightOf(w) < limitOf(w) {
+		if outOf(w) < limitOf(w) {
 			if c.word.CompareAndSwap(w, w+1) {
 				return nil, nil
 			}
@@ -241,6 +364,9 @@ func (c *Concurrency) release() {
 			break
 		}
 		if c.word.CompareAndSwap(w, w-1) {
+			if w&scarceBit != 0 && outOf(w)-1 <= limitOf(w)/4 {
+				c.relax()
+			}
 			return
 		}
 	}
@@ -256,7 +382,7 @@ func (c *Concurrency) release() {
 // that holds the lock and may have freed a place or emptied the line.
 func (c *Concurrency) serveLocked() {
 	for w := c.line.first(); w != nil; w = c.line.first() {
-		if word := c.word.Load(); inFlightOf(word) >= limitOf(word) {
+		if word := c.word.Load(); outOf(word) >= limitOf(word) {
 			break
 		}
 		c.word.Add(1)
@@ -275,7 +401,7 @@ func (c *Concurrency) serveLocked() {
 // SetLimit changes the limit, now. A higher one admits callers in line at once;
 // a lower one ends no permit, but none is given until fewer are in flight. With
 // Adapt, the limit goes on from there; Min and Max bound what Adapt chooses,
-// not SetLimit. It panics if limit is not between 1 and 2^31-1.
+// not SetLimit. It panics if limit is not between 1 and 2^30-1.
 func (c *Concurrency) SetLimit(limit int) {
 	checkLimit(limit)
 	c.mu.Lock()
@@ -287,6 +413,9 @@ func (c *Concurrency) SetLimit(limit int) {
 func (c *Concurrency) setLimitLocked(target float64) {
 	c.target = target
 	limit := uint64(target)
+	if limit < limitOf(c.word.Load()) {
+		c.sweepLocked() // spare places are not given beyond the new limit
+	}
 	for {
 		w := c.word.Load()
 		if w == 0 {
@@ -298,7 +427,7 @@ func (c *Concurrency) setLimitLocked(target float64) {
 		}
 
 		// Permits come and go meanwhile: try until none did.
-		if c.word.CompareAndSwap(w, w&(queueBit|inFlightMask)|limit<<limitShift) {
+		if c.word.CompareAndSwap(w, w&^uint64(maxLimit<<limitShift)|limit<<limitShift) {
 			if c.opts.OnLimit != nil {
 				c.events = append(c.events, limitEvent{int(old), int(limit)})
 			}
@@ -314,7 +443,15 @@ func (c *Concurrency) Limit() int { return int(limitOf(c.word.Load())) }
 
 // InFlight returns the number of permits that were given and have not ended. It
 // exceeds Limit only after the limit fell.
-func (c *Concurrency) InFlight() int { return int(inFlightOf(c.word.Load())) }
+func (c *Concurrency) InFlight() int {
+	n := int(outOf(c.word.Load()))
+	for i := range c.stripes {
+		if c.stripes[i].spare.Load() != nil {
+			n--
+		}
+	}
+	return max(n, 0) // places may have moved between the stripes
+}
 
 // Queued returns the number of callers in line.
 func (c *Concurrency) Queued() int { return int(c.line.length.Load()) }

@@ -36,6 +36,9 @@ type request struct {
 func modelConcurrency(t *rapid.T) {
 	limit, maxQueue := rapid.IntRange(1, 2).Draw(t, "limit"), rapid.SampledFrom([]int{0, 1, 2, 3, -1}).Draw(t, "queue")
 	c := NewConcurrency(limit, &ConcurrencyOptions{MaxQueue: maxQueue})
+	if rapid.Bool().Draw(t, "stripes") {
+		c.stripes = make([]spareStripe, 2) // as of a larger limit
+	}
 	var held []Permit   // in flight
 	var line []*request // who waits, in order
 	ids := 0
@@ -328,6 +331,7 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 func TestTrapInFlightRace(t *testing.T) {
 	const limit = 3
 	c := NewConcurrency(limit, nil)
+	c.stripes = make([]spareStripe, 2) // as of a larger limit
 	var inside, most, served, gaveUp atomic.Int64
 	var wg sync.WaitGroup
 
@@ -375,6 +379,7 @@ func TestConcurrencyLinearizable(t *testing.T) {
 
 	for start := time.Now(); time.Since(start) < *linearTime; {
 		c := NewConcurrency(2, nil)
+		c.stripes = make([]spareStripe, 2) // as of a larger limit
 		permits := make([]Permit, 4)
 		h := record(4, 10, func(proc, op int) input { return input{proc, op} }, func(in input) int {
 			switch {
@@ -536,8 +541,8 @@ func TestConcurrencyBubbles(t *testing.T) {
 // TestConcurrencyOptions lists options that cannot be used.
 func TestConcurrencyOptions(t *testing.T) {
 	for want, o := range map[string]*ConcurrencyOptions{
-		"ratelimit: ConcurrencyOptions.Min must be between 0 and 2^31-1, got -1": {Min: -1},
-		"ratelimit: ConcurrencyOptions.Max must be between 0 and 2^31-1, got -2": {Max: -2},
+		"ratelimit: ConcurrencyOptions.Min must be between 0 and 2^30-1, got -1": {Min: -1},
+		"ratelimit: ConcurrencyOptions.Max must be between 0 and 2^30-1, got -2": {Max: -2},
 		"ratelimit: ConcurrencyOptions.Min must be at most Max, 4, got 5":        {Min: 5, Max: 4},
 		"ratelimit: ConcurrencyOptions.Window must not be negative, got -1ns":    {Window: -1},
 		"ratelimit: AIMD.Increase must not be negative, got -1":                  {Adapt: &AIMD{Increase: -1}},
@@ -554,5 +559,64 @@ func TestConcurrencyOptions(t *testing.T) {
 	}
 	if c := NewConcurrency(2000, &ConcurrencyOptions{Adapt: &AIMD{}}); c.opts.Max != 2000 || c.opts.Min != 1 {
 		t.Errorf("Min %d, Max %d", c.opts.Min, c.opts.Max)
+	}
+}
+
+// TestSparePlaces checks that places left in stripes are called in when they are
+// scarce, count as not in flight, and are left again when most are free; and the
+// number of stripes at its bounds.
+func TestSparePlaces(t *testing.T) {
+	c := NewConcurrency(40, nil)
+	c.stripes = make([]spareStripe, 4)
+	for round := range 3 {
+		// Two goroutines at once leave places in other stripes.
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { // ends after some permits
+				for range 100 {
+					p, ok := c.TryAcquire()
+					if !ok {
+						t.Error("TryAcquire = false with 8 of 40 in flight")
+					}
+					runtime.Gosched()
+					p.Release()
+				}
+			})
+		}
+		wg.Wait()
+		if got := c.InFlight(); got != 0 {
+			t.Errorf("round %d: %d in flight, want 0", round, got)
+		}
+		if got := outOf(c.word.Load()); got == 0 || got > 4 {
+			t.Errorf("round %d: %d places are spare, want 1 to 4", round, got)
+		}
+
+		var held []Permit
+		for range 40 {
+			p, ok := c.TryAcquire()
+			if !ok {
+				t.Fatalf("round %d: TryAcquire = false with %d of 40 in flight", round, len(held))
+			}
+			held = append(held, p)
+		}
+		if _, ok := c.TryAcquire(); ok || c.InFlight() != 40 {
+			t.Errorf("round %d: TryAcquire = %v with %d of 40 in flight", round, ok, c.InFlight())
+		}
+		for i, p := range held {
+			p.Release()
+			p.Release()
+			if got := c.InFlight(); got != 39-i {
+				t.Fatalf("round %d: %d in flight, want %d", round, got, 39-i)
+			}
+		}
+	}
+
+	for limit, want := range map[int]int{7: 0, 8: 1, 15: 1, 16: 2} {
+		if got := len(NewConcurrency(limit, nil).stripes); got != want {
+			t.Errorf("a limit of %d has %d stripes, want %d", limit, got, want)
+		}
+	}
+	if got := len(NewConcurrency(1000, &ConcurrencyOptions{Adapt: &AIMD{}}).stripes); got != 0 {
+		t.Errorf("a limit that adapts has %d stripes, want 0", got)
 	}
 }

@@ -120,7 +120,7 @@ func (o *ConcurrencyOptions) Validate() error {
 		value int
 	}{{"Min", o.Min}, {"Max", o.Max}} {
 		if f.value < 0 || f.value > maxLimit {
-			return fmt.Errorf("ratelimit: ConcurrencyOptions.%s must be between 0 and 2^31-1, got %d", f.name, f.value)
+			return fmt.Errorf("ratelimit: ConcurrencyOptions.%s must be between 0 and 2^30-1, got %d", f.name, f.value)
 		}
 	}
 	if o.Max > 0 && o.Min > o.Max {

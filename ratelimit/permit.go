@@ -60,10 +60,13 @@ func (p Permit) end(how ending) {
 	}
 	c := s.c
 	start := s.start
-	c.slots.Put(s)
 	if how == dropped {
 		c.dropped.Add(1)
 	}
+	if c.leaveSpare(s) {
+		return
+	}
+	c.slots.Put(s)
 	if c.opts.Adapt == nil || how == ignored {
 		c.release()
 		return

@@ -329,8 +329,8 @@ func TestPanics(t *testing.T) {
 		{"ratelimit: number of events must be at most 4, got 5", func() { NewKeyedSlidingLog[int](3, 1, nil).TakeLimit(1, 1, 5) }},
 
 		// Permits.
-		{"ratelimit: limit must be between 1 and 2^31-1, got 0", func() { NewConcurrency(0, nil) }},
-		{"ratelimit: limit must be between 1 and 2^31-1, got -1", func() { NewConcurrency(1, nil).SetLimit(-1) }},
+		{"ratelimit: limit must be between 1 and 2^30-1, got 0", func() { NewConcurrency(0, nil) }},
+		{"ratelimit: limit must be between 1 and 2^30-1, got -1", func() { NewConcurrency(1, nil).SetLimit(-1) }},
 		{"ratelimit: ConcurrencyOptions.Window must not be negative, got -1ns", func() { NewConcurrency(1, &ConcurrencyOptions{Window: -1}) }},
 
 		// The rest.
