@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"expvar"
 	"fmt"
+	"log/slog"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -362,6 +365,107 @@ func ExampleCache_Stats() {
 	s := c.Stats()
 	fmt.Println(s.Hits, s.Misses, s.HitRatio(), s.Len)
 	// Output: 3 1 0.75 1
+}
+
+// The time that is left can be read, and given on.
+func ExampleCache_PeekEntry() {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	c := lru.New(10, &lru.Options[string, int]{
+		TTL: time.Hour, TrackAge: true, Now: func() time.Time { return now },
+	})
+	c.Set("a", 1)
+	now = now.Add(20 * time.Minute)
+	e, _ := c.PeekEntry("a")
+	fmt.Println(e.Value, e.Age, e.Left)
+	// Output: 1 20m0s 40m0s
+}
+
+func ExampleCache_AttrOf() {
+	c := lru.New[string, int](10, nil)
+	c.SetAttr("a", 1, lru.Attr{Cost: 3, Tags: []string{"t"}, Priority: 1})
+	a, ok := c.AttrOf("a")
+	fmt.Println(a.TTL == lru.Forever, a.Cost, a.Tags, a.Priority, a.Pinned, ok)
+	// Output: true 3 [t] 1 false true
+}
+
+func ExampleCache_PeekOrSet() {
+	c := lru.New[string, int](10, nil)
+	fmt.Println(c.PeekOrSet("a", 1))
+	fmt.Println(c.PeekOrSet("a", 2))
+	// Output:
+	// 1 false
+	// 1 true
+}
+
+// For expvar: everything, as JSON, at /debug/vars.
+func ExampleStats_expvar() {
+	c := lru.New[string, int](10, nil)
+	c.Set("a", 1)
+	c.Get("a")
+	expvar.Publish("users", expvar.Func(func() any { return c.Stats() }))
+	fmt.Println(expvar.Get("users").String()[:22])
+	// Output: {"Hits":1,"Misses":0,"
+}
+
+// For log/slog: what happened since the last line.
+func ExampleStats_slog() {
+	c := lru.New[string, int](10, nil)
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	last := c.Stats()
+	c.Set("a", 1)
+	c.Get("a")
+	c.Get("b")
+	now := c.Stats()
+	d := now.Sub(last)
+	log.Info("cache", "ratio", d.HitRatio(), "evicted", d.Evicted, "len", d.Len, "policy", lru.PolicyTinyLFU)
+	// Output: level=INFO msg=cache ratio=0.5 evicted=0 len=1 policy=TinyLFU
+}
+
+// For Prometheus, in its text format.
+func ExampleStats_prometheus() {
+	c := lru.New[string, int](10, nil)
+	c.Set("a", 1)
+	c.Get("a")
+	s := c.Stats()
+	fmt.Println("# TYPE cache_hits_total counter")
+	fmt.Println("cache_hits_total", s.Hits)
+	fmt.Println("cache_misses_total", s.Misses)
+	fmt.Println("cache_entries", s.Len)
+	// Output:
+	// # TYPE cache_hits_total counter
+	// cache_hits_total 1
+	// cache_misses_total 0
+	// cache_entries 1
+}
+
+// A store that is down for good: GiveUp brings Close to its end, and tells what
+// is lost.
+func ExampleBehind_GiveUp() {
+	c := lru.New[string, int](10, nil)
+	b := lru.NewBehind(c, &table{rows: map[string]int{}}, &lru.BehindOptions[string, int]{
+		Apply: func(context.Context, []lru.Pair[string, int], []string) error { return errors.New("down") },
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	_ = b.Set(context.Background(), "a", 1)
+	err := b.Close(ctx)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+
+	keys := b.GiveUp()
+	for len(keys) == 0 { // it was just being tried
+		keys = b.GiveUp()
+	}
+	fmt.Println(keys, b.Close(context.Background()))
+	// Output:
+	// true
+	// [a] <nil>
 }
 
 func ExampleStats_Sub() {

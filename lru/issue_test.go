@@ -765,3 +765,48 @@ func TestLoadTimeoutBounds(t *testing.T) {
 		c.checkIdle(t)
 	})
 }
+
+// TestGetOrSetUses checks that GetOrSet of a key that is there counts as a use.
+func TestGetOrSetUses(t *testing.T) {
+	c := New[string, int](2, &Options[string, int]{Shards: 1, Policy: PolicyLRU})
+	c.Set("a", 1)
+	c.Set("b", 2)
+	if v, loaded := c.GetOrSet("a", 3); v != 1 || !loaded {
+		t.Errorf("GetOrSet = %d, %v, want 1, true", v, loaded)
+	}
+	c.Set("c", 3)
+	if !c.Has("a") || c.Has("b") {
+		t.Errorf("a is there: %v, b: %v, want true, false", c.Has("a"), c.Has("b"))
+	}
+}
+
+// TestUpdateIdle checks that Update of an entry with a TTL of its own extends
+// its idle time, and not its TTL.
+func TestUpdateIdle(t *testing.T) {
+	var clock fakeClock
+	c := New(10, &Options[int, int]{Now: clock.now, Idle: time.Minute})
+	c.SetTTL(1, 1, 100*time.Second)
+	clock.sleep(50 * time.Second)
+	c.Update(1, func(v int, _ bool) (int, bool) { return v + 1, true })
+	clock.sleep(49 * time.Second)
+	if !c.Has(1) {
+		t.Error("the idle time was not extended")
+	}
+	clock.sleep(time.Second)
+	if c.Has(1) {
+		t.Error("the TTL was extended")
+	}
+}
+
+// TestReclaimExpired checks that entries of other shards that have expired
+// leave room, though they are pinned.
+func TestReclaimExpired(t *testing.T) {
+	var clock fakeClock
+	c := New[int, int](10, &Options[int, int]{Shards: 2, Now: clock.now})
+	c.SetAttr(keyIn(c, 0, 0), 1, Attr{Cost: 9, Pinned: true, TTL: time.Second})
+	clock.sleep(time.Second)
+	if k := keyIn(c, 1, 0); !c.SetAttr(k, 2, Attr{Cost: 10}) || c.Len() != 1 {
+		t.Errorf("refused, or not alone: %d entries", c.Len())
+	}
+	c.checkCost()
+}
