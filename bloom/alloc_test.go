@@ -13,21 +13,27 @@ func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
+
 	f, c := New(1000, 1e-6, nil), NewConcurrent(1000, 1e-6, nil)
 	key, hs, dst := []byte("a key of some length"), make([]uint64, 100), make([]bool, 0, 100)
+
 	for i := range hs {
 		hs[i] = HashUint64(uint64(i), 0)
 	}
+
 	b, err := f.MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	p, err := OpenProbe(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	count, grow, win := NewCounting(1000, 1e-4, nil), NewScalable(1000, 0.01, nil), NewWindow(1000, 0.01, time.Hour, nil)
-	split, room := NewSplitBlock(1000, 0.01), make([]byte, 0, 4096)
+	split, room := NewSplitBlock(1000, 0.01, nil), make([]byte, 0, 4096)
+
 	for name, do := range map[string]func(){
 		"Add":                  func() { f.Add(key); f.AddString("x"); f.AddUint64(1) },
 		"Has":                  func() { f.Has(key); f.HasString("x"); f.HasUint64(1) },
@@ -55,7 +61,8 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestSizes pins the memory that doc.go promises, and that lines begin where cache lines do.
+// TestSizes pins the memory that doc.go promises, and that lines begin where
+// cache lines do.
 func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(line{}); n != lineBytes {
 		t.Errorf("a line takes %d bytes", n)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// benchHashes returns a power of two of hashes: of keys below n that are present, of keys above
-// that are absent, or of both by turns.
+// benchHashes returns a power of two of hashes: of keys below n that are
+// present, of keys above that are absent, or of both by turns.
 func benchHashes(n int, outcome string) []uint64 {
 	hs := make([]uint64, 1<<16)
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -101,7 +101,7 @@ func BenchmarkConcurrentAdd(b *testing.B) {
 
 func BenchmarkOthers(b *testing.B) {
 	hs := benchHashes(1e5, "mixed")
-	count, grow, split := NewCounting(1e5, 0.01, nil), NewScalable(1e3, 0.01, nil), NewSplitBlock(1e5, 0.01)
+	count, grow, split := NewCounting(1e5, 0.01, nil), NewScalable(1e3, 0.01, nil), NewSplitBlock(1e5, 0.01, nil)
 	win := NewWindow(1e5, 0.01, time.Minute, nil)
 	for _, bm := range []struct {
 		name string

@@ -4,9 +4,10 @@ package bloom
 
 // Implementation notes.
 //
-// A filter is an array of lines of 64 bytes. A line is 4 lanes of 2 words of 64 bits. A key
-// lies in 1 line, or in 2 that are chosen independently. In each lane it picks one of the two words
-// and sets r of its bits, so that it has k = 4r bits in a line:
+// A filter is an array of lines of 64 bytes. A line is 4 lanes of 2 words of 64
+// bits. A key lies in 1 line, or in 2 that are chosen independently. In each
+// lane it picks one of the two words and sets r of its bits, so that it has k =
+// 4r bits in a line:
 //
 //	         lane 0          lane 1          lane 2          lane 3
 //	byte 0       8       16      24      32      40      48      56      64
@@ -22,8 +23,9 @@ package bloom
 //	y          h·spread2 mod 2^64: 12 bits from bit 63-12i down are bit numbers c and d
 //	2nd line   all of the above with mix64(h) for h
 //
-// r bits are the first r of a, b, c, d. Top bits of a product depend on all bits below, so keys that
-// share a line, whose hashes share their top bits, have patterns of their own.
+// r bits are the first r of a, b, c, d. Top bits of a product depend on all
+// bits below, so keys that share a line, whose hashes share their top bits,
+// have patterns of their own.
 //
 // Invariants, checked under the tag invariants:
 //
@@ -31,48 +33,34 @@ package bloom
 //	I2 after a key was added it is present.
 //	I3 lines that New allocates begin at a multiple of 64 bytes, by the size classes of the allocator.
 //
-// Why not any bit of the line for each of k hashes: 8 words would be read and, by a
-// concurrent Add, written, instead of 4; the rate is within 3 % of it. Why not positions a + i·b mod
-// 512, as greatroar/blobloom: there are but 2^18 patterns, and the rate never falls below the number
-// of keys in a line over 2^18, which at 1e-6 is 43 times too many. Why not bits all over the
-// array, as the textbook: k cache misses, for 6 % to 11 % less memory.
+// Why not any bit of the line for each of k hashes: 8 words would be read and,
+// by a concurrent Add, written, instead of 4; the rate is within 3 % of it. Why
+// not positions a + i·b mod 512, as greatroar/blobloom: there are only 2^18
+// patterns, and the rate never falls below the number of keys in a line over
+// 2^18, which at 1e-6 is 43 times too many. Why not bits all over the array, as
+// the textbook: k cache misses, for 6 % to 11 % less memory.
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
-var (
-	// ErrMismatch is returned when two filters differ in size, shape or seed, so that their bits
-	// mean different things.
-	ErrMismatch = errors.New("bloom: filters do not match")
-
-	// ErrCorrupt is returned for bytes that are not a whole filter.
-	ErrCorrupt = errors.New("bloom: corrupt filter")
-
-	// ErrVersion is returned for a filter in a format, or of a kind, that this version does not know.
-	ErrVersion = errors.New("bloom: unknown version")
-
-	// ErrTooLarge is returned for a filter that this machine cannot address.
-	ErrTooLarge = errors.New("bloom: filter too large")
-)
-
-// A shape is what two filters must share besides their size for their bits to mean the same.
+// A shape is what two filters must share, besides their size, for their bits to
+// mean the same.
 type shape struct {
 	perKey  int // lines of a key
 	perLane int // bits of a key in a lane
 	seed    uint64
 }
 
-// A Filter is a set of keys that may report a key that was never added, at a chosen
-// rate, and never misses one that was. Use [New]; the zero Filter is empty, and Add to it panics.
+// A Filter is a set of keys that may report a key that was never added, at a
+// chosen rate, and never misses one that was. Use [New]; the zero Filter is
+// empty, and Add to it panics.
 //
-// It is safe for any number of concurrent readers, and not while somebody adds: see [Concurrent].
+// It is safe for any number of concurrent readers, and not while a goroutine
+// adds: see [Concurrent]. It must not be copied.
 type Filter struct {
 	_ noCopy
 	shape
 	lines    []line
-	readOnly bool // a view of bytes that belong to somebody else
+	readOnly bool // a view of bytes that belong to the caller
 }
 
 // noCopy lets go vet report copies, which would share their bits.
@@ -81,16 +69,13 @@ type noCopy struct{}
 func (*noCopy) Lock()   {}
 func (*noCopy) Unlock() {}
 
-// New returns an empty filter that, once n different keys were added, reports a key that was not
-// with probability at most p. If opts is nil, the defaults are used. It takes the bits that the
-// table in the package comment says, or a few hundred if that is more: a filter is at least one line.
-// It panics unless 1e-12 <= p < 1 and 0 <= n <= 2^48.
+// New returns an empty filter that, once n different keys were added, reports a
+// key that was not with probability at most p. If opts is nil, the defaults are
+// used. It takes the bits that the table in the package comment says, or a few
+// hundred if that is more: a filter is at least one line. It panics unless
+// 1e-12 <= p < 1 and 0 <= n <= 2^48.
 func New(n int, p float64, opts *Options) *Filter {
-	return newFilter("New", n, p, opts)
-}
-
-func newFilter(name string, n int, p float64, opts *Options) *Filter {
-	s, lines := mustPlan(name, bitCurves[:], n, p, opts)
+	s, lines := mustPlan(bitCurves[:], n, p, opts)
 	f := &Filter{shape: s, lines: make([]line, lines)}
 	if invariants {
 		f.check()
@@ -98,22 +83,17 @@ func newFilter(name string, n int, p float64, opts *Options) *Filter {
 	return f
 }
 
-// mustPlan is plan for the constructor of the given name, which panics if it is called wrongly.
-func mustPlan(name string, curves []curve, n int, p float64, opts *Options) (shape, uint64) {
-	err := validateSize(n, p)
-	if err == nil {
-		err = opts.Validate()
+// mustPlan is plan for constructors, which panic if they are called wrongly.
+func mustPlan(curves []curve, n int, p float64, opts *Options) (shape, uint64) {
+	if err := validateSize(n, p); err != nil {
+		panic(err)
 	}
-	if err != nil {
-		panic("bloom: " + name + ": " + reason(err))
+	if err := opts.Validate(); err != nil {
+		panic(err)
 	}
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
-	s, lines := plan(curves, n, p, &o)
+	s, lines := plan(curves, n, p, opts.resolve())
 	if lines > maxAddress/lineBytes {
-		panic(fmt.Sprintf("bloom: %s: n is too large for this machine, got %d", name, n))
+		panic(fmt.Sprintf("bloom: n is too large for this machine, got %d", n))
 	}
 	return s, lines
 }
@@ -121,42 +101,58 @@ func mustPlan(name string, curves []curve, n int, p float64, opts *Options) (sha
 // maxAddress is the largest number of bytes that a slice may have.
 const maxAddress = uint64(^uint(0) >> 1)
 
-// Add adds key and reports whether it certainly was not there: false means
-// that it probably was, and that nothing changed.
+// Add adds key and reports whether key is definitely new. False means that it
+// probably was there, and that nothing changed.
 func (f *Filter) Add(key []byte) bool { return f.AddHash(Hash(key, f.seed)) }
 
 // AddString is [Filter.Add] of the bytes of key.
 func (f *Filter) AddString(key string) bool { return f.AddHash(HashString(key, f.seed)) }
 
-// AddUint64 is [Filter.Add] for numbers, which are keys of their own: v is not the key
-// that its bytes or digits are.
+// AddUint64 is [Filter.Add] for numbers, which are keys of their own: v is not
+// the key that its bytes or digits are.
 func (f *Filter) AddUint64(v uint64) bool { return f.AddHash(HashUint64(v, f.seed)) }
 
-// AddHash adds the key whose hash is h. All 64 bits of h must depend on all of the key, as those of
-// [Hash] or hash/maphash do; a number, or a hash of 32 bits, must go through [HashUint64].
-// Options.Seed plays no part.
+// AddHash adds the key whose hash is h. All 64 bits of h must depend on all of
+// the key, as those of [Hash] or hash/maphash do; a number, or a hash of 32
+// bits, must go through [HashUint64]. Options.Seed plays no part.
 func (f *Filter) AddHash(h uint64) bool {
-	if f.readOnly || len(f.lines) == 0 {
-		f.refuse("Add")
-	}
-	n := uint64(len(f.lines))
-	added := f.lines[index(h, n)].add(h, f.perLane)
-	if f.perKey > 1 {
-		g := mix64(h)
-		added = f.lines[index(g, n)].add(g, f.perLane) || added
-	}
+	f.mustChange()
+	added := f.add(h)
 	if invariants {
 		f.checkAdded(h)
 	}
 	return added
 }
 
-// refuse panics: the filter is not one that can change.
-func (f *Filter) refuse(method string) {
-	if f.readOnly {
-		panic("bloom: " + method + ": the filter is a view: use Clone")
+// add is AddHash for a filter that can change.
+func (f *Filter) add(h uint64) bool {
+	n := uint64(len(f.lines))
+	l := &f.lines[index(h, n)]
+	if f.perKey == 1 && f.perLane == 2 {
+		return l.addUsual(h)
 	}
-	panic("bloom: " + method + ": zero Filter: use New")
+
+	added := l.add(h, f.perLane)
+	if f.perKey > 1 {
+		g := mix64(h)
+		added = f.lines[index(g, n)].add(g, f.perLane) || added
+	}
+	return added
+}
+
+// mustChange panics unless the filter is one that can change.
+func (f *Filter) mustChange() {
+	f.mustNotView()
+	if len(f.lines) == 0 {
+		panic("bloom: zero Filter: use New")
+	}
+}
+
+// mustNotView panics if the bits belong to the caller.
+func (f *Filter) mustNotView() {
+	if f.readOnly {
+		panic("bloom: the filter is a view: use Clone")
+	}
 }
 
 // Has reports whether key may have been added. False is certain.
@@ -176,17 +172,10 @@ func (f *Filter) HasHash(h uint64) bool {
 		return false
 	}
 	l := &f.lines[i]
-	if f.perKey != 1 || f.perLane != 2 {
-		return f.hasOther(l, h)
+	if f.perKey == 1 && f.perLane == 2 {
+		return l.hasUsual(h)
 	}
-	// The shape of most filters, which is line.has written out: a call takes a fifth of the time.
-	x := h * spread1
-	w0, w1 := l[x>>63], l[2|x>>50&1]
-	if w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&1 == 0 {
-		return false
-	}
-	w2, w3 := l[4|x>>37&1], l[6|x>>24&1]
-	return w2>>(x>>31&63)&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0
+	return f.hasOther(l, h)
 }
 
 // hasOther is HasHash for any shape; l is the line of h.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestForms checks that the forms of a key agree, and that numbers are keys of their own.
+// TestForms checks that the forms of a key agree, and that numbers are keys of
+// their own.
 func TestForms(t *testing.T) {
 	for _, seed := range []uint64{0, 42} {
 		f, c := New(1000, 1e-6, &Options{Seed: seed}), NewConcurrent(1000, 1e-6, &Options{Seed: seed})
@@ -30,12 +31,14 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestMismatch checks that filters that do not match are refused and left alone.
+// TestMismatch checks that filters that do not match are refused and left
+// alone.
 func TestMismatch(t *testing.T) {
 	f := New(1000, 0.01, nil)
 	f.AddString("x")
 	before := f.Clone()
 	three := &Filter{shape: f.shape, lines: make([]line, 3*len(f.lines))}
+
 	for name, g := range map[string]*Filter{
 		"rate":  New(1000, 1e-3, nil),
 		"lines": New(1000, 0.01, &Options{Lines: 2}),
@@ -59,6 +62,7 @@ func TestMismatch(t *testing.T) {
 	if err := f.Fold(len(f.lines) + 1); !errors.Is(err, ErrMismatch) {
 		t.Errorf("Fold by more than there is: %v", err)
 	}
+
 	if !f.Equal(before) || f.Equal(three) {
 		t.Error("the filter changed")
 	}
@@ -70,47 +74,45 @@ func TestPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	view, err := View(b)
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for want, f := range map[string]func(){
-		"bloom: New: n must be between 0 and 2^48, got -1":                    func() { New(-1, 0.1, nil) },
-		"bloom: New: p must be between 1e-12 and 1, got 0":                    func() { New(1, 0, nil) },
-		"bloom: New: p must be between 1e-12 and 1, got 1":                    func() { New(1, 1, nil) },
-		"bloom: New: p must be between 1e-12 and 1, got NaN":                  func() { New(1, math.NaN(), nil) },
-		"bloom: New: Options.Lines must be between 0 and 2, got 3":            func() { New(1, 0.1, &Options{Lines: 3}) },
-		"bloom: NewConcurrent: Options.Lines must be between 0 and 2, got -1": func() { NewConcurrent(1, 0.1, &Options{Lines: -1}) },
-		"bloom: NewConcurrent: p must be between 1e-12 and 1, got 2":          func() { NewConcurrent(1, 2, nil) },
-		"bloom: Add: zero Filter: use New":                                    func() { new(Filter).AddString("x") },
-		"bloom: Add: zero Concurrent: use NewConcurrent":                      func() { new(Concurrent).AddString("x") },
-		"bloom: Add: the filter is a view: use Clone":                         func() { view.AddString("x") },
-		"bloom: Union: the filter is a view: use Clone":                       func() { _ = view.Union(view) },
-		"bloom: Intersect: the filter is a view: use Clone":                   func() { _ = view.Intersect(view) },
-		"bloom: Clear: the filter is a view: use Clone":                       func() { view.Clear() },
-		"bloom: Fold: the filter is a view: use Clone":                        func() { _ = view.Fold(1) },
-		"bloom: Fold: d must be positive, got 0":                              func() { _ = New(1, 0.1, nil).Fold(0) },
+		"bloom: n must be between 0 and 2^48, got -1":          func() { New(-1, 0.1, nil) },
+		"bloom: p must be between 1e-12 and 1, got 0":          func() { New(1, 0, nil) },
+		"bloom: p must be between 1e-12 and 1, got 1":          func() { New(1, 1, nil) },
+		"bloom: p must be between 1e-12 and 1, got NaN":        func() { New(1, math.NaN(), nil) },
+		"bloom: Options.Lines must be between 0 and 2, got 3":  func() { New(1, 0.1, &Options{Lines: 3}) },
+		"bloom: Options.Lines must be between 0 and 2, got -1": func() { NewConcurrent(1, 0.1, &Options{Lines: -1}) },
+		"bloom: p must be between 1e-12 and 1, got 2":          func() { NewConcurrent(1, 2, nil) },
+		"bloom: zero Filter: use New":                          func() { new(Filter).AddString("x") },
+		"bloom: zero Concurrent: use NewConcurrent":            func() { new(Concurrent).AddString("x") },
+		"bloom: d must be positive, got 0":                     func() { _ = New(1, 0.1, nil).Fold(0) },
 	} {
-		panics(t, want, f)
+		mustPanic(t, want, f)
 	}
+
+	for _, f := range []func(){
+		func() { view.AddString("x") },
+		func() { view.AddHashes([]uint64{1}) },
+		func() { _ = view.Union(view) },
+		func() { _ = view.Intersect(view) },
+		func() { view.Clear() },
+		func() { _ = view.Fold(1) },
+	} {
+		mustPanic(t, "bloom: the filter is a view: use Clone", f)
+	}
+
 	if math.MaxInt == math.MaxInt32 {
-		panics(t, "bloom: New: n is too large for this machine, got 2147483647", func() { New(math.MaxInt32, 1e-6, nil) })
+		mustPanic(t, "bloom: n is too large for this machine, got 2147483647", func() { New(math.MaxInt32, 1e-6, nil) })
 	}
 }
 
-// panics fails the test unless f panics with want.
-func panics(t *testing.T, want string, f func()) {
-	t.Helper()
-	defer func() {
-		if got := recover(); got != want {
-			t.Errorf("panic %v, want %q", got, want)
-		}
-	}()
-	f()
-}
-
-// TestSlow checks that the textbook filter of the same size errs about as often, so that our layout
-// costs what the package comment says and no more.
+// TestSlow checks that the textbook filter of the same size errs about as
+// often, so that our layout costs what the package comment says and no more.
 func TestSlow(t *testing.T) {
 	const n, p, probes = 20_000, 0.01, 100_000
 	slow, f := newSlowFilter(n, p), New(n, p, nil)
@@ -118,10 +120,13 @@ func TestSlow(t *testing.T) {
 		slow.add(HashUint64(i, 0))
 		f.AddUint64(i)
 	}
+
 	if ratio := float64(f.Bits()) / float64(len(slow.bits)); ratio > 1.08 {
 		t.Errorf("%.3f times the bits of the textbook", ratio)
 	}
+
 	slowHits, hits := 0, 0
+
 	for i := range uint64(n + probes) {
 		h := HashUint64(i, 0)
 		if i < n && (!slow.has(h) || !f.HasHash(h)) {
@@ -134,6 +139,7 @@ func TestSlow(t *testing.T) {
 			hits++
 		}
 	}
+
 	// Both are near 1000, with a standard deviation of 32.
 	if max(slowHits, hits) > 1000+5*32 || min(slowHits, hits) < 1000-5*32-50 {
 		t.Errorf("hits: textbook %d, ours %d of %d", slowHits, hits, probes)

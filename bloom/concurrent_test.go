@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestConcurrentSameBits checks that goroutines that add the same and different keys at once leave
-// the bits that one goroutine would.
+// TestConcurrentSameBits checks that goroutines that add the same and different
+// keys at once leave the bits that one goroutine would.
 func TestConcurrentSameBits(t *testing.T) {
 	const procs, each = 4, 20_000
 	for _, p := range []float64{0.01, 1e-5} {
@@ -33,8 +33,8 @@ func TestConcurrentSameBits(t *testing.T) {
 	}
 }
 
-// TestConcurrentOneWinner checks that of the goroutines that add a new key at once at least one is
-// told that it is new.
+// TestConcurrentOneWinner checks that of the goroutines that add a new key at
+// once at least one is told that it is new.
 func TestConcurrentOneWinner(t *testing.T) {
 	rounds := 3000
 	if raceEnabled {
@@ -58,13 +58,15 @@ func TestConcurrentOneWinner(t *testing.T) {
 	}
 }
 
-// TestConcurrentHappensBefore checks that a key whose Add returned is present for whoever learns of
-// it, while others add, and while snapshots and statistics are taken.
+// TestConcurrentHappensBefore checks that a key whose Add returned is present
+// for whoever learns of it, while others add, and while snapshots and
+// statistics are taken.
 func TestConcurrentHappensBefore(t *testing.T) {
 	const keys = 5000
 	c := NewConcurrent(3*keys, 1e-4, nil)
 	ch := make(chan uint64, 16)
 	var wg sync.WaitGroup
+
 	for g := range uint64(2) {
 		wg.Go(func() {
 			for i := range uint64(keys) {
@@ -73,6 +75,7 @@ func TestConcurrentHappensBefore(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Go(func() {
 		for range 5 {
 			if c.Len() < 0 || c.Rate() > 1 || c.FillRatio() > 1 {
@@ -83,22 +86,25 @@ func TestConcurrentHappensBefore(t *testing.T) {
 			}
 		}
 	})
+
 	for n := range 2 * keys {
 		if v := <-ch; !c.HasUint64(v) || n%500 == 0 && !c.Snapshot().HasUint64(v) {
 			t.Errorf("%d was added and is absent", v)
 		}
 	}
+
 	wg.Wait()
 }
 
-// TestConcurrentLinearizable checks histories of Add and Has against a set. Add may say that a key
-// is new when it no longer is, if another goroutine adds it at the same time, so only its other
-// answer is checked.
-func TestConcurrentLinearizable(t *testing.T) {
+// TestLinearizable checks histories of Add and Has against a set. Add
+// may say that a key is new when it no longer is, if another goroutine adds it
+// at the same time, so only its other answer is checked.
+func TestLinearizable(t *testing.T) {
 	type op struct {
 		add bool
 		key uint64
 	}
+
 	step := func(set uint64, in op, out bool) (uint64, bool) {
 		there := set>>in.key&1 == 1
 		if in.add {
@@ -106,7 +112,9 @@ func TestConcurrentLinearizable(t *testing.T) {
 		}
 		return set, out == there
 	}
+
 	histories := 0
+
 	for start := time.Now(); time.Since(start) < *linearTime; histories++ {
 		c, seed := NewConcurrent(16, 1e-9, nil), uint64(histories)
 		h := record(3, 8, func(proc, i int) op {
@@ -122,5 +130,6 @@ func TestConcurrentLinearizable(t *testing.T) {
 			t.Fatalf("history %d is not linearizable: %+v", histories, h)
 		}
 	}
+
 	t.Logf("%d histories", histories)
 }

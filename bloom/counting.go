@@ -4,11 +4,12 @@ package bloom
 
 import "math/bits"
 
-// A counting filter has the lines, lanes and words of a Filter, with 16 counters of 4 bits where a
-// word had 64 bits. The hash picks the word of a lane by one bit and up to 3 counters by 4 bits
-// each, 13 bits a lane as there. All counters of a word are changed by one addition: those that are
-// to count have a one in their lowest bit, those that are full are masked out, and so none can
-// carry.
+// A counting filter has the lines, lanes and words of a Filter, with 16
+// counters of 4 bits where a word had 64 bits. The hash picks the word of a
+// lane by one bit and up to 3 counters by 4 bits each, 13 bits a lane as there.
+// All counters of a word are changed by one addition: those that are to count
+// have a one in their lowest bit, those that are full are masked out, and so
+// none can carry.
 //
 // Invariants:
 //
@@ -21,53 +22,64 @@ const (
 	lowBits      = 0x1111111111111111 // of each counter
 )
 
-// A Counting is a [Filter] from which keys can be removed, at four to five times the memory. Use
-// [NewCounting]; methods of a zero Counting panic. It is safe for any number of concurrent readers,
-// and not while somebody adds or removes.
+// A Counting is a [Filter] from which keys can be removed, at four to five
+// times the memory. Use [NewCounting]; methods of a zero Counting panic. It is
+// safe for any number of concurrent readers, and not while somebody adds or
+// removes.
 //
-// Each key counts as often as it was added, up to 15 for each counter it shares with others. A
-// counter that reached 15 no longer knows its number: it stays for ever, so that no present key is
-// lost, and those keys may be reported after they were removed.
+// Each key counts as often as it was added, up to 15 for each counter it shares
+// with others. A counter that reached 15 no longer knows its number: it stays
+// forever, so that no present key is lost, and those keys may be reported after
+// they were removed. It must not be copied.
 type Counting struct {
 	_ noCopy
 	shape
 	lines []line
 }
 
-// NewCounting returns an empty filter that, while it holds at most n different keys, reports a key
-// that it does not hold with probability at most p. If opts is nil, the defaults are used;
-// Options.Foldable has no effect. It panics as [New] does.
+// NewCounting returns an empty filter that, while it holds at most n different
+// keys, reports a key that it does not hold with probability at most p. If opts
+// is nil, the defaults are used; Options.Foldable has no effect. It panics as
+// [New] does.
 func NewCounting(n int, p float64, opts *Options) *Counting {
-	s, lines := mustPlan("NewCounting", counterCurves[:maxCounters+1], n, p, opts)
+	s, lines := mustPlan(counterCurves[:maxCounters+1], n, p, opts)
 	return &Counting{shape: s, lines: make([]line, lines)}
 }
 
-// counters returns masks with the lowest bits of the counters of h in its word of each lane. The
-// words are those of a Filter.
+// counters returns masks with the lowest bits of the counters of h in its word
+// of each lane. The words are those of a Filter.
 func counters(h uint64, r int) (m0, m1, m2, m3 uint64) {
 	x := h * spread1
 	m0, m1, m2, m3 = low(x>>59), low(x>>46), low(x>>33), low(x>>20)
 	if r >= 2 {
-		m0, m1, m2, m3 = m0|low(x>>55), m1|low(x>>42), m2|low(x>>29), m3|low(x>>16)
+		m0 |= low(x >> 55)
+		m1 |= low(x >> 42)
+		m2 |= low(x >> 29)
+		m3 |= low(x >> 16)
 	}
 	if r >= 3 {
-		m0, m1, m2, m3 = m0|low(x>>51), m1|low(x>>38), m2|low(x>>25), m3|low(x>>12)
+		m0 |= low(x >> 51)
+		m1 |= low(x >> 38)
+		m2 |= low(x >> 25)
+		m3 |= low(x >> 12)
 	}
 	return m0, m1, m2, m3
 }
 
-// low returns the lowest bit of the counter whose number is the lowest 4 bits of x.
+// low returns the lowest bit of the counter whose number is the lowest 4 bits
+// of x.
 func low(x uint64) uint64 { return 1 << (x & 15 << 2) }
 
-// raise adds one to the counters of m in w that are not full, and reports whether one was zero.
+// raise adds one to the counters of m in w that are not full, and reports
+// whether one was zero.
 func raise(w *uint64, m uint64) bool {
 	zero := m&^counted(*w) != 0
 	*w += m &^ saturated(*w)
 	return zero
 }
 
-// lower takes one from the counters of m in w that are not full. If both lines of a key are one, and
-// it was not added, a counter may be zero by now.
+// lower takes one from the counters of m in w that are not full. If both lines
+// of a key are one, and it was not added, a counter may be zero by now.
 func lower(w *uint64, m uint64) { *w -= m & counted(*w) &^ saturated(*w) }
 
 // counted returns the lowest bits of the counters of w that are not zero.
@@ -89,7 +101,7 @@ func (c *Counting) line(h uint64) *line {
 	return &c.lines[index(h, uint64(len(c.lines)))]
 }
 
-// Add adds key once more and reports whether it certainly was not there.
+// Add adds key once more and reports whether key is definitely new.
 func (c *Counting) Add(key []byte) bool { return c.AddHash(Hash(key, c.seed)) }
 
 // AddString is [Counting.Add] of the bytes of key.
@@ -98,30 +110,38 @@ func (c *Counting) AddString(key string) bool { return c.AddHash(HashString(key,
 // AddUint64 is [Counting.Add] for numbers, which are keys of their own.
 func (c *Counting) AddUint64(v uint64) bool { return c.AddHash(HashUint64(v, c.seed)) }
 
-// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it must be.
+// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it
+// must be.
 func (c *Counting) AddHash(h uint64) bool {
-	added, g := false, h
+	added := false
+	g := h
 	for range c.perKeyOf() {
-		l, x := c.line(g), g*spread1
+		l := c.line(g)
+		x := g * spread1
 		m0, m1, m2, m3 := counters(g, c.perLane)
-		z0, z1 := raise(&l[x>>63], m0), raise(&l[2|x>>50&1], m1)
-		z2, z3 := raise(&l[4|x>>37&1], m2), raise(&l[6|x>>24&1], m3)
+		z0 := raise(&l[x>>63], m0)
+		z1 := raise(&l[2|x>>50&1], m1)
+		z2 := raise(&l[4|x>>37&1], m2)
+		z3 := raise(&l[6|x>>24&1], m3)
 		added = added || z0 || z1 || z2 || z3
 		g = mix64(g)
 	}
+
 	if invariants && !c.HasHash(h) {
 		panic("bloom: C1 violated: a key that was added is absent")
 	}
 	return added
 }
 
-// perKeyOf returns the number of lines of a key. That of a zero Counting is 1, for line to panic.
+// perKeyOf returns the number of lines of a key. That of a zero Counting is 1,
+// for line to panic.
 func (c *Counting) perKeyOf() int { return max(c.perKey, 1) }
 
-// Remove takes back one Add of key and reports whether it did: it changes nothing if key is
-// certainly not there. Removing a key that was not added, or more often than it was, may make
-// others absent, if by a false report it seems to be there: at the rate of the filter. Otherwise
-// every key that was added more often than removed stays present.
+// Remove takes back one Add of key and reports whether it did: it changes
+// nothing if key is certainly not there. Removing a key that was not added, or
+// more often than it was, may make others absent, if by a false report it seems
+// to be there: at the rate of the filter. Otherwise every key that was added
+// more often than removed stays present.
 func (c *Counting) Remove(key []byte) bool { return c.RemoveHash(Hash(key, c.seed)) }
 
 // RemoveString is [Counting.Remove] of the bytes of key.
@@ -136,7 +156,8 @@ func (c *Counting) RemoveHash(h uint64) bool {
 		return false
 	}
 	for range c.perKeyOf() {
-		l, x := c.line(h), h*spread1
+		l := c.line(h)
+		x := h * spread1
 		m0, m1, m2, m3 := counters(h, c.perLane)
 		lower(&l[x>>63], m0)
 		lower(&l[2|x>>50&1], m1)
@@ -147,7 +168,8 @@ func (c *Counting) RemoveHash(h uint64) bool {
 	return true
 }
 
-// Has reports whether key may be there. False is certain, if only keys that were added were removed.
+// Has reports whether key may be there. False is certain, if only keys that
+// were added were removed.
 func (c *Counting) Has(key []byte) bool { return c.HasHash(Hash(key, c.seed)) }
 
 // HasString is [Counting.Has] of the bytes of key.
@@ -159,7 +181,8 @@ func (c *Counting) HasUint64(v uint64) bool { return c.HasHash(HashUint64(v, c.s
 // HasHash reports whether the key whose hash is h may be there.
 func (c *Counting) HasHash(h uint64) bool {
 	for range c.perKeyOf() {
-		l, x := c.line(h), h*spread1
+		l := c.line(h)
+		x := h * spread1
 		m0, m1, m2, m3 := counters(h, c.perLane)
 		missing := m0&^counted(l[x>>63]) | m1&^counted(l[2|x>>50&1]) |
 			m2&^counted(l[4|x>>37&1]) | m3&^counted(l[6|x>>24&1])
@@ -174,20 +197,22 @@ func (c *Counting) HasHash(h uint64) bool {
 // Clear removes all keys, also from counters that are full.
 func (c *Counting) Clear() { clear(c.lines) }
 
-// Rate returns the probability that a key that is not there is reported now, computed from the
-// counters as [Filter.Rate] computes it from bits.
+// Rate returns the probability that a key that is not there is reported now,
+// computed from the counters as [Filter.Rate] computes it from bits.
 func (c *Counting) Rate() float64 {
 	n := len(c.lines)
 	if n == 0 {
 		return 0
 	}
-	sum, m := 0.0, min(n, sample)
+	sum := 0.0
+	m := min(n, sample)
 	for k := range m {
 		l := &c.lines[spaced(k, m, n)]
 		rate := 1.0
 		for j := 0; j < words; j += 2 {
-			a, b := bits.OnesCount64(counted(l[j])), bits.OnesCount64(counted(l[j+1]))
-			rate *= (power(float64(a)/wordCounters, c.perLane) + power(float64(b)/wordCounters, c.perLane)) / 2
+			a := float64(bits.OnesCount64(counted(l[j]))) / wordCounters
+			b := float64(bits.OnesCount64(counted(l[j+1]))) / wordCounters
+			rate *= (power(a, c.perLane) + power(b, c.perLane)) / 2
 		}
 		sum += rate
 	}

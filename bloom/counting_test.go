@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelCounting drives a counting filter against a multiset: a key that was added more often than
-// removed is present, however full its counters are.
+// TestModelCounting drives a counting filter against a multiset: a key that was
+// added more often than removed is present, however full its counters are.
 func TestModelCounting(t *testing.T) { rapid.Check(t, modelCounting) }
 
 func FuzzModelCounting(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelCounting)) }
@@ -23,11 +23,13 @@ func modelCounting(t *rapid.T) {
 		},
 		lines: make([]line, rapid.IntRange(1, 4).Draw(t, "lines")),
 	}
+
 	held := map[uint64]int{}
 	key := rapid.Uint64Range(0, 30)
 	t.Repeat(map[string]func(*rapid.T){
 		"Add": func(t *rapid.T) {
 			v := key.Draw(t, "v")
+
 			for range rapid.IntRange(1, 20).Draw(t, "times") {
 				if isNew := c.AddUint64(v); isNew && held[v] > 0 {
 					t.Fatalf("Add says that %d is new, and it is not", v)
@@ -37,6 +39,7 @@ func modelCounting(t *rapid.T) {
 		},
 		"Remove": func(t *rapid.T) {
 			v := key.Draw(t, "v")
+
 			for range min(held[v], rapid.IntRange(1, 20).Draw(t, "times")) {
 				if !c.RemoveUint64(v) {
 					t.Fatalf("%d is there and was not removed", v)
@@ -55,7 +58,8 @@ func modelCounting(t *rapid.T) {
 	})
 }
 
-// TestCounters checks the arithmetic of 16 counters in a word against counters one by one.
+// TestCounters checks the arithmetic of 16 counters in a word against counters
+// one by one.
 func TestCounters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := rapid.Uint64().Draw(t, "w")
@@ -74,8 +78,9 @@ func TestCounters(t *testing.T) {
 	})
 }
 
-// TestTrapCounterOverflow: in tylertreat/BoomFilters 21 adds and 16 removes make a key absent that
-// was added 5 times more often: a counter stops at 15 and is counted down from there.
+// TestTrapCounterOverflow: in tylertreat/BoomFilters 21 adds and 16 removes
+// make a key absent that was added 5 times more often: a counter stops at 15
+// and is counted down from there.
 func TestTrapCounterOverflow(t *testing.T) {
 	c := NewCounting(100, 0.01, nil)
 	for range 21 {
@@ -91,8 +96,8 @@ func TestTrapCounterOverflow(t *testing.T) {
 	}
 }
 
-// TestTrapCounterUnderflow removes a key that was not added, whose two lines are one and share a
-// counter: it must not be counted from 1 to 0 and on to 15.
+// TestTrapCounterUnderflow removes a key that was not added, whose two lines
+// are one and share a counter: it must not be counted from 1 to 0 and on to 15.
 func TestTrapCounterUnderflow(t *testing.T) {
 	s := shape{perKey: 2, perLane: 1}
 	for h := range uint64(1000) {
@@ -113,8 +118,9 @@ func TestTrapCounterUnderflow(t *testing.T) {
 	}
 }
 
-// TestTrapOverfull: in seiflotfy/cuckoofilter an Add that fails for want of room throws out another
-// key. Here none fails, and all present keys stay when the filter is overfull.
+// TestTrapOverfull: in seiflotfy/cuckoofilter an Add that fails for want of
+// room throws out another key. Here none fails, and all present keys stay when
+// the filter is overfull.
 func TestTrapOverfull(t *testing.T) {
 	c := NewCounting(100, 0.01, nil)
 	for i := range uint64(10_000) {
@@ -127,7 +133,8 @@ func TestTrapOverfull(t *testing.T) {
 	}
 }
 
-// TestCountingRate checks the rate of a full filter, and that a filter that was emptied is empty.
+// TestCountingRate checks the rate of a full filter, and that a filter that was
+// emptied is empty.
 func TestCountingRate(t *testing.T) {
 	const n, probes = 20_000, 200_000
 	for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4} {
@@ -135,30 +142,37 @@ func TestCountingRate(t *testing.T) {
 		for i := range uint64(n) {
 			c.AddUint64(i)
 		}
+
 		if got := c.Rate(); got > 1.1*p || got < 0.8*p {
 			t.Errorf("p = %g: Rate %g", p, got)
 		}
+
 		hits := 0
+
 		for i := range uint64(probes) {
 			if c.HasUint64(n + i) {
 				hits++
 			}
 		}
+
 		if want := 1.1 * p * probes; float64(hits) > want+5*math.Sqrt(want) {
 			t.Errorf("p = %g: %d hits of %d", p, hits, probes)
 		}
+
 		for i := range uint64(n) {
 			if !c.RemoveUint64(i) {
 				t.Fatalf("p = %g: %d was not there", p, i)
 			}
 		}
+
 		if got := c.Rate(); got > p/1000 { // a few counters may have been full
 			t.Errorf("p = %g: Rate of what is empty %g", p, got)
 		}
 	}
 }
 
-// TestCountingForms checks that the forms of a key agree, and that what is absent is not removed.
+// TestCountingForms checks that the forms of a key agree, and that what is
+// absent is not removed.
 func TestCountingForms(t *testing.T) {
 	c := NewCounting(100, 1e-6, &Options{Seed: 3})
 	if !c.Add([]byte("a")) || c.AddString("a") || !c.Has([]byte("a")) || !c.HasString("a") || c.HasHash(1) {
@@ -170,6 +184,6 @@ func TestCountingForms(t *testing.T) {
 	if c.Bits()%lineBits != 0 || c.Bits() == 0 || new(Counting).Rate() != 0 {
 		t.Errorf("%d bits", c.Bits())
 	}
-	panics(t, "bloom: zero Counting: use NewCounting", func() { new(Counting).AddUint64(1) })
-	panics(t, "bloom: NewCounting: p must be between 1e-12 and 1, got 3", func() { NewCounting(1, 3, nil) })
+	mustPanic(t, "bloom: zero Counting: use NewCounting", func() { new(Counting).AddUint64(1) })
+	mustPanic(t, "bloom: p must be between 1e-12 and 1, got 3", func() { NewCounting(1, 3, nil) })
 }

@@ -4,6 +4,7 @@ package bloom_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -15,6 +16,16 @@ import (
 )
 
 // Skip the database for keys that are certainly not in it.
+func Example() {
+	users := bloom.New(1_000_000, 0.01, nil) // 1 % of wrong maybes: 1.3 MB
+	users.AddString("alice")
+	fmt.Println(users.HasString("alice")) // true: ask the database
+	fmt.Println(users.HasString("bob"))   // false: certain, it need not be asked
+	// Output:
+	// true
+	// false
+}
+
 func ExampleFilter() {
 	// region quickstart
 	users := map[string]int{"alice": 30, "bob": 25} // the database
@@ -41,8 +52,8 @@ func ExampleFilter() {
 	// queries: 1
 }
 
-// Spell check: a word that is not in the dictionary is nearly always found out, and one that is
-// never is. That was the use of the filter in the 1970s.
+// Spell check: a word that is not in the dictionary is nearly always found out,
+// and one that is never is. That was the use of the filter in the 1970s.
 func ExampleFilter_HasString() {
 	dictionary := strings.Fields("a never one says spelling the to word wrong yes")
 	f := bloom.New(len(dictionary), 1e-4, nil)
@@ -59,8 +70,8 @@ func ExampleFilter_HasString() {
 	// misspelled: wrnog
 }
 
-// Duplicate registration: Add says whether an address is certainly new. Only if not has the slow
-// index to be asked.
+// Duplicate registration: Add says whether an address is certainly new. Only if
+// not has the slow index to be asked.
 func ExampleFilter_AddString() {
 	f := bloom.New(1000, 1e-3, nil)
 	for _, email := range []string{"a@example.org", "b@example.org", "a@example.org"} {
@@ -109,8 +120,8 @@ func ExampleFilter_AddUint64() {
 	// true false false
 }
 
-// Against keys that an adversary chooses: a secret seed of hash/maphash, in a filter that
-// does not leave the process.
+// Against keys that an adversary chooses: a secret seed of hash/maphash, in a
+// filter that does not leave the process.
 func ExampleFilter_AddHash() {
 	seed := maphash.MakeSeed()
 	f := bloom.New(1000, 0.01, nil)
@@ -215,8 +226,8 @@ func ExampleFilter_Clear() {
 	// false 0
 }
 
-// A filter made for a million keys, of which ten thousand came, is folded until it errs as
-// often as was meant.
+// A filter made for a million keys, of which ten thousand came, is folded until
+// it errs as often as was meant.
 func ExampleFilter_Fold() {
 	const p = 0.01
 	f := bloom.New(1_000_000, p, &bloom.Options{Foldable: true})
@@ -275,7 +286,8 @@ func ExampleNewConcurrent() {
 	// true false
 }
 
-// A filter that was stored goes on as one that many goroutines add to, and back.
+// A filter that was stored goes on as one that many goroutines add to, and
+// back.
 func ExampleConcurrent_Union() {
 	stored := bloom.New(1000, 1e-6, nil)
 	stored.AddString("old")
@@ -346,7 +358,8 @@ func ExampleVerify() {
 	// true
 }
 
-// A filter in an object store is asked with one or two small reads, and never loaded.
+// A filter in an object store is asked with one or two small reads, and never
+// loaded.
 func ExampleProbe() {
 	f := bloom.New(100_000, 0.01, nil)
 	f.AddString("alice")
@@ -436,6 +449,43 @@ func ExampleNewWindow() {
 	// true true false
 }
 
+// A crawl of unknown size that survives a restart: the filter grows with the
+// pages, is stored in a file, and goes on from there.
+func ExampleScalable_MarshalBinary() {
+	seen := bloom.NewScalable(1000, 0.001, nil)
+	for page := range 50_000 {
+		seen.AddString(fmt.Sprint("https://example.com/", page))
+	}
+	file, err := seen.MarshalBinary() // write it next to the frontier
+	if err != nil {
+		panic(err)
+	}
+
+	var after bloom.Scalable
+	if err := after.UnmarshalBinary(file); err != nil {
+		panic(err)
+	}
+	fmt.Println("seen:", after.HasString("https://example.com/49999"))
+	fmt.Println("new: ", after.AddString("https://example.com/50000"))
+	// Output:
+	// seen: true
+	// new:  true
+}
+
+// In JSON a filter is text, like the bytes of any other value.
+func ExampleFilter_MarshalText() {
+	type shard struct {
+		Name string
+		Keys *bloom.Filter
+	}
+	s := shard{"eu-1", bloom.New(10, 0.1, nil)}
+	s.Keys.AddString("alice")
+	text, _ := json.Marshal(s)
+	var back shard
+	fmt.Println(json.Unmarshal(text, &back), back.Keys.HasString("alice"))
+	// Output: <nil> true
+}
+
 func ExampleWindow_Seen() {
 	w := bloom.NewWindow(100, 1e-6, time.Hour, nil)
 	fmt.Println(w.Seen([]byte("x")), w.Seen([]byte("x")))
@@ -464,7 +514,7 @@ func ExampleWindowOptions_Validate() {
 
 // The filter of a column chunk in a Parquet file.
 func ExampleSplitBlock() {
-	s := bloom.NewSplitBlock(1000, 0.01)
+	s := bloom.NewSplitBlock(1000, 0.01, nil)
 	s.AddString("hello")
 	column := s.AppendParquet(nil)
 
@@ -474,11 +524,12 @@ func ExampleSplitBlock() {
 	// true false 0 <nil>
 }
 
+// The size is a power of two, which all readers take.
 func ExampleNewSplitBlock() {
-	s := bloom.NewSplitBlock(1_000_000, 0.01)
+	s := bloom.NewSplitBlock(1_000_000, 0.01, nil)
 	fmt.Printf("%.1f bits a key\n", float64(s.Bits())/1e6)
 	// Output:
-	// 10.5 bits a key
+	// 16.8 bits a key
 }
 
 func ExampleParseParquet() {

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// FuzzDecode gives all readers the same bytes. None may panic; they must agree, and what they
-// accept must be written back as it was. The header's sum is repaired in half of the cases, to get
-// past it.
+// FuzzDecode gives all readers the same bytes. None may panic; they must agree,
+// and what they accept must be written back as it was. The header's sum is
+// repaired in half of the cases, to get past it.
 func FuzzDecode(f *testing.F) {
 	_, b := sampleBytes(f)
 	f.Add(b, false)
 	f.Add(b[:headerBytes], true)
-	f.Add(header{shape{perKey: 1, perLane: 2}, 1 << 60}.append(nil), true)
+	f.Add(header{shape: shape{perKey: 1, perLane: 2}, kind: kindFilter, lines: 1 << 60}.append(nil), true)
 	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
 		if repair && len(b) >= headerBytes {
 			copy(b[56:], sumOf(b[:56]))
@@ -22,13 +22,16 @@ func FuzzDecode(f *testing.F) {
 				copy(b[body:], sumOf(b[headerBytes:body]))
 			}
 		}
+
 		var g Filter
 		err := g.UnmarshalBinary(b)
+
 		for name, decode := range decoders {
 			if got := decode(b); (got == nil) != (err == nil) {
 				t.Fatalf("%s: %v, UnmarshalBinary: %v", name, got, err)
 			}
 		}
+
 		v, viewErr := View(b)
 		if p, probeErr := OpenProbe(bytes.NewReader(b)); probeErr == nil {
 			_, _ = p.HasUint64(1)
@@ -38,12 +41,15 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		if viewErr != nil || !v.Equal(&g) {
 			t.Fatalf("View: %v", viewErr)
 		}
+
 		if out, err := g.MarshalBinary(); err != nil || !bytes.Equal(out, b) {
 			t.Fatalf("written back as %x: %v", out, err)
 		}
+
 		_, _, _ = g.Rate(), g.Len(), g.HasUint64(1)
 	})
 }

@@ -13,8 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/*.bloom")
 
-// TestGolden checks that the bytes of a few filters are those that were committed: filters written
-// by any version on any machine can be read, and be united with others, for ever.
+// TestGolden checks that the bytes of a few filters are those that were
+// committed: filters written by any version on any machine can be read, and be
+// united with others,.
 func TestGolden(t *testing.T) {
 	for name, o := range map[string]struct {
 		n    int
@@ -27,32 +28,37 @@ func TestGolden(t *testing.T) {
 		"dense":     {60, 1e-8, &Options{Lines: 1}},
 	} {
 		f := New(o.n, o.p, o.opts)
+
 		for i := range o.n / 2 {
 			f.AddString("user:" + strconv.Itoa(i))
 			f.AddUint64(uint64(i))
 		}
+
 		got, err := f.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		file := filepath.Join("testdata", name+".bloom")
 		if *update {
 			if err := os.WriteFile(file, got, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
+
 		want, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if !bytes.Equal(got, want) {
 			t.Errorf("%s: the bytes differ from those of %s", name, file)
 		}
 	}
 }
 
-// TestHashVectors pins the hashes. Those of the four words under seed 0 are XXH64, as published
-// with the Bloom filter of the Apache Parquet test data.
+// TestHashVectors pins the hashes. Those of the four words under seed 0 are
+// XXH64, as published with the Bloom filter of the Apache Parquet test data.
 func TestHashVectors(t *testing.T) {
 	for key, want := range map[string]uint64{
 		"hello": 0x26c7827d889f6da3, "parquet": 0x3c9d29275c52e429, "bloom": 0x50c8fb9e62dbc53c, "filter": 0x2a5736cdfcd7a9a1,
@@ -64,7 +70,8 @@ func TestHashVectors(t *testing.T) {
 			t.Errorf("HashString(%q, 1) = %#x", key, got)
 		}
 	}
-	// The first outputs of SplitMix64 from state 0, whose states are multiples of the golden ratio.
+	// The first outputs of SplitMix64 from state 0, whose states are multiples
+	// of the golden ratio.
 	for i, want := range []uint64{0xe220a8397b1dcdaf, 0x6e789e6aa1b965f4, 0x06c45d188009454f} {
 		state := uint64(i + 1)
 		state *= spread1

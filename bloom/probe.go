@@ -8,32 +8,35 @@ import (
 	"sync"
 )
 
-// A Probe asks a stored filter without loading it: each question reads one line of 64 bytes,
-// or two if the filter has two lines a key and the first did not settle it. It suits filters
-// in files and object stores that are asked rarely, or are larger than memory.
-// It is safe for concurrent use by multiple goroutines if its reader is, as [io.ReaderAt] demands.
+// A Probe asks a stored filter without loading it: each question reads one line
+// of 64 bytes, or two if the filter has two lines a key and the first did not
+// settle it. It suits filters in files and object stores that are asked rarely,
+// or are larger than memory. It is safe for concurrent use by multiple
+// goroutines if its reader is, as [io.ReaderAt] demands.
 type Probe struct {
 	r    io.ReaderAt
 	h    header
 	bufs sync.Pool // of *[lineBytes]byte
 }
 
-// OpenProbe reads the header of the filter, in the format of the package comment, at the beginning
-// of r, and checks it. The lines are not checked: that would mean to read them all, as ReadFrom
-// does. For a filter within a larger file use [io.NewSectionReader].
+// OpenProbe reads the header of the filter, in the format of the package
+// comment, at the beginning of r, and checks it. The lines are not checked:
+// that would mean to read them all, as ReadFrom does. For a filter within a
+// larger file use [io.NewSectionReader].
 func OpenProbe(r io.ReaderAt) (*Probe, error) {
 	var b [headerBytes]byte
 	if err := readAt(r, b[:], 0); err != nil {
 		return nil, err
 	}
-	h, err := parseHeader(b[:])
+	h, err := parseHeader(b[:], kindFilter)
 	if err != nil {
 		return nil, err
 	}
 	return &Probe{r: r, h: h, bufs: sync.Pool{New: func() any { return new([lineBytes]byte) }}}, nil
 }
 
-// readAt fills b from offset off of r. A reader may report the end together with the last bytes.
+// readAt fills b from offset off of r. A reader may report the end together
+// with the last bytes.
 func readAt(r io.ReaderAt, b []byte, off int64) error {
 	n, err := r.ReadAt(b, off)
 	if n == len(b) {
@@ -45,9 +48,9 @@ func readAt(r io.ReaderAt, b []byte, off int64) error {
 	return fmt.Errorf("bloom: read %d bytes at %d: %w", len(b), off, err)
 }
 
-// Has reports whether key may have been added. On failure it returns true, since absence is not
-// certain, and an error that wraps that of the reader, or [io.ErrUnexpectedEOF] if the line is not
-// there.
+// Has reports whether key may have been added. On failure it returns true,
+// since absence is not certain, and an error that wraps that of the reader, or
+// [io.ErrUnexpectedEOF] if the line is not there.
 func (p *Probe) Has(key []byte) (bool, error) { return p.HasHash(Hash(key, p.h.seed)) }
 
 // HasString is [Probe.Has] of the bytes of key.

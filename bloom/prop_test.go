@@ -10,8 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelFilter drives a filter through every operation that changes it or makes another of it,
-// and checks after each that no key that was added is absent.
+// TestModelFilter drives a filter through every operation that changes it or
+// makes another of it, and checks after each that no key that was added is
+// absent.
 func TestModelFilter(t *testing.T) { rapid.Check(t, modelFilter) }
 
 func FuzzModelFilter(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelFilter)) }
@@ -46,14 +47,18 @@ func modelFilter(t *rapid.T) {
 		if isNew && added[h] {
 			t.Fatalf("Add says that %#x is new, and it is not", h)
 		}
+
 		added[h] = true
 	}
+
 	replace := func(g *Filter, err error) {
 		if err != nil || !g.Equal(f) {
 			t.Fatalf("a copy differs: %v", err)
 		}
+
 		f = g
 	}
+
 	t.Repeat(map[string]func(*rapid.T){
 		"AddHash": func(t *rapid.T) { h := rapid.Uint64().Draw(t, "h"); add(h, f.AddHash(h)) },
 		"AddUint64": func(t *rapid.T) {
@@ -107,7 +112,8 @@ func modelFilter(t *rapid.T) {
 	})
 }
 
-// holds fails the test if a key of added is absent from f, or from a Probe of its bytes.
+// holds fails the test if a key of added is absent from f, or from a Probe of
+// its bytes.
 func holds(t *rapid.T, f *Filter, added map[uint64]bool) {
 	b, err := f.MarshalBinary()
 	if err != nil {
@@ -171,8 +177,8 @@ func viaConcurrent(f *Filter) (*Filter, error) {
 	return c.Snapshot(), err
 }
 
-// TestPropKernel checks that all kernels set and ask the bits that the implementation notes name,
-// and no others.
+// TestPropKernel checks that all kernels set and ask the bits that the
+// implementation notes name, and no others.
 func TestPropKernel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := drawShape(t), rapid.IntRange(1, 100).Draw(t, "lines")
@@ -197,8 +203,8 @@ func TestPropKernel(t *testing.T) {
 	})
 }
 
-// TestPropBatch checks that batches, single calls and Concurrent set the same bits, count the same
-// new keys and give the same answers.
+// TestPropBatch checks that batches, single calls and Concurrent set the same
+// bits, count the same new keys and give the same answers.
 func TestPropBatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n, hs := drawShape(t), rapid.IntRange(1, 20).Draw(t, "lines"), drawHashes(t)
@@ -206,6 +212,7 @@ func TestPropBatch(t *testing.T) {
 		c := &Concurrent{f: Filter{shape: s, lines: make([]line, n)}}
 		d := &Concurrent{f: Filter{shape: s, lines: make([]line, n)}}
 		added := 0
+
 		for _, h := range hs {
 			isNew := one.AddHash(h)
 			if isNew {
@@ -215,17 +222,22 @@ func TestPropBatch(t *testing.T) {
 				t.Fatal("Concurrent.AddHash and Filter.AddHash differ")
 			}
 		}
+
 		if got := all.AddHashes(hs); got != added {
 			t.Fatalf("AddHashes = %d, want %d", got, added)
 		}
+
 		if got := c.AddHashes(hs); got != added {
 			t.Fatalf("Concurrent.AddHashes = %d, want %d", got, added)
 		}
+
 		if !all.Equal(one) || !c.Snapshot().Equal(one) || !d.Snapshot().Equal(one) {
 			t.Fatal("the bits differ")
 		}
+
 		ask := append(drawHashes(t), hs...)
 		got, gotC := all.HasHashes([]bool{true}, ask), c.HasHashes(nil, ask)
+
 		for i, h := range ask {
 			if want := one.HasHash(h); got[i+1] != want || gotC[i] != want || c.HasHash(h) != want {
 				t.Fatalf("question %d: %v and %v, want %v", i, got[i+1], gotC[i], want)
@@ -234,7 +246,8 @@ func TestPropBatch(t *testing.T) {
 	})
 }
 
-// TestPropFold checks that folding gives the bits of a filter that was made smaller.
+// TestPropFold checks that folding gives the bits of a filter that was made
+// smaller.
 func TestPropFold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, hs := drawShape(t), drawHashes(t)
@@ -246,8 +259,9 @@ func TestPropFold(t *testing.T) {
 	})
 }
 
-// TestPropUnion checks that a union has the bits of a filter to which all keys were added, and that
-// an intersection holds all common keys and lies within both.
+// TestPropUnion checks that a union has the bits of a filter to which all keys
+// were added, and that an intersection holds all common keys and lies within
+// both.
 func TestPropUnion(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := drawShape(t), rapid.IntRange(1, 9).Draw(t, "lines")
@@ -256,19 +270,23 @@ func TestPropUnion(t *testing.T) {
 		if err := f.Union(g); err != nil || !f.Equal(build(s, n, slices.Concat(a, b, both))) {
 			t.Fatalf("the union differs: %v", err)
 		}
+
 		c := &Concurrent{f: Filter{shape: s, lines: build(s, n, append(a, both...)).lines}}
 		if err := c.Union(g); err != nil || !c.Snapshot().Equal(f) {
 			t.Fatalf("Concurrent: the union differs: %v", err)
 		}
+
 		f = build(s, n, append(a, both...))
 		if err := f.Intersect(g); err != nil {
 			t.Fatal(err)
 		}
+
 		for _, h := range both {
 			if !f.HasHash(h) {
 				t.Fatalf("%#x is in both and not in the intersection", h)
 			}
 		}
+
 		for _, h := range slices.Concat(a, b) {
 			if f.HasHash(h) && (!g.HasHash(h) || !build(s, n, append(a, both...)).HasHash(h)) {
 				t.Fatalf("%#x is in the intersection and not in both", h)

@@ -31,8 +31,9 @@ var keyKinds = map[string]func(seed, i uint64) uint64{
 	},
 }
 
-// measure returns how many of the given number of keys that were not added are reported, by as many
-// filters for n keys at rate p as it takes to average over what differs between small filters.
+// measure returns how many of the given number of keys that were not added are
+// reported, by as many filters for n keys at rate p as it takes to average over
+// what differs between small filters.
 func measure(t *testing.T, n int, p float64, probes int, key func(seed, i uint64) uint64) (hits int) {
 	t.Helper()
 	filters := min(max(20000/n, 1), 200)
@@ -59,9 +60,9 @@ func measure(t *testing.T, n int, p float64, probes int, key func(seed, i uint64
 	return hits
 }
 
-// TestRate checks that the measured rate is at most 1.1 times the target. The number of hits is
-// binomial, and its mean would be exceeded by 5 standard deviations once in three million runs; the
-// keys are fixed.
+// TestRate checks that the measured rate is at most 1.1 times the target. The
+// number of hits is binomial, and its mean would be exceeded by 5 standard
+// deviations once in three million runs; the keys are fixed.
 func TestRate(t *testing.T) {
 	sizes, probes := []int{1, 10, 100, 1000, 100_000, 1_000_000}, 1_000_000
 	if testing.Short() || raceEnabled || invariants {
@@ -86,35 +87,43 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRateFull checks filters that hold what they were made for: that the rate computed from the
-// bits is that measured, within 10 % and 5 standard deviations; that it is at most 1.1 times the
-// target, and at least 0.9 times where the fullest lines, which differ from filter to filter, do
-// not decide it.
+// TestRateFull checks filters that hold what they were made for: that the rate
+// computed from the bits is that measured, within 10 % and 5 standard
+// deviations; that it is at most 1.1 times the target, and at least 0.9 times
+// where the fullest lines, which differ from filter to filter, do not decide
+// it.
 func TestRateFull(t *testing.T) {
 	n, probes := 300_000, 4_000_000
 	if testing.Short() || raceEnabled || invariants {
 		n, probes = 30_000, 200_000
 	}
+
 	for _, lines := range []int{0, 1, 2} {
 		for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6} {
 			f := New(n, p, &Options{Lines: lines})
+
 			for i := range uint64(n) {
 				f.AddUint64(i)
 			}
+
 			claimed := f.Rate()
 			if claimed > 1.1*p || claimed < 0.9*p && p >= 1e-4 {
 				t.Errorf("p = %g, %v: rate %g", p, f.shape, claimed)
 			}
+
 			hits := 0
+
 			for i := range probes {
 				if f.HasUint64(uint64(n + i)) {
 					hits++
 				}
 			}
+
 			want := claimed * float64(probes)
 			if slack := 0.1*want + 5*math.Sqrt(want) + 1; math.Abs(float64(hits)-want) > slack {
 				t.Errorf("p = %g, %v: %d hits of %d, and Rate says %g", p, f.shape, hits, probes, claimed)
 			}
+
 			if got := f.Len(); math.Abs(float64(got-n)) > 0.01*float64(n) {
 				t.Errorf("p = %g: Len = %d, want %d within 1 %%", p, got, n)
 			}
@@ -122,9 +131,9 @@ func TestRateFull(t *testing.T) {
 	}
 }
 
-// TestRateFew checks filters of few lines, in which the two lines of a key are often one and lines
-// differ much from filter to filter: their mean rate, which is known exactly from the bits, is at
-// most the target.
+// TestRateFew checks filters of few lines, in which the two lines of a key are
+// often one and lines differ much from filter to filter: their mean rate, which
+// is known exactly from the bits, is at most the target.
 func TestRateFew(t *testing.T) {
 	filters := 400
 	if testing.Short() || raceEnabled || invariants {
@@ -150,7 +159,8 @@ func TestRateFew(t *testing.T) {
 	}
 }
 
-// TestLen checks the estimate from one key to many times what the filter was made for.
+// TestLen checks the estimate from one key to many times what the filter was
+// made for.
 func TestLen(t *testing.T) {
 	f := New(1000, 1e-3, nil)
 	if f.Len() != 0 || f.Rate() != 0 || f.FillRatio() != 0 {
@@ -173,7 +183,8 @@ func TestLen(t *testing.T) {
 	}
 }
 
-// TestSample checks that what is computed from a sample of a large filter is that of the whole.
+// TestSample checks that what is computed from a sample of a large filter is
+// that of the whole.
 func TestSample(t *testing.T) {
 	n := 5_000_000
 	if testing.Short() || raceEnabled || invariants {
@@ -194,20 +205,24 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// table is the table of the package comment: bits a key, and how they are laid out.
+// table is the table of the package comment: bits a key, those of the textbook,
+// and the bits that a key sets, for two rates a line.
 func table() (lines []string) {
-	for _, p := range []float64{1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10, 1e-12} {
+	row := func(p float64) string {
 		const n = 1 << 30 // so that rounding to whole lines does not show
-		s, count := plan(bitCurves[:], n, p, &Options{})
+		s, count := plan(bitCurves[:], n, p, Options{})
 		bits := float64(count) * lineBits / n
 		textbook := math.Log2(1/p) / math.Ln2
-		lines = append(lines, fmt.Sprintf("//\t%-6.0e  %6.2f      %6.2f         %d              %2d",
-			p, bits, textbook, s.perKey, s.perKey*s.perLane*lanes))
+		return fmt.Sprintf("%-5.0e  %6.2f      %6.2f      %2d", p, bits, textbook, s.perKey*s.perLane*lanes)
+	}
+	for _, p := range [][2]float64{{1e-1, 1e-6}, {1e-2, 1e-8}, {1e-3, 1e-10}, {1e-4, 1e-12}} {
+		lines = append(lines, "//\t"+row(p[0])+"         "+row(p[1]))
 	}
 	return lines
 }
 
-// TestTable checks the table of the package comment. On all machines filters have the same size.
+// TestTable checks the table of the package comment. On all machines filters
+// have the same size.
 func TestTable(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	if err != nil {
@@ -218,30 +233,36 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestPlan checks that each rate is met, just, by the expectation that filters are sized by.
+// TestPlan checks that each rate is met, just, by the expectation that filters
+// are sized by.
 func TestPlan(t *testing.T) {
 	for _, lines := range []int{0, 1, 2} {
 		for p := minRate; p < 0.2; p *= 1.7 {
 			const n = 1 << 30 // so that rounding to whole lines does not show
-			s, count := plan(bitCurves[:], n, p, &Options{Lines: lines})
+			s, count := plan(bitCurves[:], n, p, Options{Lines: lines})
 			if lines != 0 && s.perKey != lines {
 				t.Errorf("%d lines a key, want %d", s.perKey, lines)
 			}
+
 			if got := s.rate(&bitCurves[s.perLane], float64(count), n); got > p*(1+1e-9) || got < 0.8*p {
 				t.Errorf("p = %g, %v: expected rate %g", p, s, got)
 			}
 		}
 	}
+
 	for _, n := range []int{0, 1, 7, 1000, 12345} {
 		for _, p := range []float64{0.99, 0.1, 1e-5} {
 			f, g := New(n, p, nil), New(n, p, &Options{Foldable: true})
 			if m := len(g.lines); m < len(f.lines) || 8*m > 9*len(f.lines)+8 {
 				t.Errorf("n = %d, p = %g: %d lines, foldable %d", n, p, len(f.lines), m)
 			}
+
 			m := len(g.lines)
+
 			for m > 16 && m%2 == 0 {
 				m /= 2
 			}
+
 			if m > 16 {
 				t.Errorf("n = %d, p = %g: %d lines cannot be folded to 16", n, p, len(g.lines))
 			}

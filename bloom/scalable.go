@@ -4,15 +4,17 @@ package bloom
 
 import "fmt"
 
-// A Scalable is a filter that grows with the number of its keys and keeps its rate: the probability
-// that it reports a key that was not added never exceeds p, however many are. Use [NewScalable];
-// methods of a zero Scalable panic. It is safe for any number of concurrent readers, and not while
-// somebody adds.
+// A Scalable is a filter that grows with the number of its keys and keeps its
+// rate: the probability that it reports a key that was not added never exceeds
+// p, whatever their number. Use [NewScalable]; methods of a zero Scalable
+// panic. It is safe for any number of concurrent readers, and not while a
+// goroutine adds. It must not be copied.
 //
-// It is a list of filters, each twice as large as the one before. The i-th, from 0, is made for the
-// rate p / ((i+1)(i+2)); those add up to less than p however many there are, and fall so slowly that
-// the tenth is made for p / 110. Rates that fall by half each time would be at p / 1024 by then, for
-// 5 bits a key more.
+// It is a list of filters, each twice as large as the one before. The i-th,
+// from 0, is made for the rate p / ((i+1)(i+2)). Those add up to less than p
+// whatever their number, and fall so slowly that the tenth is made for p / 110.
+// Rates that fall by half each time would be at p / 1024 by then, for 5 bits a
+// key more.
 type Scalable struct {
 	_      noCopy
 	opts   Options
@@ -27,27 +29,28 @@ const (
 	minScalableRate = 1e-8 // the rates of the 48 filters that can come stay above minRate
 )
 
-// NewScalable returns an empty filter with room for n keys to begin with. One that is made for the
-// number of keys that come, and never grows, costs 1 to 2 bits a key more than a Filter. If opts is
-// nil, the defaults are used; Options.Foldable has no effect. It panics as [New] does, and unless n
-// >= 1 and p >= 1e-8.
+// NewScalable returns an empty filter with room for n keys to begin with. One
+// that is made for the number of keys that come, and never grows, costs 1 to 2
+// bits a key more than a Filter. If opts is nil, the defaults are used;
+// Options.Foldable has no effect. It panics as [New] does, and unless n >= 1
+// and p >= 1e-8.
 func NewScalable(n int, p float64, opts *Options) *Scalable {
 	if n < 1 {
-		panic(fmt.Sprintf("bloom: NewScalable: n must be positive, got %d", n))
+		panic(fmt.Sprintf("bloom: n must be positive, got %d", n))
 	}
 	if !(p >= minScalableRate && p < 1) {
-		panic(fmt.Sprintf("bloom: NewScalable: p must be between %g and 1, got %v", minScalableRate, p))
+		panic(fmt.Sprintf("bloom: p must be between %g and 1, got %v", minScalableRate, p))
 	}
-	s := &Scalable{p: p, size: n, room: n}
-	if opts != nil {
-		s.opts = *opts
-		s.opts.Foldable = false
+	if err := opts.Validate(); err != nil {
+		panic(err)
 	}
-	s.layers = []*Filter{newFilter("NewScalable", n, p/2, &s.opts)}
-	return s
+
+	o := opts.resolve()
+	o.Foldable = false
+	return &Scalable{opts: o, p: p, size: n, room: n, layers: []*Filter{New(n, p/2, &o)}}
 }
 
-// Add adds key and reports whether it certainly was not there.
+// Add adds key and reports whether key is definitely new.
 func (s *Scalable) Add(key []byte) bool { return s.AddHash(Hash(key, s.opts.Seed)) }
 
 // AddString is [Scalable.Add] of the bytes of key.
@@ -56,18 +59,20 @@ func (s *Scalable) AddString(key string) bool { return s.AddHash(HashString(key,
 // AddUint64 is [Scalable.Add] for numbers, which are keys of their own.
 func (s *Scalable) AddUint64(v uint64) bool { return s.AddHash(HashUint64(v, s.opts.Seed)) }
 
-// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it must be. It takes
-// time in proportion to the number of filters, and that of making one when the last is full.
+// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it
+// must be. It takes time in proportion to the number of filters, and that of
+// making one when the last is full.
 func (s *Scalable) AddHash(h uint64) bool {
-	if len(s.layers) == 0 {
-		panic("bloom: Add: zero Scalable: use NewScalable")
-	}
+	s.mustUse()
 	last := len(s.layers) - 1
 	for _, f := range s.layers[:last] {
 		if f.HasHash(h) {
 			return false // it is reported from now on as before
 		}
 	}
+
+	// A key that the last layer has needs no room, so it is not the one to grow
+	// for.
 	if s.room == 0 {
 		if s.layers[last].HasHash(h) {
 			return false
@@ -82,11 +87,23 @@ func (s *Scalable) AddHash(h uint64) bool {
 	return true
 }
 
+// mustUse panics if s is the zero Scalable.
+func (s *Scalable) mustUse() {
+	if len(s.layers) == 0 {
+		panic("bloom: zero Scalable: use NewScalable")
+	}
+}
+
+// grow adds a layer.
 func (s *Scalable) grow() {
-	i := float64(len(s.layers))
 	s.size = min(s.size, int(min(maxKeys, maxAddress)/growth)) * growth
-	s.layers = append(s.layers, newFilter("Scalable.Add", s.size, s.p/((i+1)*(i+2)), &s.opts))
+	s.layers = append(s.layers, New(s.size, layerRate(s.p, len(s.layers)), &s.opts))
 	s.room = s.size
+}
+
+// layerRate returns the rate for which layer i, from 0, is made.
+func layerRate(p float64, i int) float64 {
+	return p / (float64(i+1) * float64(i+2))
 }
 
 // Has reports whether key may have been added. False is certain.
@@ -98,9 +115,10 @@ func (s *Scalable) HasString(key string) bool { return s.HasHash(HashString(key,
 // HasUint64 reports whether v may have been added by AddUint64.
 func (s *Scalable) HasUint64(v uint64) bool { return s.HasHash(HashUint64(v, s.opts.Seed)) }
 
-// HasHash reports whether the key whose hash is h may have been added. The newest filter, which
-// holds most keys, is asked first.
+// HasHash reports whether the key whose hash is h may have been added. The
+// newest filter, which holds most keys, is asked first.
 func (s *Scalable) HasHash(h uint64) bool {
+	s.mustUse()
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		if s.layers[i].HasHash(h) {
 			return true
@@ -109,17 +127,25 @@ func (s *Scalable) HasHash(h uint64) bool {
 	return false
 }
 
-// Len returns an estimate of the number of different keys that were added, as [Filter.Len] does.
-func (s *Scalable) Len() (n int) {
+// Len returns an estimate of the number of different keys that were added, as
+// [Filter.Len] does. A layer lacks the keys that older ones reported, wrongly
+// or not; the estimate takes into account how many new keys that were.
+func (s *Scalable) Len() int {
+	s.mustUse()
+	sum := 0.0
+	absent := 1.0 // probability that no older layer reports a new key
 	for _, f := range s.layers {
-		n += f.Len()
+		c := f.census()
+		sum += f.keys(len(f.lines), c.fill) / absent
+		absent *= 1 - power(c.rate, f.perKey)
 	}
-	return n
+	return toInt(sum)
 }
 
-// Rate returns the probability that a key that was never added is reported now, computed from the
-// bits as [Filter.Rate] does.
+// Rate returns the probability that a key that was never added is reported now,
+// computed from the bits as [Filter.Rate] does.
 func (s *Scalable) Rate() float64 {
+	s.mustUse()
 	absent := 1.0
 	for _, f := range s.layers {
 		absent *= 1 - f.Rate()
@@ -129,6 +155,7 @@ func (s *Scalable) Rate() float64 {
 
 // Bits returns the size of all filters together in bits, a multiple of 512.
 func (s *Scalable) Bits() (n uint64) {
+	s.mustUse()
 	for _, f := range s.layers {
 		n += f.Bits()
 	}

@@ -7,15 +7,18 @@ import (
 	"testing"
 )
 
-// TestTrapScalableRate: tylertreat/BoomFilters at p = 1 % grows to a rate of 4.2 %, RedisBloom
-// (RedisBloom/RedisBloom#159) to 1.7 %. Here it stays below p at every size.
+// TestTrapScalableRate: tylertreat/BoomFilters at p = 1 % grows to a rate of
+// 4.2 %, RedisBloom (RedisBloom/RedisBloom#159) to 1.7 %. Here it stays below p
+// at every size.
 func TestTrapScalableRate(t *testing.T) {
 	n, probes := uint64(400_000), uint64(100_000)
 	if testing.Short() || raceEnabled || invariants {
 		n, probes = 40_000, 20_000
 	}
+
 	for _, p := range []float64{0.1, 0.01, 1e-4} {
 		s := NewScalable(100, p, nil)
+
 		for i := range n {
 			if isNew := s.AddUint64(i); !isNew && i < 100 && p < 0.01 {
 				t.Errorf("p = %g: %d is not new", p, i)
@@ -30,15 +33,19 @@ func TestTrapScalableRate(t *testing.T) {
 				t.Errorf("p = %g: after %d keys Len = %d", p, i, got)
 			}
 		}
+
 		hits := 0.0
+
 		for i := range probes {
 			if s.HasUint64(n + i) {
 				hits++
 			}
 		}
+
 		if want := p * float64(probes); hits > want+5*math.Sqrt(want)+1 {
 			t.Errorf("p = %g: %v of %d", p, hits, probes)
 		}
+
 		for i := range n {
 			if !s.HasUint64(i) || s.AddUint64(i) {
 				t.Fatalf("p = %g: %d was added and is absent", p, i)
@@ -57,12 +64,12 @@ func TestScalableForms(t *testing.T) {
 		t.Error("it does not grow")
 	}
 	for want, f := range map[string]func(){
-		"bloom: Add: zero Scalable: use NewScalable":                       func() { new(Scalable).AddUint64(1) },
-		"bloom: NewScalable: n must be positive, got 0":                    func() { NewScalable(0, 0.1, nil) },
-		"bloom: NewScalable: p must be between 1e-08 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
-		"bloom: NewScalable: p must be between 1e-08 and 1, got 1":         func() { NewScalable(1, 1, nil) },
-		"bloom: NewScalable: Options.Lines must be between 0 and 2, got 9": func() { NewScalable(1, 0.1, &Options{Lines: 9}) },
+		"bloom: zero Scalable: use NewScalable":               func() { new(Scalable).AddUint64(1) },
+		"bloom: n must be positive, got 0":                    func() { NewScalable(0, 0.1, nil) },
+		"bloom: p must be between 1e-08 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
+		"bloom: p must be between 1e-08 and 1, got 1":         func() { NewScalable(1, 1, nil) },
+		"bloom: Options.Lines must be between 0 and 2, got 9": func() { NewScalable(1, 0.1, &Options{Lines: 9}) },
 	} {
-		panics(t, want, f)
+		mustPanic(t, want, f)
 	}
 }

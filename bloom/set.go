@@ -7,14 +7,13 @@ import (
 	"slices"
 )
 
-// Union adds to f every key that was added to g, bit for bit as if each had been added to f itself.
-// The filters must have equal seeds and have been made for the same rate and Lines; g may be larger
-// by a whole factor, and is folded on the way. Otherwise it returns an error that wraps
-// [ErrMismatch] and leaves f unchanged.
+// Union adds to f every key that was added to g, bit for bit as if each had
+// been added to f itself. The filters must have equal seeds and have been made
+// for the same rate and Lines; g may be larger by a whole factor, and is folded
+// on the way. Otherwise it returns an error that wraps [ErrMismatch] and leaves
+// f unchanged.
 func (f *Filter) Union(g *Filter) error {
-	if f.readOnly {
-		f.refuse("Union")
-	}
+	f.mustNotView()
 	d, err := f.factor(g)
 	if err != nil {
 		return err
@@ -38,24 +37,27 @@ func (f *Filter) factor(g *Filter) (int, error) {
 	return len(g.lines) / len(f.lines), nil
 }
 
-// String describes s in errors. The seed is left out: it need not be known to all who read them.
+// String describes s in errors. The seed is left out: not everybody who reads
+// them needs to know it.
 func (s shape) String() string {
 	return fmt.Sprintf("%d lines a key with %d bits a lane", s.perKey, s.perLane)
 }
 
-// Intersect leaves in f the bits that are in both. A key that was added to both is present still;
-// other keys may be, more often than in a filter to which only the common keys were added. It
-// returns an error that wraps [ErrMismatch], and leaves f unchanged, unless both have the same
-// size, shape and seed.
+// Intersect leaves in f the bits that are in both. A key that was added to both
+// is present still; other keys may be, more often than in a filter to which
+// only the common keys were added. It returns an error that wraps
+// [ErrMismatch], and leaves f unchanged, unless both have the same size, shape
+// and seed.
 func (f *Filter) Intersect(g *Filter) error {
-	if f.readOnly {
-		f.refuse("Intersect")
-	}
-	if d, err := f.factor(g); err != nil {
+	f.mustNotView()
+	d, err := f.factor(g)
+	if err != nil {
 		return err
-	} else if d != 1 {
+	}
+	if d != 1 {
 		return fmt.Errorf("%w: %d and %d lines", ErrMismatch, len(f.lines), len(g.lines))
 	}
+
 	for i := range f.lines {
 		for j := range f.lines[i] {
 			f.lines[i][j] &= g.lines[i][j]
@@ -64,38 +66,37 @@ func (f *Filter) Intersect(g *Filter) error {
 	return nil
 }
 
-// Equal reports whether f and g have the same size, shape, seed and bits, and so the same answers.
+// Equal reports whether f and g have the same size, shape, seed and bits, and
+// so the same answers.
 func (f *Filter) Equal(g *Filter) bool {
 	return f.shape == g.shape && slices.Equal(f.lines, g.lines)
 }
 
-// Clone returns a copy that shares nothing with f. The copy of a view can be changed.
+// Clone returns a copy that shares nothing with f. The copy of a view can be
+// changed.
 func (f *Filter) Clone() *Filter {
 	return &Filter{shape: f.shape, lines: slices.Clone(f.lines)}
 }
 
 // Clear removes all keys.
 func (f *Filter) Clear() {
-	if f.readOnly {
-		f.refuse("Clear")
-	}
+	f.mustNotView()
 	clear(f.lines)
 }
 
-// Fold makes f smaller by the factor d, bit for bit as if it had been made with 1/d of the lines
-// and the same keys had been added. So a filter made for more keys than came, with
-// Options.Foldable, can be made to fit, and [Filter.Rate] says how far to go. It returns an error
-// that wraps [ErrMismatch], and leaves f unchanged, if d does not divide the number of lines, which
-// is [Filter.Bits] / 512. It panics if d is not positive.
+// Fold makes f smaller by the factor d, bit for bit as if it had been made with
+// 1/d of the lines and the same keys had been added. So a filter made for more
+// keys than came, with Options.Foldable, can be made to fit, and [Filter.Rate]
+// says how far to go. It returns an error that wraps [ErrMismatch], and leaves
+// f unchanged, if d does not divide the number of lines, which is [Filter.Bits]
+// / 512. It panics if d is not positive.
 //
-// The line of a key among n is floor(h·n/2^64), and that divided by d is its line among n/d:
-// neighbors are merged.
+// The line of a key among n is floor(h·n/2^64), and that divided by d is its
+// line among n/d: neighbors are merged.
 func (f *Filter) Fold(d int) error {
-	if f.readOnly {
-		f.refuse("Fold")
-	}
+	f.mustNotView()
 	if d < 1 {
-		panic(fmt.Sprintf("bloom: Fold: d must be positive, got %d", d))
+		panic(fmt.Sprintf("bloom: d must be positive, got %d", d))
 	}
 	if len(f.lines)%d != 0 {
 		return fmt.Errorf("%w: %d lines cannot be folded by %d", ErrMismatch, len(f.lines), d)

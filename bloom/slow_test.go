@@ -4,9 +4,10 @@ package bloom
 
 import "math"
 
-// A slowFilter is the Bloom filter of the textbooks: m bits, of which a key sets k anywhere. Ours
-// differs in that all bits of a key lie in one or two cache lines, so that a question costs one or
-// two cache misses and not k, for 5 % to 10 % more bits at the same rate.
+// A slowFilter is the Bloom filter of the textbooks: m bits, of which a key
+// sets k anywhere. Ours differs in that all bits of a key lie in one or two
+// cache lines, so that a question costs one or two cache misses and not k, for
+// 5 % to 10 % more bits at the same rate.
 type slowFilter struct {
 	bits []bool
 	k    int
@@ -38,9 +39,10 @@ func (f *slowFilter) has(h uint64) bool {
 	return true
 }
 
-// slowPositions returns the numbers of the bits, counted from the beginning of the array, that the
-// key whose hash is h sets in n lines of shape s: the implementation notes word by word, one bit of
-// the hash at a time. The kernels must agree with it.
+// slowPositions returns the numbers of the bits, counted from the beginning of
+// the array, that the key whose hash is h sets in n lines of shape s: the
+// implementation notes word by word, one bit of the hash at a time. The kernels
+// must agree with it.
 func slowPositions(s shape, h uint64, n int) (positions []int) {
 	take := func(x uint64, from, count int) (v int) { // count bits of x from bit number from down
 		for i := range count {

@@ -3,24 +3,28 @@
 package bloom
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 )
 
 const (
-	blockBytes     = 32
-	blockWords     = blockBytes / 4
-	maxBlocks      = (1<<31 - 1) / blockBytes // numBytes is a signed number of 32 bits
-	maxBlockLoad   = 64                       // keys a block, at 4 bits a key
-	parquetVersion = "\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x00"
+	blockBytes    = 32
+	blockWords    = blockBytes / 4
+	maxBlocks     = (1<<31 - 1) / blockBytes // numBytes is a signed number of 32 bits
+	minPortable   = 64 / blockBytes          // blocks of the smallest filter that all readers take
+	mostPortable  = 128 << 20 / blockBytes   // and of the largest
+	maxBlockLoad  = 64                       // keys a block, at 4 bits a key
+	errBlockLimit = "bloom: %d keys at %v need more than %s"
 )
 
-// A block is the unit of a SplitBlock: each key sets one bit in each word of one block.
+// A block is the unit of a SplitBlock: each key sets one bit in each word of
+// one block.
 type block [blockWords]uint32
 
-// The salts spread a hash over the words of a block; the specification names them.
+// The salts spread a hash over the words of a block; the specification names
+// them.
 const (
 	salt0 = 0x47b6137b
 	salt1 = 0x44974d91
@@ -32,26 +36,35 @@ const (
 	salt7 = 0x5c6bfb31
 )
 
-// A SplitBlock is the split block Bloom filter of Apache Parquet, bit for bit. It is for data that
-// other systems write or read; among programs that use this package a [Filter] takes less memory
-// for the same rate. Use [NewSplitBlock] or [ParseParquet]; the zero SplitBlock is empty, and Add
-// to it panics. It is safe for any number of concurrent readers, and not while somebody adds.
+// A SplitBlock is the split block Bloom filter of Apache Parquet, bit for bit.
+// It is for data that other systems write or read; among programs that use this
+// package a [Filter] takes less memory for the same rate. Use [NewSplitBlock]
+// or [ParseParquet]; the zero SplitBlock is empty, and Add to it panics. It is
+// safe for any number of concurrent readers, and not while a goroutine adds. It
+// must not be copied.
 //
-// Its hash is XXH64 with seed 0 of the plain encoding of a value: the bytes of a BYTE_ARRAY without
-// its length, and 8 bytes, little endian, of an INT64.
+// Its hash is XXH64 with seed 0 of the plain encoding of a value: the bytes of
+// a BYTE_ARRAY without its length, and the 8 bytes, little endian, of an INT64.
+// The values of INT32, FLOAT and DOUBLE columns are their 4 or 8 bytes, which
+// Add and Has take; AddUint64 is for INT64 alone.
 type SplitBlock struct {
 	_      noCopy
 	blocks []block
 }
 
-// NewSplitBlock returns an empty filter for n different keys and a rate of at most p. It panics
-// unless 1e-12 <= p < 1 and 0 <= n <= 2^48, and if the filter would be larger than the format
-// allows, 2 GiB.
-func NewSplitBlock(n int, p float64) *SplitBlock {
+// NewSplitBlock returns an empty filter for n different keys and a rate of at
+// most p. If opts is nil, the defaults are used: the size is a power of two
+// from 64 bytes to 128 MiB, which is what all readers take. It panics unless
+// 1e-12 <= p < 1 and 0 <= n <= 2^48, and if the filter would be larger than
+// that, or with AnySize larger than the 2 GiB of the format.
+func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
 	if err := validateSize(n, p); err != nil {
-		panic("bloom: NewSplitBlock: " + err.Error())
+		panic(err)
 	}
-	lo, hi := 0, maxBlockLoad*loadUnit+1 // as curve.fit
+
+	// Find the largest load of a block that errs at most at p, as curve.fit.
+	lo := 0
+	hi := maxBlockLoad*loadUnit + 1
 	for hi-lo > 1 {
 		mid := int(uint(lo+hi) / 2)
 		if blockRate(float64(mid)/loadUnit) <= p {
@@ -61,18 +74,26 @@ func NewSplitBlock(n int, p float64) *SplitBlock {
 		}
 	}
 	if lo == 0 || uint64(n)*loadUnit > uint64(lo)*maxBlocks {
-		panic(fmt.Sprintf("bloom: NewSplitBlock: %d keys at %v need more than 2 GiB", n, p))
+		panic(fmt.Sprintf(errBlockLimit, n, p, "2 GiB"))
 	}
-	count := (uint64(n)*loadUnit + uint64(lo) - 1) / uint64(lo)
-	return &SplitBlock{blocks: make([]block, max(count, 1))}
+
+	count := max((uint64(n)*loadUnit+uint64(lo)-1)/uint64(lo), 1)
+	if !opts.resolve().AnySize {
+		count = max(uint64(1)<<bits.Len64(count-1), minPortable)
+		if count > mostPortable {
+			panic(fmt.Sprintf(errBlockLimit, n, p, "the 128 MiB that all readers take: set AnySize"))
+		}
+	}
+	return &SplitBlock{blocks: make([]block, count)}
 }
 
-// blockRate returns the expected rate of blocks that hold load keys on average: of a block with j
-// keys, each of the 8 bits of another is set with probability 1-(31/32)^j. The formula that older
-// writers use, which counts on every block holding as many keys as the others, is up to 8 times too
-// low.
+// blockRate returns the expected rate of blocks that hold load keys on average:
+// of a block with j keys, each of the 8 bits of another is set with probability
+// 1-(31/32)^j. The formula that older writers use, which counts on every block
+// holding as many keys as the others, is up to 8 times too low.
 func blockRate(load float64) (rate float64) {
-	weight, unset := math.Exp(-load), 1.0
+	weight := math.Exp(-load)
+	unset := 1.0
 	for j := range int(load+12*math.Sqrt(load)) + 30 {
 		rate += weight * power(1-unset, blockWords)
 		weight *= load / float64(j+1)
@@ -81,7 +102,7 @@ func blockRate(load float64) (rate float64) {
 	return rate
 }
 
-// Add adds a BYTE_ARRAY and reports whether it certainly was not there.
+// Add adds a BYTE_ARRAY and reports whether it is definitely new.
 func (s *SplitBlock) Add(key []byte) bool { return s.AddHash(Hash(key, 0)) }
 
 // AddString is [SplitBlock.Add] of the bytes of key.
@@ -100,15 +121,17 @@ func plain(v uint64) uint64 {
 // AddHash adds the value whose XXH64 is h.
 func (s *SplitBlock) AddHash(h uint64) bool {
 	if len(s.blocks) == 0 {
-		panic("bloom: Add: zero SplitBlock: use NewSplitBlock")
+		panic("bloom: zero SplitBlock: use NewSplitBlock")
 	}
-	b, x := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32], uint32(h)
+	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
+	x := uint32(h)
 	a0, a1, a2, a3 := set(&b[0], x*salt0>>27), set(&b[1], x*salt1>>27), set(&b[2], x*salt2>>27), set(&b[3], x*salt3>>27)
 	a4, a5, a6, a7 := set(&b[4], x*salt4>>27), set(&b[5], x*salt5>>27), set(&b[6], x*salt6>>27), set(&b[7], x*salt7>>27)
 	return a0|a1|a2|a3|a4|a5|a6|a7 != 0
 }
 
-// set sets bit i of w, which is below 32, and returns the bit if it was not set.
+// set sets bit i of w, which is below 32, and returns the bit if it was not
+// set.
 func set(w *uint32, i uint32) uint32 {
 	bit := uint32(1) << (i & 31)
 	missing := bit &^ *w
@@ -127,67 +150,20 @@ func (s *SplitBlock) HasUint64(v uint64) bool { return s.HasHash(plain(v)) }
 
 // HasHash reports whether the value whose XXH64 is h may have been added.
 func (s *SplitBlock) HasHash(h uint64) bool {
-	if len(s.blocks) == 0 {
+	i := (h >> 32) * uint64(len(s.blocks)) >> 32
+	if i >= uint64(len(s.blocks)) { // only in the zero SplitBlock
 		return false
 	}
-	// Written out: a loop over the salts takes twice as long. Half of the words settle most questions
-	// of absent keys.
-	b, x := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32], uint32(h)
-	if b[0]>>(x*salt0>>27)&(b[1]>>(x*salt1>>27))&(b[2]>>(x*salt2>>27))&(b[3]>>(x*salt3>>27))&1 == 0 {
-		return false
-	}
-	return b[4]>>(x*salt4>>27)&(b[5]>>(x*salt5>>27))&(b[6]>>(x*salt6>>27))&(b[7]>>(x*salt7>>27))&1 != 0
+	return s.blocks[i].has(uint32(h))
+}
+
+// has reports whether the bits of x are set. It is written out, since a loop
+// over the salts takes twice as long, and has no branch on data, as
+// line.hasUsual.
+func (b *block) has(x uint32) bool {
+	return b[0]>>(x*salt0>>27)&(b[1]>>(x*salt1>>27))&(b[2]>>(x*salt2>>27))&(b[3]>>(x*salt3>>27))&
+		(b[4]>>(x*salt4>>27))&(b[5]>>(x*salt5>>27))&(b[6]>>(x*salt6>>27))&(b[7]>>(x*salt7>>27))&1 != 0
 }
 
 // Bits returns the size of the filter in bits, a multiple of 256.
 func (s *SplitBlock) Bits() uint64 { return uint64(len(s.blocks)) * blockBytes * 8 }
-
-// AppendParquet appends the filter to dst as it stands in a Parquet file: a BloomFilterHeader in
-// the compact protocol of Thrift, and the bitset. It panics if s is the zero SplitBlock, for which
-// there is no such form.
-func (s *SplitBlock) AppendParquet(dst []byte) []byte {
-	if len(s.blocks) == 0 {
-		panic("bloom: AppendParquet: zero SplitBlock: use NewSplitBlock")
-	}
-	dst = append(dst, 0x15) // field 1, numBytes, of type i32, in zigzag
-	dst = binary.AppendUvarint(dst, uint64(len(s.blocks))*blockBytes*2)
-	dst = append(dst, parquetVersion...) // algorithm BLOCK, hash XXHASH, compression UNCOMPRESSED
-	for i := range s.blocks {
-		for _, w := range s.blocks[i] {
-			dst = binary.LittleEndian.AppendUint32(dst, w)
-		}
-	}
-	return dst
-}
-
-// ParseParquet reads a filter from the beginning of b, as it stands in a Parquet file, and returns
-// it and the bytes that follow. The format has no checksum. It returns an error that wraps
-// [ErrCorrupt] if b is not a whole filter, and [ErrVersion] if it has another algorithm, hash or
-// compression, or fields that are not in the specification.
-func ParseParquet(b []byte) (s *SplitBlock, rest []byte, err error) {
-	if len(b) == 0 || b[0] != 0x15 {
-		return nil, b, fmt.Errorf("%w: no numBytes in the Parquet header", ErrCorrupt)
-	}
-	v, n := binary.Uvarint(b[1:])
-	size := v / 2
-	if n <= 0 || v%2 != 0 || size == 0 || size%blockBytes != 0 || size > maxBlocks*blockBytes {
-		return nil, b, fmt.Errorf("%w: numBytes in the Parquet header", ErrCorrupt)
-	}
-	body, ok := bytes.CutPrefix(b[1+n:], []byte(parquetVersion))
-	if !ok && len(b) < 1+n+len(parquetVersion) {
-		return nil, b, fmt.Errorf("%w: %d bytes are less than a Parquet header", ErrCorrupt, len(b))
-	}
-	if !ok {
-		return nil, b, fmt.Errorf("%w: Parquet header %x", ErrVersion, b[1+n:][:len(parquetVersion)])
-	}
-	if uint64(len(body)) < size {
-		return nil, b, fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(body), size)
-	}
-	s = &SplitBlock{blocks: make([]block, size/blockBytes)}
-	for i := range s.blocks {
-		for j := range s.blocks[i] {
-			s.blocks[i][j] = binary.LittleEndian.Uint32(body[i*blockBytes+4*j:])
-		}
-	}
-	return s, body[size:], nil
-}

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// parquetFile returns the filter of data/bloom_filter.xxhash.bin in apache/parquet-testing, which
-// parquet-mr wrote: 1024 bytes, zero but for four blocks.
+// parquetFile returns the filter of data/bloom_filter.xxhash.bin in
+// apache/parquet-testing, which parquet-mr wrote: 1024 bytes, zero but for four
+// blocks.
 func parquetFile(t testing.TB) []byte {
 	b, err := hex.DecodeString("1580101c1c00001c1c00001c1c000000")
 	if err != nil {
@@ -31,7 +32,8 @@ func parquetFile(t testing.TB) []byte {
 	return append(b, set...)
 }
 
-// TestParquetVector checks both directions against a file of another implementation.
+// TestParquetVector checks both directions against a file of another
+// implementation.
 func TestParquetVector(t *testing.T) {
 	file := parquetFile(t)
 	if got := Hash(file[16:], 0); got != 0xb56ca192578a4053 {
@@ -57,14 +59,15 @@ func TestParquetVector(t *testing.T) {
 
 // TestParquetInt64 checks that a number is its 8 bytes, little endian.
 func TestParquetInt64(t *testing.T) {
-	s := NewSplitBlock(100, 1e-6)
+	s := NewSplitBlock(100, 1e-6, nil)
 	s.AddUint64(0x0102030405060708)
 	if !s.Has([]byte{8, 7, 6, 5, 4, 3, 2, 1}) || !s.HasUint64(0x0102030405060708) || s.HasUint64(1) {
 		t.Error("an INT64 is not hashed as its plain encoding")
 	}
 }
 
-// TestParquetRates checks the rates that the specification gives for 1024 blocks.
+// TestParquetRates checks the rates that the specification gives for 1024
+// blocks.
 func TestParquetRates(t *testing.T) {
 	for n, want := range map[int]float64{26214: 0.0126, 52428: 0.18, 13107: 0.0004} {
 		if got := blockRate(float64(n) / 1024); math.Abs(got-want) > 0.05*want {
@@ -73,31 +76,38 @@ func TestParquetRates(t *testing.T) {
 	}
 }
 
-// TestTrapSplitBlockSize: the formula -8n/ln(1-p^(1/8)), which several writers use, makes filters
-// too small: lance-format/lance#4730 saw 8 times the rate. The specification's own table of bits a
-// key is that of the Poisson distribution.
+// TestTrapSplitBlockSize: the formula -8n/ln(1-p^(1/8)), which several writers
+// use, makes filters too small: lance-format/lance#4730 saw 8 times the rate.
+// The specification's own table of bits a key is that of the Poisson
+// distribution.
 func TestTrapSplitBlockSize(t *testing.T) {
 	n, probes := 100_000, 1_000_000
 	if testing.Short() || raceEnabled || invariants {
 		n, probes = 20_000, 100_000
 	}
+
 	for p, bits := range map[float64]float64{0.1: 6.0, 0.01: 10.5, 1e-3: 16.9, 1e-4: 26.4, 1e-5: 41} {
-		s := NewSplitBlock(n, p)
+		s := NewSplitBlock(n, p, &SplitBlockOptions{AnySize: true})
 		if got := float64(s.Bits()) / float64(n); math.Abs(got-bits) > 0.02*bits {
 			t.Errorf("p = %g: %.2f bits a key, want %.1f", p, got, bits)
 		}
+
 		for i := range n {
 			s.AddUint64(uint64(i))
 		}
+
 		hits := 0
+
 		for i := range probes {
 			if s.HasUint64(uint64(n + i)) {
 				hits++
 			}
 		}
+
 		if want := 1.1 * p * float64(probes); float64(hits) > want+5*math.Sqrt(want)+1 {
 			t.Errorf("p = %g: %d of %d", p, hits, probes)
 		}
+
 		for i := range n {
 			if !s.HasUint64(uint64(i)) {
 				t.Fatalf("p = %g: %d was added and is absent", p, i)
@@ -106,7 +116,8 @@ func TestTrapSplitBlockSize(t *testing.T) {
 	}
 }
 
-// TestParquetHostile checks that what is not a filter is refused, and takes no memory.
+// TestParquetHostile checks that what is not a filter is refused, and takes no
+// memory.
 func TestParquetHostile(t *testing.T) {
 	file := parquetFile(t)
 	for i := range file {
@@ -114,6 +125,7 @@ func TestParquetHostile(t *testing.T) {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
 	}
+
 	for i := range 16 {
 		b := bytes.Clone(file)
 		b[i] ^= 2
@@ -121,33 +133,42 @@ func TestParquetHostile(t *testing.T) {
 			t.Errorf("byte %d: %v", i, err)
 		}
 	}
+
 	for _, b := range []string{"\x15\xff\xff\xff\xff\x0f", "\x15\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x15\x00", "\x15\x42"} {
-		if _, _, err := ParseParquet([]byte(b + parquetVersion)); !errors.Is(err, ErrCorrupt) {
+		if _, _, err := ParseParquet([]byte(b + parquetRest)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%x: %v", b, err)
 		}
 	}
+
 	var zero SplitBlock
 	if zero.HasString("x") || zero.Bits() != 0 {
 		t.Error("the zero SplitBlock holds something")
 	}
-	if NewSplitBlock(0, 0.99).Bits() != 256 {
-		t.Error("a filter for no keys is not one block")
+
+	if got := NewSplitBlock(0, 0.99, nil).Bits(); got != 512 {
+		t.Errorf("Bits = %d of a filter for no keys, want 512, the smallest that all readers take", got)
 	}
+
+	if got := NewSplitBlock(0, 0.99, &SplitBlockOptions{AnySize: true}).Bits(); got != 256 {
+		t.Errorf("Bits = %d of a filter for no keys, want one block", got)
+	}
+
 	for want, f := range map[string]func(){
-		"bloom: Add: zero SplitBlock: use NewSplitBlock":                     func() { zero.AddString("x") },
-		"bloom: AppendParquet: zero SplitBlock: use NewSplitBlock":           func() { zero.AppendParquet(nil) },
-		"bloom: NewSplitBlock: n must be between 0 and 2^48, got -1":         func() { NewSplitBlock(-1, 0.1) },
-		"bloom: NewSplitBlock: 2000000000 keys at 0.01 need more than 2 GiB": func() { NewSplitBlock(2e9, 0.01) },
+		"bloom: zero SplitBlock: use NewSplitBlock":           func() { zero.AddString("x") },
+		"bloom: n must be between 0 and 2^48, got -1":         func() { NewSplitBlock(-1, 0.1, nil) },
+		"bloom: 2000000000 keys at 0.01 need more than 2 GiB": func() { NewSplitBlock(2e9, 0.01, nil) },
 	} {
-		panics(t, want, f)
+		mustPanic(t, want, f)
 	}
+
+	mustPanic(t, "zero SplitBlock", func() { zero.AppendParquet(nil) })
 }
 
-// FuzzParquet gives ParseParquet any bytes. What it accepts must be written back as it was, but for
-// the length, which has more than one form.
+// FuzzParquet gives ParseParquet any bytes. What it accepts must be written
+// back as it was, but for the length, which has more than one form.
 func FuzzParquet(f *testing.F) {
 	f.Add(parquetFile(f))
-	f.Add([]byte("\x15\xff\xff\xff\xff\x0f" + parquetVersion))
+	f.Add([]byte("\x15\xff\xff\xff\xff\x0f" + parquetRest))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, rest, err := ParseParquet(b)
 		if err != nil {

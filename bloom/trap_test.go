@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// Each test is a fault that a filter in use had, or has. The names of the libraries are those of
-// their repositories on GitHub.
+// Each test is a fault that a filter in use had, or has. The names of the
+// libraries are those of their repositories on GitHub.
 
-// A pattern is what a key sets in a line: for each lane the number of a word and its bits.
+// A pattern is what a key sets in a line: for each lane the number of a word
+// and its bits.
 type pattern struct {
 	word [lanes]uint64
 	mask [lanes]uint64
@@ -33,9 +34,9 @@ func patternOf(h uint64, r int) (p pattern) {
 	return p
 }
 
-// TestTrapPatternSpace: greatroar/blobloom has 2^18 patterns, so that the rate at 1e-6 is 43 times
-// the target while FPRate says 8e-7. Count the patterns of keys that share a line: they must not
-// repeat more often than 52 bits do.
+// TestTrapPatternSpace: greatroar/blobloom has 2^18 patterns, so that the rate
+// at 1e-6 is 43 times the target while FPRate says 8e-7. Count the patterns of
+// keys that share a line: they must not repeat more often than 52 bits do.
 func TestTrapPatternSpace(t *testing.T) {
 	keys := 1 << 20
 	if testing.Short() || raceEnabled {
@@ -46,14 +47,16 @@ func TestTrapPatternSpace(t *testing.T) {
 		h := 12345<<40 | mix64(i)>>24 // the same line of any filter of up to 2^24
 		seen[patternOf(h, 2)] = true
 	}
-	// The low 40 bits repeat for about keys^2/2^41 = 1/2 pairs, and patterns for some more.
+	// The low 40 bits repeat for about keys^2/2^41 = 1/2 pairs, and patterns
+	// for some more.
 	if lost := keys - len(seen); lost > 16 {
 		t.Errorf("%d of %d patterns are repeated", lost, keys)
 	}
 }
 
-// TestTrapSmallFilter: tylertreat/BoomFilters at n = 1 and p = 1e-4 errs at 1e-2, since its
-// positions are an arithmetic sequence in few bits; google/guava#2767 is the same.
+// TestTrapSmallFilter: tylertreat/BoomFilters at n = 1 and p = 1e-4 errs at
+// 1e-2, since its positions are an arithmetic sequence in few bits;
+// google/guava#2767 is the same.
 func TestTrapSmallFilter(t *testing.T) {
 	for _, n := range []int{1, 10, 100} {
 		const probes = 400_000
@@ -63,8 +66,9 @@ func TestTrapSmallFilter(t *testing.T) {
 	}
 }
 
-// TestTrapManyLines: an index from 32 bits leaves most of a large filter unused (SPARK-47547,
-// google/guava#1119, facebook/rocksdb#6317). Spread keys over 2^33 lines, which are not allocated.
+// TestTrapManyLines: an index from 32 bits leaves most of a large filter unused
+// (SPARK-47547, google/guava#1119, facebook/rocksdb#6317). Spread keys over
+// 2^33 lines, which are not allocated.
 func TestTrapManyLines(t *testing.T) {
 	const n, buckets, keys = 1 << 33, 64, 1 << 16
 	var count [buckets]float64
@@ -79,24 +83,25 @@ func TestTrapManyLines(t *testing.T) {
 		d := c - keys/buckets
 		chi += d * d / (keys / buckets)
 	}
-	// Chi square with 63 degrees of freedom exceeds 63 + 5·√126 less than once in 10^6.
+	// Chi square with 63 degrees of freedom exceeds 63 + 5·√126 less than once
+	// in 10^6.
 	if chi > 63+5*math.Sqrt(126) || len(low) != 4096 {
 		t.Errorf("chi square is %.1f, %d of 4096 low parts occur", chi, len(low))
 	}
 }
 
-// TestTrapForgedHeader: bits-and-blooms/bloom accepts m = 0 (then divides by it), k = 0 (then all
-// is present) and 2^40 bits of which 8 bytes came.
+// TestTrapForgedHeader: bits-and-blooms/bloom accepts m = 0 (then divides by
+// it), k = 0 (then all is present) and 2^40 bits of which 8 bytes came.
 func TestTrapForgedHeader(t *testing.T) {
 	for name, h := range map[string]header{
-		"no lines":       {shape{perKey: 1, perLane: 1}, 0},
-		"no bits":        {shape{perKey: 1, perLane: 0}, 1},
-		"no line a key":  {shape{perKey: 0, perLane: 1}, 1},
-		"too many bits":  {shape{perKey: 1, perLane: 5}, 1},
-		"too many lines": {shape{perKey: 3, perLane: 1}, 1},
-		"2^40 lines":     {shape{perKey: 1, perLane: 1}, 1 << 40},
-		"2^63 lines":     {shape{perKey: 1, perLane: 1}, 1 << 63},
-		"2^64-1 lines":   {shape{perKey: 1, perLane: 1}, 1<<64 - 1},
+		"no lines":       {shape: shape{perKey: 1, perLane: 1}, kind: kindFilter, lines: 0},
+		"no bits":        {shape: shape{perKey: 1, perLane: 0}, kind: kindFilter, lines: 1},
+		"no line a key":  {shape: shape{perKey: 0, perLane: 1}, kind: kindFilter, lines: 1},
+		"too many bits":  {shape: shape{perKey: 1, perLane: 5}, kind: kindFilter, lines: 1},
+		"too many lines": {shape: shape{perKey: 3, perLane: 1}, kind: kindFilter, lines: 1},
+		"2^40 lines":     {shape: shape{perKey: 1, perLane: 1}, kind: kindFilter, lines: 1 << 40},
+		"2^63 lines":     {shape: shape{perKey: 1, perLane: 1}, kind: kindFilter, lines: 1 << 63},
+		"2^64-1 lines":   {shape: shape{perKey: 1, perLane: 1}, kind: kindFilter, lines: 1<<64 - 1},
 	} {
 		b := append(h.append(nil), make([]byte, lineBytes+sumBytes)...)
 		f := New(1, 0.1, nil)
@@ -112,8 +117,8 @@ func TestTrapForgedHeader(t *testing.T) {
 	}
 }
 
-// TestTrapReproducible: holiman/bloomfilter draws keys at random, so that no two filters can be
-// united and no result be repeated.
+// TestTrapReproducible: holiman/bloomfilter draws keys at random, so that no
+// two filters can be united and no result be repeated.
 func TestTrapReproducible(t *testing.T) {
 	f, g := New(100, 0.01, nil), New(100, 0.01, nil)
 	for i := range uint64(100) {
@@ -128,8 +133,8 @@ func TestTrapReproducible(t *testing.T) {
 	}
 }
 
-// TestTrapBatchDuplicates: apache/arrow-go#525: bulk insertion counted a key that came twice as
-// two, and so made filters too large.
+// TestTrapBatchDuplicates: apache/arrow-go#525: bulk insertion counted a key
+// that came twice as two, and so made filters too large.
 func TestTrapBatchDuplicates(t *testing.T) {
 	f := New(100, 1e-6, nil)
 	if n := f.AddHashes([]uint64{1 << 60, 2 << 60, 1 << 60, 1 << 60}); n != 2 {
@@ -137,7 +142,8 @@ func TestTrapBatchDuplicates(t *testing.T) {
 	}
 }
 
-// TestTrapCountOfRepeats: google/guava#3952: the count grows when a key is added again.
+// TestTrapCountOfRepeats: google/guava#3952: the count grows when a key is
+// added again.
 func TestTrapCountOfRepeats(t *testing.T) {
 	f := New(1000, 1e-3, nil)
 	for range 1000 {
@@ -148,8 +154,8 @@ func TestTrapCountOfRepeats(t *testing.T) {
 	}
 }
 
-// TestTrapNoBits: RedisBloom/RedisBloom#720 and #641: one key at a rate near 1 gave a filter of no
-// bits, and a crash.
+// TestTrapNoBits: RedisBloom/RedisBloom#720 and #641: one key at a rate near 1
+// gave a filter of no bits, and a crash.
 func TestTrapNoBits(t *testing.T) {
 	for _, n := range []int{0, 1} {
 		f := New(n, 0.99, nil)
@@ -182,8 +188,9 @@ func TestTrapZero(t *testing.T) {
 	}
 }
 
-// TestTrapOnlyDuplicates: FastFilter/xorfilter#30 and #35: a builder that draws again until it succeeds
-// never does if keys repeat. Ours build nothing, and take any keys.
+// TestTrapOnlyDuplicates: FastFilter/xorfilter#30 and #35: a builder that draws
+// again until it succeeds never does if keys repeat. Ours build nothing, and
+// take any keys.
 func TestTrapOnlyDuplicates(t *testing.T) {
 	hs := make([]uint64, 10_000)
 	for i := range hs {
@@ -204,9 +211,10 @@ func TestTrapOnlyDuplicates(t *testing.T) {
 	}
 }
 
-// TestTrapSeedIsNoSecret: ipfs/bbloom had its keys in the source, and a seed stands in the bytes of a filter.
-// Whoever knows the hash finds keys that the filter takes for others, and finds them for the next
-// filter too; if the hash is keyed with what nobody knows, those keys are as any.
+// TestTrapSeedIsNoSecret: ipfs/bbloom had its keys in the source, and a seed
+// stands in the bytes of a filter. Whoever knows the hash finds keys that the
+// filter takes for others, and finds them for the next filter too; if the hash
+// is keyed with what nobody knows, those keys are as any.
 func TestTrapSeedIsNoSecret(t *testing.T) {
 	const n, p, wanted = 1000, 0.01, 1000
 	f, secret, seed := New(n, p, nil), New(n, p, nil), maphash.MakeSeed()
@@ -214,13 +222,17 @@ func TestTrapSeedIsNoSecret(t *testing.T) {
 		f.AddUint64(i)
 		secret.AddHash(maphash.Comparable(seed, i))
 	}
+
 	var crafted []uint64
+
 	for i := uint64(n); len(crafted) < wanted; i++ {
 		if f.HasUint64(i) {
 			crafted = append(crafted, i)
 		}
 	}
+
 	same, hits := f.Clone(), 0
+
 	for _, v := range crafted {
 		if !same.HasUint64(v) {
 			t.Errorf("%d is no longer a false positive", v)
@@ -229,21 +241,25 @@ func TestTrapSeedIsNoSecret(t *testing.T) {
 			hits++
 		}
 	}
+
 	// 10 are expected of a rate of 1 %; 60 has a probability below 10^-20.
 	if hits > 60 {
 		t.Errorf("%d of %d crafted keys hit a filter with a secret hash", hits, wanted)
 	}
 }
 
-// TestTrapContract: for years nobody could tell from the documentation of bits-and-blooms/bloom whether
-// goroutines may share a filter (bits-and-blooms/bloom#31). Each type says so.
+// TestTrapContract: for years nobody could tell from the documentation of
+// bits-and-blooms/bloom whether goroutines may share a filter
+// (bits-and-blooms/bloom#31). Each type says so.
 func TestTrapContract(t *testing.T) {
 	files := token.NewFileSet()
 	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	var parsed []*ast.File
+
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go") {
 			f, err := parser.ParseFile(files, e.Name(), nil, parser.ParseComments)
@@ -253,10 +269,12 @@ func TestTrapContract(t *testing.T) {
 			parsed = append(parsed, f)
 		}
 	}
+
 	pkg, err := doc.NewFromFiles(files, parsed, "bloom")
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for _, typ := range pkg.Types {
 		if strings.HasSuffix(typ.Name, "Options") {
 			continue

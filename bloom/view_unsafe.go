@@ -9,14 +9,15 @@ import (
 	"unsafe"
 )
 
-// alias returns the n lines of which body is the bytes, in the same memory, or nil if a word there
-// is not what it is in the format.
+// alias returns the n lines of which body is the bytes, in the same memory, or
+// nil if a word there is not what it is in the format.
 func alias(body []byte, n int) []line {
 	p := unsafe.Pointer(unsafe.SliceData(body))
 	if !littleEndian || uintptr(p)%8 != 0 {
 		return nil
 	}
-	// The bytes are those of so many lines, and stay reachable through the slice.
+	// The bytes are those of so many lines, and stay reachable through the
+	// slice.
 	return unsafe.Slice((*line)(p), n)
 }
 

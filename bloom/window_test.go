@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModelWindow drives a window of time against the times at which keys came: a key is present
-// for at least the window, and what Has says changes nothing.
+// TestModelWindow drives a window of time against the times at which keys came:
+// a key is present for at least the window, and what Has says changes nothing.
 func TestModelWindow(t *testing.T) { rapid.Check(t, modelWindow) }
 
 func modelWindow(t *rapid.T) {
@@ -22,6 +22,7 @@ func modelWindow(t *rapid.T) {
 	w := NewWindow(1000, 1e-9, span, &WindowOptions{
 		Generations: gens, Lines: rapid.IntRange(1, 2).Draw(t, "lines"), Now: func() time.Time { return now },
 	})
+
 	last, highest := map[uint64]time.Time{}, now
 	longest := w.step * time.Duration(gens)
 	key := rapid.Uint64Range(0, 20)
@@ -35,6 +36,7 @@ func modelWindow(t *rapid.T) {
 			t.Fatalf("%d came %v ago (%v) and is there; forgotten after %v", v, age, ok, longest)
 		}
 	}
+
 	t.Repeat(map[string]func(*rapid.T){
 		"Add": func(t *rapid.T) {
 			v := key.Draw(t, "v")
@@ -56,8 +58,8 @@ func modelWindow(t *rapid.T) {
 	})
 }
 
-// TestWindowKeys checks that a window of keys remembers the last n, and at most as many more as it
-// says, at a rate of p.
+// TestWindowKeys checks that a window of keys remembers the last n, and at most
+// as many more as it says, at a rate of p.
 func TestWindowKeys(t *testing.T) {
 	for _, gens := range []int{2, 4, 9} {
 		for _, n := range []int{1, 10, 3000} {
@@ -65,21 +67,26 @@ func TestWindowKeys(t *testing.T) {
 			w := NewWindow(n, p, 0, &WindowOptions{Generations: gens})
 			share := (n + gens - 2) / (gens - 1)
 			total := 4*n + 1000
+
 			for i := range total {
 				w.AddUint64(uint64(i))
 				if w.turn > uint64(gens) && i > 2*n && i%7 == 0 && !w.HasUint64(uint64(i-n+1)) {
 					t.Fatalf("%d generations, n = %d: the %d-th last key is absent", gens, n, n)
 				}
 			}
+
 			old := 0.0
+
 			for i := range total - share*gens {
 				if w.HasUint64(uint64(i)) {
 					old++
 				}
 			}
+
 			if want := p * float64(total); old > want+5*math.Sqrt(want) {
 				t.Errorf("%d generations, n = %d: %v of %d keys that were forgotten are present", gens, n, old, total)
 			}
+
 			if got := w.Rate(); n > 1000 && (got > 1.1*p || got < 0.2*p) {
 				t.Errorf("%d generations, n = %d: Rate %g", gens, n, got)
 			}
@@ -87,8 +94,8 @@ func TestWindowKeys(t *testing.T) {
 	}
 }
 
-// TestWindowClock checks a window by the system's clock: remembered for the whole window, forgotten
-// after G/(G-1) of it, and when it rests for long.
+// TestWindowClock checks a window by the system's clock: remembered for the
+// whole window, forgotten after G/(G-1) of it, and when it rests for long.
 func TestWindowClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewWindow(1000, 1e-6, 3*time.Minute, nil)
@@ -132,7 +139,8 @@ func TestWindowRotate(t *testing.T) {
 	}
 }
 
-// TestWindowNoPause checks that a new turn clears no more than the lines that a key lies in.
+// TestWindowNoPause checks that a new turn clears no more than the lines that a
+// key lies in.
 func TestWindowNoPause(t *testing.T) {
 	w := NewWindow(10_000, 1e-6, 0, nil)
 	for i := range uint64(10_000) {
@@ -163,13 +171,13 @@ func TestWindowPanics(t *testing.T) {
 		t.Error(err)
 	}
 	for want, f := range map[string]func(){
-		"bloom: zero Window: use NewWindow":                                           func() { new(Window).HasUint64(1) },
-		"bloom: NewWindow: n must be between 0 and 2^48, got -1":                      func() { NewWindow(-1, 0.1, 0, nil) },
-		"bloom: NewWindow: window must not be negative, got -1ns":                     func() { NewWindow(1, 0.1, -1, nil) },
-		"bloom: NewWindow: p must be at least 4e-12 for 4 generations, got 2e-12":     func() { NewWindow(1, 2e-12, 0, nil) },
-		"bloom: NewWindow: WindowOptions.Generations must be between 2 and 64, got 1": func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 1}) },
-		"bloom: NewWindow: WindowOptions.Lines must be between 0 and 2, got 3":        func() { NewWindow(1, 0.1, 0, &WindowOptions{Lines: 3}) },
+		"bloom: zero Window: use NewWindow":                                func() { new(Window).HasUint64(1) },
+		"bloom: n must be between 0 and 2^48, got -1":                      func() { NewWindow(-1, 0.1, 0, nil) },
+		"bloom: window must not be negative, got -1ns":                     func() { NewWindow(1, 0.1, -1, nil) },
+		"bloom: p must be at least 4e-12 for 4 generations, got 2e-12":     func() { NewWindow(1, 2e-12, 0, nil) },
+		"bloom: WindowOptions.Generations must be between 2 and 64, got 1": func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 1}) },
+		"bloom: WindowOptions.Lines must be between 0 and 2, got 3":        func() { NewWindow(1, 0.1, 0, &WindowOptions{Lines: 3}) },
 	} {
-		panics(t, want, f)
+		mustPanic(t, want, f)
 	}
 }

@@ -16,8 +16,9 @@ import (
 
 const ours = "ours"
 
-// A size is how many keys a filter is made for and filled with, and the rate that is asked for.
-// All filters of a row have the bits that ours has; where a peer chooses them itself, a row says so.
+// A size is how many keys a filter is made for and filled with, and the rate
+// that is asked for. All filters of a row have the bits that ours has; where a
+// peer chooses them itself, a row says so.
 type size struct {
 	n int
 	p float64
@@ -25,7 +26,8 @@ type size struct {
 
 func (s size) bits() uint64 { return bloom.New(s.n, s.p, nil).Bits() }
 
-// keyHash returns the hash of the i-th key. Those below n are in the filter; keys from absent on are not.
+// keyHash returns the hash of the i-th key. Those below n are in the filter;
+// keys from absent on are not.
 func keyHash(i int) uint64 {
 	x := (uint64(i) + 1) * 0x9E3779B97F4A7C15
 	x = (x ^ x>>32) * 0xD6E8FEB86659FD93
@@ -62,7 +64,8 @@ func questions(m mix, n int) []uint64 {
 	return hs
 }
 
-// oursFilter and the like of peers return a filter of s with all its keys, made once for all rows.
+// oursFilter and the like of peers return a filter of s with all its keys, made
+// once for all rows.
 func oursFilter(s size) *bloom.Filter {
 	return once(ours, s, func() *bloom.Filter {
 		f := bloom.New(s.n, s.p, nil)
@@ -87,8 +90,9 @@ var (
 	filters = map[string]any{}
 )
 
-// once returns what make returned the first time for that name and size; filters of another
-// size are dropped, so that only one of 10^8 keys is held for each name.
+// once returns what make returned the first time for that name and size;
+// filters of another size are dropped, so that only one of 10^8 keys is held
+// for each name.
 func once[T any](name string, s size, make func() T) T {
 	made.Lock()
 	defer made.Unlock()
@@ -140,8 +144,8 @@ func oursHasBatch(s size, m mix) bench.Impl {
 	}}
 }
 
-// newcomers returns the hashes of n different keys over and over. What is added is new to a filter
-// that is cleared whenever they begin again.
+// newcomers returns the hashes of n different keys over and over. What is added
+// is new to a filter that is cleared whenever they begin again.
 func newcomers(n int) *cycle {
 	c := &cycle{n: n, table: make([]uint64, min(n, asked))}
 	for i := range c.table {
@@ -155,7 +159,8 @@ type cycle struct {
 	table []uint64
 }
 
-// next returns a hash, and whether it is the first of a round. It costs what a loop over a table costs.
+// next returns a hash, and whether it is the first of a round. It costs what a
+// loop over a table costs.
 func (c *cycle) next() (h uint64, first bool) {
 	if c.at == c.n {
 		c.at = 0
@@ -217,7 +222,8 @@ var members = sync.OnceValue(func() (half []string) {
 	return half
 })
 
-// oursHasString is with the hash of a key of 16 bytes. Half of the keys are in the filter.
+// oursHasString is with the hash of a key of 16 bytes. Half of the keys are in
+// the filter.
 func oursHasString(s size) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
 		f, all := bloom.New(s.n, s.p, nil), names()
@@ -252,7 +258,7 @@ func oursAddString(s size) bench.Impl {
 
 func oursSplitBlockHas(s size, m mix) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		f, hs := bloom.NewSplitBlock(s.n, s.p), questions(m, s.n)
+		f, hs := bloom.NewSplitBlock(s.n, s.p, nil), questions(m, s.n)
 		for i := range s.n {
 			f.AddHash(keyHash(i))
 		}
@@ -269,7 +275,7 @@ func oursSplitBlockHas(s size, m mix) bench.Impl {
 
 func oursSplitBlockAdd(s size) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		f := bloom.NewSplitBlock(s.n, s.p)
+		f := bloom.NewSplitBlock(s.n, s.p, nil)
 		return func(start, n int) int {
 			for i := start; i < start+n; i++ {
 				f.AddHash(keyHash(i & (1<<20 - 1)))
@@ -279,22 +285,70 @@ func oursSplitBlockAdd(s size) bench.Impl {
 	}}
 }
 
-// oursConcurrentAdd adds keys that are new, or, if repeated, that are in the filter already.
+// oursConcurrentAdd adds keys that are new, to filters that are replaced when
+// they are full, or, if repeated, keys that are in the filter already.
 func oursConcurrentAdd(s size, repeated bool) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		f := bloom.NewConcurrent(s.n, s.p, nil)
-		fill(s.n, f.AddHashes)
-		return func(start, n int) int {
-			for i := start; i < start+n; i++ {
-				j := i
-				if repeated {
-					j &= 1<<19 - 1
+		if repeated {
+			f := bloom.NewConcurrent(s.n, s.p, nil)
+			fill(s.n, f.AddHashes)
+			return func(start, n int) int {
+				for i := start; i < start+n; i++ {
+					f.AddHash(keyHash(i & (1<<19 - 1)))
 				}
-				f.AddHash(keyHash(j))
+				return n
 			}
-			return n
 		}
+
+		all := newSeries(s.n, func() *bloom.Concurrent { return bloom.NewConcurrent(s.n, s.p, nil) })
+		return all.each(func(f *bloom.Concurrent, start, n int) (added int) {
+			for i := start; i < start+n; i++ {
+				if f.AddHash(keyHash(i)) {
+					added++
+				}
+			}
+			return added
+		})
 	}}
+}
+
+// A series is a filter that is replaced by an empty one when n keys were added,
+// so that keys which are new go into filters that are half full on average.
+type series[F any] struct {
+	fresh func() F
+	n     int
+
+	mu    sync.Mutex // protects now and added
+	now   F
+	added int
+}
+
+func newSeries[F any](n int, fresh func() F) *series[F] {
+	return &series[F]{fresh: fresh, n: n, now: fresh()}
+}
+
+// each returns an Op that calls add for a thousand keys at a time.
+func (s *series[F]) each(add func(f F, start, n int) int) bench.Op {
+	const chunk = 1000
+	return func(start, n int) (added int) {
+		for i := 0; i < n; i += chunk {
+			k := min(chunk, n-i)
+			added += add(s.next(k), start+i, k)
+		}
+		return added
+	}
+}
+
+// next returns the filter for the next k keys.
+func (s *series[F]) next(k int) F {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added += k
+	if s.added > s.n {
+		s.now = s.fresh()
+		s.added = k
+	}
+	return s.now
 }
 
 func oursCounting(s size) bench.Impl {
@@ -312,8 +366,8 @@ func oursCounting(s size) bench.Impl {
 	}}
 }
 
-// grown returns the impl that measures the time a key takes to be added, from 10^4 keys to 10^6, or
-// the rate or the bits a key at the end.
+// grown returns the impl that measures the time a key takes to be added, from
+// 10^4 keys to 10^6, or the rate or the bits a key at the end.
 func oursGrown(what string) bench.Impl {
 	return bench.Impl{Name: ours, Measure: func() (float64, int) {
 		s := bloom.NewScalable(1e4, 0.01, nil)
@@ -343,12 +397,19 @@ const (
 	probes    = 1_000_000
 )
 
-// oursSeen asks a window of ten minutes whether a key was seen; most were not.
+// span is the window of the rows of Seen; the clock moves on by it while n keys
+// come, so that a window holds n keys at each moment.
+const span = 10 * time.Minute
+
+// oursSeen asks a window whether a key was seen; none was.
 func oursSeen(s size) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		w := bloom.NewWindow(s.n, s.p, 10*time.Minute, nil)
+		now := time.Unix(0, 0)
+		w := bloom.NewWindow(s.n, s.p, span, &bloom.WindowOptions{Now: func() time.Time { return now }})
+		step := span / time.Duration(s.n)
 		return func(start, n int) (unseen int) {
 			for i := start; i < start+n; i++ {
+				now = now.Add(step)
 				if !w.SeenHash(keyHash(i)) {
 					unseen++
 				}
@@ -358,32 +419,43 @@ func oursSeen(s size) bench.Impl {
 	}}
 }
 
-// mapSeen is what people write: a map from the key to the time, under a mutex, swept when it is full.
+// mapSeen is the usual code: a map from the key to the time, under a mutex, and
+// every quarter of the window a sweep of the keys that are too old.
 func mapSeen(s size) bench.Impl {
 	return bench.Impl{Name: "map+mutex", Note: "exact", Setup: func(func(func())) bench.Op {
 		var mu sync.Mutex
-		base, last := time.Now(), make(map[uint64]time.Duration)
+		now := time.Unix(0, 0)
+		last := make(map[uint64]time.Time)
+		step := span / time.Duration(s.n)
+		swept := now
 		return func(start, n int) (unseen int) {
 			for i := start; i < start+n; i++ {
 				h := keyHash(i)
 				mu.Lock()
-				now := time.Since(base)
-				if at, ok := last[h]; !ok || now-at > 10*time.Minute {
+				now = now.Add(step)
+				if at, ok := last[h]; !ok || now.Sub(at) > span {
 					unseen++
 				}
-				if len(last) >= s.n {
-					clear(last) // a sweep would find all of them too young
+				if now.Sub(swept) > span/4 {
+					for k, at := range last {
+						if now.Sub(at) > span {
+							delete(last, k)
+						}
+					}
+					swept = now
 				}
 				last[h] = now
 				mu.Unlock()
 			}
+
 			return unseen
 		}
 	}}
 }
 
-// wrong returns the impl that measures how often a filter that is full says yes to a key that it does
-// not have, as a multiple of the rate that ours was made for.
+// wrong returns the impl that measures how often a filter that is full says yes
+// to a key that it does not have, as a multiple of the rate that ours was made
+// for.
 func wrong(name string, s size, has func(s size) func(h uint64) bool) bench.Impl {
 	return bench.Impl{Name: name, Measure: func() (float64, int) {
 		f, yes := has(s), 0
@@ -399,7 +471,8 @@ func wrong(name string, s size, has func(s size) func(h uint64) bool) bench.Impl
 
 func oursRate(s size) func(uint64) bool { return oursFilter(s).HasHash }
 
-// load is what no filter can avoid: a word from a random place of as much memory.
+// load is what no filter can avoid: a word from a random place of as much
+// memory.
 func load(s size) bench.Impl {
 	return bench.Impl{Name: "load", Setup: func(func(func())) bench.Op {
 		words, hs := make([]uint64, s.bits()/64), questions(negative, s.n)

@@ -10,14 +10,16 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// The peers that take the hash from the caller, as ours can, and read one block a key.
+// The peers that take the hash from the caller, as ours can, and read one block
+// a key.
 
 const (
 	blob = "blobloom"
 	parq = "parquet-go"
 )
 
-// blobHashes is how many hashes blobloom makes of one: what its optimizer chooses for the bits.
+// blobHashes is how many hashes blobloom makes of one: what its optimizer
+// chooses for the bits.
 func blobHashes(s size) int {
 	_, k := blobloom.Optimize(blobloom.Config{Capacity: uint64(s.n), FPRate: s.p})
 	return k
@@ -69,24 +71,31 @@ func blobRate(s size) func(uint64) bool { return blobFilter(s).Has }
 
 func blobSyncAdd(s size, repeated bool) bench.Impl {
 	return bench.Impl{Name: blob, Setup: func(func(func())) bench.Op {
-		f := blobloom.NewSync(s.bits(), blobHashes(s))
-		for i := range s.n {
-			f.Add(keyHash(i))
-		}
-		return func(start, n int) int {
-			for i := start; i < start+n; i++ {
-				j := i
-				if repeated {
-					j &= 1<<19 - 1
+		if repeated {
+			f := blobloom.NewSync(s.bits(), blobHashes(s))
+			for i := range s.n {
+				f.Add(keyHash(i))
+			}
+			return func(start, n int) int {
+				for i := start; i < start+n; i++ {
+					f.Add(keyHash(i & (1<<19 - 1)))
 				}
-				f.Add(keyHash(j))
+				return n
+			}
+		}
+
+		all := newSeries(s.n, func() *blobloom.SyncFilter { return blobloom.NewSync(s.bits(), blobHashes(s)) })
+		return all.each(func(f *blobloom.SyncFilter, start, n int) int {
+			for i := start; i < start+n; i++ {
+				f.Add(keyHash(i))
 			}
 			return n
-		}
+		})
 	}}
 }
 
-// newParquet returns its filter, in assembly, of as many bits as another filter has.
+// newParquet returns its filter, in assembly, of as many bits as another filter
+// has.
 func newParquet(bits uint64) parquet.SplitBlockFilter {
 	return make(parquet.SplitBlockFilter, max(bits/256, 1))
 }
@@ -121,7 +130,7 @@ func parquetAsk(f parquet.SplitBlockFilter, hs []uint64) bench.Op {
 // parquetSplitBlock is the same filter as our SplitBlock, bit for bit.
 func parquetSplitBlockHas(s size, m mix) bench.Impl {
 	return bench.Impl{Name: parq, Setup: func(func(func())) bench.Op {
-		f := newParquet(bloom.NewSplitBlock(s.n, s.p).Bits())
+		f := newParquet(bloom.NewSplitBlock(s.n, s.p, nil).Bits())
 		for i := range s.n {
 			f.Insert(keyHash(i))
 		}
@@ -131,7 +140,7 @@ func parquetSplitBlockHas(s size, m mix) bench.Impl {
 
 func parquetSplitBlockAdd(s size) bench.Impl {
 	return bench.Impl{Name: parq, Setup: func(func(func())) bench.Op {
-		f := newParquet(bloom.NewSplitBlock(s.n, s.p).Bits())
+		f := newParquet(bloom.NewSplitBlock(s.n, s.p, nil).Bits())
 		return func(start, n int) int {
 			for i := start; i < start+n; i++ {
 				f.Insert(keyHash(i & (1<<20 - 1)))

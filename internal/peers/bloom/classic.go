@@ -16,7 +16,8 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
-// The peers that read as many cache lines as they have hashes, or hash a key themselves.
+// The peers that read as many cache lines as they have hashes, or hash a key
+// themselves.
 
 const (
 	bits  = "bits-and-blooms"
@@ -83,7 +84,8 @@ func newHoliman(s size) *holiman.Filter {
 	return f
 }
 
-// holimanHasString hashes with ours: its Hash64 is an interface that each caller brings.
+// holimanHasString hashes with ours: its Hash64 is an interface that each
+// caller brings.
 func holimanHasString(s size) bench.Impl {
 	return bench.Impl{Name: holi, Setup: func(func(func())) bench.Op {
 		f, all := newHoliman(s), names()
@@ -109,7 +111,8 @@ func holimanRate(s size) func(uint64) bool {
 	return f.ContainsHash
 }
 
-// boomHasString: it chooses its bits itself, those of the theory, which are fewer than ours.
+// boomHasString: it chooses its bits itself, those of the theory, which are
+// fewer than ours.
 func boomHasString(s size) bench.Impl {
 	return bench.Impl{Name: boomf, Setup: func(func(func())) bench.Op {
 		f, all := boom.NewBloomFilter(uint(s.n), s.p), names()
@@ -155,7 +158,8 @@ func boomCounting(s size) bench.Impl {
 	}}
 }
 
-// cuckooCounting: its rate is 3 % whatever is asked for, and an Insert may fail.
+// cuckooCounting: its rate is 3 % whatever is asked for, and an Insert may
+// fail.
 func cuckooCounting(s size) bench.Impl {
 	return bench.Impl{Name: cuck, Note: "a rate of 3 %", Setup: func(func(func())) bench.Op {
 		c, all := cuckoo.NewFilter(uint(s.n)), names()

@@ -47,7 +47,7 @@ func TestCountingAdapters(t *testing.T) {
 // TestSplitBlockAgrees: our filter and parquet-go's have the same bits.
 func TestSplitBlockAgrees(t *testing.T) {
 	const n = 20_000
-	ours := ashlar.NewSplitBlock(n, 0.01)
+	ours := ashlar.NewSplitBlock(n, 0.01, nil)
 	theirs := make(bloom.SplitBlockFilter, ours.Bits()/256)
 	for i := range n {
 		ours.AddHash(keyHash(i))

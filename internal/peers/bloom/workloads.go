@@ -8,6 +8,20 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
+// prototype is the origin of targets that a prototype reached.
+const prototype = "a prototype"
+
+// expect says how the questions of m are answered.
+func (m mix) expect() bench.Expect {
+	switch m {
+	case positive:
+		return bench.Granted
+	case half:
+		return bench.Half
+	}
+	return bench.Same // at most one wrong answer in a hundred, for each filter its own
+}
+
 // Workloads returns the rows of the comparison.
 func Workloads() []*bench.Workload {
 	var rows []*bench.Workload
@@ -27,30 +41,33 @@ func hashRows(s size) []*bench.Workload {
 		}
 		return cached
 	}
+
 	var rows []*bench.Workload
+
 	for _, r := range []struct {
 		mix                   mix
 		scalar, batch, asmRAM float64
 	}{
-		{negative, pick(0.35, 0.9), 0.5, 1},
-		{positive, pick(0.7, 0.5), 0.3, 1},
-		{half, pick(0.35, 0.65), 0.25, 1},
+		{negative, pick(0.36, 0.9), 0.5, 1},
+		{positive, pick(0.8, 0.5), 0.3, 1},
+		{half, pick(0.45, 0.65), 0.35, 1},
 	} {
 		rows = append(rows, &bench.Workload{
-			Name: fmt.Sprintf("Has/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Target: bench.Ratio(r.scalar), Keys: s.n,
+			Name: fmt.Sprintf("Has/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Expect: r.mix.expect(), Target: bench.Ratio(r.scalar), Keys: s.n,
 			Why:  "the hash is given, filters of the same bits and full; the rates are in the rows of Rate",
 			Ours: oursHas(s, r.mix), Peers: []bench.Impl{blobHas(s, r.mix), parquetHas(s, r.mix)}, Floors: []bench.Impl{load(s)},
 		}, &bench.Workload{
-			Name: fmt.Sprintf("HasHashes/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Target: batchTarget(large, r.batch), Keys: s.n,
+			Name: fmt.Sprintf("HasHashes/keys=hash/n=%d/case=%s", s.n, r.mix), Versus: blob, Expect: r.mix.expect(), Target: batchTarget(large, r.batch), Keys: s.n,
 			Why:  "ours is asked for 1024 keys at a time, which no peer can be",
 			Ours: oursHasBatch(s, r.mix), Peers: []bench.Impl{blobHas(s, r.mix), parquetHas(s, r.mix)}, Floors: []bench.Impl{load(s)},
 		})
 	}
+
 	return append(rows, &bench.Workload{
-		Name: fmt.Sprintf("Add/keys=hash/n=%d", s.n), Versus: blob, Target: bench.Ratio(pick(0.6, 0.75)), Keys: s.n,
+		Name: fmt.Sprintf("Add/keys=hash/n=%d", s.n), Versus: blob, Target: bench.Ratio(pick(0.95, 1)), Origin: prototype, Keys: s.n, Expect: bench.Granted,
 		Why: "the hash is given; cleared when full", Ours: oursAdd(s), Peers: []bench.Impl{blobAdd(s)}, Floors: []bench.Impl{load(s)},
 	}, &bench.Workload{
-		Name: fmt.Sprintf("AddHashes/keys=hash/n=%d", s.n), Versus: blob, Target: batchTarget(large, 0.25), Keys: s.n,
+		Name: fmt.Sprintf("AddHashes/keys=hash/n=%d", s.n), Versus: blob, Target: batchTarget(large, 0.25), Keys: s.n, Expect: bench.Granted,
 		Why: "1024 at a time; never cleared", Ours: oursAddBatch(s), Peers: []bench.Impl{blobAdd(s)}, Floors: []bench.Impl{load(s)},
 	})
 }
@@ -70,15 +87,15 @@ func stringRows() []*bench.Workload {
 		name   string
 		target float64
 		impl   bench.Impl
-	}{{bits, 0.15, bitsHasString(s)}, {boomf, 0.1, boomHasString(s)}, {holi, 0.2, holimanHasString(s)}} {
+	}{{bits, 0.4, bitsHasString(s)}, {boomf, 0.4, boomHasString(s)}, {holi, 0.4, holimanHasString(s)}} {
 		rows = append(rows, &bench.Workload{
-			Name: "Has/keys=string/n=512Ki/case=mix/peer=" + p.name, Target: bench.Ratio(p.target),
+			Name: "Has/keys=string/n=512Ki/case=mix/peer=" + p.name, Expect: bench.Half, Target: bench.Ratio(p.target),
 			Why:  "keys of 16 bytes with their hash, which is the peer's own but for holiman, whose caller brings it",
 			Ours: oursHasString(s), Peers: []bench.Impl{p.impl}, Floors: []bench.Impl{load(s)},
 		})
 	}
 	return append(rows, &bench.Workload{
-		Name: "Add/keys=string/n=512Ki", Target: bench.Ratio(0.15), Why: "keys of 16 bytes with their hash; cleared when full",
+		Name: "Add/keys=string/n=512Ki", Expect: bench.Granted, Target: bench.Ratio(0.4), Why: "keys of 16 bytes with their hash; cleared when full",
 		Ours: oursAddString(s), Peers: []bench.Impl{bitsAddString(s)},
 	})
 }
@@ -87,23 +104,23 @@ func otherRows() []*bench.Workload {
 	s := size{1_000_000, 0.01}
 	rows := []*bench.Workload{
 		{
-			Name: "SplitBlock.Has/n=1e6/case=mix", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(2.2),
+			Name: "SplitBlock.Has/n=1e6/case=mix", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(1.7), Expect: bench.Half,
 			Ours: oursSplitBlockHas(s, half), Peers: []bench.Impl{parquetSplitBlockHas(s, half)},
 		},
 		{
-			Name: "SplitBlock.Add/n=1e6", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(2.2),
+			Name: "SplitBlock.Add/n=1e6", Why: "the same bits in the same places; its code is assembly with AVX2", Target: bench.Ratio(2.2), Expect: bench.Granted,
 			Ours: oursSplitBlockAdd(s), Peers: []bench.Impl{parquetSplitBlockAdd(s)},
 		},
 		{
-			Name: "Counting/op=Add+Has+Remove", Why: "keys of 16 bytes, one in the filter at a time", Versus: boomf, Target: bench.Ratio(0.15),
+			Name: "Counting/op=Add+Has+Remove", Why: "keys of 16 bytes, one in the filter at a time", Versus: boomf, Target: bench.Ratio(0.4),
 			Expect: bench.Granted, Ours: oursCounting(s), Peers: []bench.Impl{boomCounting(s), cuckooCounting(s)},
 		},
 		{
-			Name: "Window.Seen/n=1e6", Why: "keys that are new: ours forgets by generations, and errs once in a hundred", Versus: "map+mutex", Target: bench.Ratio(0.1),
-			Ours: oursSeen(s), Peers: []bench.Impl{mapSeen(s)},
+			Name: "Window.Seen/n=1e6", Why: "a million new keys in each window, whose clock moves: ours forgets by generations, and errs once in 300", Versus: "map+mutex", Target: bench.Ratio(0.3), Expect: bench.Granted,
+			Ours: oursSeen(size{1_000_000, 0.003}), Peers: []bench.Impl{mapSeen(s)},
 		},
 		{
-			Name: "Scalable/what=time", Why: "from 10^4 keys to 10^6 at a rate of 1 %", Target: bench.Ratio(0.1),
+			Name: "Scalable/what=time", Why: "from 10^4 keys to 10^6 at a rate of 1 %", Target: bench.Ratio(0.4),
 			Ours: oursGrown("time"), Peers: []bench.Impl{boomGrown("time")}, Rounds: 3,
 		},
 		{
@@ -115,15 +132,17 @@ func otherRows() []*bench.Workload {
 			Ours: oursGrown("rate"), Peers: []bench.Impl{boomGrown("rate")},
 		},
 	}
+
 	for _, repeated := range []bool{false, true} {
 		for _, goroutines := range []int{1, 2} {
 			rows = append(rows, &bench.Workload{
 				Name: fmt.Sprintf("Concurrent.Add/repeated=%t/goroutines=%d", repeated, goroutines), Parallel: goroutines,
-				Why:    "lock-free in both; the filter is full, as it is at the end of its work, and goes on being filled if keys are new",
-				Target: bench.Ratio(0.55), Ours: oursConcurrentAdd(s, repeated), Peers: []bench.Impl{blobSyncAdd(s, repeated)},
+				Why:    "lock-free in both; keys are in a full filter, or new to one that is replaced when it is full",
+				Target: bench.Ratio(0.55), Expect: bench.Granted, Ours: oursConcurrentAdd(s, repeated), Peers: []bench.Impl{blobSyncAdd(s, repeated)},
 			})
 		}
 	}
+
 	return rows
 }
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import "errors"
+
+var (
+	// ErrMismatch is returned by [Filter.Union], [Filter.Intersect] and
+	// [Filter.Fold] when filters differ in size, shape or seed, so that their
+	// bits mean different things.
+	ErrMismatch = errors.New("bloom: filters do not match")
+
+	// ErrCorrupt is returned by everything that reads a stored filter, for
+	// bytes that are not a whole one.
+	ErrCorrupt = errors.New("bloom: corrupt filter")
+
+	// ErrVersion is returned by everything that reads a stored filter, for a
+	// format, or a kind of filter, that this version does not know.
+	ErrVersion = errors.New("bloom: unknown version")
+
+	// ErrTooLarge is returned by everything that reads a stored filter, for one
+	// that this machine cannot address.
+	ErrTooLarge = errors.New("bloom: filter too large")
+)

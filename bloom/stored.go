@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+
+package bloom
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// The stored forms of the types beside Filter. Each begins with the header of
+// format.go; bytes from outside cost memory in proportion to their number.
+
+// AppendBinary appends a [Concurrent.Snapshot] of the filter to dst, in the
+// format of a [Filter]. It fails only for the zero Concurrent.
+func (c *Concurrent) AppendBinary(dst []byte) ([]byte, error) { return c.Snapshot().AppendBinary(dst) }
+
+// MarshalBinary returns a [Concurrent.Snapshot] of the filter, in the format of
+// a [Filter]. It fails only for the zero Concurrent.
+func (c *Concurrent) MarshalBinary() ([]byte, error) { return c.Snapshot().MarshalBinary() }
+
+// UnmarshalBinary replaces c by the [Filter] that b holds, with the errors of
+// [Filter.UnmarshalBinary]. It must be done before c is shared.
+func (c *Concurrent) UnmarshalBinary(b []byte) error { return c.f.UnmarshalBinary(b) }
+
+// AppendBinary appends the filter to dst, in the format of the package comment.
+// It fails only for the zero Counting.
+func (c *Counting) AppendBinary(dst []byte) ([]byte, error) {
+	if len(c.lines) == 0 {
+		return dst, errors.New("bloom: a zero Counting has no binary form: use NewCounting")
+	}
+	return appendPlain(dst, kindCounting, c.shape, c.lines), nil
+}
+
+// MarshalBinary returns what AppendBinary appends.
+func (c *Counting) MarshalBinary() ([]byte, error) {
+	return c.AppendBinary(make([]byte, 0, plainSize(len(c.lines))))
+}
+
+// UnmarshalBinary replaces c by the filter that b holds, and checks all of it.
+// On failure it returns an error that wraps [ErrCorrupt], [ErrVersion] or
+// [ErrTooLarge], and leaves c unchanged.
+func (c *Counting) UnmarshalBinary(b []byte) error {
+	h, body, err := splitVerified(b, kindCounting)
+	if err != nil {
+		return err
+	}
+	c.shape = h.shape
+	c.lines = parseLines(make([]line, 0, h.lines), body)
+	return nil
+}
+
+// maxLayers is the most layers of a Scalable: they would hold 2^48 keys.
+const maxLayers = 64
+
+// AppendBinary appends the filter to dst, in the format of the package comment:
+// a header, and then each layer as a [Filter]. It fails only for the zero
+// Scalable.
+func (s *Scalable) AppendBinary(dst []byte) ([]byte, error) {
+	if len(s.layers) == 0 {
+		return dst, errors.New("bloom: a zero Scalable has no binary form: use NewScalable")
+	}
+	h := header{
+		shape: shape{perKey: s.opts.Lines, seed: s.opts.Seed}, kind: kindScalable, lines: uint64(len(s.layers)),
+		extra: [3]uint64{math.Float64bits(s.p), uint64(s.size), uint64(s.room)},
+	}
+	dst = h.append(dst)
+	for _, f := range s.layers {
+		dst = appendPlain(dst, kindFilter, f.shape, f.lines)
+	}
+	return dst, nil
+}
+
+// MarshalBinary returns what AppendBinary appends.
+func (s *Scalable) MarshalBinary() ([]byte, error) {
+	size := headerBytes
+	for _, f := range s.layers {
+		size += plainSize(len(f.lines))
+	}
+	return s.AppendBinary(make([]byte, 0, size))
+}
+
+// UnmarshalBinary replaces s by the filter that b holds, and checks all of it:
+// it goes on growing from where it was. On failure it returns an error that
+// wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], and leaves s unchanged.
+func (s *Scalable) UnmarshalBinary(b []byte) error {
+	h, err := parseHeader(b, kindScalable)
+	if err != nil {
+		return err
+	}
+	t := Scalable{opts: Options{Seed: h.seed, Lines: h.perKey}, p: math.Float64frombits(h.extra[0])}
+	size := h.extra[1]
+	room := h.extra[2]
+	if !(t.p >= minScalableRate && t.p < 1) || t.opts.Validate() != nil || h.perLane != 0 ||
+		size < 1 || size > min(maxKeys, maxAddress) || room > size || h.lines < 1 || h.lines > maxLayers {
+		return fmt.Errorf("%w: header of a Scalable", ErrCorrupt)
+	}
+	t.size = int(size)
+	t.room = int(room)
+
+	rest := b[headerBytes:]
+	for range h.lines {
+		f, after, err := cutFilter(rest)
+		if err != nil {
+			return err
+		}
+		if f.seed != h.seed {
+			return fmt.Errorf("%w: a layer with another seed", ErrCorrupt)
+		}
+		t.layers = append(t.layers, f)
+		rest = after
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("%w: %d bytes after the last layer", ErrCorrupt, len(rest))
+	}
+
+	s.opts = t.opts
+	s.p = t.p
+	s.size = t.size
+	s.room = t.room
+	s.layers = t.layers
+	return nil
+}
+
+// cutFilter returns the Filter at the beginning of b, and the bytes after it.
+func cutFilter(b []byte) (f *Filter, rest []byte, err error) {
+	h, err := parseHeader(b, kindFilter)
+	if err != nil {
+		return nil, nil, err
+	}
+	if h.lines > uint64(len(b))/lineBytes {
+		return nil, nil, fmt.Errorf("%w: a layer of %d lines in %d bytes", ErrCorrupt, h.lines, len(b))
+	}
+	end := plainSize(int(h.lines))
+	if end > len(b) {
+		return nil, nil, fmt.Errorf("%w: a layer of %d bytes in %d", ErrCorrupt, end, len(b))
+	}
+	f = &Filter{}
+	return f, b[end:], f.UnmarshalBinary(b[:end])
+}
+
+// A Window is a header, windowBytes of its state, a stamp for each line, the
+// lines, and the sum of stamps and lines.
+const (
+	windowBytes = 64
+	stampBytes  = 4
+)
+
+// AppendBinary appends the window to dst, in the format of the package comment,
+// with the time of the day: while a window of time is stored, its keys age. It
+// fails only for the zero Window.
+func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
+	if w.gens == 0 {
+		return dst, errors.New("bloom: a zero Window has no binary form: use NewWindow")
+	}
+	turn := w.at()
+	phase := int64(0) // of the turn that has passed
+	saved := int64(0)
+	if w.step > 0 {
+		begun := int64(turn-w.shift-uint64(w.gens)) * int64(w.step)
+		phase = min(max(w.clock.read()-begun, 0), int64(w.step)-1)
+		saved = w.wall().UnixNano()
+	}
+
+	dst = header{shape: w.shape, kind: kindWindow, lines: uint64(len(w.lines))}.append(dst)
+	state := len(dst)
+	for _, x := range []uint64{
+		uint64(w.gens), turn, uint64(w.step), uint64(w.share), uint64(w.room), uint64(phase), uint64(saved),
+	} {
+		dst = binary.LittleEndian.AppendUint64(dst, x)
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[state:]))
+
+	body := len(dst)
+	for _, s := range w.stamps {
+		dst = binary.LittleEndian.AppendUint32(dst, s)
+	}
+	dst = appendLines(dst, w.lines)
+	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[body:])), nil
+}
+
+// wall returns the time of the day by the clock of w.
+func (w *Window) wall() time.Time {
+	if w.clock.now != nil {
+		return w.clock.now()
+	}
+	return time.Now()
+}
+
+// MarshalBinary returns what AppendBinary appends.
+func (w *Window) MarshalBinary() ([]byte, error) {
+	return w.AppendBinary(make([]byte, 0, headerBytes+windowBytes+len(w.lines)*(stampBytes+lineBytes)+sumBytes))
+}
+
+// UnmarshalBinary replaces w by the window that b holds, and checks all of it.
+// The clock of w stays, if it has one: make w by [NewWindow] to give it
+// WindowOptions.Now. A window of time forgets the keys whose time passed while
+// it was stored; if the clock says that it was stored in the future, none
+// passed. On failure it returns an error that wraps [ErrCorrupt], [ErrVersion]
+// or [ErrTooLarge], and leaves w unchanged.
+func (w *Window) UnmarshalBinary(b []byte) error {
+	h, err := parseHeader(b, kindWindow)
+	if err != nil {
+		return err
+	}
+	if want := headerBytes + windowBytes + h.lines*(stampBytes+lineBytes) + sumBytes; uint64(len(b)) != want {
+		return fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(b), want)
+	}
+	state := b[headerBytes : headerBytes+windowBytes]
+	body := b[headerBytes+windowBytes : len(b)-sumBytes]
+	if binary.LittleEndian.Uint64(state[56:]) != xxhash.Sum64(state[:56]) {
+		return fmt.Errorf("%w: checksum of the state", ErrCorrupt)
+	}
+	if binary.LittleEndian.Uint64(b[len(b)-sumBytes:]) != xxhash.Sum64(body) {
+		return fmt.Errorf("%w: checksum of the lines", ErrCorrupt)
+	}
+
+	var x [7]uint64
+	for i := range x {
+		x[i] = binary.LittleEndian.Uint64(state[8*i:])
+	}
+	gens, turn, step, share, room, phase, saved := x[0], x[1], x[2], x[3], x[4], x[5], x[6]
+	switch {
+	case gens < 2 || gens > maxGenerations || h.lines%gens != 0, turn < gens || turn > math.MaxInt64,
+		step > math.MaxInt64 || phase > 0 && phase >= step,
+		share < 1 || share > min(maxKeys, maxAddress) || room > share:
+		return fmt.Errorf("%w: state of a Window", ErrCorrupt)
+	}
+
+	w.shape = h.shape
+	w.gens = int(gens)
+	w.turn = turn
+	w.shift = turn - gens
+	w.step = time.Duration(step)
+	w.share = int(share)
+	w.room = int(room)
+	w.stamps = make([]uint32, h.lines)
+	for i := range w.stamps {
+		w.stamps[i] = binary.LittleEndian.Uint32(body[stampBytes*i:])
+	}
+	w.lines = parseLines(make([]line, 0, h.lines), body[stampBytes*h.lines:])
+
+	// The turn began before phase, and before the time that was spent on disk.
+	w.clock = newClock(w.clock.now)
+	away := max(w.clock.base.Sub(time.Unix(0, int64(saved))), 0)
+	w.clock.base = w.clock.base.Add(-min(away, maxReading-time.Duration(phase)) - time.Duration(phase))
+	return nil
+}
