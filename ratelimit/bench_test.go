@@ -17,7 +17,7 @@ func BenchmarkAllow(b *testing.B) {
 		name string
 		lim  *Limiter
 	}{
-		{"granted", New(PerSecond(1e9), 1e12, nil)},
+		{"granted", New(PerSecond(1e9), mostBurst, nil)},
 		{"denied", New(Rate{}, 1, nil)},
 		{"inf", New(Inf, 1, nil)},
 	} {
@@ -40,7 +40,7 @@ func BenchmarkAllow(b *testing.B) {
 }
 
 func BenchmarkStriped(b *testing.B) {
-	lim := NewStriped(PerSecond(1e9), 1e12, nil)
+	lim := NewStriped(PerSecond(1e9), mostBurst, nil)
 	b.Run("goroutines=1", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -143,7 +143,7 @@ func BenchmarkClock(b *testing.B) {
 }
 
 func BenchmarkTake(b *testing.B) {
-	lim := New(PerSecond(1e9), 1e12, nil)
+	lim := New(PerSecond(1e9), mostBurst, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		lim.Take(1)
@@ -162,7 +162,7 @@ func BenchmarkReserveCancel(b *testing.B) {
 
 func BenchmarkWait(b *testing.B) {
 	b.Run("waiters=0", func(b *testing.B) {
-		lim, ctx := New(PerSecond(1e9), 1e12, nil), context.Background()
+		lim, ctx := New(PerSecond(1e9), mostBurst, nil), context.Background()
 		b.ReportAllocs()
 		for b.Loop() {
 			_ = lim.Wait(ctx, 1)

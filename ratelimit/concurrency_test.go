@@ -554,6 +554,9 @@ func TestConcurrencyOptions(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
+	if err := (&ConcurrencyOptions{Min: 4, Max: 4, Window: 1}).Validate(); err != nil {
+		t.Errorf("Validate = %v for Min equal to Max, want nil", err)
+	}
 	if err := (*ConcurrencyOptions)(nil).Validate(); err != nil {
 		t.Error(err)
 	}

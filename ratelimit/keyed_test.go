@@ -463,7 +463,7 @@ func TestTrapPlanChange(t *testing.T) {
 // that is a matter of days.
 func TestKeyedFar(t *testing.T) {
 	var clock fakeClock
-	k := NewKeyed[int]([]Limit{{PerSecond(1e12), maxBurst}, {PerSecond(1), 1000}}, &KeyedOptions{Now: clock.now})
+	k := NewKeyed[int]([]Limit{{perSecond(1e12), mostBurst}, {PerSecond(1), 1000}}, &KeyedOptions{Now: clock.now})
 	for range 40 {
 		k.Charge(1, 10)
 		k.TakeLimits(2, 10, Limit{PerSecond(1), 1000}, Limit{PerSecond(2), 1000})
@@ -688,5 +688,30 @@ func TestZeroTokensPlaceNoKey(t *testing.T) {
 	w.AllowN(1, 0)
 	if got := k.Len() + w.Len(); got != 0 {
 		t.Errorf("%d keys are held after zero events, want 0", got)
+	}
+}
+
+// TestKeyedClear checks that Clear and Delete forget keys, and nothing else.
+func TestKeyedClear(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 3}}, nil)
+	w := NewKeyedQuota[int](3, Daily(nil), nil)
+	for key := range 100 {
+		k.AllowN(key, 3)
+		w.AllowN(key, 3)
+	}
+	k.Delete(7)
+	w.Delete(7)
+	if k.Len() != 99 || w.Len() != 99 || !k.Allow(7) || !w.Allow(7) || k.Allow(8) || w.Allow(8) {
+		t.Errorf("%d and %d keys after Delete(7), want 99, and 7 alone full", k.Len(), w.Len())
+	}
+	k.Clear()
+	w.Clear()
+	if k.Len() != 0 || w.Len() != 0 {
+		t.Errorf("%d and %d keys after Clear, want none", k.Len(), w.Len())
+	}
+	for key := range 100 {
+		if got := k.TakeUpTo(key, 5); got != 3 || !w.AllowN(key, 3) {
+			t.Errorf("key %d: %d tokens after Clear, want 3", key, got)
+		}
 	}
 }

@@ -308,3 +308,23 @@ func TestSharedWait(t *testing.T) {
 		}
 	})
 }
+
+// TestKeyedChangeBesideWait checks that a change of one key takes effect while
+// others wait for another.
+func TestKeyedChangeBesideWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{Every(time.Second), 5}}, nil)
+		k.AllowN(1, 5)
+		go func() { _ = k.Wait(t.Context(), 1, 1) }() // ends after a second
+		synctest.Wait()
+		k.Charge(2, 4)
+		if got := k.Peek(2, 0).Remaining; got != 1 {
+			t.Errorf("%d left of key 2, want 1", got)
+		}
+		k.Return(2, 2)
+		if got := k.Peek(2, 0).Remaining; got != 3 {
+			t.Errorf("%d left of key 2 after Return, want 3", got)
+		}
+		time.Sleep(time.Second)
+	})
+}

@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -235,7 +236,7 @@ func TestReserveRefuses(t *testing.T) {
 	if r := New(PerSecond(1), 2, nil).Reserve(3); r.OK() || r.Delay() <= 0 {
 		t.Errorf("more than the burst was promised: %+v", r)
 	}
-	if r := New(Inf, 1, nil).Reserve(1 << 62); !r.OK() || r.Delay() != 0 {
+	if r := New(Inf, 1, nil).Reserve(math.MaxInt); !r.OK() || r.Delay() != 0 {
 		t.Errorf("Inf refused: %+v", r)
 	}
 	var none Reservation

@@ -44,12 +44,9 @@ type Shared struct {
 // use the same store, as while a change is rolled out: tokens stay spent, as
 // with [Limiter.SetLimit]. Limits are matched by position; one that a key has
 // not obeyed before begins full. NewShared panics if there is no limit or there
-// are more than 8, or if a limit or opts is not valid.
+// are more than 8, or if a limit is not valid.
 func NewShared(store Store, limits []Limit, opts *SharedOptions) *Shared {
 	if err := validateLimits(limits); err != nil {
-		panic(err)
-	}
-	if err := opts.Validate(); err != nil {
 		panic(err)
 	}
 	s := &Shared{store: store, opts: opts.resolve()}

@@ -390,6 +390,34 @@ func TestSharedReadsClockLast(t *testing.T) {
 	}
 }
 
+// A deafStore does not look at contexts.
+type deafStore struct{ Store }
+
+func (s deafStore) Load(_ context.Context, key string) ([]byte, error) {
+	return s.Store.Load(context.Background(), key)
+}
+
+func (s deafStore) CompareAndSwap(_ context.Context, key string, old, next []byte, ttl time.Duration) (bool, error) {
+	return s.Store.CompareAndSwap(context.Background(), key, old, next, ttl)
+}
+
+// TestSharedEndedContext checks that a context that has ended takes nothing,
+// whatever the store makes of it.
+func TestSharedEndedContext(t *testing.T) {
+	s := NewShared(deafStore{NewMemStore(nil)}, []Limit{{PerHour(1), 2}}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := s.Take(ctx, "key", 1); d.OK || !errors.Is(err, context.Canceled) {
+		t.Errorf("Take = %+v, %v, want canceled", d, err)
+	}
+	if err := s.Return(ctx, "key", 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("Return: %v, want canceled", err)
+	}
+	if d, err := s.Take(t.Context(), "key", 2); !d.OK || err != nil {
+		t.Errorf("Take(2) = %+v, %v, want OK: nothing was taken", d, err)
+	}
+}
+
 // TestSharedConcurrent counts what two processes admit at a standing clock
 // under contention.
 func TestSharedConcurrent(t *testing.T) {

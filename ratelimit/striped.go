@@ -239,12 +239,18 @@ func (s *Striped) describe(n int, ok bool) Decision {
 // Return puts n tokens back; see [Limiter.Return]. It panics if n is negative.
 func (s *Striped) Return(n int) {
 	rest := checkN(n)
-	p := s.stripe()
+	s.stripe()
 
 	// The shared bucket may be full while the tokens are missing in stripes.
-	p.mu.Lock()
-	rest -= p.putLocked(rest, s.batch.Load())
-	p.mu.Unlock()
+	for i := range s.stripes {
+		if rest == 0 {
+			return
+		}
+		p := &s.stripes[i]
+		p.mu.Lock()
+		rest -= p.putLocked(rest, s.batch.Load())
+		p.mu.Unlock()
+	}
 	s.shared.Return(int(rest))
 }
 

@@ -196,3 +196,20 @@ func TestStripedLimit(t *testing.T) {
 		t.Error("Return did not")
 	}
 }
+
+// TestStripedLastToken checks that every token is found, wherever it lies: a
+// single goroutine gets all that the shared bucket held, and no more.
+func TestStripedLastToken(t *testing.T) {
+	s := NewStriped(Rate{}, 1000, nil)
+	want := s.shared.Peek(0).Remaining
+	admitted := 0
+	for s.Allow() {
+		admitted++
+	}
+	if admitted != want || s.stashed() != 0 {
+		t.Errorf("%d admitted with %d left in stripes, want %d and 0", admitted, s.stashed(), want)
+	}
+	if got := s.Stats(); got.Denied != 1 || got.Refills == 0 {
+		t.Errorf("Stats = %+v, want 1 denied and some refills", got)
+	}
+}
