@@ -63,7 +63,7 @@
 //
 // If n different keys were added to a filter made for n and p, and hashes are
 // like random numbers, a key that was not added is reported with probability at
-// most p, on average over filters: TestRate, TestTrapSmallFilter.
+// most p, on average over filters: TestRate.
 //
 //	a key that was added is present, in all forms   TestModelFilter, TestStored
 //	once Concurrent.Add returned                    TestConcurrentSameBits

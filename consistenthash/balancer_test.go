@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,9 +19,11 @@ import (
 // TestBalancerConcurrent checks that no admission exceeds its bound while nodes
 // come and go, and that every lease is given back.
 func TestBalancerConcurrent(t *testing.T) {
+	var admissions atomic.Int64
 	admitted = func(load, limit int64) {
+		admissions.Add(1)
 		if load > limit {
-			t.Errorf("load %d, limit %d", load, limit)
+			t.Errorf("load = %d, want at most %d", load, limit)
 		}
 	}
 	defer func() { admitted = nil }()
@@ -61,6 +64,9 @@ func TestBalancerConcurrent(t *testing.T) {
 	}
 	if sum != 0 {
 		t.Errorf("total and loads add up to %d when all is released, want 0", sum)
+	}
+	if got := admissions.Load(); got != 4*2000 {
+		t.Errorf("%d admissions were judged, want %d", got, 4*2000)
 	}
 }
 
@@ -205,6 +211,11 @@ func TestNoShareBalancer(t *testing.T) {
 	for range 300 {
 		if l, ok := b.Acquire("k"); !ok || l.Node() == "drained" {
 			t.Fatalf("Acquire = %q, %t", l.Node(), ok)
+		}
+	}
+	for i, bound := range b.current().bounds {
+		if drained := b.current().snap.names[i] == "drained"; drained != (bound == 0) {
+			t.Errorf("bound of %q = %d", b.current().snap.names[i], bound)
 		}
 	}
 	_ = ring.Set(Node{Name: "drained", Weight: NoShare})

@@ -237,6 +237,31 @@ func TestTrapCostOfBytes(t *testing.T) {
 	}
 }
 
+// TestTrapForgedCounts checks numbers that a stranger wrote, with a right checksum:
+// of nodes that are not there, and of bytes of a name that end behind the data.
+func TestTrapForgedCounts(t *testing.T) {
+	data, err := mustSnapshot(t, nil, Node{Name: "a"}).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(b []byte){
+		"2^32-1 nodes":        func(b []byte) { binary.LittleEndian.PutUint32(b[headSize-4:], 1<<32-1) },
+		"two nodes":           func(b []byte) { binary.LittleEndian.PutUint32(b[headSize-4:], 2) },
+		"no nodes":            func(b []byte) { binary.LittleEndian.PutUint32(b[headSize-4:], 0) },
+		"a name of 65535":     func(b []byte) { binary.LittleEndian.PutUint16(b[headSize+8:], 1<<16-1) },
+		"no virtual nodes":    func(b []byte) { binary.LittleEndian.PutUint32(b[headSize-8:], 0) },
+		"2^32-1 virtual ones": func(b []byte) { binary.LittleEndian.PutUint32(b[headSize-8:], 1<<32-1) },
+	} {
+		forged := slices.Clone(data)
+		change(forged)
+		var err error
+		allocated := allocatedBy(func() { err = new(Snapshot).UnmarshalBinary(withChecksum(forged)) })
+		if !errors.Is(err, ErrCorrupt) || allocated > 1<<16 {
+			t.Errorf("%s: %v after %d bytes, want %v after few", name, err, allocated, ErrCorrupt)
+		}
+	}
+}
+
 // allocatedBy returns the bytes that f allocates.
 func allocatedBy(f func()) uint64 {
 	var before, after runtime.MemStats

@@ -33,8 +33,8 @@
 //   - Memcached servers that clients in other languages use too: [NewKetama].
 //
 // Sharding by hash is a Ring or a Jump; by place, a [Node] with a Zone; by range
-// (A-M, N-Z), an ordered map whose Floor finds the range; by directory or list, a
-// map. If the number of nodes never changes, hash % n will do.
+// (A-M, N-Z), an ordered map with Floor; by directory or list, a map. If the
+// number of nodes never changes, hash % n will do.
 //
 // # How it works
 //

@@ -143,6 +143,7 @@ func TestKetamaAddress(t *testing.T) {
 		"cache.example:65535":     "cache.example:65535",
 		"[fe80::1]:11212":         "fe80::1:11212",
 		"[fe80::1]:11211":         "fe80::1",
+		"10.0.1.1:1":              "10.0.1.1:1",
 		"[fe80::1]":               "fe80::1",
 		"/var/run/memcached.sock": "/var/run/memcached.sock:0",
 	} {

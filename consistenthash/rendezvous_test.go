@@ -3,6 +3,7 @@
 package consistenthash
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -111,8 +112,8 @@ func TestRendezvousAppendN(t *testing.T) {
 					t.Fatalf("the first %d of %s = %q, want %q", n, key, got, want)
 				}
 			}
-			if got, _ := r.Get(key); got != want[0] {
-				t.Fatalf("%s belongs to %q, want %q", key, got, want[0])
+			if got, ok := r.Get(key); got != want[0] || !ok {
+				t.Fatalf("Get(%s) = %q, %t, want %q", key, got, ok, want[0])
 			}
 		}
 	}
@@ -140,5 +141,34 @@ func TestRendezvousEven(t *testing.T) {
 		if chi > 176 {
 			t.Errorf("chi-square = %.1f, want at most 176", chi)
 		}
+	}
+}
+
+// TestRendezvousMaglevErrors checks that bad nodes are errors, at the bounds of
+// the weights and beyond them.
+func TestRendezvousMaglevErrors(t *testing.T) {
+	for _, tt := range []struct {
+		want error
+		node Node
+	}{
+		{nil, Node{Name: "a", Weight: 1.0 / (1 << 16)}},
+		{nil, Node{Name: "a", Weight: 1 << 16}},
+		{ErrWeight, Node{Name: "a", Weight: 0.99 / (1 << 16)}},
+		{ErrWeight, Node{Name: "a", Weight: 1<<16 + 1}},
+		{ErrWeight, Node{Name: "a", Weight: math.NaN()}},
+		{ErrName, Node{}},
+	} {
+		if _, err := NewRendezvous(nil, tt.node); !errors.Is(err, tt.want) {
+			t.Errorf("NewRendezvous(%v) = %v, want %v", tt.node, err, tt.want)
+		}
+		if _, err := NewMaglev(7, nil, tt.node); !errors.Is(err, tt.want) {
+			t.Errorf("NewMaglev(%v) = %v, want %v", tt.node, err, tt.want)
+		}
+	}
+	if _, err := NewMaglev(3, nil, numbered(4)...); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("4 nodes for 3 slots: %v, want %v", err, ErrTooLarge)
+	}
+	if got := log2(0); got != 0 {
+		t.Errorf("log2(0) = %d, want 0", got)
 	}
 }

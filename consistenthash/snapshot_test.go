@@ -269,3 +269,23 @@ func TestStats(t *testing.T) {
 		}
 	}
 }
+
+// TestStatsWeighted checks that a load is a share of the ring divided by the share
+// of the weights: servers at 25 and 100 of 100, of weights 1 and 4.
+func TestStatsWeighted(t *testing.T) {
+	s := ringAt(100, map[string]uint64{"25": 25, "99": 99})
+	s.nodes[0].Weight = 1
+	s.nodes[1].Weight = 4
+	got := s.Stats()
+	light := 0.26 * 5 / 1
+	heavy := 0.74 * 5 / 4
+	for name, f := range map[string][2]float64{
+		"PeakToMean": {got.PeakToMean, light},
+		"MinToMean":  {got.MinToMean, heavy},
+		"StdDev":     {got.StdDev, math.Sqrt(((light-1)*(light-1) + (heavy-1)*(heavy-1)) / 2)},
+	} {
+		if math.Abs(f[0]-f[1]) > 1e-9 {
+			t.Errorf("%s = %v, want %v", name, f[0], f[1])
+		}
+	}
+}

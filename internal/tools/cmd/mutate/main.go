@@ -213,24 +213,29 @@ func refusedBy(out, tmp string) map[int]bool {
 		if len(parts) < 3 || !strings.HasSuffix(parts[0], ".go") {
 			continue
 		}
+
 		n, err := strconv.Atoi(parts[1])
 		if err != nil {
 			continue
 		}
+
 		text, err := os.ReadFile(filepath.Join(tmp, filepath.Base(parts[0])))
 		if err != nil {
 			continue
 		}
+
 		lines := strings.Split(string(text), "\n")
 		if n > len(lines) {
 			continue
 		}
+
 		for _, m := range hookCall.FindAllStringSubmatch(lines[n-1], -1) {
 			if id, err := strconv.Atoi(m[1]); err == nil {
 				refused[id] = true
 			}
 		}
 	}
+
 	return refused
 }
 
