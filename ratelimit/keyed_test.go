@@ -715,3 +715,24 @@ func TestKeyedClear(t *testing.T) {
 		}
 	}
 }
+
+// TestTrapGrownThenBack checks that a full bucket that is left out when the
+// table grows is not found full again by readings from before.
+func TestTrapGrownThenBack(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
+	k.Allow(-1)
+	clock.sleep(10 * time.Second)
+	s := &k.table.shards[0]
+	s.grow(&k.table, clock.t)
+	clock.t = int64(time.Second) / 2
+	if got := k.Allow(-1); !got {
+		t.Errorf("Allow = %v as of 10 s, when it was left out, want true", got)
+	}
+	if got := k.Allow(-1); got {
+		t.Errorf("Allow = %v again at half a second", got)
+	}
+	if s.forgot != int64(10*time.Second) {
+		t.Errorf("the shard forgot until %v, want 10s", time.Duration(s.forgot))
+	}
+}

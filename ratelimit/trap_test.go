@@ -147,8 +147,10 @@ func TestTrapChargeOverflow(t *testing.T) {
 			lim.Charge(l.Burst)
 			lim.Charge(math.MaxInt)
 		}
-		if r := lim.Reserve(1); r.OK() && math.MaxInt > math.MaxInt32 {
-			t.Errorf("%v: Reserve = %+v behind a debt that is saturated", l, r)
+		if math.MaxInt > math.MaxInt32 { // else no int saturates it
+			if r := lim.Reserve(1); r.OK() {
+				t.Errorf("%v: Reserve = %+v behind a debt that is saturated", l, r)
+			}
 		}
 		if d := lim.Take(1); d.OK || d.Remaining != 0 {
 			t.Errorf("%v: debt was forgiven: %+v", l, d)
@@ -326,6 +328,11 @@ func TestPanics(t *testing.T) {
 		{"ratelimit: number of events must be positive, got 0", func() { NewSlidingLog(0, 1, nil) }},
 		{"ratelimit: length of a window must be positive, got -1ns", func() { NewFixedWindow(1, -1, nil) }},
 		{"ratelimit: slices must be between 1 and the nanoseconds of the window, got 3", func() { NewSlidingWindow(1, 2, 3, nil) }},
+		{"ratelimit: number of events must be positive, got 0", func() { NewSlidingWindow(0, 2, 1, nil) }},
+		{"ratelimit: number of events must be positive, got 0", func() { NewFixedWindow(0, 2, nil) }},
+		{"ratelimit: number of events must be positive, got 0", func() { NewKeyedSlidingLog[int](0, 2, nil) }},
+		{"ratelimit: number of events must be positive, got 0", func() { NewKeyedSlidingWindow[int](0, 2, 1, nil) }},
+		{"ratelimit: number of events must be positive, got 0", func() { NewQuota(1, Daily(nil), nil).SetLimit(0) }},
 		{"ratelimit: number of events must be positive, got 0", func() { NewQuota(0, Daily(nil), nil) }},
 		{"ratelimit: number of events of a keyed log must be at most 65536, got 65537", func() { NewKeyedSlidingLog[int](1<<16+1, 1, nil) }},
 		{"ratelimit: KeyedOptions.MaxKeys must be at least 16, got 1", func() { NewKeyedSlidingLog[int](1, 1, &KeyedOptions{MaxKeys: 1}) }},

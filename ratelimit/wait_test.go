@@ -284,6 +284,9 @@ func TestWaitServedByOthers(t *testing.T) {
 				if err := lim.Wait(t.Context(), n); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
 					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
 				}
+				if lim.owed != 0 || lim.queue.length.Load() != 0 || lim.timer != nil {
+					t.Errorf("%d tokens are owed to %d waiters afterwards, want none and no timer", lim.owed, lim.queue.length.Load())
+				}
 			})
 		})
 	}
