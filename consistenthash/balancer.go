@@ -29,8 +29,10 @@ type Balancer struct {
 	_      [56]byte
 	view   atomic.Pointer[view]
 
-	mu       sync.Mutex // protects counters, and the making of views
+	mu       sync.Mutex // protects what follows, and the making of views
 	counters map[string]*counter
+	admitted uint64 // by counters that are retired
+	away     uint64
 }
 
 // A view is a snapshot with what a Balancer knows about its nodes.
@@ -42,10 +44,12 @@ type view struct {
 
 // A counter is the load of a name. One that is retired is in no map any more.
 type counter struct {
-	load   atomic.Int64
-	name   string
-	orphan atomic.Bool // the name is no member: the last lease retires the counter
-	_      [36]byte    // a line of its own
+	load     atomic.Int64
+	admitted atomic.Uint64
+	away     atomic.Uint64 // admitted, though another node owns the key
+	name     string
+	orphan   atomic.Bool // the name is no member: the last lease retires the counter
+	_        [20]byte    // a line of its own
 }
 
 const (
@@ -130,9 +134,9 @@ func (b *Balancer) mustUse() {
 // nil if none was seen.
 func (v *view) find(h uint64, total int64, except []string) *counter {
 	n := len(v.counters)
-	for range 4*bits.Len(uint(n)) + 8 {
+	for jump := range 4*bits.Len(uint(n)) + 8 {
 		if i := v.snap.Owner(h); v.take(i, total, except) {
-			return v.counters[i]
+			return v.counters[i].count(jump > 0)
 		}
 		h = mix(h + phi) // a jump, not the neighbor: one that is full does not fill the next
 	}
@@ -142,10 +146,19 @@ func (v *view) find(h uint64, total int64, except []string) *counter {
 	for i := range n {
 		i = (first + i) % n
 		if v.take(i, total, except) {
-			return v.counters[i]
+			return v.counters[i].count(true)
 		}
 	}
 	return nil
+}
+
+// count counts an admission, of a key that another node owns if away is set.
+func (c *counter) count(away bool) *counter {
+	c.admitted.Add(1)
+	if away {
+		c.away.Add(1)
+	}
+	return c
 }
 
 // take takes a place on node i if it has one and is not in except.
@@ -251,8 +264,25 @@ func (b *Balancer) counterLocked(name string) *counter {
 // retireLocked forgets c if it is still an orphan, and has no lease.
 func (b *Balancer) retireLocked(c *counter) {
 	if c.orphan.Load() && c.load.CompareAndSwap(0, retired) {
+		b.admitted += c.admitted.Load()
+		b.away += c.away.Load()
 		delete(b.counters, c.name)
 	}
+}
+
+// Stats returns the counters of b. The complexity is O(n) where n is the number
+// of nodes.
+func (b *Balancer) Stats() BalancerStats {
+	b.mustUse()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := BalancerStats{Total: int(b.total.Load()), Admitted: b.admitted, Away: b.away}
+	for _, c := range b.counters {
+		s.Admitted += c.admitted.Load()
+		s.Away += c.away.Load()
+		s.Busiest = max(s.Busiest, int(c.load.Load()))
+	}
+	return s
 }
 
 // Total returns the number of leases, and of the requests being admitted.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
 	"slices"
 	"strings"
@@ -234,6 +235,27 @@ func ExampleNewBalancer() {
 	defer lease.Release()
 	// Output:
 	// 100 true
+}
+
+// Counters for expvar: what the bound costs, and the load of each node.
+func ExampleBalancer_Stats() {
+	var ring consistenthash.Ring
+	_ = ring.Set(consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"})
+	lb := consistenthash.NewBalancer(&ring, 1.25)
+	expvar.Publish("balancer", expvar.Func(func() any { return lb.Stats() }))
+	for range 10 {
+		lb.Acquire("hot")
+	}
+	fmt.Println(expvar.Get("balancer"))
+	fmt.Printf("away from their owner: %.0f %%\n", 100*lb.Stats().AwayRatio())
+	for node, load := range lb.Loads() {
+		fmt.Printf("load{node=%q} %d\n", node, load) // Prometheus text
+	}
+	// Output:
+	// {"Total":10,"Busiest":7,"Admitted":10,"Away":3}
+	// away from their owner: 30 %
+	// load{node="a"} 7
+	// load{node="b"} 3
 }
 
 // The request failed: the second choice is another node, within its bound too.

@@ -62,6 +62,34 @@ func (s Stats) Sub(prev Stats) Stats {
 	}
 }
 
+// BalancerStats are the counters of a [Balancer]. Each counter is exact, but
+// they are read one after another, so two of them may differ by what happened
+// in between.
+type BalancerStats struct {
+	Total    int    // leases, and requests being admitted
+	Busiest  int    // leases of the node that has most
+	Admitted uint64 // requests
+	Away     uint64 // requests admitted to another node than the owner of their key
+}
+
+// Sub returns the counters of s less those of prev. Total and Busiest are those
+// of s.
+func (s BalancerStats) Sub(prev BalancerStats) BalancerStats {
+	s.Admitted -= prev.Admitted
+	s.Away -= prev.Away
+	return s
+}
+
+// AwayRatio returns the share of the requests that were admitted to another
+// node than the owner of their key, 0 if there were none: what the bound costs
+// in warm caches.
+func (s BalancerStats) AwayRatio() float64 {
+	if s.Admitted == 0 {
+		return 0
+	}
+	return float64(s.Away) / float64(s.Admitted)
+}
+
 // totalWeight returns the sum of the weights of the nodes that have a share.
 func (s *Snapshot) totalWeight() float64 {
 	total := 0.0
