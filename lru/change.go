@@ -341,10 +341,7 @@ func (o *op[K, V]) makeRoomLocked(r *request[K, V], s uint32) bool {
 	for o.sh.deadlines.earliest() <= o.now {
 		o.expireLocked(o.sh.deadlines.heap[0])
 	}
-	give := sh.totalCost() - sh.protectedCost(class)
-	if s != 0 && sh.meta[s].rank() <= class {
-		give -= sh.cost(s)
-	}
+	give := sh.givesLocked(class, s)
 	if saturated(saturated(o.tokens, o.c.free.Load()), give) < need {
 		return false
 	}
@@ -360,6 +357,16 @@ func (o *op[K, V]) makeRoomLocked(r *request[K, V], s uint32) bool {
 	ok := o.evictLocked(a, need)
 	sh.queues.push(s, a)
 	return ok
+}
+
+// givesLocked returns how much could be evicted from the shard for an entry of
+// class that replaces s, or none if s is 0.
+func (sh *shard[K, V]) givesLocked(class int, s uint32) int64 {
+	give := sh.totalCost() - sh.protectedCost(class)
+	if s != 0 && sh.meta[s].rank() <= class {
+		give -= sh.cost(s)
+	}
+	return give
 }
 
 // coverLocked reports whether o has need tokens, after it has tried to take the
@@ -398,7 +405,7 @@ func (o *op[K, V]) evictLocked(a *arrival, need int64) bool {
 func (o *op[K, V]) reclaim(r *request[K, V], s uint32) (again bool) {
 	own := o.sh
 	class := r.class(own, s)
-	need := r.cost - own.cost(s)
+	need := r.cost - own.cost(s) - own.givesLocked(class, s) // its own shard gives the rest
 	own.mu.Unlock()
 	if !o.serial {
 		o.c.free.Add(o.tokens) // so that the reclaim under way can finish
@@ -427,7 +434,7 @@ func (o *op[K, V]) reclaim(r *request[K, V], s uint32) (again bool) {
 		o.c.lastReclaimed = (o.c.lastReclaimed + 1) % len(o.c.shards)
 		o.sh = &o.c.shards[o.c.lastReclaimed]
 		if o.sh == own {
-			continue // it gives the rest, when r is tried again
+			continue
 		}
 		o.lock()
 		done := o.evictLocked(&arrival{class: class}, need)
