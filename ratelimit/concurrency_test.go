@@ -565,9 +565,9 @@ func TestConcurrencyOptions(t *testing.T) {
 	}
 }
 
-// TestSparePlaces checks that places left in stripes are called in when they are
-// scarce, count as not in flight, and are left again when most are free; and the
-// number of stripes at its bounds.
+// TestSparePlaces checks that places left in stripes are called in when they
+// are scarce, count as not in flight, and are left again when most are free;
+// and the number of stripes at its bounds.
 func TestSparePlaces(t *testing.T) {
 	c := NewConcurrency(40, nil)
 	c.stripes = make([]spareStripe, 4)

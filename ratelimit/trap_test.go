@@ -155,6 +155,7 @@ func TestTrapChargeOverflow(t *testing.T) {
 		if d := lim.Take(1); d.OK || d.Remaining != 0 {
 			t.Errorf("%v: debt was forgiven: %+v", l, d)
 		}
+
 		lim.SetLimit(l.Rate, l.Burst)
 		lim.SetLimit(PerSecond(1e9), 1)
 		if lim.Allow() {
