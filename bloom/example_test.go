@@ -532,6 +532,14 @@ func ExampleNewSplitBlock() {
 	// 16.8 bits a key
 }
 
+// A row group is asked for the keys of a join at once.
+func ExampleSplitBlock_HasHashes() {
+	s := bloom.NewSplitBlock(1000, 0.01, nil)
+	s.AddString("hello")
+	fmt.Println(s.HasHashes(nil, []uint64{bloom.HashString("hello", 0), bloom.HashString("bye", 0)}))
+	// Output: [true false]
+}
+
 func ExampleParseParquet() {
 	_, _, err := bloom.ParseParquet([]byte("PAR1"))
 	fmt.Println(errors.Is(err, bloom.ErrCorrupt))

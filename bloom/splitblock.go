@@ -123,8 +123,14 @@ func (s *SplitBlock) AddHash(h uint64) bool {
 	if len(s.blocks) == 0 {
 		panic("bloom: zero SplitBlock: use NewSplitBlock")
 	}
-	b := &s.blocks[(h>>32)*uint64(len(s.blocks))>>32]
-	x := uint32(h)
+	if haveKernels {
+		return addKernel(&s.blocks[0], uint64(len(s.blocks)), h)
+	}
+	return s.blocks[(h>>32)*uint64(len(s.blocks))>>32].add(uint32(h))
+}
+
+// add sets the bits of x and reports whether one was not set.
+func (b *block) add(x uint32) bool {
 	a0, a1, a2, a3 := set(&b[0], x*salt0>>27), set(&b[1], x*salt1>>27), set(&b[2], x*salt2>>27), set(&b[3], x*salt3>>27)
 	a4, a5, a6, a7 := set(&b[4], x*salt4>>27), set(&b[5], x*salt5>>27), set(&b[6], x*salt6>>27), set(&b[7], x*salt7>>27)
 	return a0|a1|a2|a3|a4|a5|a6|a7 != 0
@@ -154,7 +160,26 @@ func (s *SplitBlock) HasHash(h uint64) bool {
 	if i >= uint64(len(s.blocks)) { // only in the zero SplitBlock
 		return false
 	}
+	if haveKernels {
+		return hasKernel(&s.blocks[0], uint64(len(s.blocks)), h)
+	}
 	return s.blocks[i].has(uint32(h))
+}
+
+// HasHashes appends to dst, for each of hs, what [SplitBlock.HasHash] returns, and
+// returns the result. It is two to three times as fast as that. Reuse dst to
+// allocate nothing.
+func (s *SplitBlock) HasHashes(dst []bool, hs []uint64) []bool {
+	if !haveKernels || len(s.blocks) == 0 || len(hs) == 0 {
+		for _, h := range hs {
+			dst = append(dst, s.HasHash(h))
+		}
+		return dst
+	}
+	from := len(dst)
+	dst = append(dst, make([]bool, len(hs))...)
+	hasAllKernel(&s.blocks[0], uint64(len(s.blocks)), &hs[0], uint64(len(hs)), &dst[from])
+	return dst
 }
 
 // has reports whether the bits of x are set. It is written out, since a loop

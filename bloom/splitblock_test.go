@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -183,4 +185,79 @@ func FuzzParquet(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestKernels checks that the kernels of a processor do what the methods of block
+// do, for filters of all small sizes and hashes of all kinds.
+func TestKernels(t *testing.T) {
+	if !haveKernels {
+		t.Skip("this build, or this processor, has no kernels")
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := 1; n < 200; n++ {
+		ours := make([]block, n)
+		theirs := make([]block, n)
+		var hs []uint64
+		for i := range 500 {
+			h := rng.Uint64()
+			switch i % 10 {
+			case 0:
+				h = 1<<64 - 1 - h&0xff
+			case 1:
+				h &= 0xff
+			case 2:
+				h |= 1<<32 - 1
+			}
+			hs = append(hs, h)
+			b := &theirs[(h>>32)*uint64(n)>>32]
+			if got, want := hasKernel(&ours[0], uint64(n), h), b.has(uint32(h)); got != want {
+				t.Fatalf("hasKernel(%d, %#x) = %t, want %t", n, h, got, want)
+			}
+			if i%3 == 0 {
+				if got, want := addKernel(&ours[0], uint64(n), h), b.add(uint32(h)); got != want {
+					t.Fatalf("addKernel(%d, %#x) = %t, want %t", n, h, got, want)
+				}
+			}
+		}
+		if !slices.Equal(ours, theirs) {
+			t.Fatalf("blocks of %d differ", n)
+		}
+
+		got := make([]bool, len(hs)+1)
+		hasAllKernel(&ours[0], uint64(n), &hs[0], uint64(len(hs)), &got[0])
+		for i, h := range hs {
+			if want := theirs[(h>>32)*uint64(n)>>32].has(uint32(h)); got[i] != want {
+				t.Fatalf("hasAllKernel: %#x of %d = %t, want %t", h, n, got[i], want)
+			}
+		}
+		if got[len(hs)] {
+			t.Fatal("hasAllKernel wrote beyond its end")
+		}
+	}
+}
+
+// TestSplitBlockHashes checks batches of every length against single questions.
+func TestSplitBlockHashes(t *testing.T) {
+	s := NewSplitBlock(1000, 0.01, nil)
+	for i := range uint64(1000) {
+		s.AddHash(HashUint64(i, 0))
+	}
+	for n := range 130 {
+		hs := make([]uint64, n)
+		for i := range hs {
+			hs[i] = HashUint64(uint64(i*17), 0)
+		}
+		got := s.HasHashes([]bool{true}, hs)
+		if len(got) != n+1 || !got[0] {
+			t.Fatalf("HasHashes of %d appended %d", n, len(got)-1)
+		}
+		for i, h := range hs {
+			if want := s.HasHash(h); got[i+1] != want {
+				t.Fatalf("HasHashes: %#x = %t, want %t", h, got[i+1], want)
+			}
+		}
+	}
+	if got := new(SplitBlock).HasHashes(nil, []uint64{1}); len(got) != 1 || got[0] {
+		t.Errorf("HasHashes of the zero SplitBlock = %v, want false", got)
+	}
 }

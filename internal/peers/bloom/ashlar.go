@@ -273,6 +273,27 @@ func oursSplitBlockHas(s size, m mix) bench.Impl {
 	}}
 }
 
+func oursSplitBlockBatch(s size, m mix) bench.Impl {
+	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
+		f, hs, answers := bloom.NewSplitBlock(s.n, s.p, nil), questions(m, s.n), make([]bool, 0, batch)
+		for i := range s.n {
+			f.AddHash(keyHash(i))
+		}
+		return func(start, n int) (found int) {
+			for i := 0; i < n; i += batch {
+				from := (start + i) & (asked - 1) &^ (batch - 1)
+				answers = f.HasHashes(answers[:0], hs[from:from+min(batch, n-i)])
+				for _, yes := range answers {
+					if yes {
+						found++
+					}
+				}
+			}
+			return found
+		}
+	}}
+}
+
 func oursSplitBlockAdd(s size) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
 		f := bloom.NewSplitBlock(s.n, s.p, nil)
