@@ -810,3 +810,76 @@ func TestReclaimExpired(t *testing.T) {
 	}
 	c.checkCost()
 }
+
+// TestExactLoopUses checks that a loop over an Exact goes on where it was when
+// its body uses the entry that comes next.
+func TestExactLoopUses(t *testing.T) {
+	for _, tt := range []struct {
+		c    *Exact[int, int]
+		want []int
+	}{
+		{NewLRU[int, int](5), []int{4, 2, 1, 0}},
+		{NewLFU[int, int](5), []int{4, 2, 1, 0}},
+		{NewFIFO[int, int](5), []int{4, 3, 2, 1, 0}},
+	} {
+		for i := range 5 {
+			tt.c.Set(i, i)
+		}
+		var got []int
+		for k := range tt.c.All() {
+			if len(got) == 0 {
+				tt.c.Get(3) // the next one, which moves ahead
+			}
+			got = append(got, k)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%v: visited %v, want %v", tt.c.order.discipline, got, tt.want)
+		}
+		if k, _, ok := tt.c.Oldest(); k != 0 || !ok {
+			t.Errorf("the oldest is %d, %v, want 0", k, ok)
+		}
+		tt.c.check()
+	}
+}
+
+// TestVersionRound checks that DeleteFunc removes entries after any number of
+// writes, and not one that was replaced while it looked, even if the version
+// has come round to the same.
+func TestVersionRound(t *testing.T) {
+	c := New[int, int](10, &Options[int, int]{Shards: 1})
+	sh := &c.shards[0]
+	sh.writes = 5*versions - 1
+	c.Set(1, 1)
+	if n := c.DeleteFunc(func(int, int) bool { return true }); n != 1 || c.Len() != 0 {
+		t.Errorf("DeleteFunc removed %d, left %d, want 1, 0", n, c.Len())
+	}
+
+	c.Set(1, 1)
+	n := c.DeleteFunc(func(_, v int) bool {
+		sh.mu.Lock()
+		sh.writes += versions - 1
+		sh.mu.Unlock()
+		c.Set(1, 2)
+		return v == 1
+	})
+	if v, ok := c.Get(1); n != 0 || v != 2 || !ok {
+		t.Errorf("DeleteFunc removed %d; Get = %d, %v, want 0, 2, true", n, v, ok)
+	}
+}
+
+// TestErrorMisses checks that an error that is returned again counts as a miss,
+// and not as a load.
+func TestErrorMisses(t *testing.T) {
+	c := New(10, &Options[int, int]{
+		Load:     func(context.Context, int) (int, error) { return 0, ErrNotFound },
+		ErrorTTL: func(int, error) time.Duration { return time.Hour },
+	})
+	for range 3 {
+		if _, err := c.Load(context.Background(), 1); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Load = %v, want %v", err, ErrNotFound)
+		}
+	}
+	if s := c.Stats(); s.Misses != 3 || s.Loads != 1 || s.Hits != 0 {
+		t.Errorf("%d misses, %d loads, %d hits, want 3, 1, 0", s.Misses, s.Loads, s.Hits)
+	}
+}

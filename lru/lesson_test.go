@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,10 +234,11 @@ func TestLessonRegistry(t *testing.T) {
 // by a ticker and Refresh. Readers never wait, and never see an older one.
 func TestLessonTicker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rate := 100
-		c := New(10, &Options[string, int]{Load: func(context.Context, string) (int, error) {
+		var rate atomic.Int64
+		rate.Store(100)
+		c := New(10, &Options[string, int64]{Load: func(context.Context, string) (int64, error) {
 			time.Sleep(3 * time.Second)
-			return rate, nil
+			return rate.Load(), nil
 		}})
 		_, _ = c.Load(t.Context(), "EUR")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -252,7 +254,7 @@ func TestLessonTicker(t *testing.T) {
 			}
 		}()
 
-		rate = 101
+		rate.Store(101)
 		time.Sleep(10*time.Minute + 2*time.Second)
 		during, ok := c.Get("EUR")
 		time.Sleep(time.Second)
