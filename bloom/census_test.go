@@ -87,9 +87,9 @@ func TestSplitBlockSizes(t *testing.T) {
 			if size < 64 || size > 128<<20 || size&(size-1) != 0 {
 				t.Errorf("NewSplitBlock(%d, %g) has %d bytes, want a power of two", n, p, size)
 			}
-			any := NewSplitBlock(n, p, &SplitBlockOptions{AnySize: true}).Bits() / 8
-			if any > size || any%32 != 0 || size > 64 && any < size/2 {
-				t.Errorf("NewSplitBlock(%d, %g) has %d bytes, with AnySize %d", n, p, size, any)
+			exact := NewSplitBlock(n, p, &SplitBlockOptions{AnySize: true}).Bits() / 8
+			if exact > size || exact%32 != 0 || size > 64 && exact < size/2 {
+				t.Errorf("NewSplitBlock(%d, %g) has %d bytes, with AnySize %d", n, p, size, exact)
 			}
 		}
 	}

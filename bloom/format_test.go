@@ -66,7 +66,9 @@ func TestDamage(t *testing.T) {
 			}
 		}
 		for i := range b {
-			if err := decode(b[:i]); !errors.Is(err, ErrCorrupt) && !errors.Is(err, io.ErrUnexpectedEOF) && (i > 0 || err != io.EOF) {
+			err := decode(b[:i])
+			empty := i == 0 && errors.Is(err, io.EOF)
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, io.ErrUnexpectedEOF) && !empty {
 				t.Fatalf("%s: cut at %d: %v", name, i, err)
 			}
 			if _, err := View(b[:i]); !errors.Is(err, ErrCorrupt) {
@@ -194,6 +196,20 @@ func TestView(t *testing.T) {
 	c[headerBytes+5] ^= 1
 	if _, err := View(c); err != nil {
 		t.Errorf("View reads the lines: %v", err)
+	}
+}
+
+// TestViewShares checks that a view of aligned bytes has no copy of them: what
+// becomes of them, here zeros, becomes of its keys.
+func TestViewShares(t *testing.T) {
+	_, b := sampleBytes(t)
+	v, err := View(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[headerBytes : len(b)-sumBytes])
+	if shares := !v.HasString("alice"); shares != viewsShare {
+		t.Errorf("a view shares its bytes: %t, want %t", shares, viewsShare)
 	}
 }
 

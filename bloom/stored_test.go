@@ -66,6 +66,9 @@ func TestStored(t *testing.T) {
 			if again, err := g.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
 				t.Fatalf("written again it differs: %v", err)
 			}
+			if cap(b) != len(b) && name != "SplitBlock" {
+				t.Errorf("%d bytes were written into %d: more than one allocation", len(b), cap(b))
+			}
 			if after, err := g.AppendBinary([]byte("x")); err != nil || !bytes.Equal(after[1:], b) {
 				t.Errorf("AppendBinary differs from MarshalBinary: %v", err)
 			}
@@ -227,6 +230,7 @@ func TestStoredForged(t *testing.T) {
 		"Scalable of another seed":    set("Scalable", 16, 1),
 		"Window of one generation":    set("Window", 64, 1),
 		"Window of 2^32 generations":  set("Window", 64, 1<<32),
+		"Window of odd generations":   set("Window", 64, 7),
 		"Window before its turn":      set("Window", 72, 0),
 		"Window beyond all turns":     set("Window", 72, 1<<63),
 		"Window with a negative step": set("Window", 80, 1<<63),
@@ -269,6 +273,7 @@ func TestStoredMemory(t *testing.T) {
 func TestWindowStoredAge(t *testing.T) {
 	clock := &fakeClock{}
 	opts := &WindowOptions{Generations: 4, Now: clock.now}
+	clock.sleep(123_456_789)                        // times have a part below a second
 	w := NewWindow(1000, 1e-6, 3*time.Minute, opts) // turns of a minute
 	clock.sleep(30 * time.Second)
 	w.AddString("x")
