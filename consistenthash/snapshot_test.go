@@ -289,3 +289,20 @@ func TestStatsWeighted(t *testing.T) {
 		}
 	}
 }
+
+// TestSnapshotString checks the picture of a ring: the shares stand in a column,
+// and the longest bar has 40 marks.
+func TestSnapshotString(t *testing.T) {
+	snap := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "bbbb", Weight: 3})
+	lines := strings.Split(snap.String(), "\n")
+	if !strings.HasPrefix(lines[0], "2 nodes, ") {
+		t.Errorf("the first line is %q", lines[0])
+	}
+	short, long := lines[1], lines[2]
+	if strings.IndexByte(short, '%') != strings.IndexByte(long, '%') {
+		t.Errorf("the shares are not in a column:\n%s\n%s", short, long)
+	}
+	if few, most := strings.Count(short, "#"), strings.Count(long, "#"); most != 40 || few < 12 || few > 15 {
+		t.Errorf("the bars have %d and %d marks, want a third of 40, and 40", few, most)
+	}
+}
