@@ -691,6 +691,33 @@ func TestZeroTokensPlaceNoKey(t *testing.T) {
 	}
 }
 
+// TestKeyedAll checks that All shows the keys whose buckets are not full, all of
+// them, and stops when it is told to.
+func TestKeyedAll(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 3}}, &KeyedOptions{Now: clock.now})
+	for key := range 50 {
+		k.AllowN(key, 1+key%2)
+	}
+	clock.sleep(time.Second) // half of them are full again
+	seen := map[int]int{}
+	for key, d := range k.All() {
+		seen[key] = d.Remaining
+	}
+	if len(seen) != 25 || seen[1] != 2 || seen[49] != 2 {
+		t.Errorf("All shows %v, want the 25 odd keys with 2 left", seen)
+	}
+	n := 0
+	for range k.All() {
+		if n++; n == 7 {
+			break
+		}
+	}
+	if n != 7 {
+		t.Errorf("All yields %d after a break at 7", n)
+	}
+}
+
 // TestKeyedClear checks that Clear and Delete forget keys, and nothing else.
 func TestKeyedClear(t *testing.T) {
 	k := NewKeyed[int]([]Limit{{PerHour(1), 3}}, nil)

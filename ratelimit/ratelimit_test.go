@@ -351,6 +351,9 @@ func TestAllGates(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 
+	if d := All().Peek(1); !d.OK {
+		t.Errorf("All().Peek(1) = %+v, want OK", d)
+	}
 	if d := All().Take(1); !d.OK {
 		t.Errorf("nothing refuses nothing: %+v", d)
 	}

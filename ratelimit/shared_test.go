@@ -390,6 +390,22 @@ func TestSharedReadsClockLast(t *testing.T) {
 	}
 }
 
+// TestSharedReturnNothing checks that returning nothing, or to a key that is not
+// held, writes nothing.
+func TestSharedReturnNothing(t *testing.T) {
+	swaps := 0
+	s := NewShared(swapStore{NewMemStore(nil), func() bool { swaps++; return true }}, []Limit{{PerHour(1), 2}}, nil)
+	if err := s.Return(t.Context(), "key", 5); err != nil || swaps != 0 {
+		t.Errorf("Return to an absent key: %v with %d swaps, want none", err, swaps)
+	}
+	if _, err := s.Take(t.Context(), "key", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Return(t.Context(), "key", 0); err != nil || swaps != 1 {
+		t.Errorf("Return(0): %v with %d swaps, want 1", err, swaps)
+	}
+}
+
 // A deafStore does not look at contexts.
 type deafStore struct{ Store }
 

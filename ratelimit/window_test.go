@@ -282,6 +282,33 @@ func TestWindowSetLimit(t *testing.T) {
 	}
 }
 
+// TestWindowClear checks that Clear forgets the events and the latest time of
+// every kind.
+func TestWindowClear(t *testing.T) {
+	var clock fakeClock
+	opts := &Options{Now: clock.now}
+	for name, w := range map[string]*Window{
+		"log":     NewSlidingLog(3, time.Hour, opts),
+		"sliding": NewSlidingWindow(3, time.Hour, 6, opts),
+		"fixed":   NewFixedWindow(3, time.Hour, opts),
+		"quota":   NewQuota(3, Daily(nil), opts),
+	} {
+		clock.t = int64(1000 * time.Hour)
+		w.AllowN(3)
+		w.Clear()
+		clock.t = int64(time.Hour) // a clock that was wrongly far ahead
+		for i, want := range []bool{true, false} {
+			if got := w.AllowN(3); got != want {
+				t.Errorf("%s: AllowN(3) %d = %v after Clear, want %v", name, i, got, want)
+			}
+		}
+		clock.sleep(25 * time.Hour)
+		if d := w.Peek(3); !d.OK {
+			t.Errorf("%s: Peek(3) = %+v a day later, want OK", name, d)
+		}
+	}
+}
+
 // TestWindowAdversary tries every pattern of asking for small windows and
 // checks the most that any length admits: n for the sliding kinds, 2n for the
 // fixed one (trap 9).
