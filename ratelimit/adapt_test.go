@@ -272,9 +272,9 @@ func TestAdaptiveRefuses(t *testing.T) {
 	}
 }
 
-// TestTrapTimeoutGrowth is Netflix's Gradient2 on a server that answers
-// nothing: every operation takes the timeout, which is stable, and the limit
-// grows without bound (concurrency-limits
+// TestTrapTimeoutGrowth checks the fault of Netflix's Gradient2 on a server
+// that answers nothing: every operation takes the timeout, which is stable, and
+// the limit grows without bound (concurrency-limits
 // #137). Here a dropped operation shrinks it.
 func TestTrapTimeoutGrowth(t *testing.T) {
 	for name, a := range map[string]Algorithm{"Gradient2": &Gradient2{}, "AIMD": &AIMD{}} {
@@ -290,10 +290,10 @@ func TestTrapTimeoutGrowth(t *testing.T) {
 	}
 }
 
-// TestTrapOverloadGrowth is Gradient2 adding room for a queue to a limit that
-// it shrinks, so that it grows under a mild overload (concurrency-limits #134),
-// and following its own growth with its average of the past. Here what is a
-// little too slow shrinks it.
+// TestTrapOverloadGrowth checks the fault of Gradient2 adding room for a queue
+// to a limit that it shrinks, so that it grows under a mild overload
+// (concurrency-limits #134), and following its own growth with its average of
+// the past. Here what is a little too slow shrinks it.
 func TestTrapOverloadGrowth(t *testing.T) {
 	g := &Gradient2{Probe: -1}
 	g.Update(Sample{Limit: 10, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 100}) // learns 10 ms

@@ -28,8 +28,8 @@ import (
 // decides, until no more than a quarter of the limit is out.
 //
 // While nobody waits, permits come and go by compare-and-swap. The first caller
-// who must wait sets the bit, with the lock held and in the same step that sees
-// that the limit is reached; from then on the word changes under the lock
+// that must wait sets the bit, with the lock held and in the same step that
+// sees that the limit is reached; from then on the word changes under the lock
 // alone, and a permit that ends serves the line. So a permit cannot end unseen
 // between the look at the limit and the wait, nor can anybody pass the line.
 //

@@ -200,10 +200,10 @@ func TestAcquireOrder(t *testing.T) {
 	})
 }
 
-// TestTrapGrantRacesCancel is a permit that is granted to a caller whose
-// context ends at that moment, and lost there: Netflix's LIFO limiter leaks one
-// each time (concurrency-limits #179). Here the caller has it, or the next
-// does.
+// TestTrapGrantRacesCancel checks the fault of a permit that is granted to a
+// caller whose context ends at that moment, and lost there: Netflix's LIFO
+// limiter leaks one each time (concurrency-limits #179). Here the caller has
+// it, or the next does.
 func TestTrapGrantRacesCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)

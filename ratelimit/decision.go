@@ -126,7 +126,7 @@ func (d Decision) policy() string {
 	return ";q=" + structured(int64(min(q, math.MaxInt64))) + ";w=" + structured(w)
 }
 
-// state returns the parameters of what is left.
+// state returns the parameters of the tokens left.
 func (d Decision) state() string {
 	s := ";r=" + structured(int64(d.Remaining))
 	if d.ResetAfter >= 0 {

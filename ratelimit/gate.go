@@ -22,7 +22,7 @@ type revoker interface {
 	revoke(n int, r receipt)
 }
 
-// A receipt says what a revoker gave.
+// A receipt describes the tokens of a revoker.
 type receipt struct {
 	bucket *bucket // of span, the place of a canceled reservation; or nil
 	span   span

@@ -245,8 +245,8 @@ func TestKeyedBound(t *testing.T) {
 	}
 }
 
-// TestKeyedFlood is a flood of keys used once, far more than the table holds,
-// while an abuser and clients within their limits go on: the abuser gets
+// TestKeyedFlood checks a flood of keys used once, far more than the table
+// holds, while an abuser and clients within their limits go on: the abuser gets
 // nothing from it, and memory stays flat.
 func TestKeyedFlood(t *testing.T) {
 	n := *floodKeys
@@ -691,8 +691,8 @@ func TestZeroTokensPlaceNoKey(t *testing.T) {
 	}
 }
 
-// TestKeyedAll checks that All shows the keys whose buckets are not full, all of
-// them, and stops when it is told to.
+// TestKeyedAll checks that All shows the keys whose buckets are not full, all
+// of them, and stops when it is told to.
 func TestKeyedAll(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1), 3}}, &KeyedOptions{Now: clock.now})

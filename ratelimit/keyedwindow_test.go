@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A single is what a Window and a Quota have in common.
+// A single is a window of one.
 type single interface {
 	Gate
 	AllowN(n int) bool
@@ -316,7 +316,7 @@ func TestKeyedWindowSizes(t *testing.T) {
 	}
 }
 
-// TestTrapHundredAMinuteEach is "100 a minute per address" as a bucket for
+// TestTrapHundredAMinuteEach checks "100 a minute per address" as a bucket for
 // each: 199 in the first minute. A window for each admits 100.
 func TestTrapHundredAMinuteEach(t *testing.T) {
 	var clock fakeClock

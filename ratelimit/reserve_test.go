@@ -12,9 +12,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTrapCancelOrder is x/time/rate's Cancel, which restores one token of ten
-// when queued reservations are canceled first to last (trap 2). Any order
-// restores all ten.
+// TestTrapCancelOrder checks the fault of x/time/rate's Cancel, which restores
+// one token of ten when queued reservations are canceled first to last (trap
+// 2). Any order restores all ten.
 func TestTrapCancelOrder(t *testing.T) {
 	for name, order := range map[string][]int{
 		"first to last": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},

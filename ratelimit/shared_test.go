@@ -390,8 +390,8 @@ func TestSharedReadsClockLast(t *testing.T) {
 	}
 }
 
-// TestSharedReturnNothing checks that returning nothing, or to a key that is not
-// held, writes nothing.
+// TestSharedReturnNothing checks that returning nothing, or to a key that is
+// not held, writes nothing.
 func TestSharedReturnNothing(t *testing.T) {
 	swaps := 0
 	s := NewShared(swapStore{NewMemStore(nil), func() bool { swaps++; return true }}, []Limit{{PerHour(1), 2}}, nil)

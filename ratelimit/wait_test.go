@@ -133,9 +133,9 @@ func propWaitCancel(t *rapid.T) {
 	}
 }
 
-// TestTrapCanceledWaitsLoseNothing is failsafe-go's canceled AcquirePermit,
-// which keeps its permits: there 20 canceled waits make the next wait 2.1 s
-// long instead of 0.1 s (trap 6).
+// TestTrapCanceledWaitsLoseNothing checks the fault of failsafe-go's canceled
+// AcquirePermit, which keeps its permits: there 20 canceled waits make the next
+// wait 2.1 s long instead of 0.1 s (trap 6).
 func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(10), 1, nil)
