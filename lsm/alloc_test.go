@@ -4,16 +4,16 @@ package lsm
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
+	"errors"
 	"testing"
 	"unsafe"
 )
 
-// forgetful is a file system that does not keep what is written after files were made.
-type forgetful struct{ FS }
+// forgetful is a file system that does not keep what is written to new files.
+type forgetful struct{ *MemFS }
 
-func (f forgetful) OpenWrite(name string) (File, error) {
-	file, err := f.FS.OpenWrite(name)
+func (f forgetful) Create(name string) (File, error) {
+	file, err := f.MemFS.Create(name)
 	return forgetfulFile{file}, err
 }
 
@@ -21,41 +21,43 @@ type forgetfulFile struct{ File }
 
 func (forgetfulFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
+// TestAllocs checks which operations allocate.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
 	db := memDB(t, Options{Durability: Async})
 	key, value := []byte("key"), make([]byte, 100)
-	if err := db.Set(key, value); err != nil {
-		t.Fatal(err)
-	}
+	set(t, db, "key", "value", Async)
+
 	// The file system of the tests allocates for each write; this one forgets.
-	nosync, err := Open("db", &Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
-	if err != nil {
-		t.Fatal(err)
-	}
+	nosync := memDB(t, Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
 	dst := make([]byte, 0, 200)
-	defer nosync.Close()
+	var err error
 	for _, c := range []struct {
 		name string
 		want float64
 		f    func()
 	}{
-		{"AppendGet", 0, func() { _, _ = db.AppendGet(dst, key) }},
-		{"AppendGet missing", 0, func() { _, _ = db.AppendGet(dst, value) }},
-		{"Has", 0, func() { _, _ = db.Has(key) }},
-		{"Get", 1, func() { _, _ = db.Get(key) }},
-		{"Set", 0, func() { _ = db.Set(key, value) }},
-		{"Set NoSync", 0, func() { _ = nosync.Set(key, value) }},
+		{"AppendGet", 0, func() { _, err = db.AppendGet(dst, key) }},
+		{"AppendGet missing", 0, func() { _, err = db.AppendGet(dst, value) }},
+		{"Has", 0, func() { _, err = db.Has(key) }},
+		{"Get", 1, func() { _, err = db.Get(key) }},
+		{"Set", 0, func() { err = db.Set(key, value) }},
+		{"Set NoSync", 0, func() { err = nosync.Set(key, value) }},
 	} {
 		if got := testing.AllocsPerRun(1000, c.f); got != c.want {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)
 		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 
-// TestSizes pins the memory that doc.go promises.
+// TestSizes checks the memory that doc.go promises: how many bytes a version
+// takes beside its key and value, for keys that come in some order, for
+// versions of one key, and for values of a length that chunks do not like.
 func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are given for 64 bits")
@@ -63,28 +65,38 @@ func TestSizes(t *testing.T) {
 	if invariants || raceEnabled {
 		t.Skip("slow")
 	}
-	if n := unsafe.Sizeof(node{}); n != leafSize {
-		t.Errorf("a leaf takes %d bytes", n)
+	if got := unsafe.Sizeof(node{}); got != leafSize {
+		t.Errorf("a leaf takes %d bytes, want %d", got, leafSize)
 	}
-	const n = 50_000
-	for name, key := range map[string]func(i uint64) uint64{
-		"ascending": func(i uint64) uint64 { return i },
-		"random":    rand.New(rand.NewPCG(1, 2)).Uint64N,
+
+	scatter := func(i uint64) uint64 { return i * 0x9e3779b97f4a7c15 }
+	for _, c := range []struct {
+		name  string
+		key   func(i uint64) uint64
+		n     uint64
+		value int
+		want  float64
+	}{
+		{"ascending", func(i uint64) uint64 { return i }, 50_000, 100, 30},
+		{"descending", func(i uint64) uint64 { return -i }, 50_000, 100, 32},
+		{"random", scatter, 50_000, 100, 37},
+		{"one key", func(uint64) uint64 { return 0 }, 50_000, 100, 32},
+		{"100 keys in turn", func(i uint64) uint64 { return scatter(i % 100) }, 50_000, 100, 37},
+		{"runs of 50 in 20 places", func(i uint64) uint64 { return scatter(i/50%20)&^0xffffffff + i }, 50_000, 100, 37},
+		{"205 kB", scatter, 400, 205_000, 205_000 / 20},
+		{"900 kB", scatter, 100, 900_000, 900_000 / 8},
 	} {
-		m, want := newMemtable(), 28.0
-		if name == "random" {
-			key = func(i uint64) uint64 { return i * 0x9e3779b97f4a7c15 }
-			want = 40
-		}
+		m := newMemtable()
 		empty := m.bytes()
-		for i := range uint64(n) {
-			m.insert(binary.BigEndian.AppendUint64([]byte("12345678"), key(i)), make([]byte, 100), i+1, kindSet)
+		for i := range c.n {
+			key := binary.BigEndian.AppendUint64([]byte("12345678"), c.key(i))
+			m.insert(key, make([]byte, c.value), i+1, kindSet)
 		}
 		unused := len((*m.arena.chunks.Load())[m.arena.last]) - m.arena.used
-		over := float64(m.bytes()-empty-int64(unused))/n - 116
-		t.Logf("%s: %.1f bytes a version beside key and value, %d bytes when empty", name, over, empty)
-		if over > want {
-			t.Errorf("%s: %.1f bytes a version, want at most %v", name, over, want)
+		over := float64(m.bytes()-empty-int64(unused))/float64(c.n) - 16 - float64(c.value)
+		t.Logf("%s: %.1f bytes a version beside key and value, %d bytes when empty", c.name, over, empty)
+		if over > c.want {
+			t.Errorf("%s: %.1f bytes a version, want at most %v", c.name, over, c.want)
 		}
 	}
 }

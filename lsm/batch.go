@@ -6,35 +6,39 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 )
 
 const (
 	// MaxKeyLen is the length of the longest key.
 	MaxKeyLen = 1<<16 - 1
-	// MaxBatchLen bounds the bytes of a batch, and so of a value.
+
+	// MaxBatchLen is the size of the largest batch, and so bounds a value.
 	MaxBatchLen = 1 << 30
 )
 
-// The kinds of operations, in logs and in memory. Others are kept for expiry, ranges, merges and
-// values that are stored apart.
+// The kinds of operations, in logs and in memory. A later version has others.
 const (
 	kindDelete = 0
 	kindSet    = 1
 )
 
-// A Batch is a list of changes that [DB.Apply] makes at once: all or none of them, also after a
-// crash. Of two changes of one key the later wins. The zero Batch is empty and ready to use. A Batch
-// is not safe for concurrent use.
+// A Batch is a list of changes that [DB.Apply] makes at once: all or none of
+// them, also after a crash. Of two changes of one key the later wins. The zero
+// Batch is empty and ready to use. A Batch is not safe for concurrent use.
 //
-// Keys and values are copied when they are added; nil is the empty key or value. A key or value that
-// is too long makes the batch fail when it is applied.
+// Keys and values are copied when they are added; nil is the empty key or
+// value. A key or value that is too long makes the batch fail when it is
+// applied.
 type Batch struct {
-	// data is as in a log: per operation a kind, the length of the key and the key, and for a Set
-	// the length of the value and the value. Lengths are uvarints.
+	// data is as in a log: per operation a kind, the length of the key and the
+	// key, and for a Set the length of the value and the value. Lengths are
+	// uvarints.
 	data       []byte
 	count      uint32
-	durability Durability
+	sets       bool // at least one change is a Set
 	chosen     bool // durability is the caller's
+	durability Durability
 	err        error
 }
 
@@ -49,6 +53,7 @@ func (b *Batch) Set(key, value []byte) {
 	b.data = binary.AppendUvarint(b.data, uint64(len(value)))
 	b.data = append(b.data, value...)
 	b.count++
+	b.sets = true
 }
 
 // Delete adds a change that removes key, if it is there.
@@ -67,15 +72,30 @@ func (b *Batch) room(key, value int) bool {
 	switch {
 	case b.err != nil:
 	case key > MaxKeyLen:
-		b.err = fmt.Errorf("%w: a key of %d bytes, at most %d are possible", ErrTooLarge, key, MaxKeyLen)
-	case int64(len(b.data))+int64(key)+int64(value)+16 > MaxBatchLen || b.count == math.MaxUint32:
+		b.err = fmt.Errorf("%w: a key of %d bytes, want at most %d", ErrTooLarge, key, MaxKeyLen)
+	case int64(len(b.data))+opLen(key, value) > MaxBatchLen || b.count == math.MaxUint32:
 		b.err = fmt.Errorf("%w: a batch of more than %d bytes", ErrTooLarge, MaxBatchLen)
 	}
 	return b.err == nil
 }
 
-// SetDurability chooses the durability of this batch, instead of that of the database.
-func (b *Batch) SetDurability(d Durability) { b.durability, b.chosen = min(d, Async), true }
+// opLen returns the length of a Set, which is one more than that of a Delete.
+func opLen(key, value int) int64 {
+	return 1 + uvarintLen(key) + int64(key) + uvarintLen(value) + int64(value)
+}
+
+// uvarintLen returns the length of n as a uvarint.
+func uvarintLen(n int) int64 { return int64(bits.Len64(uint64(n)|1)+6) / 7 }
+
+// SetDurability chooses the durability of this batch, instead of that of the
+// database. It panics if there is no such durability.
+func (b *Batch) SetDurability(d Durability) {
+	if d > Async {
+		panic(fmt.Sprintf("lsm: durability must be Sync, NoSync or Async, got %d", uint8(d)))
+	}
+	b.durability = d
+	b.chosen = true
+}
 
 // Len returns the number of changes.
 func (b *Batch) Len() int { return int(b.count) }

@@ -14,20 +14,19 @@ import (
 	"time"
 )
 
-var durabilityNames = []string{"sync", "nosync", "async"}
-
-// BenchmarkCommit commits 116 bytes at a time on the disk of the machine. floor-ns is the time of a write
-// and a sync of a small piece of an allocated file: n writers cannot be faster than floor/n a commit.
+// BenchmarkCommit commits 116 bytes at a time on the disk of the machine.
+// floor-ns is the time of a write and a sync of a small piece of an allocated
+// file: n writers cannot be faster than floor/n a commit.
 func BenchmarkCommit(b *testing.B) {
 	floor := syncFloor(b)
 	for d := range Async + 1 {
 		for _, writers := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("durability=%s/writers=%d", durabilityNames[d], writers), func(b *testing.B) {
+			b.Run(fmt.Sprintf("durability=%v/writers=%d", d, writers), func(b *testing.B) {
 				db, err := Open(filepath.Join(b.TempDir(), "db"), &Options{Durability: d, Memory: maxMemory})
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer db.Close()
+				defer closeDB(b, db)
 				value := make([]byte, 100)
 				var next atomic.Int64
 				var wg sync.WaitGroup
@@ -47,7 +46,8 @@ func BenchmarkCommit(b *testing.B) {
 				}
 				wg.Wait()
 				b.StopTimer()
-				m := db.Metrics()
+
+				m := db.Stats()
 				b.ReportMetric(float64(floor.Nanoseconds()), "floor-ns")
 				b.ReportMetric(float64(m.Commits)/float64(max(m.Groups, 1)), "commits/write")
 			})
@@ -58,11 +58,11 @@ func BenchmarkCommit(b *testing.B) {
 // syncFloor measures the median time of a small write and a sync.
 func syncFloor(b *testing.B) time.Duration {
 	b.Helper()
-	l, err := createLog(osFS{}, b.TempDir(), 1, 0, 1, 1<<20)
+	l, err := createLog(OSFS{}, b.TempDir(), fileHeader{no: 1}, 1<<20)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.f.Close()
+	defer func() { _ = l.f.Close() }() // the file goes with its directory
 	var times []time.Duration
 	for range 50 {
 		start := time.Now()

@@ -4,7 +4,6 @@ package lsm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -13,44 +12,75 @@ import (
 )
 
 const (
-	asyncDelay = 10 * time.Millisecond  // how long Async commits stay in the process
-	asyncBytes = 256 << 10              // how many bytes of them
-	maxGroup   = 1 << 30                // bytes of a group, unless one batch has more
-	maxWindow  = 500 * time.Microsecond // how long a leader waits for others
-	maxYields  = 1 << 12                // how often, should the clock stand still
+	asyncDelay    = 10 * time.Millisecond  // how long Async commits stay in the process
+	asyncBytes    = 256 << 10              // how many bytes of them
+	maxLeaderWait = 500 * time.Microsecond // how long a leader waits for others
+	maxYields     = 1 << 12                // how often, in case the clock stands still
 )
 
-// A group is what is written to the log at once. Its fields are protected by DB.mu until a leader
-// takes it.
+// A pipeline gives commits their sequences, and writes them in groups.
+type pipeline struct {
+	db      *DB
+	visible atomic.Uint64 // the last sequence that readers see; changed under mu
+
+	mu       sync.Mutex    // protects all below, and the fields of rotation
+	seq      uint64        // the last sequence given
+	synced   uint64        // the last sequence that is durable
+	open     *group        // the group that commits join
+	recycled *group        // an empty group, or nil
+	leading  bool          // a goroutine is the leader
+	failed   error         // an ErrReadOnly: why nothing can be written
+	change   chan struct{} // closed at the next change, if someone waits for one
+	timer    *time.Timer   // writes Async commits
+	armed    bool          // timer is running
+	stats    Stats         // its gauges, and Logs and Stalls, are filled in later
+
+	lastGroup  atomic.Int32 // commits in the group before
+	leaderWait atomic.Int64 // time that a leader may wait for others, ns
+}
+
+// A group is the commits that are written to a log at once. Its fields are
+// protected by pipeline.mu until a leader closes it.
 type group struct {
-	buf      []byte // a record: room for its header, then operations
-	first    uint64 // the sequence of the first of them
-	count    uint32
-	reserved int64 // what it may take in the log
-	sync     bool  // a commit of it must be durable
-	waited   bool  // someone waits, or waited, for it to be written
-	waiters  int   // who wait now
+	buf      []byte    // a record: room for its header, then operations
+	log      *logFile  // where it will be written; nil without operations
+	mem      *memtable // where its operations are
+	first    uint64    // the sequence of the first of them
+	count    uint32    // operations
+	reserved int64     // what it may take in its log
+	sync     bool      // a commit of it must be durable
+	waited   bool      // a commit waits, or waited, for it to be written
+	waiters  int       // commits that wait now
 
 	commits atomic.Int32
 
-	// done and baton are made by the first who waits. done is closed when err is set. Who gets the
-	// token from baton is the leader, and g the open group.
+	// done and baton are made by the first commit that waits. done is closed
+	// when err is set. The commit that gets the token from baton is the leader,
+	// and the group is the open one.
 	done  chan struct{}
 	baton chan struct{}
 	err   error
 }
 
-// finish wakes those who wait for g, and returns an empty group with its memory.
+// finish wakes the commits that wait for g, and returns an empty group with its
+// memory.
 func (g *group) finish() *group {
 	buf := g.buf[:0]
 	if cap(buf) > 4*asyncBytes {
 		buf = nil
 	}
 	if g.done != nil {
-		close(g.done) // those who wait will look at err
+		close(g.done) // the commits that wait will look at err
 		return &group{buf: buf}
 	}
-	g.buf, g.count, g.reserved, g.sync, g.waited = buf, 0, 0, false, false
+
+	g.buf = buf
+	g.log = nil
+	g.mem = nil
+	g.count = 0
+	g.reserved = 0
+	g.sync = false
+	g.waited = false
 	g.commits.Store(0)
 	return g
 }
@@ -58,153 +88,143 @@ func (g *group) finish() *group {
 // batches holds batches for Set and Delete.
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// Set gives key a value, with the durability of the database.
-func (db *DB) Set(key, value []byte) error {
-	b := batches.Get().(*Batch)
-	b.Set(key, value)
-	return db.applyPooled(b)
-}
+func takeBatch() *Batch { return batches.Get().(*Batch) }
 
-// Delete removes key, if it is there, with the durability of the database.
-func (db *DB) Delete(key []byte) error {
-	b := batches.Get().(*Batch)
-	b.Delete(key)
-	return db.applyPooled(b)
-}
-
-func (db *DB) applyPooled(b *Batch) error {
-	err := db.Apply(context.Background(), b)
+func giveBatch(b *Batch) {
 	b.Reset()
 	if cap(b.data) <= asyncBytes {
 		batches.Put(b)
 	}
-	return err
 }
 
-// Apply makes the changes of b, all at once. b can be applied again, and reused after Reset.
-//
-// After an error that is [ErrClosed], [ErrStalled], [ErrFull] or [ErrTooLarge], or if ctx was done
-// before, nothing has changed. After another, such as that of a ctx that ended while the disk was
-// writing, the changes may happen yet, or be found when the database is opened again.
-func (db *DB) Apply(ctx context.Context, b *Batch) error {
-	if b.err != nil {
-		return b.err
-	}
-	d := db.opts.Durability
-	if b.chosen {
-		d = b.durability
-	}
-	if err := ctx.Err(); err != nil {
+// commit makes the changes of b with durability d.
+func (p *pipeline) commit(ctx context.Context, b *Batch, d Durability) error {
+	p.mu.Lock()
+	if err := p.admitLocked(ctx, b); err != nil || b.count == 0 {
+		p.mu.Unlock()
 		return err
 	}
-	db.mu.Lock()
-	size := int64(len(b.data))
-	if err := db.admitLocked(ctx, size, int64(b.count)); err != nil {
-		db.mu.Unlock()
-		return err
-	}
-	if b.count == 0 {
-		db.mu.Unlock()
-		return nil
-	}
-	g := db.pend
-	published := db.visible.Load() == db.seq
-	db.addLocked(g, b)
+
+	g := p.open
+	published := p.visible.Load() == p.seq
+	p.addLocked(g, b)
+
+	// An Async commit is over, unless something before it is not visible yet,
+	// or the group has become so large that it should be written.
 	if d == Async && published {
-		db.visible.Store(db.seq)
+		p.visible.Store(p.seq)
 		if len(g.buf) < asyncBytes {
-			db.armLocked()
-			db.mu.Unlock()
+			p.armLocked()
+			p.mu.Unlock()
 			return nil
 		}
 	}
+
 	g.sync = g.sync || d == Sync
-	return db.joinLocked(ctx, g)
+	return p.joinLocked(ctx, g)
 }
 
-// Sync makes everything durable that was committed before. If ctx ends first, it returns the error
-// of ctx.
-func (db *DB) Sync(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+// flush makes everything durable that was committed before.
+func (p *pipeline) flush(ctx context.Context) error {
+	p.mu.Lock()
+	if err := p.stateLocked(); err != nil || p.synced == p.seq {
+		p.mu.Unlock()
 		return err
 	}
-	db.mu.Lock()
-	if err := db.stateLocked(); err != nil {
-		db.mu.Unlock()
-		return err
-	}
-	if db.synced == db.seq {
-		db.mu.Unlock()
-		return nil
-	}
-	db.pend.sync = true
-	return db.joinLocked(ctx, db.pend)
+	p.open.sync = true
+	return p.joinLocked(ctx, p.open)
 }
 
 // stateLocked returns why no commit is possible, or nil.
-func (db *DB) stateLocked() error {
+func (p *pipeline) stateLocked() error {
 	switch {
-	case db.closed.Load():
+	case p.db.closed.Load():
 		return ErrClosed
-	case db.opts.ReadOnly:
+	case p.db.opts.ReadOnly:
 		return ErrReadOnly
 	default:
-		return db.failed
+		return p.failed
 	}
 }
 
-// admitLocked waits until a batch with size bytes of n operations may get its sequence, and reserves
-// room for it in the log. It may release mu while it waits.
-func (db *DB) admitLocked(ctx context.Context, size, n int64) error {
+// admitLocked waits until the open group has room for b, and reserves it. It
+// may release mu while it waits.
+func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
+	logs := &p.db.logs
+	size := int64(len(b.data))
 	var timeout <-chan time.Time
 	for {
-		if err := db.stateLocked(); err != nil {
+		if err := p.stateLocked(); err != nil || b.count == 0 {
 			return err
 		}
-		memory := size + n*(maxEntryExtra+leafSize/fanout*2)
-		if !db.mem.arena.fits(memory) || db.mem.bytes()+memory > db.opts.Memory {
+		mem := p.db.state.Load().mem
+		if mem.bytes()+mem.growth(size, int64(b.count)) > p.memoryFor(b) {
 			return ErrFull
 		}
-		full := db.fullLocked(size+recordReserve) && db.next == nil
-		if !full && (len(db.pend.buf) == 0 || int64(len(db.pend.buf))+size <= maxGroup) {
-			db.used += size + recordReserve
-			db.pend.reserved += size + recordReserve
-			if db.used > db.opts.LogSize/2 {
-				db.prepareLocked()
-			}
+		if logs.reserveLocked(p.open, mem, size) {
 			return nil
 		}
+
+		// The log of the open group is full: the group has to go first.
+		if p.open.log != nil {
+			if err := p.yieldLocked(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+
+		// There is no log for another group yet.
 		if timeout == nil {
-			timer := time.NewTimer(db.opts.StallTimeout)
+			timer := time.NewTimer(p.db.opts.StallTimeout)
 			defer timer.Stop()
 			timeout = timer.C
-			db.metrics.Stalls++
+			logs.stalls++
 		}
-		db.stalled++
-		if full {
-			db.prepareLocked()
-		}
-		err := db.waitLocked(ctx, timeout)
-		db.stalled--
+		logs.waiting++
+		logs.prepareLocked()
+		err := p.waitLocked(ctx, timeout)
+		logs.waiting--
 		if err != nil {
+			logs.wanted = 0 // others that wait say again how much they need
+			p.changedLocked()
 			return err
 		}
 	}
 }
 
-// fullLocked reports whether n more bytes, and the seal, do not fit into the current log. An empty log
-// has room for everything.
-func (db *DB) fullLocked(n int64) bool {
-	return db.used > logHeaderLen+recordReserve && db.used+n+recordReserve > db.opts.LogSize
+// memoryFor returns how much memory there may be after b.
+func (p *pipeline) memoryFor(b *Batch) int64 {
+	if b.sets {
+		return p.db.opts.Memory / 16 * 15
+	}
+	return p.db.opts.Memory
 }
 
-// waitLocked releases mu until something changes. It returns an error if ctx or the timeout ends.
-func (db *DB) waitLocked(ctx context.Context, timeout <-chan time.Time) error {
-	if db.change == nil {
-		db.change = make(chan struct{})
+// yieldLocked returns when the open group has been closed, or might have been.
+// It releases mu meanwhile.
+func (p *pipeline) yieldLocked(ctx context.Context) error {
+	g := p.open
+	g.waited = true
+	if p.leading {
+		return p.waitLocked(ctx, nil)
 	}
-	change := db.change
-	db.mu.Unlock()
+
+	p.leading = true
+	p.mu.Unlock()
+	_ = p.lead(g) // a failure is in failed
+	p.mu.Lock()
+	return nil
+}
+
+// waitLocked releases mu until something changes. It returns an error if ctx or
+// the timeout ends.
+func (p *pipeline) waitLocked(ctx context.Context, timeout <-chan time.Time) error {
+	if p.change == nil {
+		p.change = make(chan struct{})
+	}
+	change := p.change
+	p.mu.Unlock()
+
 	var err error
 	select {
 	case <-change:
@@ -213,311 +233,294 @@ func (db *DB) waitLocked(ctx context.Context, timeout <-chan time.Time) error {
 	case <-timeout:
 		err = ErrStalled
 	}
-	db.mu.Lock()
-	if err != nil && db.makeErr != nil {
-		err = fmt.Errorf("%w: %w", err, db.makeErr)
+
+	p.mu.Lock()
+	if cause := p.db.logs.makeErr; err != nil && cause != nil {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
 }
 
-// changedLocked wakes all who wait in waitLocked.
-func (db *DB) changedLocked() {
-	if db.change != nil {
-		close(db.change)
-		db.change = nil
+// changedLocked wakes all commits in waitLocked.
+func (p *pipeline) changedLocked() {
+	if p.change != nil {
+		close(p.change)
+		p.change = nil
 	}
 }
 
-// addLocked gives the operations of b their sequences, and puts them into g and the memtable.
-func (db *DB) addLocked(g *group, b *Batch) {
+// addLocked gives the operations of b their sequences, and puts them into g and
+// its memtable.
+func (p *pipeline) addLocked(g *group, b *Batch) {
 	if g.count == 0 {
-		g.first = db.seq + 1
+		g.first = p.seq + 1
 		g.buf = append(g.buf, make([]byte, recordHeadLen)...)
 	}
 	g.buf = append(g.buf, b.data...)
 	g.count += b.count
 	g.commits.Add(1)
-	db.metrics.Commits++
+	p.stats.Commits++
+
 	for data := b.data; len(data) > 0; {
 		o, rest, _ := decodeOp(data)
-		db.seq++
-		db.mem.insert(o.key, o.value, db.seq, o.kind)
+		p.seq++
+		g.mem.insert(o.key, o.value, p.seq, o.kind)
 		data = rest
 	}
 }
 
 // joinLocked releases mu, and returns when g, the open group, is written.
-func (db *DB) joinLocked(ctx context.Context, g *group) error {
+func (p *pipeline) joinLocked(ctx context.Context, g *group) error {
 	g.waited = true
-	if !db.leading {
-		db.leading = true
-		db.mu.Unlock()
-		return db.lead(g)
+	if !p.leading {
+		p.leading = true
+		p.mu.Unlock()
+		return p.lead(g)
 	}
+
 	if g.done == nil {
-		g.done, g.baton = make(chan struct{}), make(chan struct{}, 1)
+		g.done = make(chan struct{})
+		g.baton = make(chan struct{}, 1)
 	}
 	g.waiters++
-	db.mu.Unlock()
+	p.mu.Unlock()
+
 	select {
 	case <-g.done:
 		return g.err
 	case <-g.baton:
-		return db.lead(g)
+		return p.lead(g)
 	case <-ctx.Done():
-		return db.leave(ctx, g)
+		return p.leave(ctx, g)
 	}
 }
 
-// leave stops waiting for g. If the lead had come to the last who waited, it goes on without.
-func (db *DB) leave(ctx context.Context, g *group) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+// leave stops waiting for g. If the lead had come to the last commit that
+// waited, it goes on without.
+func (p *pipeline) leave(ctx context.Context, g *group) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	select {
 	case <-g.done:
-		return g.err
+		return g.err // g was written while ctx ended
 	default:
 	}
+
 	g.waiters--
 	if g.waiters == 0 {
 		select {
 		case <-g.baton:
-			db.leadInBackground(g)
+			p.leadInBackground(g)
 		default:
 		}
 	}
 	return ctx.Err()
 }
 
-// leadInBackground leads g when nobody waits for it.
-func (db *DB) leadInBackground(g *group) {
-	db.background.Go(func() { _ = db.lead(g) }) // ends when g is written
+// leadInBackground leads g when no commit waits for it.
+func (p *pipeline) leadInBackground(g *group) {
+	p.db.logs.background.Go(func() { _ = p.lead(g) }) // ends when g is written; a failure is in failed
 }
 
-// lead writes g, the open group. The lead was given to the caller, who gives it on.
-func (db *DB) lead(g *group) error {
-	db.gather(g)
-	db.mu.Lock()
-	if db.pend, db.spare = db.spare, nil; db.pend == nil {
-		db.pend = new(group)
-	}
-	seq := db.seq
-	var next *logFile
-	if db.next != nil && db.fullLocked(0) {
-		next, db.next, db.currentNo = db.next, nil, db.next.no
-		db.used = next.off + g.reserved
-	}
-	db.last.Store(g.commits.Load())
-	db.changedLocked()
-	db.mu.Unlock()
+// lead writes g, the open group. The lead was given to the caller, who gives it
+// on.
+func (p *pipeline) lead(g *group) error {
+	p.gather(g)
 
-	start := db.log.off
-	err := db.write(g, next, seq)
+	// Close the group: from here on commits go to the next one.
+	p.mu.Lock()
+	p.open = p.recycled
+	p.recycled = nil
+	if p.open == nil {
+		p.open = new(group)
+	}
+	seq := p.seq
+	p.lastGroup.Store(g.commits.Load())
+	p.changedLocked()
+	p.mu.Unlock()
 
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	// Only the leader touches the log, so no lock is held while the disk works.
+	n, err := p.write(g, seq)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
-		db.failLocked(g, err)
+		p.failLocked(g, err)
 		return g.err
 	}
-	if next != nil {
-		db.metrics.Logs++
-		start = logHeaderLen
-	}
-	if g.count > 0 {
-		db.metrics.Groups++
-		db.metrics.LogBytes += uint64(db.log.off - start)
-	}
-	if g.sync {
-		db.metrics.Syncs++
-		db.synced = seq
-	}
-	if seq > db.visible.Load() {
-		db.visible.Store(seq)
-	}
-	db.spare = g.finish()
-	if invariants {
-		db.checkLocked()
-	}
-	db.passLocked()
+	p.publishLocked(g, seq, n)
+	p.passLocked()
 	return nil
 }
 
-// passLocked gives the lead to one who waits for the open group, or to nobody.
-func (db *DB) passLocked() {
-	g := db.pend
+// publishLocked makes g visible, of which n bytes were written, and wakes the
+// commits that wait for it.
+func (p *pipeline) publishLocked(g *group, seq uint64, n int64) {
+	if g.count > 0 {
+		p.stats.Groups++
+		p.stats.LogBytes += uint64(n)
+	}
+	if g.sync {
+		p.stats.Syncs++
+		p.synced = seq
+	}
+	if seq > p.visible.Load() {
+		p.visible.Store(seq)
+	}
+
+	p.db.logs.settleLocked(p.open)
+	p.recycled = g.finish()
+	if invariants {
+		p.checkLocked()
+	}
+}
+
+// passLocked gives the lead to a commit that waits for the open group, or to
+// nobody.
+func (p *pipeline) passLocked() {
+	g := p.open
 	switch {
 	case g.waiters > 0:
 		g.baton <- struct{}{} // has room: a group gets the lead once
 	case g.waited:
-		db.leadInBackground(g)
+		p.leadInBackground(g)
 	default:
-		db.leading = false
-		db.changedLocked()
+		p.leading = false
+		p.changedLocked()
 	}
 }
 
-// gather waits for more commits to come to g, if there were several in the group before and g
-// has to be synced: for no more than an eighth of the time that this takes. It yields and does not
-// sleep, because timers are coarser than the window.
-func (db *DB) gather(g *group) {
-	want, window := db.last.Load(), min(db.window.Load(), int64(maxWindow))
-	if want <= 1 || window <= 0 {
+// gather waits for more commits to come to g, if there were several in the
+// group before and g has to be synced: for no more than an eighth of the time
+// that this takes. It yields and does not sleep, because timers are coarser
+// than that.
+func (p *pipeline) gather(g *group) {
+	want := p.lastGroup.Load()
+	limit := min(p.leaderWait.Load(), int64(maxLeaderWait))
+	if want <= 1 || limit <= 0 {
 		return
 	}
-	db.mu.Lock()
+	p.mu.Lock()
 	worth := g.sync
-	db.mu.Unlock()
+	p.mu.Unlock()
 	if !worth {
 		return
 	}
-	start := time.Now()
+
+	start := p.db.clock.read()
 	for range maxYields {
-		if g.commits.Load() >= want || int64(time.Since(start)) > window {
+		if g.commits.Load() >= want || p.db.clock.read()-start > limit {
 			return
 		}
 		runtime.Gosched()
 	}
 }
 
-// write puts g into the log, and syncs it if g wants that; before, it ends the current log if there is
-// a next one. Only the leader may call it.
-func (db *DB) write(g *group, next *logFile, seq uint64) error {
-	if next != nil {
-		first := seq + 1 - uint64(g.count)
-		if err := db.log.seal(next.no, first); err != nil {
-			_ = next.f.Close()
-			return fmt.Errorf("seal %s: %w", db.log.name, err)
+// write puts g into its log, and syncs it if g wants that. It returns how many
+// bytes that were. Only the leader may call it.
+func (p *pipeline) write(g *group, seq uint64) (n int64, err error) {
+	logs := &p.db.logs
+	if g.log != nil && g.log != logs.current {
+		if err := logs.change(g.log, g.first); err != nil {
+			return 0, err
 		}
-		db.log = next
 	}
+	log := logs.current
+
+	start := log.off
 	if g.count > 0 {
-		if err := db.log.append(g.buf, recordHead{kind: recordData, count: g.count, first: g.first}); err != nil {
-			return fmt.Errorf("write %s: %w", db.log.name, err)
+		if err := log.append(g.buf, recordHead{kind: recordData, count: g.count, first: g.first}); err != nil {
+			return 0, err
 		}
 	}
 	if !g.sync {
-		return nil
+		return log.off - start, nil
 	}
-	start := time.Now()
-	if err := db.log.sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", db.log.name, err)
+
+	several := log.unsynced > 1
+	begin := p.db.clock.read()
+	if err := log.sync(); err != nil {
+		return 0, err
 	}
+	if several {
+		err = log.mark(seq + 1)
+	}
+
 	// The average of the last eight or so, and an eighth of it.
-	w := db.window.Load()
-	db.window.Store(w + (int64(time.Since(start))/8-w)/8)
-	return nil
+	w := p.leaderWait.Load()
+	p.leaderWait.Store(w + ((p.db.clock.read()-begin)/8-w)/8)
+	return log.off - start, err
 }
 
-// failLocked ends all writing because of err. Who waits for g or for the open group gets an error, and
-// so do all later commits: none is lost in silence and none waits for ever.
-func (db *DB) failLocked(g *group, err error) {
-	db.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
-	for _, g := range []*group{g, db.pend} {
-		g.err = db.failed
+// failLocked ends all writing because of err. The commits that wait for g or
+// for the open group get an error, and so do all later ones: none is lost in
+// silence, and none waits forever.
+func (p *pipeline) failLocked(g *group, err error) {
+	p.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	for _, g := range []*group{g, p.open} {
+		g.err = p.failed
 		if g.done != nil {
 			close(g.done)
 		}
 	}
-	db.pend = &group{}
-	db.leading = false
-	db.quitLocked()
-	db.changedLocked()
+	p.open = &group{}
+	p.leading = false
+	p.db.logs.quitLocked()
+	p.changedLocked()
 }
 
-// armLocked sees to it that the open group is written within asyncDelay, though nobody waits.
-func (db *DB) armLocked() {
-	if db.armed {
+// armLocked makes sure that the open group is written within asyncDelay, though
+// no commit waits for it.
+func (p *pipeline) armLocked() {
+	if p.armed {
 		return
 	}
-	db.armed = true
-	if db.timer == nil {
-		db.timer = time.AfterFunc(asyncDelay, db.flushAsync)
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(asyncDelay, p.writeAsync)
 		return
 	}
-	db.timer.Reset(asyncDelay)
+	p.timer.Reset(asyncDelay)
 }
 
-// flushAsync writes the open group. It runs when the timer has ended.
-func (db *DB) flushAsync() {
-	db.mu.Lock()
-	db.armed = false
-	g := db.pend
-	if db.leading || db.failed != nil || db.closed.Load() || g.count == 0 {
-		if db.leading && g.count > 0 {
-			g.waited = true // the leader hands over
-		}
-		db.mu.Unlock()
-		return
-	}
-	db.leading = true
-	db.mu.Unlock()
-	_ = db.lead(g) // a failure is in failed
-}
-
-// prepareLocked starts making the next log, unless there is one or the last attempt just failed.
-func (db *DB) prepareLocked() {
-	if db.next != nil || db.making || db.quitting {
-		return
-	}
-	if db.makeErr != nil && db.stalled == 0 && time.Now().Before(db.makeAgain) {
-		return
-	}
-	db.making = true
-	db.background.Go(db.makeNext) // ends when there is a log, nobody waits for it, or the database closes
-}
-
-// makeNext makes the next log, again as long as commits wait for it.
-func (db *DB) makeNext() {
-	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		db.mu.Lock()
-		no, prev := db.nextNo, db.currentNo
-		db.nextNo++
-		db.mu.Unlock()
-		l, err := createLog(db.opts.FS, db.dir, no, prev, db.nonce(), db.opts.LogSize)
-
-		db.mu.Lock()
-		db.makeErr = err
-		if err == nil {
-			db.next = l
-		}
-		if err == nil || db.stalled == 0 || db.quitting {
-			db.making = false
-			db.makeAgain = time.Now().Add(delay)
-			db.changedLocked()
-			db.mu.Unlock()
-			return
-		}
-		db.mu.Unlock()
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-db.quit:
-			timer.Stop()
-		}
+// writeAsync writes the open group. It runs when the timer has ended.
+func (p *pipeline) writeAsync() {
+	p.mu.Lock()
+	p.armed = false
+	g := p.open
+	switch {
+	case p.failed != nil || p.db.closed.Load() || g.count == 0:
+		p.mu.Unlock() // a failure or Close came first, or the group was written
+	case p.leading:
+		g.waited = true // the leader hands over
+		p.mu.Unlock()
+	default:
+		p.leading = true
+		p.mu.Unlock()
+		_ = p.lead(g) // a failure is in failed
 	}
 }
 
-// quitLocked ends makeNext, and wakes all who wait.
-func (db *DB) quitLocked() {
-	if !db.quitting {
-		db.quitting = true
-		close(db.quit)
+// drain ends the pipeline of a database that was just closed: it waits for the
+// leader, and writes what Async commits left. It returns why nothing more can
+// be written, if that is so.
+func (p *pipeline) drain() error {
+	p.mu.Lock()
+	p.db.logs.quitLocked()
+	if p.timer != nil {
+		p.timer.Stop()
 	}
-	db.changedLocked()
-}
+	for p.leading {
+		_ = p.waitLocked(context.Background(), nil) // only a change ends this wait
+	}
 
-// checkLocked panics if an invariant does not hold.
-// The caller is the leader.
-func (db *DB) checkLocked() {
-	for name, ok := range map[string]bool{
-		"I1": db.visible.Load() <= db.seq && db.synced <= db.seq,
-		"I3": db.leading || !db.pend.waited,
-		"I5": db.used >= db.log.off,
-		"I4": db.pend.count == 0 || db.pend.first+uint64(db.pend.count) == db.seq+1,
-	} {
-		if !ok {
-			panic(errors.New("lsm: " + name + " violated"))
-		}
+	if p.open.count > 0 && p.failed == nil {
+		g := p.open
+		p.leading = true
+		p.mu.Unlock()
+		_ = p.lead(g) // a failure is in failed
+		p.mu.Lock()
 	}
+	defer p.mu.Unlock()
+	return p.failed
 }

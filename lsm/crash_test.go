@@ -3,151 +3,44 @@
 package lsm
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"slices"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 )
 
-var crashes = flag.Int("crashes", 6000, "how many states after a crash are checked")
+var (
+	crashes = flag.Int("crashes", 6000, "how many states after a crash are checked")
+	kills   = flag.Int("kills", 10, "how often a process that commits is killed")
+)
 
-// A script makes numbered commits. Commit i sets the key "last" to i and changes two of a few
-// keys, so that what a database holds must be the state after commit "last".
-type script struct {
-	begun atomic.Int64 // commits that were begun
-	acked atomic.Int64 // the last that must survive a loss of power
-	kept  atomic.Int64 // the last that must survive the end of the process
+// A sight is what TestCrash has seen, so that a milder MemFS does not pass for
+// a better database.
+type sight struct {
+	states   int
+	unnamed  int // states in which a name that was not synced is missing
+	named    int // states in which such a name is there
+	unclosed int // lives of a database that ended without a commit
 }
 
-// scriptValue returns the value that commit i sets, long enough to fill logs.
-func scriptValue(i int64) []byte {
-	return fmt.Appendf(nil, "%d:%0*d", i, 20+int(i%7)*60, i*i)
-}
-
-const scriptKeys = 5
-
-func scriptBatch(i int64) *Batch {
-	b := new(Batch)
-	b.Set([]byte("last"), fmt.Append(nil, i))
-	b.Delete(fmt.Append(nil, "key", (i+2)%scriptKeys))
-	b.Set(fmt.Append(nil, "key", i%scriptKeys), scriptValue(i))
-	return b
-}
-
-// scriptState returns the value of every key after commit i.
-func scriptState(i int64) map[string]string {
-	state := map[string]string{}
-	for j := max(1, i-2*scriptKeys); j <= i; j++ {
-		delete(state, fmt.Sprint("key", (j+2)%scriptKeys))
-		state[fmt.Sprint("key", j%scriptKeys)] = string(scriptValue(j))
-	}
-	if i > 0 {
-		state["last"] = fmt.Sprint(i)
-	}
-	return state
-}
-
-// commit makes the next commit, and notes what it promises.
-func (s *script) commit(db *DB, d Durability) error {
-	i := s.begun.Add(1)
-	b := scriptBatch(i)
-	b.SetDurability(d)
-	if err := db.Apply(context.Background(), b); err != nil {
-		return err
-	}
-	switch d {
-	case Sync:
-		s.acked.Store(i)
-		s.kept.Store(i)
-	case NoSync:
-		s.kept.Store(i)
-	}
-	return nil
-}
-
-func (s *script) sync(db *DB) error {
-	i := s.begun.Load()
-	err := db.Sync(context.Background())
-	if err == nil {
-		s.acked.Store(i)
-		s.kept.Store(i)
-	}
-	return err
-}
-
-// readState returns what db holds of the keys of a script, and checks that it is a state that a script
-// has gone through.
-func readState(db *DB) (i int64, err error) {
-	last, err := db.Get([]byte("last"))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return 0, err
-	}
-	if err == nil {
-		if _, err := fmt.Sscan(string(last), &i); err != nil {
-			return 0, err
-		}
-	}
-	want := scriptState(i)
-	for k := range scriptKeys {
-		key := fmt.Sprint("key", k)
-		v, err := db.Get([]byte(key))
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return 0, err
-		}
-		if string(v) != want[key] {
-			return 0, fmt.Errorf("after commit %d %s is %.20q, want %.20q", i, key, v, want[key])
-		}
-	}
-	if m := db.Metrics(); m.Sequence != uint64(3*i) {
-		return 0, fmt.Errorf("after commit %d the sequence is %d", i, m.Sequence)
-	}
-	return i, nil
-}
-
-// killClone returns what m is when all processes have died: what is pending stays so.
-func (m *MemFS) killClone() *MemFS {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	clone := NewMemFS()
-	nodes := map[*memNode]*memNode{nil: nil}
-	node := func(n *memNode) *memNode {
-		if _, ok := nodes[n]; !ok {
-			nodes[n] = &memNode{
-				live: slices.Clone(n.live), durable: slices.Clone(n.durable),
-				pending: slices.Clone(n.pending), doomed: slices.Clone(n.doomed),
-			}
-		}
-		return nodes[n]
-	}
-	for name, d := range m.dirs {
-		c := &memDir{live: map[string]*memNode{}, durable: map[string]*memNode{}}
-		for name, n := range d.live {
-			c.live[name] = node(n)
-		}
-		for name, n := range d.durable {
-			c.durable[name] = node(n)
-		}
-		for _, p := range d.pending {
-			p.node = node(p.node)
-			c.pending = append(c.pending, p)
-		}
-		clone.dirs[name] = c
-	}
-	return clone
-}
-
-// checkCrash opens what a crash has left, and checks that it holds all commits up to at least acked and
-// at most begun. If deep, the machine crashes again at every step of that.
+// checkCrash opens the files that a crash has left, and checks that they hold
+// all commits up to at least acked and at most begun. If deep, the machine
+// crashes again at every step of that.
 func checkCrash(m *MemFS, acked, begun int64, seed uint64, deep bool) (states int, err error) {
 	return checkKill(m, acked, acked, begun, seed, deep)
 }
 
-// checkKill is checkCrash when not all of the commits up to acked, but those up to durable, are on the disk.
+// checkKill is checkCrash when not all of the commits up to acked, but those up
+// to durable, are on the disk.
 func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (states int, err error) {
 	var inner error
 	var innerStates int
@@ -168,7 +61,8 @@ func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (s
 	if err != nil {
 		return 1, err
 	}
-	i, err := readState(db)
+
+	i, err := readScript(db)
 	if err == nil && (i < acked || i > begun) {
 		err = fmt.Errorf("commit %d is the last, want between %d and %d", i, acked, begun)
 	}
@@ -190,29 +84,40 @@ func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (s
 	return 1 + innerStates, errors.Join(err, inner, db.Close())
 }
 
-// TestCrash runs scripts, and at every operation of the file system looks at states that a loss of
-// power could leave: without what was not synced, with all of it, and with some of it.
+// TestCrash checks that scripts of commits, syncs, closes, kills and reopens,
+// in any order, leave a state that is promised whenever the power fails:
+// without what was not synced, with all of it, and with some of it. It looks at
+// every operation of the file system.
 func TestCrash(t *testing.T) {
 	want, commits := *crashes, 40
 	if testing.Short() || raceEnabled || invariants {
-		want, commits = want/10, 10
+		want, commits = want/10, 12
 	}
-	states, rounds := 0, 0
-	for seed := uint64(0); states < want && !t.Failed(); seed++ {
-		states += crashRound(t, seed, commits)
+	var saw sight
+	rounds := 0
+	for seed := uint64(0); saw.states < want && !t.Failed(); seed++ {
+		crashRound(t, seed, commits, &saw)
 		rounds++
 	}
-	t.Logf("%d states in %d rounds", states, rounds)
+
+	t.Logf("%+v in %d rounds", saw, rounds)
+	for what, n := range map[string]int{
+		"a name lost": saw.unnamed, "a name kept": saw.named, "no commit between open and end": saw.unclosed,
+	} {
+		if n == 0 {
+			t.Errorf("no state with %s", what)
+		}
+	}
 }
 
-func crashRound(t *testing.T, seed uint64, commits int) (states int) {
+// crashRound runs one script.
+func crashRound(t *testing.T, seed uint64, commits int, saw *sight) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 9))
-	m := NewMemFS()
 	s := new(script)
 	var mu sync.Mutex // the database may use the file system in two goroutines
 	var failed error
-	m.Inject(func(op FSOp) error {
+	watch := func(m *MemFS, op FSOp) {
 		mu.Lock()
 		defer mu.Unlock()
 		for k, c := range []CrashConfig{
@@ -227,11 +132,13 @@ func crashRound(t *testing.T, seed uint64, commits int) (states int) {
 				acked = s.kept.Load()
 			}
 			clone := m.CrashClone(c)
+			saw.names(m, clone)
 			n, err := checkCrash(clone, acked, s.begun.Load(), rng.Uint64(), k > 0 && rng.IntN(40) == 0)
-			states += n
+			saw.states += n
+
 			if k == 0 && (op.Kind == "sync" || op.Kind == "syncdir" || rng.IntN(8) == 0) {
 				n, kerr := checkKill(m.killClone(), s.acked.Load(), s.kept.Load(), s.begun.Load(), rng.Uint64(), true)
-				states += n
+				saw.states += n
 				if kerr != nil {
 					err = errors.Join(err, fmt.Errorf("process killed: %w", kerr))
 				}
@@ -240,123 +147,285 @@ func crashRound(t *testing.T, seed uint64, commits int) (states int) {
 				failed = fmt.Errorf("seed %d, crash %+v before operation %d, %s %s: %w", seed, c, op.N, op.Kind, op.Name, err)
 			}
 		}
-		return nil
-	})
-	if err := runScript(m, s, rand.New(rand.NewPCG(seed, 8)), commits); err != nil {
+	}
+
+	if err := runScript(s, rand.New(rand.NewPCG(seed, 8)), commits, watch, saw); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	if failed != nil {
 		t.Error(failed)
 	}
-	return states
 }
 
-// runScript makes n commits, with syncs and reopens between them.
-func runScript(m *MemFS, s *script, rng *rand.Rand, n int) error {
-	db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
-	if err != nil {
+// names counts which names, of those that were not durable in m, are in clone.
+func (saw *sight) names(m, clone *MemFS) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.dirLocked("db")
+	for _, c := range d.pending {
+		switch {
+		case c.node == nil || d.live[c.name] != c.node || d.durable[c.name] != nil:
+		case clone.dirLocked("db").live[c.name] == nil:
+			saw.unnamed++
+		default:
+			saw.named++
+		}
+	}
+}
+
+// A life is a database in a script. Each begins with an Open, and ends with a
+// Close or a kill.
+type life struct {
+	m       *MemFS
+	db      *DB
+	commits int // since it was opened
+}
+
+// begin opens the files in m, and lets watch see each operation.
+func (l *life) begin(m *MemFS, watch func(*MemFS, FSOp)) (err error) {
+	m.Inject(func(op FSOp) error { watch(m, op); return nil })
+	l.m = m
+	l.commits = 0
+	l.db, err = Open("db", &Options{FS: m, LogSize: minLogSize})
+	return err
+}
+
+// runScript makes n steps: commits, syncs, and ends of lives.
+func runScript(s *script, rng *rand.Rand, n int, watch func(*MemFS, FSOp), saw *sight) error {
+	var l life
+	if err := l.begin(NewMemFS(), watch); err != nil {
 		return err
 	}
 	for range n {
+		var err error
 		switch d := rng.IntN(12); d {
 		case 0:
-			err = s.sync(db)
-		case 1:
-			begun := s.begun.Load()
-			if err = db.Close(); err != nil {
-				return err
+			err = s.sync(l.db)
+		case 1, 2, 3:
+			if l.commits == 0 {
+				saw.unclosed++
 			}
-			s.acked.Store(begun)
-			s.kept.Store(begun)
-			if db, err = Open("db", &Options{FS: m, LogSize: minLogSize}); err != nil {
-				return err
-			}
-			var i int64
-			if i, err = readState(db); err == nil && i != begun {
-				err = fmt.Errorf("commit %d is the last after a reopen, want %d", i, begun)
-			}
+			err = l.end(s, d == 1, watch)
 		default:
-			err = s.commit(db, Durability(d%3))
+			l.commits++
+			err = s.commit(l.db, Durability(d%3))
 		}
 		if err != nil {
-			return errors.Join(err, db.Close())
+			return errors.Join(err, l.db.Close())
 		}
 	}
-	return db.Close()
+
+	if i, err := readScript(l.db); err != nil || i != s.begun.Load() {
+		return errors.Join(fmt.Errorf("commit %d is the last, want %d", i, s.begun.Load()), err, l.db.Close())
+	}
+	return l.db.Close()
 }
 
-// TestCrashConcurrent crashes while several goroutines commit: of each, what was acknowledged and
-// nothing that was not begun is there, and no half of a batch.
+// end closes or kills the process, and opens the database again. After a kill,
+// Async commits may be gone.
+func (l *life) end(s *script, kill bool, watch func(*MemFS, FSOp)) error {
+	m := l.m
+	if kill {
+		m = m.killClone()
+		l.m.Inject(nil) // nobody sees what the old process does now
+	}
+	if err := l.db.Close(); err != nil {
+		return err
+	}
+
+	begun := s.begun.Load()
+	if !kill {
+		s.acked.Store(begun)
+		s.kept.Store(begun)
+	}
+	if err := l.begin(m, watch); err != nil {
+		return err
+	}
+	i, err := readScript(l.db)
+	if err == nil && (i < s.kept.Load() || i > begun) {
+		err = fmt.Errorf("commit %d is the last after a reopen, want %d to %d", i, s.kept.Load(), begun)
+	}
+	s.begun.Store(i)
+	s.acked.Store(i) // it was shown
+	s.kept.Store(i)
+	return err
+}
+
+// TestCrashConcurrent checks that a crash while several goroutines commit
+// leaves of each what was acknowledged and nothing that was not begun, and no
+// half of a batch.
 func TestCrashConcurrent(t *testing.T) {
 	rounds := 20
 	if testing.Short() || raceEnabled {
 		rounds = 4
 	}
 	for seed := range uint64(rounds) {
-		m := NewMemFS()
-		const writers = 4
-		var acked, begun [writers]atomic.Int64
-		var mu sync.Mutex
-		rng := rand.New(rand.NewPCG(seed, 3))
-		m.Inject(func(op FSOp) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if op.Kind != "write" && op.Kind != "sync" || rng.IntN(4) > 0 {
-				return nil
-			}
-			var low [writers]int64
-			for w := range writers {
-				low[w] = acked[w].Load()
-			}
-			clone := m.CrashClone(CrashConfig{Keep: float64(rng.IntN(3)) / 2, Seed: rng.Uint64()})
-			db, err := Open("db", &Options{FS: clone, LogSize: minLogSize})
-			if err != nil {
-				t.Errorf("seed %d: %v", seed, err)
-				return nil
-			}
-			for w := range writers {
-				a, _ := db.Get([]byte{'a', byte(w)})
-				b, _ := db.Get([]byte{'b', byte(w)})
-				i := int64(0)
-				fmt.Sscan(string(a), &i)
-				if string(a) != string(b) || i < low[w] || i > begun[w].Load() {
-					t.Errorf("seed %d: writer %d has %q and %q, acknowledged %d", seed, w, a, b, low[w])
-				}
-			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
+		crashConcurrentRound(t, seed)
+	}
+}
+
+func crashConcurrentRound(t *testing.T, seed uint64) {
+	t.Helper()
+	m := NewMemFS()
+	const writers = 4
+	var acked, begun [writers]atomic.Int64
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(seed, 3))
+	m.Inject(func(op FSOp) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op.Kind != "write" && op.Kind != "sync" || rng.IntN(4) > 0 {
 			return nil
-		})
-		db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
-		if err != nil {
-			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
+
+		var low [writers]int64
 		for w := range writers {
-			wg.Go(func() {
-				var b Batch
-				for i := int64(1); i <= 30; i++ {
-					b.Reset()
-					b.Set([]byte{'a', byte(w)}, fmt.Append(nil, i))
-					b.Set([]byte{'b', byte(w)}, fmt.Append(nil, i))
-					begun[w].Store(i)
-					if err := db.Apply(context.Background(), &b); err != nil {
-						t.Error(err)
-						return
-					}
-					acked[w].Store(i)
-				}
-			})
+			low[w] = acked[w].Load()
 		}
-		wg.Wait()
-		for name, f := range m.dirs["db"].live {
-			if len(f.live) > minLogSize {
-				t.Errorf("%s has %d bytes, more than were allocated", name, len(f.live))
+		db := openMem(t, m.CrashClone(CrashConfig{Keep: float64(rng.IntN(3)) / 2, Seed: rng.Uint64()}))
+		defer closeDB(t, db)
+		for w := range writers {
+			a, _ := db.Get([]byte{'a', byte(w)})
+			b, _ := db.Get([]byte{'b', byte(w)})
+			i := int64(0)
+			if len(a) > 0 {
+				if _, err := fmt.Sscan(string(a), &i); err != nil {
+					t.Error(err)
+				}
+			}
+			if string(a) != string(b) || i < low[w] || i > begun[w].Load() {
+				t.Errorf("seed %d: writer %d has %q and %q, want the same and at least %d", seed, w, a, b, low[w])
 			}
 		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
+		return nil
+	})
+
+	db := openMem(t, m)
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() { // ends after 30 commits
+			var b Batch
+			for i := int64(1); i <= 30; i++ {
+				b.Reset()
+				b.Set([]byte{'a', byte(w)}, fmt.Append(nil, i))
+				b.Set([]byte{'b', byte(w)}, fmt.Append(nil, i))
+				begun[w].Store(i)
+				if err := db.Apply(context.Background(), &b); err != nil {
+					t.Error(err)
+					return
+				}
+				acked[w].Store(i)
+			}
+		})
+	}
+	wg.Wait()
+
+	for name, f := range m.dirs["db"].live {
+		if len(f.live) > minLogSize {
+			t.Errorf("%s has %d bytes, want at most %d", name, len(f.live), minLogSize)
 		}
 	}
+	closeDB(t, db)
+}
+
+// childEnv names the directory in which the test binary commits until it is
+// killed.
+const childEnv = "LSM_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		if err := child(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child commits until it is killed, and prints the number of each commit that
+// was acknowledged.
+func child(dir string) error {
+	db, err := Open(dir, &Options{LogSize: 16 << 10})
+	if err != nil {
+		return err
+	}
+	i, err := readScript(db)
+	if err != nil {
+		return err
+	}
+
+	s := new(script)
+	s.begun.Store(i)
+	for {
+		if err := s.commit(db, Durability(s.begun.Load()%8/7)); err != nil { // 7 of 8 are NoSync
+			return err
+		}
+		if _, err := fmt.Println(s.begun.Load()); err != nil {
+			return err
+		}
+	}
+}
+
+// TestKill checks that a process which is killed while it commits, at random,
+// leaves everything that it has acknowledged. In one of three rounds the
+// database is opened and closed once more without a commit.
+func TestKill(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil || testing.Short() {
+		t.Skip("starts processes")
+	}
+	dir := filepath.Join(t.TempDir(), "db")
+	rng := rand.New(rand.NewPCG(1, 2))
+	for round := range *kills {
+		acked := killRound(t, exe, dir, 1+rng.IntN(300))
+		opens := 1
+		if round%3 == 2 {
+			opens = 2
+		}
+		for range opens {
+			db, err := Open(dir, &Options{ReadOnly: round%2 == 0})
+			if err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+			if i, err := readScript(db); err != nil || i < acked {
+				t.Fatalf("round %d: commit %d is the last, want at least %d: %v", round, i, acked, err)
+			}
+			closeDB(t, db)
+		}
+	}
+}
+
+// killRound starts a process and kills it after n commits. It returns the last
+// that was acknowledged.
+func killRound(t *testing.T, exe, dir string, n int) (acked int64) {
+	t.Helper()
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+
+	in := bufio.NewReader(out)
+	for ; ; n-- {
+		var i int64
+		if _, err := fmt.Fscanln(in, &i); err != nil {
+			break // the pipe is empty
+		}
+		acked = i
+		if n == 0 {
+			_ = cmd.Process.Kill() // it may have ended by itself, which stderr tells
+		}
+	}
+	_ = cmd.Wait() // it was killed
+	if stderr.Len() > 0 {
+		t.Fatal(stderr.String())
+	}
+	return acked
 }

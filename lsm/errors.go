@@ -8,42 +8,64 @@ import (
 )
 
 var (
-	// ErrNotFound is the error of reading a key that is not there.
+	// ErrNotFound is returned by [DB.Get] and [DB.AppendGet] when the key has
+	// no value.
 	ErrNotFound = errors.New("lsm: not found")
-	// ErrClosed is the error of all methods after Close.
+
+	// ErrClosed is returned by all methods of a [DB] after Close.
 	ErrClosed = errors.New("lsm: closed")
-	// ErrLocked is the error of opening a database that is open already.
+
+	// ErrLocked is returned by [Open] when the database is open already.
 	ErrLocked = errors.New("lsm: locked")
-	// ErrReadOnly is the error of a change if the database was opened with Options.ReadOnly, or if
-	// writing or syncing its log has failed. Then the error says why, and what can be known about
-	// commits that had not returned is known when the database is opened again.
+
+	// ErrReadOnly is returned by [DB.Set], [DB.Delete], [DB.Apply] and
+	// [DB.Sync] when the database was opened with Options.ReadOnly, or when a
+	// write or sync of its log has failed. Then it wraps the error of the file
+	// system that caused it, and whether commits that had not returned are in
+	// the database is known when it is opened again.
 	ErrReadOnly = errors.New("lsm: read-only")
-	// ErrStalled is the error of a commit that waited in vain for space or descriptors. It also is
-	// the reason, which is an error of the file system. The commit has not happened.
+
+	// ErrStalled is returned by a commit that waited in vain for space or
+	// descriptors. It wraps the error of the file system that caused it. The
+	// commit has not happened.
 	ErrStalled = errors.New("lsm: stalled")
-	// ErrFull is the error of a commit that would exceed Options.Memory. It has not happened.
+
+	// ErrFull is returned by a commit that would exceed Options.Memory. The
+	// commit has not happened. Deletes are still possible, and make room when
+	// the database is opened the next time.
 	ErrFull = errors.New("lsm: memory limit reached")
-	// ErrTooLarge is the error of a key longer than MaxKeyLen, or a batch longer than MaxBatchLen.
+
+	// ErrTooLarge is returned by a commit with a key longer than [MaxKeyLen],
+	// or a batch longer than [MaxBatchLen]. The commit has not happened.
 	ErrTooLarge = errors.New("lsm: too large")
-	// ErrVersion is the error of a database that a later version of this package wrote.
+
+	// ErrVersion is returned by [Open] when another version of this package
+	// wrote something that this one does not know.
 	ErrVersion = errors.New("lsm: unknown version of the format")
-	// ErrCorrupt is the error of a damaged database. It is always a [*CorruptError] as well.
+
+	// ErrCorrupt is returned by [Open], as a [*CorruptError], when the
+	// database is damaged.
 	ErrCorrupt = errors.New("lsm: corrupt")
 )
 
-// A CorruptError says where a database is damaged.
+// A CorruptError says where a database is damaged. It is an [ErrCorrupt].
 type CorruptError struct {
-	// File is the path of the file.
+	// File is the path of the damaged file.
 	File string
-	// Offset is the first byte of what is damaged: of a record, not of the damage within.
+	// Offset is where the damaged part begins: a record, not the damage in it.
 	Offset int64
 	// Err says what is wrong.
 	Err error
 }
 
+// corrupt returns a CorruptError.
+func corrupt(file string, off int64, reason string) error {
+	return &CorruptError{File: file, Offset: off, Err: errors.New(reason)}
+}
+
 // Error describes the damage.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("lsm: corrupt: %s at offset %d: %v", e.File, e.Offset, e.Err)
+	return fmt.Sprintf("%v: %s at offset %d: %v", ErrCorrupt, e.File, e.Offset, e.Err)
 }
 
 // Is reports whether target is [ErrCorrupt].
@@ -52,14 +74,14 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 // Unwrap returns e.Err.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// A versionError is an ErrVersion that says where.
+// A versionError is an ErrVersion that says what is not known.
 type versionError struct {
-	file    string
-	version uint32
+	file string
+	what string
 }
 
 func (e *versionError) Error() string {
-	return fmt.Sprintf("%v: %s has %d", ErrVersion, e.file, e.version)
+	return fmt.Sprintf("%v: %s has %s", ErrVersion, e.file, e.what)
 }
 
 func (e *versionError) Unwrap() error { return ErrVersion }

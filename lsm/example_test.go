@@ -180,22 +180,22 @@ func ExampleDB_Sync() {
 	for i := range 100 {
 		must(db.Set(fmt.Append(nil, i), []byte("imported")))
 	}
-	fmt.Println(db.Metrics().Syncs)
+	fmt.Println(db.Stats().Syncs)
 	must(db.Sync(context.Background()))
-	fmt.Println(db.Metrics().Syncs)
+	fmt.Println(db.Stats().Syncs)
 	// Output:
 	// 0
 	// 1
 }
 
-func ExampleDB_Metrics() {
+func ExampleDB_Stats() {
 	db := open(lsm.Options{})
 	defer db.Close()
-	before := db.Metrics()
+	before := db.Stats()
 	for range 5 {
 		must(db.Set([]byte("a"), []byte("b")))
 	}
-	m := db.Metrics().Sub(before)
+	m := db.Stats().Sub(before)
 	fmt.Println(m.Commits, "commits,", m.Syncs, "syncs,", m.LogBytes, "bytes of log")
 	// Output: 5 commits, 5 syncs, 240 bytes of log
 }

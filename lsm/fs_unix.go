@@ -8,32 +8,103 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
-// lockFile locks the open file, not the process: a second lock in the same process fails as well.
-// The file stays when the lock is gone, or two could lock two files of one name.
-func lockFile(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+// A fileLock is a lock of a file and, where that is possible, of its
+// directory, so that a second one fails even if the file was removed meanwhile.
+type fileLock struct {
+	file *os.File
+	dir  *os.File // nil if directories cannot be locked
+}
+
+func (l *fileLock) Close() error {
+	err := l.file.Close()
+	if l.dir != nil {
+		err = errors.Join(err, l.dir.Close())
+	}
+	return err
+}
+
+// lockFile locks the open file, not the process: a second lock in the same
+// process fails as well. The file stays when the lock is gone, or two could
+// lock two files of one name.
+func lockFile(name string, shared bool) (io.Closer, error) {
+	flag := os.O_RDWR | os.O_CREATE
+	how := syscall.LOCK_EX | syscall.LOCK_NB
+	if shared {
+		flag = os.O_RDONLY
+		how = syscall.LOCK_SH | syscall.LOCK_NB
+	}
+
+	file, err := lockNamed(name, flag, how)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
+
+	// Network file systems lock a directory not at all, or not exclusively.
+	dir, err := os.Open(filepath.Dir(name))
 	if err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s", ErrLocked, name)
-		}
-		return nil, &os.PathError{Op: "flock", Path: name, Err: err}
+		return nil, errors.Join(err, file.Close())
 	}
-	return f, nil
+	switch err := flock(dir, how); {
+	case errors.Is(err, ErrLocked):
+		return nil, errors.Join(err, file.Close(), dir.Close())
+	case err != nil:
+		return &fileLock{file: file}, dir.Close()
+	}
+	return &fileLock{file, dir}, nil
 }
+
+// lockNamed opens and locks a file, again if it has lost its name before it was
+// locked.
+func lockNamed(name string, flag, how int) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, flag, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(f, how); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+
+		locked, err := f.Stat()
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		named, err := os.Stat(name)
+		switch {
+		case err == nil && os.SameFile(locked, named):
+			return f, nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, errors.Join(err, f.Close())
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// flock locks f, and returns ErrLocked if another has done so.
+func flock(f *os.File, how int) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), how)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return fmt.Errorf("%w: %s", ErrLocked, f.Name())
+		case err != nil:
+			return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
+		default:
+			return nil
+		}
+	}
+}
+
+func rename(from, to string) error { return os.Rename(from, to) }
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
@@ -46,3 +117,13 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(err, d.Close())
 }
+
+// lacksRoom reports whether err may end when others give something back: space
+// or descriptors.
+func lacksRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// neverWritten reports whether err tells that nobody can write there.
+func neverWritten(err error) bool { return errors.Is(err, syscall.EROFS) }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"slices"
 	"testing"
 
@@ -15,49 +14,48 @@ import (
 
 func FuzzModelDB(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelDB)) }
 
-// repairLog makes the checksums of b right as far as its lengths allow, to get past them.
-func repairLog(b []byte) {
+// repairLog gives b the header of a log, and makes the checksums right as far
+// as its lengths allow, to get past them.
+func repairLog(b, header []byte) {
 	if len(b) < logHeaderLen {
 		return
 	}
-	copy(b, logMagic)
-	binary.LittleEndian.PutUint32(b[8:], logVersion)
-	binary.LittleEndian.PutUint32(b[12:], 0)
-	binary.LittleEndian.PutUint64(b[16:], 1)
-	binary.LittleEndian.PutUint32(b[60:], 0)
-	binary.LittleEndian.PutUint32(b[56:], crc32.Checksum(b[:56], castagnoli))
-	salt := logSalt(1, binary.LittleEndian.Uint64(b[32:]))
+	copy(b, header)
+	le := binary.LittleEndian
+	salt := fileSalt(le.Uint64(b[24:]), le.Uint64(b[16:]), le.Uint64(b[32:]))
+
 	for off := int64(logHeaderLen); off+recordHeadLen <= int64(len(b)); {
-		n := recordHeadLen + padded(int64(binary.LittleEndian.Uint32(b[off+8:])))
+		n := recordHeadLen + padded(int64(le.Uint32(b[off+8:])))
 		if n > int64(len(b))-off {
 			return
 		}
 		rec := b[off : off+n]
 		clear(rec[33:recordHeadLen])
 		h := recordHead{
-			kind: rec[32], count: binary.LittleEndian.Uint32(rec[12:]), bodyLen: binary.LittleEndian.Uint32(rec[8:]),
-			first: binary.LittleEndian.Uint64(rec[16:]), syncedOff: int64(binary.LittleEndian.Uint64(rec[24:])),
+			kind: rec[32], count: le.Uint32(rec[12:]), bodyLen: le.Uint32(rec[8:]),
+			first: le.Uint64(rec[16:]), syncedOff: int64(le.Uint64(rec[24:])),
 		}
 		putRecordHead(rec, h, salt, off)
 		off += n
 	}
 }
 
-// FuzzLog opens a database with any bytes for a log. It opens or is corrupt, and what it answers
-// stays the same after it was closed.
+// FuzzLog opens a database with any bytes for a log. It opens or is corrupt,
+// and its answers stay the same after it was closed.
 func FuzzLog(f *testing.F) {
 	for _, closed := range []bool{true, false} {
-		m := testFiles(f, 3, closed)
-		f.Add(m.dirs["db"].live[logName(1)].live, closed)
+		f.Add(testFiles(f, 3, closed).bytes(logName(1)), closed)
 	}
 	f.Add([]byte(logMagic), true)
 	empty := testFiles(f, 0, false)
+	header := slices.Clone(empty.bytes(logName(1))[:logHeaderLen])
 	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
-		if b = slices.Clone(b); repair {
-			repairLog(b)
+		b = slices.Clone(b)
+		if repair {
+			repairLog(b, header)
 		}
 		m := empty.CrashClone(CrashConfig{Keep: 1})
-		m.dirs["db"].live[logName(1)].live = b
+		m.put(logName(1), b)
 		db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
@@ -65,32 +63,31 @@ func FuzzLog(f *testing.F) {
 			}
 			return
 		}
-		n, v := db.Metrics().Sequence, lookAll(db)
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
+
+		n := db.Stats().Sequence
+		want := lookAll(db)
+		closeDB(t, db)
+		db = openMem(t, m)
+		if got := db.Stats().Sequence; got != n {
+			t.Errorf("sequence %d after a reopen, want %d", got, n)
 		}
-		if db, err = Open("db", &Options{FS: m, LogSize: minLogSize}); err != nil {
-			t.Fatal(err)
+		if got := lookAll(db); !slices.Equal(got, want) {
+			t.Errorf("entries %q after a reopen, want %q", got, want)
 		}
-		if got := db.Metrics().Sequence; got != n || !slices.Equal(lookAll(db), v) {
-			t.Fatalf("%d operations after a reopen, before %d", got, n)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		closeDB(t, db)
 	})
 }
 
-// lookAll returns all versions in db.
+// lookAll returns all entries of db.
 func lookAll(db *DB) (list []string) {
-	for _, ref := range db.mem.all() {
-		k, v, trailer := db.mem.arena.get(ref)
-		list = append(list, string(binary.BigEndian.AppendUint64(append(append(k, 0), v...), trailer)))
-	}
+	db.state.Load().mem.each(func(key, value []byte, trailer uint64, newest bool) {
+		list = append(list, string(binary.BigEndian.AppendUint64(slices.Concat(key, []byte{0}, value), trailer)))
+	})
 	return list
 }
 
-// FuzzBatch decodes any bytes as operations. What is accepted is written again to the same effect.
+// FuzzBatch decodes any bytes as operations. Those that are accepted are
+// written again to the same effect.
 func FuzzBatch(f *testing.F) {
 	f.Add(scriptBatch(3).data)
 	f.Add([]byte{kindSet, 0x81, 0, 'a', 0x80, 0})
@@ -108,43 +105,70 @@ func FuzzBatch(f *testing.F) {
 			} else {
 				again.Delete(o.key)
 			}
-			ops, rest = append(ops, o), r
+			ops = append(ops, o)
+			rest = r
 		}
 		if again.Len() != len(ops) || again.Size() > len(b) {
 			t.Fatalf("%d operations in %d bytes, want %d in at most %d", again.Len(), again.Size(), len(ops), len(b))
 		}
+
 		rest := again.data
 		for _, want := range ops {
 			got, r, ok := decodeOp(rest)
 			if !ok || got.kind != want.kind || !bytes.Equal(got.key, want.key) || !bytes.Equal(got.value, want.value) {
-				t.Fatalf("%v, want %v", got, want)
+				t.Fatalf("got %v, %t, want %v", got, ok, want)
 			}
 			rest = r
 		}
 	})
 }
 
-// FuzzManifest decodes any bytes as a manifest.
-func FuzzManifest(f *testing.F) {
-	f.Add(manifest{minLog: 1}.encode(), true)
-	f.Add(manifest{minLog: 1 << 40}.encode(), false)
-	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
-		if repair && len(b) >= manifestHead+editHead {
-			b = slices.Clone(b)
-			copy(b, manifestMagic)
-			binary.LittleEndian.PutUint32(b[8:], manifestVersion)
-			binary.LittleEndian.PutUint32(b[manifestHead+4:], uint32(len(b)-manifestHead-editHead))
-			binary.LittleEndian.PutUint32(b[manifestHead:], crc32.Checksum(b[manifestHead+4:], castagnoli)^crc32.Checksum(b[:manifestHead], castagnoli))
+// repairManifest gives b the header of a manifest, and makes the checksums and
+// the chain right as far as its lengths allow.
+func repairManifest(b []byte) {
+	header := testManifest.encode()[:manifestHeaderLen]
+	copy(b, header)
+	le := binary.LittleEndian
+	salt := fileSalt(le.Uint64(header[24:]), le.Uint64(header[16:]), le.Uint64(header[32:]))
+
+	chain := uint32(0)
+	for off := int64(manifestHeaderLen); off+editHeadLen <= int64(len(b)); {
+		n := editHeadLen + padded(int64(le.Uint32(b[off+8:])))
+		if n > int64(len(b))-off {
+			return
 		}
-		m, err := decodeManifest("m", b)
+		e := b[off : off+n]
+		le.PutUint32(e[4:], checksum(e[editHeadLen:], salt, off+editHeadLen))
+		le.PutUint32(e[12:], chain)
+		le.PutUint32(e, checksum(e[4:editHeadLen], salt, off))
+		chain = le.Uint32(e)
+		off += n
+	}
+}
+
+// FuzzManifest decodes any bytes as a manifest. What is accepted says the same
+// when it is written as a snapshot.
+func FuzzManifest(f *testing.F) {
+	f.Add(testManifest.encode(), true)
+	f.Add(withEdit(editHead{kind: editChange, number: 4}, appendField(nil, tagNextFile, []byte{40})), false)
+	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
+		b = slices.Clone(b)
+		if repair {
+			repairManifest(b)
+		}
+		m := NewMemFS()
+		m.put(manifestName(1), b)
+		got, err := readManifest(m, "db", 1)
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 				t.Fatal(err)
 			}
 			return
 		}
-		if again, err := decodeManifest("m", m.encode()); err != nil || again != m {
-			t.Fatalf("%v, %v, want %v", again, err, m)
+
+		m.put(manifestName(1), got.encode())
+		if again, err := readManifest(m, "db", 1); err != nil || again != got {
+			t.Fatalf("%+v, %v after a second reading, want %+v", again, err, got)
 		}
 	})
 }

@@ -4,80 +4,74 @@ package lsm
 
 // Implementation notes.
 //
-//	commit:  admit -> sequence, copy into the open group, insert into the memtable    (mu)
-//	         leader: take the group -> one record, one write, at most one sync       (no lock)
-//	         publish -> wake the others of the group, hand over the lead             (mu)
-//	read:    visible, then the memtable                                              (no lock)
+//	commit:  admit -> sequence, copy into the open group, insert into its memtable  (mu)
+//	         leader: close the group -> one record, one write, at most one sync     (no lock)
+//	         publish -> wake the others of the group, hand over the lead            (mu)
+//	read:    state, then visible, then the memtable                                 (no lock)
 //
-// Sequences number operations from 1. visible is the last that readers see, seq the last that was
-// given. A group is what gathers while its predecessor is written; whoever finds no leader becomes
-// it. The leader alone touches the current log, so nobody waits for a disk under the lock.
+// Sequences number operations from 1. A group is the commits that gather while
+// the group before is written; a commit that finds no leader becomes it. A
+// group belongs to one log and one memtable, which it gets when its first
+// commit is admitted. The leader alone touches the current log, so nobody waits
+// for a disk under the lock.
 //
-// I1: visible ≤ seq, and what lies between is in the open group or in that of the leader. I2: an
-// operation of a Sync commit is durable before visible reaches it, and so is everything before it.
-// I3: if the open group has a commit that waits, there is a leader. I4: records in a log are in order of
-// sequences without gaps. I5: what was admitted while no next log was ready fits into the current one,
-// where space is allocated. I6: after failed is set, visible and the log do not change.
+// There is one lock, pipeline.mu, which protects the fields of rotation too. No
+// operation of the file system runs under it.
 //
-// The next log is made in the background as soon as the current one is half full. If that fails,
-// it is tried again while someone waits; a commit waits before it gets its sequence, so that giving up
-// leaves no trace. A failed write or sync of the current log is final: nobody can say what it holds.
+//	I1  visible <= seq, and operations in between are in the open group or in
+//	    that of the leader.
+//	I2  An operation of a Sync commit is durable before visible reaches it, and
+//	    so is everything before it.
+//	I3  If a commit waits for the open group, there is a leader.
+//	I4  Records of a log are in the order of sequences, without gaps.
+//	I5  Admitted commits fit into their log, where space is allocated:
+//	    what is written + markRoom + open.reserved <= used <= size - sealLen.
+//	I6  After failed is set, visible and the logs do not change.
+//	I7  The open group is bound to the last log in use, or to none.
+//
+// The next log is made in the background as soon as the last one is half full.
+// If that fails, it is tried again while someone waits; a commit waits before
+// it gets its sequence, so that giving up leaves no trace. A failed write or
+// sync of the current log is final: nobody can say what it holds.
+//
+// Why not a queue of commits that each write their own record, as others do:
+// one record for a group is one write, and its checksum is computed outside of
+// the lock.
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
-	"time"
 )
 
-// A DB is an open database. It is safe for concurrent use by multiple goroutines.
-// Use [Open] to make one.
+// A DB is an open database. It is safe for concurrent use by multiple
+// goroutines. Use [Open] to make one.
 type DB struct {
-	dir  string
-	opts Options
-	lock io.Closer // nil if none was needed
+	dir   string // does not depend on the working directory
+	opts  Options
+	lock  io.Closer // nil if none was needed
+	id    uint64
+	nonce func() uint64
+	clock clock
 
-	visible atomic.Uint64
-	closed  atomic.Bool
-	mem     *memtable // written under mu
+	state   atomic.Pointer[readState] // replaced under commits.mu
+	commits pipeline
+	logs    rotation
 
-	mu      sync.Mutex    // protects all below
-	seq     uint64        // the last sequence given
-	synced  uint64        // the last sequence that is durable
-	pend    *group        // the open group
-	leading bool          // someone is the leader
-	failed  error         // an ErrReadOnly: why nothing can be written
-	change  chan struct{} // closed at the next change, if someone waits for one
-	spare   *group        // an empty group, or nil
-	used    int64         // bytes of the current log, with what is admitted but not written
-
-	next       *logFile // the next log, if it is ready
-	nextNo     uint64   // number of the next file
-	currentNo  uint64   // number of the log that is current, or about to be
-	making     bool     // a goroutine makes next
-	makeErr    error    // why the last attempt failed
-	makeAgain  time.Time
-	stalled    int           // commits that wait for next
-	quit       chan struct{} // closed when nothing needs next any more
-	quitting   bool
-	done       chan struct{} // closed when Close has finished
-	timer      *time.Timer   // flushes Async commits
-	armed      bool          // timer is running
-	background sync.WaitGroup
-
-	log     *logFile     // touched by the leader, or who has made sure that there is none
-	last    atomic.Int32 // commits in the last group
-	window  atomic.Int64 // time that a leader may wait for others, ns
-	metrics Metrics
-	opened  uint64 // seq when the database was opened
-	nonce   func() uint64
+	closed atomic.Bool
+	done   chan struct{} // closed when Close has finished
 }
 
-// Get returns a copy of the value of key. If there is none, the error is [ErrNotFound].
+// A readState is where a reader looks. It never changes. A reader loads it
+// first and then the visible sequence: everything up to that is in it.
+type readState struct {
+	mem *memtable // written under commits.mu
+}
+
+// Get returns a copy of the value of key. If there is none, the error is
+// [ErrNotFound].
 func (db *DB) Get(key []byte) ([]byte, error) {
 	v, err := db.find(key)
 	if err != nil {
@@ -86,8 +80,8 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 	return bytes.Clone(v), nil
 }
 
-// AppendGet appends the value of key to dst, and returns the extended slice. If there is none, the
-// error is [ErrNotFound], and dst is returned as it is.
+// AppendGet appends the value of key to dst, and returns the extended slice. If
+// there is none, the error is [ErrNotFound], and dst is returned as it is.
 func (db *DB) AppendGet(dst, key []byte) ([]byte, error) {
 	v, err := db.find(key)
 	return append(dst, v...), err
@@ -95,18 +89,15 @@ func (db *DB) AppendGet(dst, key []byte) ([]byte, error) {
 
 // Has reports whether key has a value.
 func (db *DB) Has(key []byte) (bool, error) {
-	switch _, err := db.find(key); err {
-	case nil:
-		return true, nil
-	case ErrNotFound:
+	_, err := db.find(key)
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
-	default:
-		return false, err
 	}
+	return err == nil, err
 }
 
-// find returns the value of key in the memory of the memtable. Values never change, so it does
-// not matter whether the database is closed meanwhile.
+// find returns the value of key in the memory of the memtable. Values never
+// change, so it does not matter whether the database is closed meanwhile.
 func (db *DB) find(key []byte) ([]byte, error) {
 	if db.closed.Load() {
 		return nil, ErrClosed
@@ -114,89 +105,89 @@ func (db *DB) find(key []byte) ([]byte, error) {
 	if len(key) > MaxKeyLen {
 		return nil, ErrNotFound
 	}
-	v, kind, ok := db.mem.get(key, db.visible.Load())
+
+	mem := db.state.Load().mem
+	v, kind, ok := mem.get(key, db.commits.visible.Load())
 	if !ok || kind == kindDelete {
 		return nil, ErrNotFound
 	}
 	return v, nil
 }
 
-// Close waits for the commits that have begun, makes everything durable, and releases the files.
-// Afterwards, and for commits that begin meanwhile, all methods return [ErrClosed], and so does Close.
-// An error says that Async or NoSync commits may be lost if power fails, or that the database was
-// read-only already because of a failure.
-func (db *DB) Close() error {
-	db.mu.Lock()
-	if db.closed.Swap(true) {
-		db.mu.Unlock()
-		<-db.done
-		return ErrClosed
-	}
-	db.quitLocked()
-	if db.timer != nil {
-		db.timer.Stop()
-	}
-	for db.leading {
-		_ = db.waitLocked(context.Background(), nil) // nothing ends this wait but a change
-	}
-	if db.pend.count > 0 && db.failed == nil {
-		db.leading = true
-		g := db.pend
-		db.mu.Unlock()
-		_ = db.lead(g) // a failure is in failed
-		db.mu.Lock()
-	}
-	err := db.failed
-	db.mu.Unlock()
-	db.background.Wait()
-	if err == nil {
-		err = db.finish()
-	} else if db.log != nil {
-		_ = db.log.f.Close()
-	}
-	if db.next != nil {
-		_ = db.next.f.Close()
-	}
-	if db.lock != nil {
-		err = errors.Join(err, db.lock.Close())
-	}
-	close(db.done)
+// Set gives key a value, with the durability of the database.
+func (db *DB) Set(key, value []byte) error {
+	b := takeBatch()
+	b.Set(key, value)
+	return db.applyPooled(b)
+}
+
+// Delete removes key, if it is there, with the durability of the database.
+func (db *DB) Delete(key []byte) error {
+	b := takeBatch()
+	b.Delete(key)
+	return db.applyPooled(b)
+}
+
+func (db *DB) applyPooled(b *Batch) error {
+	err := db.Apply(context.Background(), b)
+	giveBatch(b)
 	return err
 }
 
-// finish seals the log and begins the next, so that whatever happens to the bytes of either is
-// found out. Nobody else uses db.
-func (db *DB) finish() error {
-	if db.log == nil {
-		return nil // read-only
+// Apply makes the changes of b, all at once. b can be applied again, and reused
+// after Reset.
+//
+// After an error that is [ErrClosed], [ErrStalled], [ErrFull] or [ErrTooLarge],
+// or if ctx was done before, nothing has changed. After another, such as that
+// of a ctx that ended while the disk was writing, the changes may happen yet,
+// or be found when the database is opened again.
+func (db *DB) Apply(ctx context.Context, b *Batch) error {
+	if db.closed.Load() {
+		return ErrClosed
 	}
-	if db.seq == db.opened {
-		return db.log.f.Close() // nothing was written since the log was opened
+	if b.err != nil {
+		return b.err
 	}
-	if db.next == nil {
-		next, err := createLog(db.opts.FS, db.dir, db.nextNo, db.log.no, db.nonce(), 0)
-		if err != nil {
-			return errors.Join(db.wrap("close", err), db.log.sync(), db.log.f.Close())
-		}
-		db.next = next
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	if err := db.log.seal(db.next.no, db.seq+1); err != nil {
-		return errors.Join(db.wrap("seal "+db.log.name, err), db.log.f.Close())
+
+	d := db.opts.Durability
+	if b.chosen {
+		d = b.durability
 	}
-	err := db.next.append(make([]byte, recordHeadLen), recordHead{kind: recordBegin, first: db.seq + 1})
-	if err == nil {
-		err = db.next.f.Truncate(db.next.off)
-	}
-	if err == nil {
-		err = db.next.sync()
-	}
-	return db.wrap("begin "+db.next.name, err)
+	return db.commits.commit(ctx, b, d)
 }
 
-// wrap says what the database was doing when err happened.
-func (db *DB) wrap(what string, err error) error {
-	if err == nil {
-		return nil
+// Sync makes everything durable that was committed before. If ctx ends first,
+// it returns the error of ctx.
+func (db *DB) Sync(ctx context.Context) error {
+	if db.closed.Load() {
+		return ErrClosed
 	}
-	return fmt.Errorf("lsm: %s: %w", what, err)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return db.commits.flush(ctx)
+}
+
+// Close waits for the commits that have begun, makes everything durable, and
+// releases the files. Afterwards, and for commits that begin meanwhile, all
+// methods return [ErrClosed], and so does Close. An error says that Async or
+// NoSync commits may be lost if power fails, or that the database was read-only
+// already because of a failure.
+func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		<-db.done
+		return ErrClosed
+	}
+
+	err := db.commits.drain()
+	db.logs.background.Wait()
+	if err == nil {
+		err = db.logs.finish(db.commits.seq + 1)
+	}
+	err = errors.Join(err, db.release())
+	close(db.done)
+	return err
 }

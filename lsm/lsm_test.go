@@ -3,582 +3,186 @@
 package lsm
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"math/rand/v2"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"pgregory.net/rapid"
 )
 
-// childEnv names the directory in which the test binary commits until it is killed.
-const childEnv = "LSM_TEST_CHILD"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(childEnv); dir != "" {
-		if err := child(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// child commits for ever, and prints the number of each commit that was acknowledged.
-func child(dir string) error {
-	db, err := Open(dir, &Options{LogSize: 16 << 10})
-	if err != nil {
-		return err
-	}
-	i, err := readState(db)
-	if err != nil {
-		return err
-	}
-	s := new(script)
-	s.begun.Store(i)
-	for {
-		if err := s.commit(db, Durability(s.begun.Load()%8/7)); err != nil { // 7 of 8 are NoSync
-			return err
-		}
-		if _, err := fmt.Println(s.begun.Load()); err != nil {
-			return err
-		}
-	}
-}
-
-var kills = flag.Int("kills", 10, "how often a process that commits is killed")
-
-// TestKill kills a process that commits, at random. All it has acknowledged is there.
-func TestKill(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil || testing.Short() {
-		t.Skip("starts processes")
-	}
-	dir := filepath.Join(t.TempDir(), "db")
-	rng := rand.New(rand.NewPCG(1, 2))
-	for round := range *kills {
-		cmd := exec.Command(exe)
-		cmd.Env = append(os.Environ(), childEnv+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
-			t.Skip(err)
-		}
-		in := bufio.NewReader(out)
-		var acked int64
-		for n := 1 + rng.IntN(300); ; n-- {
-			var i int64
-			if _, err := fmt.Fscanln(in, &i); err != nil {
-				break // the pipe is empty
-			}
-			acked = i
-			if n == 0 {
-				_ = cmd.Process.Kill()
-			}
-		}
-		_ = cmd.Wait() // it was killed
-		if stderr.Len() > 0 {
-			t.Fatalf("round %d: %s", round, &stderr)
-		}
-		db, err := Open(dir, &Options{ReadOnly: round%2 == 0})
-		if err != nil {
-			t.Fatalf("round %d: %v", round, err)
-		}
-		if i, err := readState(db); err != nil || i < acked {
-			t.Fatalf("round %d: commit %d is the last, acknowledged were %d: %v", round, i, acked, err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// memDB returns an empty database in memory, which is closed at the end of the test.
-func memDB(t testing.TB, o Options) *DB {
-	t.Helper()
-	o.FS = NewMemFS()
-	db, err := Open("db", &o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil && !errors.Is(err, ErrClosed) {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
-// TestModelDB compares a database with a map, over reopens.
-func TestModelDB(t *testing.T) { rapid.Check(t, modelDB) }
-
-func modelDB(t *rapid.T) {
-	o := Options{FS: NewMemFS(), LogSize: minLogSize, Durability: Durability(rapid.IntRange(0, 2).Draw(t, "durability"))}
-	db, err := Open("db", &o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { db.Close() }()
-	model := map[string]string{}
-	key := rapid.SliceOfN(rapid.ByteRange('a', 'c'), 0, 3)
-	value := rapid.SliceOfN(rapid.Byte(), 0, 200)
-	must := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Repeat(map[string]func(*rapid.T){
-		"set": func(t *rapid.T) {
-			k, v := key.Draw(t, "key"), value.Draw(t, "value")
-			must(db.Set(k, v))
-			model[string(k)] = string(v)
-		},
-		"delete": func(t *rapid.T) {
-			k := key.Draw(t, "key")
-			must(db.Delete(k))
-			delete(model, string(k))
-		},
-		"batch": func(t *rapid.T) {
-			var b Batch
-			for range rapid.IntRange(0, 5).Draw(t, "n") {
-				k := key.Draw(t, "key")
-				if rapid.Bool().Draw(t, "delete") {
-					b.Delete(k)
-					delete(model, string(k))
-					continue
-				}
-				v := value.Draw(t, "value")
-				b.Set(k, v)
-				model[string(k)] = string(v)
-			}
-			must(db.Apply(context.Background(), &b))
-		},
-		"sync": func(*rapid.T) { must(db.Sync(context.Background())) },
-		"reopen": func(*rapid.T) {
-			must(db.Close())
-			db, err = Open("db", &o)
-			must(err)
-		},
-		"": func(t *rapid.T) {
-			k := key.Draw(t, "key")
-			want, ok := model[string(k)]
-			v, err := db.Get(k)
-			if has, _ := db.Has(k); has != ok || ok != (err == nil) || string(v) != want {
-				t.Fatalf("Get(%q) = %q, %v, has %t, want %q", k, v, err, has, want)
-			}
-			if v, _ := db.AppendGet([]byte("x"), k); string(v) != "x"+want {
-				t.Fatalf("AppendGet(%q) = %q", k, v)
-			}
-		},
-	})
-}
-
-// TestLinearizable records histories of concurrent reads and writes of one key.
-func TestLinearizable(t *testing.T) {
-	type in struct {
-		kind  int
-		value string
-	}
-	for d := range Async + 1 {
-		db := memDB(t, Options{Durability: d, LogSize: minLogSize})
-		stop := time.Now().Add(*linearTime)
-		for round := 0; time.Now().Before(stop) && !t.Failed(); round++ {
-			key := fmt.Append(nil, "key", round)
-			h := record(4, 8, func(proc, op int) in {
-				return in{(proc*7 + op*5 + round) % 5, fmt.Sprint(proc, op)}
-			}, func(i in) string {
-				switch i.kind {
-				case 0:
-					if err := db.Delete(key); err != nil {
-						t.Error(err)
-					}
-				case 1, 2:
-					b := new(Batch)
-					b.Set(key, []byte(i.value))
-					b.SetDurability(Durability((round + i.kind) % 3))
-					if err := db.Apply(context.Background(), b); err != nil {
-						t.Error(err)
-					}
-				default:
-					v, err := db.Get(key)
-					if err == nil {
-						return string(v)
-					}
-				}
-				return ""
-			})
-			if !linearizable("", h, func(s string, i in, out string) (string, bool) {
-				switch i.kind {
-				case 0:
-					return "", true
-				case 1, 2:
-					return i.value, true
-				}
-				return s, s == out
-			}) {
-				t.Errorf("durability %d: not linearizable: %v", d, h)
-			}
-		}
-	}
-}
-
-// TestBatchAtomic reads two keys that every batch sets together: the one that is read second is
-// never older.
-func TestBatchAtomic(t *testing.T) {
-	db := memDB(t, Options{Durability: NoSync, Memory: 1 << 30})
-	n := uint16(5000)
-	if raceEnabled || testing.Short() {
-		n = 500
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		var b Batch
-		for i := range n {
-			b.Reset()
-			b.Set([]byte("a"), []byte{byte(i >> 8), byte(i)})
-			b.Set([]byte("b"), []byte{byte(i >> 8), byte(i)})
-			if err := db.Apply(context.Background(), &b); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := db.Delete([]byte("b")); err != nil {
-			t.Error(err)
-		}
-	})
-	for {
-		a, _ := db.Get([]byte("a"))
-		b, err := db.Get([]byte("b"))
-		if len(a) > 0 && errors.Is(err, ErrNotFound) {
-			break
-		}
-		if bytes.Compare(a, b) > 0 {
-			t.Fatalf("a is %v, b %v", a, b)
-		}
-	}
-	wg.Wait()
-}
-
-// TestClosed checks that all methods of a closed database say so.
+// TestClosed checks that all methods of a closed database say so, before
+// anything else that is wrong.
 func TestClosed(t *testing.T) {
 	db := memDB(t, Options{})
-	if err := db.Set([]byte("a"), nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	set(t, db, "a", "", Sync)
+	closeDB(t, db)
 	ctx := context.Background()
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	long := make([]byte, MaxKeyLen+1)
+	tooLarge := new(Batch)
+	tooLarge.Delete(long)
+
 	_, get := db.Get([]byte("a"))
+	_, getLong := db.Get(long)
 	_, appendGet := db.AppendGet(nil, []byte("a"))
 	_, has := db.Has([]byte("a"))
-	for i, err := range []error{
-		get, appendGet, has, db.Set(nil, nil), db.Delete(nil), db.Apply(ctx, new(Batch)), db.Sync(ctx), db.Close(),
+	for name, err := range map[string]error{
+		"Get": get, "Get of a long key": getLong, "AppendGet": appendGet, "Has": has,
+		"Set": db.Set(nil, nil), "Set of a long key": db.Set(long, nil), "Delete": db.Delete(nil),
+		"Apply": db.Apply(ctx, new(Batch)), "Apply with an ended context": db.Apply(ended, new(Batch)),
+		"Apply of a bad batch": db.Apply(ctx, tooLarge),
+		"Sync":                 db.Sync(ctx), "Sync with an ended context": db.Sync(ended), "Close": db.Close(),
 	} {
 		if !errors.Is(err, ErrClosed) {
-			t.Errorf("method %d: %v", i, err)
+			t.Errorf("%s: got %v, want ErrClosed", name, err)
 		}
 	}
-	if db.Metrics().Commits != 1 {
-		t.Error("no metrics after Close")
+	if got := db.Stats().Commits; got != 1 {
+		t.Errorf("Stats has %d commits after Close, want 1", got)
 	}
 }
 
-// TestReadOnly opens what a crash has left, and changes nothing.
+// TestReadOnly checks that a read-only database opens what a crash has left,
+// and changes nothing: it makes not even the file LOCK.
 func TestReadOnly(t *testing.T) {
 	m := testFiles(t, 8, false)
 	m.Inject(func(op FSOp) error {
 		switch op.Kind {
-		case "list", "open", "read", "size", "close":
-			return nil
-		case "lock":
-			return errors.New("a disk that cannot be written")
+		case "list", "open", "read", "size", "close", "lockshared":
+		default:
+			t.Errorf("%s %s", op.Kind, op.Name)
 		}
-		t.Errorf("%s %s", op.Kind, op.Name)
 		return nil
 	})
-	db, err := Open("db", &Options{FS: m, ReadOnly: true})
+	o := &Options{FS: m, ReadOnly: true}
+	db, err := Open("db", o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i, err := readState(db); i != 8 || err != nil {
-		t.Errorf("commit %d is the last: %v", i, err)
+	if i, err := readScript(db); i != 8 || err != nil {
+		t.Errorf("commit %d is the last, %v, want 8", i, err)
 	}
 	ctx := context.Background()
-	for _, err := range []error{db.Set(nil, nil), db.Delete(nil), db.Sync(ctx)} {
+	for i, err := range []error{db.Set(nil, nil), db.Delete(nil), db.Sync(ctx)} {
 		if !errors.Is(err, ErrReadOnly) {
-			t.Error(err)
+			t.Errorf("change %d: got %v, want ErrReadOnly", i, err)
 		}
 	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
+
+	// Several may read, while nobody writes.
+	second, err := Open("db", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Inject(nil)
+	if _, err := Open("db", &Options{FS: m}); !errors.Is(err, ErrLocked) {
+		t.Errorf("writing meanwhile: got %v, want ErrLocked", err)
+	}
+	closeDB(t, second)
+	closeDB(t, db)
+	writer := openMem(t, m)
+	if _, err := Open("db", o); !errors.Is(err, ErrLocked) {
+		t.Errorf("reading while another writes: got %v, want ErrLocked", err)
+	}
+	closeDB(t, writer)
+}
+
+// TestReadOnlyLock checks which failures to lock a read-only database ignores.
+func TestReadOnlyLock(t *testing.T) {
+	for _, c := range []struct{ fail, want error }{
+		{fs.ErrNotExist, nil},
+		{fs.ErrPermission, fs.ErrPermission},
+		{ErrLocked, ErrLocked},
+	} {
+		m := testFiles(t, 1, true)
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "lockshared" {
+				return c.fail
+			}
+			return nil
+		})
+		db, err := Open("db", &Options{FS: m, ReadOnly: true})
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("locking fails with %v: got %v, want %v", c.fail, err, c.want)
+		}
+		if err == nil {
+			closeDB(t, db)
+		}
 	}
 }
 
-// TestIdle leaves a database open. The bubble ends only if no goroutine is left.
-func TestIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := NewMemFS(), new(script)
-		db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 50 {
-			if err := s.commit(db, Durability(i%3)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(time.Second)
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		if db.armed || db.leading || db.making || db.pend.count > 0 {
-			t.Error("something is going on")
-		}
-	})
-}
-
-// TestAsync checks when Async commits reach the file system: after 10 ms, or with the next that is
-// not Async, or when there are many.
-func TestAsync(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMemFS()
-		db, err := Open("db", &Options{FS: m, Durability: Async})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		groups := func() uint64 { synctest.Wait(); return db.Metrics().Groups }
-		for _, key := range []string{"a", "b"} {
-			if err := db.Set([]byte(key), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if ok, _ := db.Has([]byte("b")); !ok || groups() != 0 {
-			t.Errorf("has %t, %d groups", ok, groups())
-		}
-		time.Sleep(asyncDelay - 1)
-		if groups() != 0 {
-			t.Error("written too early")
-		}
-		time.Sleep(time.Nanosecond)
-		if groups() != 1 {
-			t.Errorf("%d groups after 10 ms", groups())
-		}
-		for range asyncBytes / 1000 {
-			if err := db.Set([]byte("c"), make([]byte, 1000)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if groups() != 2 {
-			t.Errorf("%d groups after 256 KiB", groups())
-		}
-		if err := db.Set([]byte("d"), nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Sync(t.Context()); err != nil || groups() != 3 || db.Metrics().Syncs != 1 {
-			t.Errorf("%d groups, %d syncs after Sync: %v", groups(), db.Metrics().Syncs, err)
-		}
-		if err := db.Sync(t.Context()); err != nil || db.Metrics().Syncs != 1 {
-			t.Errorf("%d syncs when there is nothing to do: %v", db.Metrics().Syncs, err)
-		}
-	})
-}
-
-// TestAsyncWhileWriting commits while the disk is busy with older Async commits: readers see the
-// new one at once and from then on, and it is written in time.
-func TestAsyncWhileWriting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMemFS()
-		db, err := Open("db", &Options{FS: m, Durability: Async})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		m.Inject(func(op FSOp) error {
-			if op.Kind == "write" {
-				time.Sleep(time.Second)
-			}
-			return nil
-		})
-		set := func(key string) {
-			if err := db.Set([]byte(key), nil); err != nil {
-				t.Fatal(err)
-			}
-			if ok, _ := db.Has([]byte(key)); !ok {
-				t.Errorf("%s is not seen", key)
-			}
-		}
-		start := time.Now()
-		set("a")
-		time.Sleep(asyncDelay + time.Millisecond) // now a is being written
-		set("b")
-		if d := time.Since(start); d != asyncDelay+time.Millisecond {
-			t.Errorf("Async commits took %v", d)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if ok, _ := db.Has([]byte("b")); !ok {
-			t.Error("b is not seen any more")
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if n := db.Metrics().Groups; n != 2 {
-			t.Errorf("%d groups, want 2", n)
-		}
-	})
-}
-
-// TestContext ends contexts of commits that wait for the disk. The lead passes to others, or to the
-// background, and the commits happen all the same.
-func TestContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMemFS()
-		db, err := Open("db", &Options{FS: m})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		block := make(chan struct{})
-		m.Inject(func(op FSOp) error {
-			if op.Kind == "sync" {
-				<-block
-			}
-			return nil
-		})
-		go db.Set([]byte("first"), nil)
-		synctest.Wait()
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for i := range 3 {
-			wg.Go(func() {
-				b := new(Batch)
-				b.Set([]byte{byte(i)}, nil)
-				if err := db.Apply(ctx, b); !errors.Is(err, context.Canceled) {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
-		cancel()
-		wg.Wait()
-		if err := db.Apply(ctx, new(Batch)); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		if err := db.Sync(ctx); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		close(block)
-		synctest.Wait()
-		for i := range 3 {
-			if ok, err := db.Has([]byte{byte(i)}); !ok || err != nil {
-				t.Errorf("commit %d has not happened: %v", i, err)
-			}
-		}
-	})
-}
-
-// TestGroups checks that commits that come while the disk is busy share a write and a sync.
-func TestGroups(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMemFS()
-		db, err := Open("db", &Options{FS: m})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		m.Inject(func(op FSOp) error {
-			if op.Kind == "sync" {
-				time.Sleep(time.Millisecond)
-			}
-			return nil
-		})
-		var wg sync.WaitGroup
-		for w := range 8 {
-			wg.Go(func() {
-				for range 10 {
-					if err := db.Set([]byte{byte(w)}, nil); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		got := db.Metrics()
-		if got.Commits != 80 || got.Groups > 21 || got.Syncs != got.Groups {
-			t.Errorf("%d commits in %d groups with %d syncs", got.Commits, got.Groups, got.Syncs)
-		}
-		if w := time.Duration(db.window.Load()); w <= 0 || w > time.Millisecond/8 {
-			t.Errorf("the window is %v", w)
-		}
-		if got := db.Metrics().Sub(got); got.Commits+got.Groups+got.Syncs+got.Logs+got.LogBytes+got.Stalls != 0 {
-			t.Errorf("a difference of nothing is %+v", got)
-		}
-	})
-}
-
-// TestLimits checks what is too large.
+// TestLimits checks that keys and values at their limits are possible and
+// longer ones are not, and that memory stays within its bound.
 func TestLimits(t *testing.T) {
-	db := memDB(t, Options{Memory: 1 << 20, Durability: NoSync})
+	db := memDB(t, Options{Memory: minMemory, Durability: NoSync})
 	long := make([]byte, MaxKeyLen+1)
 	if err := db.Set(long, nil); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("a long key: %v", err)
+		t.Errorf("Set of a long key: got %v, want ErrTooLarge", err)
 	}
 	if err := db.Delete(long); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("a long key: %v", err)
+		t.Errorf("Delete of a long key: got %v, want ErrTooLarge", err)
 	}
 	if _, err := db.Get(long); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a long key: %v", err)
+		t.Errorf("Get of a long key: got %v, want ErrNotFound", err)
 	}
 	if err := db.Set(long[1:], nil); err != nil {
-		t.Errorf("the longest key: %v", err)
+		t.Errorf("Set of the longest key: %v", err)
 	}
 	if ok, err := db.Has(long[1:]); !ok || err != nil {
-		t.Errorf("the longest key: %t, %v", ok, err)
-	}
-	n := 0
-	var err error
-	for ; err == nil && n < 5000; n++ {
-		err = db.Set(fmt.Append(nil, n), make([]byte, 300))
-	}
-	if !errors.Is(err, ErrFull) || n < 1000 {
-		t.Errorf("%d commits, then %v", n, err)
-	}
-	if got := db.Metrics().Memory; got > 1<<20 {
-		t.Errorf("%d bytes of memory", got)
-	}
-	for _, o := range []*Options{
-		{Durability: 3},
-		{Memory: -1},
-		{LogSize: 1},
-		{LogSize: 1 << 40},
-		{StallTimeout: -1},
-		{ErrorIfExists: true, ReadOnly: true},
-	} {
-		if _, err := Open("db", o); err == nil {
-			t.Errorf("%+v is valid", o)
-		}
-	}
-	if err := (*Options)(nil).Validate(); err != nil {
-		t.Error(err)
+		t.Errorf("Has of the longest key: %t, %v, want true", ok, err)
 	}
 }
 
-// TestOS does a little of everything on the file system of the operating system.
+// TestMemory checks that commits fail when they would exceed Options.Memory,
+// that deletes are possible then, and that a reopen gives back the memory of
+// everything that was deleted or overwritten.
+func TestMemory(t *testing.T) {
+	for _, size := range []int{10, 300, 5000, 70_000} {
+		m := NewMemFS()
+		o := Options{FS: m, Memory: minMemory, Durability: NoSync}
+		db := memDB(t, o)
+		n := 0
+		var err error
+		for ; err == nil && n < 1e5; n++ {
+			err = db.Set(fmt.Append(nil, n), make([]byte, size))
+		}
+		if !errors.Is(err, ErrFull) || n*size > minMemory || (n+1)*(size+60) < minMemory/2 {
+			t.Errorf("values of %d bytes: %d commits, then %v, want ErrFull after about %d", size, n, err, minMemory/(size+40))
+		}
+		if got := db.Stats().Memory; got > minMemory {
+			t.Errorf("values of %d bytes: %d bytes of memory, want at most %d", size, got, minMemory)
+		}
+
+		for i := range min(n, 500) {
+			if err := db.Delete(fmt.Append(nil, i)); err != nil {
+				t.Fatalf("values of %d bytes: delete %d: %v", size, i, err)
+			}
+		}
+		if got := db.Stats().Memory; got > minMemory {
+			t.Errorf("values of %d bytes: %d bytes of memory after deletes, want at most %d", size, got, minMemory)
+		}
+		closeDB(t, db)
+		db = memDB(t, o)
+		if err := db.Set([]byte("new"), make([]byte, size)); err != nil && min(n, 500)*size > minMemory/4 {
+			t.Errorf("values of %d bytes, after a reopen: %v", size, err)
+		}
+		if ok, err := db.Has([]byte("0")); ok || err != nil {
+			t.Errorf("a deleted key: %t, %v", ok, err)
+		}
+		if n > 500 {
+			if ok, err := db.Has(fmt.Append(nil, 500)); !ok || err != nil {
+				t.Errorf("key 500: %t, %v", ok, err)
+			}
+		}
+	}
+}
+
+// TestOS checks a little of everything on the file system of the operating
+// system.
 func TestOS(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "db")
 	s := new(script)
@@ -586,31 +190,42 @@ func TestOS(t *testing.T) {
 	for range 3 {
 		db, err := Open(dir, &Options{LogSize: 8 << 10})
 		if err != nil {
-			if runtime.GOOS == "js" || runtime.GOOS == "wasip1" {
+			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
 			t.Fatal(err)
 		}
-		if i, err := readState(db); err != nil || i != s.begun.Load() {
-			t.Fatalf("commit %d, %v", i, err)
+		if i, err := readScript(db); err != nil || i != s.begun.Load() {
+			t.Fatalf("commit %d, %v, want %d", i, err, s.begun.Load())
 		}
-		if _, err := Open(dir, nil); !errors.Is(err, ErrLocked) {
-			t.Errorf("a second Open: %v", err)
+		for _, o := range []*Options{nil, {ReadOnly: true}} {
+			if _, err := Open(dir, o); !errors.Is(err, ErrLocked) {
+				t.Errorf("a second Open with %+v: got %v, want ErrLocked", o, err)
+			}
 		}
 		for i := range 100 {
 			if err := s.commit(db, Durability(i%3)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		closeDB(t, db)
 	}
 	if _, err := Open(filepath.Join(dir, "LOCK", "x"), nil); err == nil {
-		t.Error("a directory below a file")
+		t.Error("a directory below a file was made")
 	}
+
+	a, err := Open(dir, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Open(dir, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, a)
+	closeDB(t, b)
 	if after := openFiles(t); after != before {
-		t.Errorf("%d files are open, before %d", after, before)
+		t.Errorf("%d files are open, want %d as before", after, before)
 	}
 }
 
@@ -622,4 +237,157 @@ func openFiles(t *testing.T) int {
 		return 0
 	}
 	return len(list)
+}
+
+// TestOSReadOnly checks that a database without its file LOCK can be read, that
+// reading does not make one, and that a user who may not open it gets an error.
+func TestOSReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(dir, nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	set(t, db, "a", "1", Sync)
+	closeDB(t, db)
+	name := filepath.Join(dir, lockName)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	db, err = Open(dir, &Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeDB(t, db)
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("LOCK after reading: got %v, want none", err)
+	}
+
+	if err := os.WriteFile(name, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Open(name); err == nil {
+		_ = f.Close()
+		t.Skip("this user may read everything")
+	}
+	if _, err := Open(dir, &Options{ReadOnly: true}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a LOCK that may not be read: got %v, want a lack of permission", err)
+	}
+}
+
+// TestLockRemoved checks that a database is locked even after someone has
+// removed its file LOCK.
+func TestLockRemoved(t *testing.T) {
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		t.Skip("needs locks of directories")
+	}
+	dir := t.TempDir()
+	db, err := Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []*Options{nil, {ReadOnly: true}} {
+		second, err := Open(dir, o)
+		if o == nil && !errors.Is(err, ErrLocked) {
+			t.Errorf("a second Open: got %v, want ErrLocked", err)
+		}
+		if err == nil {
+			closeDB(t, second)
+		}
+	}
+	closeDB(t, db)
+}
+
+// TestChdir checks that a database stays where it was opened when the working
+// directory changes to one that has another database of that name.
+func TestChdir(t *testing.T) {
+	here, there := t.TempDir(), t.TempDir()
+	for _, dir := range []string{here, there} {
+		db, err := Open(filepath.Join(dir, "data"), nil)
+		if err != nil {
+			t.Skip(err)
+		}
+		closeDB(t, db)
+	}
+
+	t.Chdir(here)
+	s := new(script)
+	db, err := Open("data", &Options{LogSize: minLogSize})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(there)
+	for range 60 {
+		if err := s.commit(db, Sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeDB(t, db)
+
+	for dir, want := range map[string]int64{here: 60, there: 0} {
+		db, err := Open(filepath.Join(dir, "data"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, err := readScript(db); i != want || err != nil {
+			t.Errorf("commit %d is the last, %v, want %d", i, err, want)
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestOpenMissing checks what Open says of databases that are there or not.
+func TestOpenMissing(t *testing.T) {
+	m := NewMemFS()
+	for _, o := range []Options{{ReadOnly: true}, {ErrorIfMissing: true}} {
+		o.FS = m
+		if _, err := Open("db", &o); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%+v: got %v, want ErrNotExist", o, err)
+		}
+	}
+
+	db, err := Open("db", &Options{FS: m, ErrorIfExists: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, readOnly := range []bool{true, false} {
+		if _, err := Open("db", &Options{FS: m, ReadOnly: readOnly}); !errors.Is(err, ErrLocked) {
+			t.Errorf("a second Open, read-only %t: got %v, want ErrLocked", readOnly, err)
+		}
+	}
+	closeDB(t, db)
+	if _, err := Open("db", &Options{FS: m, ErrorIfExists: true}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("ErrorIfExists: got %v, want ErrExist", err)
+	}
+	if err := m.leaks(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestClosedSize checks that a closed database keeps no space for logs that it
+// may need, whether anything was committed or not.
+func TestClosedSize(t *testing.T) {
+	for n := range int64(3) {
+		m := NewMemFS()
+		for range 3 {
+			db, err := Open("db", &Options{FS: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range n {
+				if err := new(script).commit(db, NoSync); err != nil {
+					t.Fatal(err)
+				}
+			}
+			closeDB(t, db)
+
+			for _, name := range m.files(t) {
+				if got := len(m.bytes(name)); got > 1024 {
+					t.Errorf("%d commits: %s has %d bytes, want at most 1024", n, name, got)
+				}
+			}
+		}
+	}
 }

@@ -6,40 +6,60 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// A manifest says which files make the database. There is one from the first moment on, made
-// durable under another name and then renamed, and after the first log, so that a database without a
-// manifest holds nothing. The one with the highest number counts.
+// A manifest names the files of a database. doc.go has the format.
 //
-// Today it names the oldest log that is needed, which is the first. The format has room for edits and
-// for tables; a reader that meets a tag or version it does not know refuses the database.
+//	M1  A database without a manifest holds nothing: the first one is made
+//	    after the first log.
+//	M2  What a manifest names is durable before the manifest is.
+//	M3  A new manifest is written under another name, synced, renamed, and
+//	    its directory synced. Its number is above every one tried.
+//	M4  A manifest that was read is never appended to: every Open that may
+//	    write makes a new one, and only then removes anything.
+//	M5  The one with the highest number counts. Its first edit is a valid
+//	    snapshot; the first invalid edit ends it, unless a valid one follows.
+//
+// This version writes one edit, a snapshot. It applies changes as well, and
+// refuses with ErrVersion what it does not know, such as tables.
 type manifest struct {
-	minLog uint64
+	fileHeader
+	edit     uint64 // number of the last edit, over all manifests
+	oldest   logRef // the oldest log that is needed
+	flushed  uint64 // the sequence up to which tables hold everything
+	nextFile uint64 // numbers of all files are below
 }
 
 const (
-	manifestMagic   = "ashLSMm1"
-	manifestVersion = 1
-	manifestHead    = 16 // magic, version, zero
-	editHead        = 24 // crc, length, number of the edit, crc of the edit before, zero
+	manifestMagic     = "ashlarmf"
+	oldManifestMagic  = "ashLSMm1" // before the first release
+	manifestHeaderLen = 48
+	editHeadLen       = 32
+	maxManifestLen    = 1 << 30
 
-	tagMinLog = 1
+	editSnapshot = 1 // the whole state
+	editChange   = 2
+
+	tagOldest   = 1
+	tagFlushed  = 2
+	tagNextFile = 3
+	tagMayGo    = 32 // tags from here on may be skipped
 )
-
-func logName(no uint64) string      { return fmt.Sprintf("%06d.wal", no) }
-func manifestName(no uint64) string { return fmt.Sprintf("MANIFEST-%06d", no) }
 
 const (
 	lockName = "LOCK"
 	tmpName  = "MANIFEST.tmp"
 )
 
-// parseName returns the number in a name with a prefix or suffix, if it is such a name.
+func logName(no uint64) string      { return fmt.Sprintf("%06d.wal", no) }
+func manifestName(no uint64) string { return fmt.Sprintf("MANIFEST-%06d", no) }
+
+// parseName returns the number in a name with a prefix and suffix, if it is
+// such a name.
 func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 	digits, ok1 := strings.CutPrefix(name, prefix)
 	digits, ok2 := strings.CutSuffix(digits, suffix)
@@ -50,71 +70,275 @@ func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 	return no, true
 }
 
-func (m manifest) encode() []byte {
-	le := binary.LittleEndian
-	b := append([]byte(manifestMagic), make([]byte, manifestHead-len(manifestMagic)+editHead)...)
-	le.PutUint32(b[8:], manifestVersion)
-	b = binary.AppendUvarint(b, tagMinLog)
-	value := binary.AppendUvarint(nil, m.minLog)
+// A listing is the files of a directory that belong to a database, by number.
+type listing struct {
+	logs, manifests []uint64
+	table           string // a file of a later version, or empty
+	tmp             bool   // a manifest was not finished
+	top             uint64 // the highest number of a log
+}
+
+// list returns the files in dir.
+func list(fsys FS, dir string) (l listing, err error) {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return l, err
+	}
+	for _, name := range names {
+		if no, ok := parseName(name, "", ".wal"); ok {
+			l.logs = append(l.logs, no)
+			l.top = max(l.top, no)
+		}
+		if no, ok := parseName(name, "MANIFEST-", ""); ok {
+			l.manifests = append(l.manifests, no)
+		}
+		if _, ok := parseName(name, "", ".sst"); ok {
+			l.table = filepath.Join(dir, name)
+		}
+		l.tmp = l.tmp || name == tmpName
+	}
+	return l, nil
+}
+
+// encode returns the bytes of a file with one edit, a snapshot of m.
+func (m *manifest) encode() []byte {
+	b := m.fileHeader.encode(manifestMagic, manifestHeaderLen)
+	body := appendField(nil, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, m.oldest.no), m.oldest.nonce))
+	body = appendField(body, tagFlushed, binary.AppendUvarint(nil, m.flushed))
+	body = appendField(body, tagNextFile, binary.AppendUvarint(nil, m.nextFile))
+	return appendEdit(b, body, editHead{kind: editSnapshot, number: m.edit}, fileSalt(m.id, m.no, m.nonce))
+}
+
+// appendField appends a field of an edit.
+func appendField(b []byte, tag uint64, value []byte) []byte {
+	b = binary.AppendUvarint(b, tag)
 	b = binary.AppendUvarint(b, uint64(len(value)))
-	b = append(b, value...)
-	edit := b[manifestHead:]
-	le.PutUint32(edit[4:], uint32(len(edit)-editHead))
-	le.PutUint32(edit, crc32.Checksum(b[4+manifestHead:], castagnoli)^crc32.Checksum(b[:manifestHead], castagnoli))
+	return append(b, value...)
+}
+
+// An editHead is the decoded header of an edit.
+type editHead struct {
+	kind    byte
+	unknown bool   // bytes are set that this version writes as zero
+	sum     uint32 // of the header, which the next edit repeats
+	bodySum uint32
+	bodyLen uint32
+	chain   uint32 // sum of the edit before, 0 for the first
+	number  uint64
+}
+
+// appendEdit appends an edit to b, the bytes of a manifest so far.
+func appendEdit(b, body []byte, h editHead, salt uint64) []byte {
+	le := binary.LittleEndian
+	off := int64(len(b))
+	n := len(body)
+	b = append(append(b, make([]byte, editHeadLen)...), body...)
+	for len(b)%8 != 0 {
+		b = append(b, 0)
+	}
+
+	e := b[off:]
+	le.PutUint32(e[4:], checksum(e[editHeadLen:], salt, off+editHeadLen))
+	le.PutUint32(e[8:], uint32(n))
+	le.PutUint32(e[12:], h.chain)
+	le.PutUint64(e[16:], h.number)
+	e[24] = h.kind
+	le.PutUint32(e, checksum(e[4:editHeadLen], salt, off))
 	return b
 }
 
-// decodeManifest decodes the bytes of the file name.
-func decodeManifest(name string, b []byte) (m manifest, err error) {
-	corrupt := func(off int, reason string) (manifest, error) {
-		return manifest{}, &CorruptError{File: name, Offset: int64(off), Err: errors.New(reason)}
-	}
+// parseEditHead decodes the header of an edit at the start of b. ok is false
+// if it is not one.
+func parseEditHead(b []byte, salt uint64, off int64) (h editHead, ok bool) {
 	le := binary.LittleEndian
-	if len(b) < manifestHead+editHead || string(b[:8]) != manifestMagic {
-		return corrupt(0, "this is not a manifest")
+	if len(b) < editHeadLen || b[24] == 0 || le.Uint32(b) != checksum(b[4:editHeadLen], salt, off) {
+		return editHead{}, false
 	}
-	edit := b[manifestHead:]
-	n := int64(le.Uint32(edit[4:]))
-	if n > int64(len(edit)-editHead) {
-		return corrupt(manifestHead, "the file ends within an edit")
-	}
-	sum := crc32.Checksum(edit[4:editHead+n], castagnoli) ^ crc32.Checksum(b[:manifestHead], castagnoli)
-	if sum != le.Uint32(edit) {
-		return corrupt(manifestHead, "the checksum of an edit does not match")
-	}
-	if v := le.Uint32(b[8:]); v != manifestVersion {
-		return manifest{}, &versionError{name, v}
-	}
-	if int(n) != len(edit)-editHead {
-		return corrupt(manifestHead+editHead+int(n), "more follows than this version writes")
-	}
-	for fields := edit[editHead:]; len(fields) > 0; {
-		tag, k := binary.Uvarint(fields)
-		value, rest, ok := decodeBytes(fields[max(k, 0):])
-		if k <= 0 || !ok {
-			return corrupt(manifestHead, "a field is damaged")
-		}
-		if tag != tagMinLog {
-			return manifest{}, &versionError{name, uint32(tag)}
-		}
-		if m.minLog, k = binary.Uvarint(value); k != len(value) || k <= 0 {
-			return corrupt(manifestHead, "a field is damaged")
-		}
-		fields = rest
-	}
-	if m.minLog == 0 {
-		return corrupt(manifestHead, "the oldest log is missing")
-	}
-	return m, nil
+	return editHead{
+		kind:    b[24],
+		unknown: !allZero(b[25:editHeadLen]),
+		sum:     le.Uint32(b),
+		bodySum: le.Uint32(b[4:]),
+		bodyLen: le.Uint32(b[8:]),
+		chain:   le.Uint32(b[12:]),
+		number:  le.Uint64(b[16:]),
+	}, true
 }
 
-// write makes m the manifest with a number.
-func (m manifest) write(fsys FS, dir string, no uint64) error {
-	tmp, name := filepath.Join(dir, tmpName), filepath.Join(dir, manifestName(no))
+// A manifestReader reads a manifest.
+type manifestReader struct {
+	*window
+	name string
+	salt uint64
+	m    manifest
+	end  int64 // of the valid edits
+	last editHead
+}
+
+// readManifest reads the manifest with a number.
+func readManifest(fsys FS, dir string, no uint64) (m manifest, err error) {
+	name := filepath.Join(dir, manifestName(no))
+	w, err := openWindow(fsys, name)
+	if err != nil {
+		return m, err
+	}
+	r := &manifestReader{window: w, name: name}
+	err = errors.Join(r.read(no), w.f.Close())
+	return r.m, err
+}
+
+// read reads the edits.
+func (r *manifestReader) read(no uint64) error {
+	if r.size > maxManifestLen {
+		return corrupt(r.name, maxManifestLen, "the file is longer than a manifest can be")
+	}
+	b, err := r.at(0, manifestHeaderLen)
+	if err != nil {
+		return err
+	}
+	r.m.fileHeader, err = parseHeader(r.name, b, manifestHeaderLen, manifestMagic, oldManifestMagic)
+	if err != nil {
+		return err
+	}
+	if r.m.no != no {
+		return corrupt(r.name, 0, "the file has the place of another")
+	}
+
+	r.salt = fileSalt(r.m.id, r.m.no, r.m.nonce)
+	for r.end = manifestHeaderLen; ; {
+		n, err := r.edit()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return r.tail()
+		}
+		r.end += n
+	}
+}
+
+// edit applies the edit at the end of those before, and returns its length: 0
+// if there is no valid one.
+func (r *manifestReader) edit() (n int64, err error) {
+	b, err := r.at(r.end, editHeadLen)
+	if err != nil {
+		return 0, err
+	}
+	h, ok := parseEditHead(b, r.salt, r.end)
+	n = editHeadLen + padded(int64(h.bodyLen))
+	if !ok || n > r.size-r.end {
+		return 0, nil
+	}
+	b, err = r.at(r.end, n)
+	if err != nil {
+		return 0, err
+	}
+	if int64(len(b)) < n || checksum(b[editHeadLen:], r.salt, r.end+editHeadLen) != h.bodySum {
+		return 0, nil
+	}
+
+	first := r.last.kind == 0
+	switch {
+	case h.unknown || h.kind > editChange:
+		return 0, &versionError{r.name, fmt.Sprintf("an edit of kind %d with fields that are not known", h.kind)}
+	case first != (h.kind == editSnapshot):
+		return 0, corrupt(r.name, r.end, "a snapshot is the first edit and only that")
+	case h.chain != r.last.sum || !first && h.number != r.last.number+1:
+		return 0, corrupt(r.name, r.end, "an edit does not follow the one before")
+	}
+	r.last = h
+	r.m.edit = h.number
+	return n, r.fields(b[editHeadLen:editHeadLen+int64(h.bodyLen)], first)
+}
+
+// fields applies the fields of an edit.
+func (r *manifestReader) fields(b []byte, snapshot bool) error {
+	damaged := corrupt(r.name, r.end, "a field is damaged")
+	seen := map[uint64]bool{}
+	for len(b) > 0 {
+		tag, k := binary.Uvarint(b)
+		if k <= 0 {
+			return damaged
+		}
+		value, rest, ok := decodeBytes(b[k:])
+		if !ok || seen[tag] && tag < tagMayGo {
+			return damaged
+		}
+		seen[tag] = true
+		b = rest
+		if tag >= tagMayGo {
+			continue
+		}
+
+		x, k := binary.Uvarint(value)
+		if k <= 0 {
+			return damaged
+		}
+		value = value[k:]
+		switch tag {
+		case tagOldest:
+			if len(value) != 8 || x == 0 {
+				return damaged
+			}
+			r.m.oldest = logRef{x, binary.LittleEndian.Uint64(value)}
+			value = nil
+		case tagFlushed:
+			r.m.flushed = x
+		case tagNextFile:
+			r.m.nextFile = x
+		default:
+			return &versionError{r.name, fmt.Sprintf("a field with tag %d", tag)}
+		}
+		if len(value) > 0 {
+			return damaged
+		}
+	}
+
+	if snapshot && !(seen[tagOldest] && seen[tagFlushed] && seen[tagNextFile]) || seen[tagOldest] != seen[tagFlushed] {
+		return corrupt(r.name, r.end, "a field is missing")
+	}
+	if r.m.flushed > 0 {
+		return &versionError{r.name, "operations in tables"}
+	}
+	return nil
+}
+
+// tail returns an error if the valid edits do not end the file as a crash
+// would: the first is missing, or one follows.
+func (r *manifestReader) tail() error {
+	if r.last.kind == 0 {
+		return corrupt(r.name, r.end, "there is no valid snapshot")
+	}
+
+	const step = windowLen - editHeadLen              // heads may lie across windows
+	for off := r.end + 8; off < r.size; off += step { // an edit that is cut has its own head
+		b, err := r.at(off, windowLen)
+		if err != nil {
+			return err
+		}
+		for i := 0; i+editHeadLen <= len(b); i += 8 {
+			if binary.LittleEndian.Uint64(b[i+16:]) <= r.m.edit {
+				continue // zeros end here, before a checksum is computed
+			}
+			if _, ok := parseEditHead(b[i:], r.salt, off+int64(i)); ok {
+				return corrupt(r.name, r.end, "an edit is damaged")
+			}
+		}
+	}
+	return nil
+}
+
+// write makes m the manifest with its number.
+func (m *manifest) write(fsys FS, dir string) error {
+	tmp := filepath.Join(dir, tmpName)
+	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	f, err := fsys.Create(tmp)
 	if err != nil {
 		return err
 	}
+
 	_, err = f.WriteAt(m.encode(), 0)
 	if err == nil {
 		err = f.Sync()
@@ -122,7 +346,7 @@ func (m manifest) write(fsys FS, dir string, no uint64) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := fsys.Rename(tmp, name); err != nil {
+	if err := fsys.Rename(tmp, filepath.Join(dir, manifestName(m.no))); err != nil {
 		return err
 	}
 	return fsys.SyncDir(dir)

@@ -17,42 +17,49 @@ import (
 // sectorSize is what a disk writes as a whole, or not.
 const sectorSize = 512
 
-// A MemFS is an [FS] in memory, which can lose power and can fail. It is safe for concurrent use by
-// multiple goroutines.
+// A MemFS is an [FS] in memory, which can lose power and can fail. It is safe
+// for concurrent use by multiple goroutines.
 //
-// It distinguishes what a program sees from what is durable. Written bytes and lengths become durable
-// by Sync of their file; names that were created, renamed or removed by SyncDir of their directory;
-// neither makes the other durable. A Sync that fails leaves bytes that no later Sync makes durable,
-// as Linux does. [MemFS.CrashClone] says what a disk could hold after a loss of power.
+// It distinguishes what a program sees from what is durable. Written bytes and
+// lengths become durable by Sync of their file; names that were created,
+// renamed or removed by SyncDir of their directory; neither makes the other
+// durable. A Sync that fails leaves bytes that no later Sync makes durable, as
+// Linux does. [MemFS.CrashClone] says what a disk could hold after a loss of
+// power.
 type MemFS struct {
 	mu     sync.Mutex // protects all below, and all files; never held while inject runs
 	dirs   map[string]*memDir
-	locks  map[string]bool
-	open   int // files open now
+	locks  map[string]int // exclusive if -1, else how many share it
+	open   int            // files open now
 	ops    int64
 	inject func(FSOp) error
 }
 
 // An FSOp is an operation of a [MemFS] that is about to happen.
 type FSOp struct {
-	// Kind is the name of the method: "mkdir", "list", "create", "open", "openwrite", "rename",
-	// "remove", "syncdir" and "lock" of the FS; "read", "write", "size", "truncate",
-	// "preallocate", "sync" and "close" of a File.
+	// Kind is the name of the method: "mkdir", "list", "create", "open",
+	// "openwrite", "rename", "remove", "syncdir", "lock", "lockshared", "stat"
+	// (of Size) and "link" of the FS; "read", "write", "size", "truncate",
+	// "preallocate", "syncrange", "sync" and "close" of a File.
 	Kind string
+
 	// Name is the path of the file or directory.
 	Name string
+
 	// N is the number of the operation since the MemFS was made, from 1.
 	N int64
 }
 
-// A memDir maps names to files. pending are the changes of live since the last SyncDir.
+// A memDir maps names to files. pending are the changes of live since the last
+// SyncDir.
 type memDir struct {
 	live    map[string]*memNode
 	durable map[string]*memNode
 	pending []memChange
 }
 
-// A memChange gives a name to a file or, if node is nil, takes it. A rename is one change.
+// A memChange gives a name to a file or, if node is nil, takes it. A rename is
+// one change.
 type memChange struct {
 	name    string
 	node    *memNode
@@ -70,8 +77,9 @@ func (c memChange) apply(m map[string]*memNode) {
 	m[c.name] = c.node
 }
 
-// A memNode is a file. pending are the changes of live since the last Sync; those of a Sync that
-// failed stay in doomed, where a crash may lose them for ever.
+// A memNode is a file. pending are the changes of live since the last Sync;
+// those of a Sync that failed stay in doomed, where a crash may lose them
+// whatever is synced later.
 type memNode struct {
 	live    []byte
 	durable []byte
@@ -79,7 +87,8 @@ type memNode struct {
 	doomed  []memWrite
 }
 
-// A memWrite is one sector or less of a write, or, if data is nil, a change of the length.
+// A memWrite is one sector or less of a write, or, if data is nil, a change of
+// the length.
 type memWrite struct {
 	off  int64
 	data []byte
@@ -107,13 +116,14 @@ func resize(b []byte, n int64) []byte {
 
 // NewMemFS returns an empty file system. All directories exist.
 func NewMemFS() *MemFS {
-	return &MemFS{dirs: map[string]*memDir{}, locks: map[string]bool{}}
+	return &MemFS{dirs: map[string]*memDir{}, locks: map[string]int{}}
 }
 
-// Inject makes f decide about every operation before it happens; nil ends that. If f returns an
-// error, the operation does nothing and returns it. There are two exceptions: a write that fails with
-// an error that is [io.ErrShortWrite] writes half, and a close closes all the same. f may call
-// CrashClone, and must not otherwise use the file system.
+// Inject makes f decide about every operation before it happens; nil ends that.
+// If f returns an error, the operation does nothing and returns it. There are
+// two exceptions: a write that fails with an error that is [io.ErrShortWrite]
+// writes half, and a close closes the file even so. f may call CrashClone, and
+// must not otherwise use the file system.
 func (m *MemFS) Inject(f func(FSOp) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -137,26 +147,28 @@ func (m *MemFS) before(kind, name string) error {
 
 // A CrashConfig says which of the possible states a crash leaves.
 type CrashConfig struct {
-	// Keep is the chance that a change that was not synced survives: each sector of 512 bytes of
-	// each write, each length and each name on its own. If zero, nothing survives that was not
-	// synced; if 1, all does, as after a process was killed.
+	// Keep is the chance that a change that was not synced survives: each
+	// sector of 512 bytes of each write, each length and each name on its own.
+	// If zero, no change survives that was not synced; if 1, all do, as after a
+	// process was killed.
 	Keep float64
 
-	// Garbage fills sectors that lie within a length that survived, and whose bytes did not, with
-	// random bytes, and not with zeros.
+	// Garbage fills sectors that lie within a length that survived, and whose
+	// bytes did not, with random bytes, and not with zeros.
 	Garbage bool
 
-	// Seed chooses.
+	// Seed selects which unsynced changes survive.
 	Seed uint64
 }
 
-// CrashClone returns what the disk holds if the power fails now: a file system on which nothing
-// is open, locked or pending. m itself does not change.
+// CrashClone returns what the disk holds if the power fails now: a file system
+// on which nothing is open, locked or pending. m itself does not change.
 func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	keep := func() bool { return c.Keep >= 1 || c.Keep > 0 && rng.Float64() < c.Keep }
+
 	clone := NewMemFS()
 	nodes := map[*memNode]*memNode{} // in case two names of one file survive
 	for _, dir := range slices.Sorted(maps.Keys(m.dirs)) {
@@ -167,6 +179,7 @@ func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 				change.apply(names)
 			}
 		}
+
 		cd := &memDir{live: map[string]*memNode{}, durable: map[string]*memNode{}}
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			node := names[name]
@@ -237,7 +250,8 @@ func (m *MemFS) Create(name string) (File, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	d := m.dirLocked(filepath.Dir(name))
+	base := filepath.Base(name)
 	if d.live[base] != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
@@ -274,7 +288,8 @@ func (m *MemFS) Rename(from, to string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d, base := m.dirLocked(filepath.Dir(from)), filepath.Base(from)
+	d := m.dirLocked(filepath.Dir(from))
+	base := filepath.Base(from)
 	node := d.live[base]
 	if node == nil {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
@@ -286,14 +301,15 @@ func (m *MemFS) Rename(from, to string) error {
 	return nil
 }
 
-// Remove removes the name of a file. Those who have it open go on.
+// Remove removes the name of a file. A file that is open can be used on.
 func (m *MemFS) Remove(name string) error {
 	if err := m.before("remove", name); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	d := m.dirLocked(filepath.Dir(name))
+	base := filepath.Base(name)
 	if d.live[base] == nil {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
@@ -316,33 +332,77 @@ func (m *MemFS) SyncDir(dir string) error {
 	return nil
 }
 
-// Lock takes the lock of a name.
-func (m *MemFS) Lock(name string) (io.Closer, error) {
-	if err := m.before("lock", name); err != nil {
+// Lock takes the exclusive lock of a name.
+func (m *MemFS) Lock(name string) (io.Closer, error) { return m.lock("lock", name, -1) }
+
+// LockShared takes a shared lock of a name, which needs no file.
+func (m *MemFS) LockShared(name string) (io.Closer, error) { return m.lock("lockshared", name, 1) }
+
+func (m *MemFS) lock(kind, name string, n int) (io.Closer, error) {
+	if err := m.before(kind, name); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.locks[name] {
+	if held := m.locks[name]; held != 0 && (held < 0 || n < 0) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, name)
 	}
-	m.locks[name] = true
-	return &memLock{m, name}, nil
+	m.locks[name] += n
+	return &memLock{m, name, n}, nil
 }
 
 type memLock struct {
 	fs   *MemFS
 	name string
+	n    int
 }
 
 func (l *memLock) Close() error {
 	l.fs.mu.Lock()
 	defer l.fs.mu.Unlock()
-	if l.name == "" {
+	if l.n == 0 {
 		return fs.ErrClosed
 	}
-	delete(l.fs.locks, l.name)
-	l.name = ""
+	l.fs.locks[l.name] -= l.n
+	if l.fs.locks[l.name] == 0 {
+		delete(l.fs.locks, l.name)
+	}
+	l.n = 0
+	return nil
+}
+
+// Size returns the length of the file.
+func (m *MemFS) Size(name string) (int64, error) {
+	if err := m.before("stat", name); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	node := m.dirLocked(filepath.Dir(name)).live[filepath.Base(name)]
+	if node == nil {
+		return 0, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+	}
+	return int64(len(node.live)), nil
+}
+
+// Link gives a file another name in the same directory, pending until SyncDir.
+func (m *MemFS) Link(from, to string) error {
+	if err := m.before("link", from); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.dirLocked(filepath.Dir(from))
+	node := d.live[filepath.Base(from)]
+	switch {
+	case node == nil:
+		return &fs.PathError{Op: "link", Path: from, Err: fs.ErrNotExist}
+	case filepath.Dir(from) != filepath.Dir(to):
+		return &fs.PathError{Op: "link", Path: to, Err: errors.ErrUnsupported}
+	case d.live[filepath.Base(to)] != nil:
+		return &fs.PathError{Op: "link", Path: to, Err: fs.ErrExist}
+	}
+	d.change(memChange{name: filepath.Base(to), node: node})
 	return nil
 }
 
@@ -361,7 +421,7 @@ func (f *memFile) begin(kind string, write bool) error {
 		return err
 	}
 	f.fs.mu.Lock()
-	err := error(nil)
+	var err error
 	switch {
 	case f.closed:
 		err = fs.ErrClosed
@@ -399,11 +459,13 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		f.fs.mu.Lock()
 	}
 	defer f.fs.mu.Unlock()
+
 	n := len(p)
 	for len(p) > 0 {
 		k := min(len(p), int(sectorSize-off%sectorSize))
 		f.node.change(memWrite{off: off, data: slices.Clone(p[:k])})
-		p, off = p[k:], off+int64(k)
+		p = p[k:]
+		off += int64(k)
 	}
 	return n, err
 }
@@ -444,6 +506,15 @@ func (f *memFile) Preallocate(size int64) error {
 	return nil
 }
 
+// SyncRange does nothing: what begins to be written is not durable.
+func (f *memFile) SyncRange(_, _ int64) error {
+	if err := f.begin("syncrange", false); err != nil {
+		return err
+	}
+	f.fs.mu.Unlock()
+	return nil
+}
+
 func (f *memFile) Sync() error {
 	err := f.begin("sync", false)
 	if err != nil && errors.Is(err, fs.ErrClosed) {
@@ -453,6 +524,7 @@ func (f *memFile) Sync() error {
 		f.fs.mu.Lock()
 	}
 	defer f.fs.mu.Unlock()
+
 	n := f.node
 	if err != nil {
 		n.doomed = append(n.doomed, n.pending...)

@@ -21,7 +21,11 @@ func (m *MemFS) read(t *testing.T, name string) ([]byte, bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	size, err := f.Size()
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +37,8 @@ func (m *MemFS) read(t *testing.T, name string) ([]byte, bool) {
 	return b, true
 }
 
-// TestMemFSCrash checks that names and bytes are durable on their own, each after its sync.
+// TestMemFSCrash checks that names and bytes are durable on their own, each
+// after its sync.
 func TestMemFSCrash(t *testing.T) {
 	m := NewMemFS()
 	must := func(errs ...error) {
@@ -77,7 +82,8 @@ func TestMemFSCrash(t *testing.T) {
 	must(f.Close())
 }
 
-// TestMemFSSectors checks that sectors survive on their own, whole, and in any combination.
+// TestMemFSSectors checks that sectors survive on their own, whole, and in any
+// combination.
 func TestMemFSSectors(t *testing.T) {
 	m := NewMemFS()
 	f, err := m.Create("d/a")

@@ -5,18 +5,18 @@ package lsm
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"sync/atomic"
 )
 
-// A memtable is an ordered set of versions of keys: a B+tree with one writer and any number of
-// concurrent readers, who take no lock and write nothing. Versions are ordered by key, and of one
-// key the newest comes first.
+// A memtable is an ordered set of versions of keys: a B+tree with one writer
+// and any number of concurrent readers, who take no lock and write nothing.
+// Versions are ordered by key, and of one key the newest comes first.
 //
-// A node holds up to 14 items in slots, which are filled in the order of arrival and never change.
-// A word, perm, gives their order, and is what a reader loads first. So the writer adds an item by
-// filling the next slot and storing a new perm (Masstree's permutation). A full node is not changed
-// any more: two new ones replace it.
+// A node holds up to 14 items in slots, which are filled in the order of
+// arrival and never change. A word, perm, gives their order, and is what a
+// reader loads first. So the writer adds an item by filling the next slot and
+// storing a new perm (Masstree's permutation). A full node is not changed any
+// more: two new ones replace it.
 //
 //	node   perm    16 nibbles: number of items, then the slot of each item in order
 //	       skip    bytes that all keys which belong here have in common
@@ -26,24 +26,38 @@ import (
 //	       next    the leaf to the right
 //	       prev    the leaf to the left; only the writer looks at it
 //
-// I1: items of a node ascend, and lie within its fences, which are the refs to the left and right of
-// it in its ancestors. I2: skip is the length of the common prefix of the keys of both fences, or 0 if
-// there are less than two. I3: the first ref of an inner node is not looked at; those to the left of
-// everything belong to its first child. I4: only an empty tree has an empty leaf.
+//	M1  Items of a node ascend, and lie within its fences, which are the refs
+//	    to the left and right of it in its ancestors.
+//	M2  skip is the length of the common prefix of the keys of both fences, or
+//	    0 if there are less than two.
+//	M3  The first ref of an inner node is not looked at; items to the left of
+//	    everything belong to its first child.
+//	M4  Only an empty tree has an empty leaf.
+//	M5  next and prev link all leaves in order.
 //
-// Why a reader misses nothing. It looks for versions up to a sequence S, all of which were in the tree
-// before it loaded the root. (a) A node that it reaches was in the tree when the pointer to it was
-// loaded, or later. If it was replaced since, that was after S was read, so whatever came to its
-// replacements is newer than S: a replaced node is complete up to S. (b) The writer replaces a node by
-// adding the right half to the parent, then putting the left half in place of the node, then updating
-// next of the leaf to the left, and adds the new item after that. Between these steps the old node
-// still has all items; [memtable.child] sees to it that order and child are of one time. (c) next of a replaced leaf is not updated any more. It points to a leaf that
-// was in the tree when the leaf was replaced, so (a) holds for it.
-// TestMemtableOrders runs all small orders of insertion, with readers at all points.
+// Why a reader misses nothing. It looks for versions up to a sequence S, all of
+// which were in the tree before it loaded the root.
 //
-// Why not a skip list: a search takes a cache miss per comparison and about 1.3·log2(n) of them, a
-// B+tree one node of 3 lines per level and 4 comparisons of numbers in each. Why nodes are not in
-// an arena: a replaced node can be reused when no reader has it, which the garbage collector knows.
+//   - A node that it reaches was in the tree when the pointer to it was loaded,
+//     or later. If it was replaced since, that was after S was read, so all
+//     items that its replacements got are newer than S: a replaced node is
+//     complete up to S.
+//   - The writer replaces a node by adding the right half to the parent, then
+//     putting the left half in place of the node, then updating next of the
+//     leaf to the left. The new item is added after that, or is in a half from
+//     the start. Between these steps the old node still has all items;
+//     [memtable.child] makes sure that order and child belong together.
+//   - next of a replaced leaf is not updated any more. It points to a leaf that
+//     was in the tree when the leaf was replaced, so the first point holds for
+//     it.
+//
+// TestMemtableOrders runs all small orders of insertion, with readers at all
+// points.
+//
+// Why not a skip list: a search takes a cache miss per comparison and about
+// 1.3·log2(n) of them, a B+tree one node of 3 lines per level and 4 comparisons
+// of numbers in each. Why nodes are not in an arena: a replaced node can be
+// reused when no reader has it, which the garbage collector knows.
 type memtable struct {
 	arena *arena
 	root  atomic.Pointer[node]
@@ -80,7 +94,8 @@ type node struct {
 	refs  [fanout]uint32
 }
 
-// newNode returns a node without items that belongs between the entries lo and hi.
+// newNode returns a node without items that belongs between the entries lo and
+// hi.
 func (m *memtable) newNode(inner bool, lo, hi uint32) *node {
 	var n *node
 	if inner {
@@ -95,6 +110,7 @@ func (m *memtable) newNode(inner bool, lo, hi uint32) *node {
 		n = new(node)
 		m.size += leafSize
 	}
+
 	if lo != 0 && hi != 0 {
 		a, _, _ := m.arena.get(lo)
 		b, _, _ := m.arena.get(hi)
@@ -112,8 +128,8 @@ func commonPrefix(a, b []byte) int {
 	return min(len(a), len(b))
 }
 
-// head returns 8 bytes as a number that orders as they do. Missing bytes count as zeros, so that
-// equal heads decide nothing.
+// head returns 8 bytes as a number that orders as they do. Missing bytes count
+// as zeros, so that equal heads decide nothing.
 func head(b []byte) uint64 {
 	if len(b) >= 8 {
 		return binary.BigEndian.Uint64(b)
@@ -134,7 +150,14 @@ func newMemtable() *memtable {
 // bytes returns the memory that m takes.
 func (m *memtable) bytes() int64 { return m.arena.size + m.size }
 
-// search returns the number of items of n before (key, seq). Those before from are known to be.
+// growth returns a bound of what n operations of size bytes in all add to that.
+func (m *memtable) growth(size, n int64) int64 {
+	const node = 2 * leafSize / fanout // leaves are at least half full, nearly always
+	return m.arena.growth(size+n*(maxEntryExtra+refUnit)) + n*node
+}
+
+// search returns the number of items of n before (key, seq). Items before from
+// are known to be.
 func (m *memtable) search(n *node, p perm, from int, key []byte, seq uint64) int {
 	h := head(key[n.skip:])
 	lo, hi := from, p.len()
@@ -163,19 +186,23 @@ func (m *memtable) seek(key []byte, seq uint64) uint32 {
 		n = m.child(n, p, key, seq)
 		p = perm(n.perm.Load())
 	}
+
+	// The entry may be the first of the leaf to the right.
 	i := m.search(n, p, 0, key, seq)
 	if i == p.len() {
 		if n = n.next.Load(); n == nil {
 			return 0
 		}
-		i, p = 0, perm(n.perm.Load())
+		i = 0
+		p = perm(n.perm.Load())
 	}
 	return n.refs[p.at(i)]
 }
 
-// child returns the child of n in which (key, seq) belongs; p was loaded from n. If the child is split
-// after that, its slot may hold the left half already, and p does not know the right one: then
-// perm has changed as well, which the writer does first.
+// child returns the child of n in which (key, seq) belongs; p was loaded from
+// n. If the child is split after that, its slot may hold the left half already,
+// and p does not know the right one: then perm has changed as well, which the
+// writer does first.
 func (m *memtable) child(n *node, p perm, key []byte, seq uint64) *node {
 	for {
 		kid := n.kids[p.at(m.search(n, p, 1, key, seq)-1)].Load()
@@ -187,7 +214,8 @@ func (m *memtable) child(n *node, p perm, key []byte, seq uint64) *node {
 	}
 }
 
-// get returns the newest version of key up to seq. ok is false if there is none.
+// get returns the newest version of key up to seq. ok is false if there is
+// none.
 func (m *memtable) get(key []byte, seq uint64) (value []byte, kind byte, ok bool) {
 	ref := m.seek(key, seq)
 	if ref == 0 {
@@ -211,8 +239,8 @@ func (m *memtable) insert(key, value []byte, seq uint64, kind byte) {
 	}
 }
 
-// tryInsert adds the entry ref, or splits the first full node on the way to its place and
-// returns false. The parent of that node is not full.
+// tryInsert adds the entry ref, or splits the first full node on the way to its
+// place and returns false. The parent of that node is not full.
 func (m *memtable) tryInsert(key []byte, seq uint64, ref uint32) bool {
 	var parent *node
 	var at int        // n is item at of parent
@@ -221,17 +249,13 @@ func (m *memtable) tryInsert(key []byte, seq uint64, ref uint32) bool {
 	for {
 		p := perm(n.perm.Load())
 		if p.len() == m.order {
-			if n.kids == nil && n.next.Load() == nil && m.search(n, p, 0, key, seq) == p.len() {
-				m.split(parent, at, n, p.len(), lo, hi, ref) // keys that ascend leave full leaves
-				return true
-			}
-			m.split(parent, at, n, p.len()/2, lo, hi, 0)
-			return false
+			return m.splitFor(parent, at, n, lo, hi, key, seq, ref)
 		}
 		if n.kids == nil {
 			m.addItem(n, m.search(n, p, 0, key, seq), ref, nil)
 			return true
 		}
+
 		i := m.search(n, p, 1, key, seq) - 1
 		if i > 0 {
 			lo = n.refs[p.at(i)]
@@ -239,8 +263,40 @@ func (m *memtable) tryInsert(key []byte, seq uint64, ref uint32) bool {
 		if i+1 < p.len() {
 			hi = n.refs[p.at(i+1)]
 		}
-		parent, at = n, i
+		parent = n
+		at = i
 		n = n.kids[p.at(i)].Load()
+	}
+}
+
+// splitFor splits n, which is full, for the entry ref, and reports whether that
+// was added.
+//
+// Half of the items stay on each side, unless the entry is next to the one that
+// came last: then more are likely to come there. Keys that ascend leave full
+// leaves to the left, and keys that descend, or versions of one key, leave
+// leaves to the right that are at least half full.
+func (m *memtable) splitFor(parent *node, at int, n *node, lo, hi uint32, key []byte, seq uint64, ref uint32) bool {
+	p := perm(n.perm.Load())
+	half := p.len() / 2
+	if n.kids != nil {
+		m.split(parent, at, n, half, lo, hi, 0)
+		return false
+	}
+
+	i := m.search(n, p, 0, key, seq)
+	ascending := i > 0 && p.at(i-1) == p.len()-1
+	descending := i < p.len() && p.at(i) == p.len()-1
+	switch {
+	case i == p.len() && (ascending || n.next.Load() == nil), i == 0 && (descending || n.prev == nil):
+		m.split(parent, at, n, i, lo, hi, ref)
+		return true
+	case ascending && i > half, descending && i <= half && i > 0:
+		m.split(parent, at, n, i, lo, hi, 0)
+		return false
+	default:
+		m.split(parent, at, n, half, lo, hi, 0)
+		return false
 	}
 }
 
@@ -267,21 +323,27 @@ func (m *memtable) stepped() {
 	}
 }
 
-// split replaces n, item at of parent, by one node with its first mid items, and one with the others
-// or, if there are none, with the entry ref. The parent is nil if n is the root.
+// split replaces n, item at of parent, by one node with its first mid items,
+// and one with the others. A half without items gets the entry ref. The parent
+// is nil if n is the root.
 func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uint32) {
 	p := perm(n.perm.Load())
 	sep := ref
 	if mid < p.len() {
 		sep = n.refs[p.at(mid)]
 	}
+
 	a := m.copyItems(n, p, 0, mid, lo, sep)
 	b := m.copyItems(n, p, mid, p.len(), sep, hi)
-	if mid == p.len() {
+	switch mid {
+	case 0:
+		m.addItem(a, 0, ref, nil)
+	case p.len():
 		m.addItem(b, 0, ref, nil)
 	}
 	if n.kids == nil {
-		a.prev, b.prev = n.prev, a
+		a.prev = n.prev
+		b.prev = a
 		a.next.Store(b)
 		b.next.Store(n.next.Load())
 	}
@@ -289,6 +351,8 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 	if n.kids != nil {
 		m.size -= innerSize - leafSize
 	}
+
+	// The right half first: a reader that does not know it yet still finds n.
 	if parent == nil {
 		parent = m.newNode(true, 0, 0)
 		m.addItem(parent, 0, 0, a)
@@ -300,6 +364,7 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 		parent.kids[slot].Store(a)
 	}
 	m.stepped()
+
 	if n.kids == nil {
 		if n.prev != nil {
 			n.prev.next.Store(a)
@@ -311,7 +376,8 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 	}
 }
 
-// copyItems returns a node between lo and hi with the items from, from+1, …, to-1 of n.
+// copyItems returns a node between lo and hi with the items from, from+1, …,
+// to-1 of n.
 func (m *memtable) copyItems(n *node, p perm, from, to int, lo, hi uint32) *node {
 	c := m.newNode(n.kids != nil, lo, hi)
 	for i := from; i < to; i++ {
@@ -325,58 +391,58 @@ func (m *memtable) copyItems(n *node, p perm, from, to int, lo, hi uint32) *node
 	return c
 }
 
-// check panics if an invariant does not hold. Only the writer may call it.
-func (m *memtable) check() {
-	var leaf *node // the last one seen
-	var walk func(n *node, lo, hi uint32)
-	walk = func(n *node, lo, hi uint32) {
-		p := perm(n.perm.Load())
-		if lo != 0 && hi != 0 {
-			a, _, _ := m.arena.get(lo)
-			b, _, _ := m.arena.get(hi)
-			m.hold(n.skip == commonPrefix(a, b), "I2")
-		} else {
-			m.hold(n.skip == 0, "I2")
-		}
-		m.hold(p.len() > 0 || n == m.root.Load() && n.kids == nil, "I4")
-		for i := range p.len() {
-			slot := p.at(i)
-			if i == 0 && n.kids != nil { // I3
-				continue
-			}
-			key, _, trailer := m.arena.get(n.refs[slot])
-			m.hold(n.heads[slot] == head(key[n.skip:]), "I1")
-			if i > 0 && (i > 1 || n.kids == nil) {
-				m.hold(m.arena.before(n.refs[p.at(i-1)], key, trailer>>8, 0), "I1")
-			}
-			m.hold(lo == 0 || !m.arena.before(n.refs[slot], m.key(lo), m.seq(lo), 0), "I1")
-			m.hold(hi == 0 || m.arena.before(n.refs[slot], m.key(hi), m.seq(hi), 0), "I1")
-		}
-		if n.kids == nil {
-			m.hold(n.prev == leaf && (leaf == nil || leaf.next.Load() == n), "order of leaves")
-			leaf = n
-			return
-		}
-		for i := range p.len() {
-			l, h := lo, hi
-			if i > 0 {
-				l = n.refs[p.at(i)]
-			}
-			if i+1 < p.len() {
-				h = n.refs[p.at(i+1)]
-			}
-			walk(n.kids[p.at(i)].Load(), l, h)
-		}
-	}
-	walk(m.root.Load(), 0, 0)
-	m.hold(leaf.next.Load() == nil, "order of leaves")
-}
-
 func (m *memtable) key(ref uint32) []byte { k, _, _ := m.arena.get(ref); return k }
 func (m *memtable) seq(ref uint32) uint64 { _, _, t := m.arena.get(ref); return t >> 8 }
 
-func (m *memtable) hold(ok bool, what string) {
-	if !ok {
-		panic(fmt.Sprintf("lsm: memtable: %s violated", what))
+// leftmost returns the first leaf.
+func (m *memtable) leftmost() *node {
+	n := m.root.Load()
+	for n.kids != nil {
+		n = n.kids[perm(n.perm.Load()).at(0)].Load()
 	}
+	return n
+}
+
+// each calls f for each entry in order, and tells whether it is the newest of
+// its key.
+func (m *memtable) each(f func(key, value []byte, trailer uint64, newest bool)) {
+	var last []byte
+	first := true
+	for n := m.leftmost(); n != nil; n = n.next.Load() {
+		p := perm(n.perm.Load())
+		for i := range p.len() {
+			key, value, trailer := m.arena.get(n.refs[p.at(i)])
+			f(key, value, trailer, first || !bytes.Equal(key, last))
+			first = false
+			last = key
+		}
+	}
+}
+
+// wasteful reports whether versions that nobody can see take a quarter of the
+// memory or more, and enough of it.
+func (m *memtable) wasteful() bool {
+	if m.bytes() < minMemory/2 {
+		return false
+	}
+	live := int64(0)
+	m.each(func(key, value []byte, trailer uint64, newest bool) {
+		if newest && byte(trailer) != kindDelete {
+			live += int64(len(key)+len(value)+maxEntryExtra) + leafSize/fanout
+		}
+	})
+	return live < m.bytes()/4*3
+}
+
+// compacted returns a memtable with the newest version of each key that is not
+// deleted. There must be no readers of older versions, and nothing below m that
+// a delete hides.
+func (m *memtable) compacted() *memtable {
+	c := newMemtable()
+	m.each(func(key, value []byte, trailer uint64, newest bool) {
+		if newest && byte(trailer) != kindDelete {
+			c.insert(key, value, trailer>>8, byte(trailer))
+		}
+	})
+	return c
 }

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -17,13 +17,7 @@ import (
 )
 
 // all returns the refs of m in order, by the leaves.
-func (m *memtable) all() []uint32 {
-	n := m.root.Load()
-	for n.kids != nil {
-		n = n.kids[perm(n.perm.Load()).at(0)].Load()
-	}
-	return leavesFrom(n)
-}
+func (m *memtable) all() []uint32 { return leavesFrom(m.leftmost()) }
 
 // leavesFrom returns the refs of the leaf n and those to the right.
 func leavesFrom(n *node) (refs []uint32) {
@@ -55,9 +49,10 @@ func TestPerm(t *testing.T) {
 	}
 }
 
-// TestMemtableOrders inserts versions in every order into trees with small nodes. After every
-// store that a reader can see, readers look for every version that was complete by then: from the
-// root, and from every leaf that any reader could have held since its sequence was current.
+// TestMemtableOrders inserts versions in every order into trees with small
+// nodes. After every store that a reader can see, readers look for every
+// version that was complete by then: from the root, and from every leaf that
+// any reader could have held since its sequence was current.
 func TestMemtableOrders(t *testing.T) {
 	n := 6
 	if testing.Short() {
@@ -80,7 +75,8 @@ func TestMemtableOrders(t *testing.T) {
 	t.Logf("%d trees", trees)
 }
 
-// TestMemtableOrdersLong does the same with trees of four and more levels, in random order.
+// TestMemtableOrdersLong does the same with trees of four and more levels, in
+// random order.
 func TestMemtableOrdersLong(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	rounds, keys := 5, 24
@@ -104,8 +100,8 @@ func permute(s []int, i int, f func([]int)) {
 	}
 }
 
-// A heldNode is where a reader of versions up to seq has come on the way to what belongs
-// into [lo, hi), before it was interrupted.
+// A heldNode is where a reader of versions up to seq has come on the way to
+// what belongs into [lo, hi), before it was interrupted.
 type heldNode struct {
 	n      *node
 	p      perm // as the reader has loaded it, if it has
@@ -113,8 +109,8 @@ type heldNode struct {
 	lo, hi []byte // hi is nil if there is no end
 }
 
-// checkOrder inserts key order[0], order[1], … . If twice, keys 2i and 2i+1 are two
-// versions of key i.
+// checkOrder inserts key order[0], order[1], … . If twice, keys 2i and 2i+1 are
+// two versions of key i.
 func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 	t.Helper()
 	m := newMemtable()
@@ -146,7 +142,7 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 				}
 			}
 		}
-		held = append(held, hold(m, m.root.Load(), seq, nil, nil)...)
+		held = append(held, heldNodes(m, m.root.Load(), seq, nil, nil)...)
 	}
 	for i, k := range order {
 		m.insert(name(k), []byte{byte(k)}, uint64(i+1), kindSet)
@@ -159,8 +155,9 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 	}
 }
 
-// hold returns the nodes that can be reached from n, with the keys that belong to each.
-func hold(m *memtable, n *node, seq uint64, lo, hi []byte) (held []heldNode) {
+// heldNodes returns the nodes that can be reached from n, with the keys that
+// belong to each.
+func heldNodes(m *memtable, n *node, seq uint64, lo, hi []byte) (held []heldNode) {
 	p := perm(n.perm.Load())
 	held = append(held, heldNode{n, 0, seq, lo, hi}, heldNode{n, p, seq, lo, hi})
 	if n.kids == nil {
@@ -174,7 +171,7 @@ func hold(m *memtable, n *node, seq uint64, lo, hi []byte) (held []heldNode) {
 		if i+1 < p.len() {
 			h = m.key(n.refs[p.at(i+1)])
 		}
-		held = append(held, hold(m, n.kids[p.at(i)].Load(), seq, l, h)...)
+		held = append(held, heldNodes(m, n.kids[p.at(i)].Load(), seq, l, h)...)
 	}
 	return held
 }
@@ -198,7 +195,8 @@ func reach(m *memtable, n *node, p perm, key []byte, seq uint64) uint32 {
 	return n.refs[perm(n.perm.Load()).at(0)]
 }
 
-// TestModelMemtable compares a memtable with a sorted slice, for keys of all shapes.
+// TestModelMemtable compares a memtable with a sorted slice, for keys of all
+// shapes.
 func TestModelMemtable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMemtable()
@@ -238,7 +236,8 @@ func TestModelMemtable(t *testing.T) {
 	})
 }
 
-// TestMemtableConcurrent reads while one goroutine writes: whatever was published is there.
+// TestMemtableConcurrent reads while one goroutine writes: whatever was
+// published is there.
 func TestMemtableConcurrent(t *testing.T) {
 	n := 60_000
 	if raceEnabled || testing.Short() {
@@ -274,7 +273,8 @@ func TestMemtableConcurrent(t *testing.T) {
 	m.check()
 }
 
-// TestArena checks entries of the lengths at which chunks change.
+// TestArena checks entries of the lengths at which chunks change, and that they
+// add no more memory than was said before.
 func TestArena(t *testing.T) {
 	a := newArena()
 	type entry struct {
@@ -282,25 +282,80 @@ func TestArena(t *testing.T) {
 		key, value []byte
 	}
 	var list []entry
-	for i, n := range []int{0, 1, 100, 40_000, 40_000, 127, 128, ownChunk - maxEntryExtra - 3, ownChunk, 16384, 3 << 20, 5, ownChunk - 50, ownChunk - 50, ownChunk - 50, ownChunk - 50, ownChunk - 50, 7} {
+	lengths := []int{
+		0, 1, 100, 40_000, 40_000, 127, 128, minChunkLen/3 - maxEntryExtra - 3, minChunkLen/3 - maxEntryExtra - 2,
+		16383, 16384, 3 << 20, 5, 1 << 18, 1 << 18, 1 << 18, 3, 9 << 20, 4_000_000, 2, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 7,
+	}
+	for i, n := range lengths {
 		e := entry{key: bytes.Repeat([]byte{byte(i)}, 3), value: bytes.Repeat([]byte{byte(i)}, n)}
-		chunks := len(*a.chunks.Load())
-		if !a.fits(int64(n + 3 + maxEntryExtra)) {
-			t.Fatal("the arena is full")
-		}
+		before := a.size
+		bound := a.growth(int64(n + 3 + maxEntryExtra + refUnit))
 		e.ref = a.put(e.key, e.value, uint64(i))
-		if grown := len(*a.chunks.Load()) - chunks; grown > (n+3+maxEntryExtra)/ownChunk+2 {
-			t.Errorf("an entry of %d bytes took %d chunks", n, grown)
+		if got := a.size - before; got > bound {
+			t.Errorf("an entry of %d bytes took %d bytes, want at most %d", n, got, bound)
 		}
 		list = append(list, e)
 	}
 	for i, e := range list {
 		k, v, trailer := a.get(e.ref)
 		if !bytes.Equal(k, e.key) || !bytes.Equal(v, e.value) || trailer != uint64(i) || e.ref == 0 {
-			t.Errorf("entry %d changed", i)
+			t.Errorf("entry %d at %d is %d bytes, %d bytes, %d, want %d, %d, %d", i, e.ref, len(k), len(v), trailer, 3, len(e.value), i)
 		}
 	}
-	if a.fits(math.MaxInt32 * 2) {
-		t.Error("8 GiB fit")
+}
+
+// TestArenaChunks checks that 4 GiB of entries of the worst length find chunks.
+func TestArenaChunks(t *testing.T) {
+	for _, n := range []int{minChunkLen / 3, 300_000, maxChunkLen/3 + 1, maxChunkLen/3 - 50} {
+		chunks, size := 1, int64(minChunkLen)
+		for free := minChunkLen; size < maxMemory; { // as put does, without the memory
+			c := int(min(maxChunkLen, max(minChunkLen, size/8&^(refUnit-1))))
+			switch {
+			case n <= free:
+				free -= n
+				continue
+			case n > c/3:
+				size += int64(n)
+			default:
+				size += int64(c)
+				free = c - n
+			}
+			chunks++
+		}
+		if chunks > maxChunks {
+			t.Errorf("entries of %d bytes: %d chunks, want at most %d", n, chunks, maxChunks)
+		}
+	}
+}
+
+// TestMemtableCompacted checks that compaction keeps the newest version of each
+// key, and no key that was deleted.
+func TestMemtableCompacted(t *testing.T) {
+	m := newMemtable()
+	want := map[string]string{}
+	seq := uint64(0)
+	for i := range 4000 {
+		key := fmt.Sprint("key", i*i%97)
+		seq++
+		if i%7 == 0 {
+			m.insert([]byte(key), nil, seq, kindDelete)
+			delete(want, key)
+			continue
+		}
+		m.insert([]byte(key), fmt.Append(nil, i), seq, kindSet)
+		want[key] = fmt.Sprint(i)
+	}
+
+	c := m.compacted()
+	c.check()
+	got := map[string]string{}
+	c.each(func(key, value []byte, _ uint64, newest bool) {
+		if !newest {
+			t.Errorf("an old version of %q", key)
+		}
+		got[string(key)] = string(value)
+	})
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

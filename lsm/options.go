@@ -3,59 +3,98 @@
 package lsm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
 )
 
-// A Durability says what a commit has survived when it returns.
+// A Durability is how much a commit is protected against when it returns.
 type Durability uint8
 
 const (
 	// Sync commits survive a loss of power. Nobody sees them before they do.
 	Sync Durability = iota
-	// NoSync commits survive the end of the process: the operating system has the bytes, which
-	// it writes within seconds, or at the next Sync.
+
+	// NoSync commits survive the end of the process: the operating system has
+	// the bytes, and writes them to the disk within seconds, or at the next
+	// Sync.
 	NoSync
-	// Async commits are in the memory of the process. They reach the operating system within 10 ms,
-	// with the next commit that is not Async, or when 256 KiB of them wait.
+
+	// Async commits are in the memory of the process. They reach the operating
+	// system 10 ms later, with the next commit that is not Async, or when 256
+	// KiB of them wait; if the disk is busy then, as soon as it is not.
 	Async
 )
 
+var durabilityNames = [...]string{"sync", "nosync", "async"}
+
+// String returns "sync", "nosync" or "async".
+func (d Durability) String() string {
+	if d > Async {
+		return fmt.Sprintf("Durability(%d)", uint8(d))
+	}
+	return durabilityNames[d]
+}
+
+// MarshalText returns what String returns.
+func (d Durability) MarshalText() ([]byte, error) {
+	if d > Async {
+		return nil, fmt.Errorf("lsm: there is no durability %d", uint8(d))
+	}
+	return []byte(d.String()), nil
+}
+
+// UnmarshalText sets d to the durability with a name.
+func (d *Durability) UnmarshalText(text []byte) error {
+	for i, name := range durabilityNames {
+		if string(text) == name {
+			*d = Durability(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("lsm: there is no durability %q", text)
+}
+
 // Options are the optional settings of a [DB].
 type Options struct {
-	// FS is where the files are. If nil, the file system of the operating system.
-	FS FS
-
-	// Durability is that of commits that do not choose their own. If zero, Sync.
+	// Durability is that of commits that do not choose their own. If zero,
+	// Sync.
 	Durability Durability
 
-	// ReadOnly opens a database that exists and changes no file of it.
+	// Memory bounds the bytes of keys and values in memory, with what it takes
+	// to find them: between 1 MiB and 4 GiB. If zero, 1 GiB. A commit that
+	// would exceed it fails with [ErrFull]; a sixteenth is kept for deletes.
+	Memory int64
+
+	// ReadOnly opens a database that exists and changes no file of it. Several
+	// may do so at once, but not while another writes.
 	ReadOnly bool
+
+	// ErrorIfMissing makes Open fail with [fs.ErrNotExist] if there is no
+	// database. By default Open makes one, with its directory.
+	ErrorIfMissing bool
 
 	// ErrorIfExists makes Open fail with [fs.ErrExist] if there is a database.
 	ErrorIfExists bool
 
-	// ErrorIfMissing makes Open fail with [fs.ErrNotExist] if there is none. By default Open makes
-	// one, with its directory.
-	ErrorIfMissing bool
-
-	// Memory bounds the bytes of keys and values in memory, with what it takes to find them;
-	// at most 4 GiB. If zero, 1 GiB. A commit that would exceed it fails with [ErrFull].
-	Memory int64
-
-	// LogSize is the length of a log file, at least 4096 and at most 1 GiB. If zero, 4 MiB.
-	// Space for two of them is taken from the disk in advance. A batch larger than that makes its
-	// log longer.
+	// LogSize is the length of a log file, between 4 KiB and 1 GiB. If zero, 4
+	// MiB. Space for two of them is taken from the disk in advance. A batch
+	// that is longer gets a longer log.
 	LogSize int64
 
-	// StallTimeout is how long a commit waits for space or descriptors that the system lacks
-	// for the next log file, before it fails with [ErrStalled]. If zero, 10 * time.Second.
+	// StallTimeout is how long a commit waits for space or descriptors that
+	// the system lacks for the next log file, before it fails with
+	// [ErrStalled]. If zero, 10 * time.Second.
 	StallTimeout time.Duration
+
+	// FS is where the files are. If nil, [OSFS].
+	FS FS
 }
 
 const (
 	defaultMemory       = 1 << 30
+	minMemory           = 1 << 20
 	maxMemory           = 4 << 30
 	defaultLogSize      = 4 << 20
 	minLogSize          = 4 << 10
@@ -68,9 +107,9 @@ func (o *Options) Validate() error {
 	switch {
 	case o == nil:
 	case o.Durability > Async:
-		return fmt.Errorf("lsm: Options.Durability must be Sync, NoSync or Async, got %d", o.Durability)
-	case o.Memory < 0 || o.Memory > maxMemory:
-		return fmt.Errorf("lsm: Options.Memory must be between 0 and %d, got %d", int64(maxMemory), o.Memory)
+		return fmt.Errorf("lsm: Options.Durability must be Sync, NoSync or Async, got %d", uint8(o.Durability))
+	case o.Memory != 0 && (o.Memory < minMemory || o.Memory > maxMemory):
+		return fmt.Errorf("lsm: Options.Memory must be between %d and %d, got %d", minMemory, int64(maxMemory), o.Memory)
 	case o.LogSize != 0 && (o.LogSize < minLogSize || o.LogSize > maxLogSize):
 		return fmt.Errorf("lsm: Options.LogSize must be between %d and %d, got %d", minLogSize, maxLogSize, o.LogSize)
 	case o.StallTimeout < 0:
@@ -81,23 +120,17 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// withDefaults returns a copy of o in which every field has its value.
-func (o *Options) withDefaults() Options {
-	var d Options
+// resolve returns a copy of o in which every field has its value.
+func (o *Options) resolve() Options {
+	var r Options
 	if o != nil {
-		d = *o
+		r = *o
 	}
-	if d.FS == nil {
-		d.FS = osFS{}
+	r.Memory = cmp.Or(r.Memory, defaultMemory)
+	r.LogSize = cmp.Or(r.LogSize, defaultLogSize)
+	r.StallTimeout = cmp.Or(r.StallTimeout, defaultStallTimeout)
+	if r.FS == nil {
+		r.FS = OSFS{}
 	}
-	if d.Memory == 0 {
-		d.Memory = defaultMemory
-	}
-	if d.LogSize == 0 {
-		d.LogSize = defaultLogSize
-	}
-	if d.StallTimeout == 0 {
-		d.StallTimeout = defaultStallTimeout
-	}
-	return d
+	return r
 }

@@ -2,41 +2,40 @@
 
 package lsm
 
-// Metrics are counters and sizes of a [DB]. Each field is exact; the set is not atomic.
-type Metrics struct {
-	// Commits is the number of commits since the database was opened.
-	Commits uint64
-	// Groups is the number of writes to a log that they took, and Syncs that of syncs, without those
-	// at the ends of logs.
-	Groups, Syncs uint64
-	// Logs is the number of log files that were begun.
-	Logs uint64
-	// LogBytes is the number of bytes written to logs.
-	LogBytes uint64
-	// Stalls is the number of commits that waited for the next log.
-	Stalls uint64
-	// Memory is the number of bytes that keys and values take in memory, with what finds them.
-	Memory int64
-	// Sequence is the number of operations since the database was made.
-	Sequence uint64
+// Stats are counters and sizes of a [DB]. Each counter is exact, and they are
+// read together.
+type Stats struct {
+	Commits  uint64 // since the database was opened
+	Groups   uint64 // writes to a log that the commits took
+	Syncs    uint64 // of these writes; syncs at the ends of logs do not count
+	Logs     uint64 // log files that were begun
+	LogBytes uint64 // written to logs
+	Stalls   uint64 // commits that waited for the next log
+	Memory   int64  // bytes that keys and values take in memory, with what finds them
+	Sequence uint64 // operations since the database was made
 }
 
-// Sub returns the counters since prev was taken; sizes are those of m.
-func (m Metrics) Sub(prev Metrics) Metrics {
-	m.Commits -= prev.Commits
-	m.Groups -= prev.Groups
-	m.Syncs -= prev.Syncs
-	m.Logs -= prev.Logs
-	m.LogBytes -= prev.LogBytes
-	m.Stalls -= prev.Stalls
-	return m
+// Sub returns the counters since prev was taken; Memory and Sequence are those
+// of s.
+func (s Stats) Sub(prev Stats) Stats {
+	s.Commits -= prev.Commits
+	s.Groups -= prev.Groups
+	s.Syncs -= prev.Syncs
+	s.Logs -= prev.Logs
+	s.LogBytes -= prev.LogBytes
+	s.Stalls -= prev.Stalls
+	return s
 }
 
-// Metrics returns the metrics of db; it works on a closed database as well.
-func (db *DB) Metrics() Metrics {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	m := db.metrics
-	m.Memory, m.Sequence = db.mem.bytes(), db.seq
-	return m
+// Stats returns the current statistics, also after Close.
+func (db *DB) Stats() Stats {
+	p := &db.commits
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Logs = db.logs.begun.Load()
+	s.Stalls = db.logs.stalls
+	s.Memory = db.state.Load().mem.bytes()
+	s.Sequence = p.seq
+	return s
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestIdle checks that a database that is left open does nothing. The bubble
+// ends only if no goroutine is left.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(script)
+		db := openMem(t, NewMemFS())
+		for i := range 50 {
+			if err := s.commit(db, Durability(i%3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		time.Sleep(time.Second)
+		p := &db.commits
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.armed || p.leading || p.open.count > 0 || db.logs.making {
+			t.Errorf("armed %t, leading %t, %d operations, making %t, want nothing", p.armed, p.leading, p.open.count, db.logs.making)
+		}
+	})
+}
+
+// TestAsync checks when Async commits reach the file system: after 10 ms, or
+// with the next that is not Async, or when there are many.
+func TestAsync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memDB(t, Options{Durability: Async})
+		check := func(when string, groups, syncs uint64) {
+			t.Helper()
+			synctest.Wait()
+			if got := db.Stats(); got.Groups != groups || got.Syncs != syncs {
+				t.Errorf("%s: %d groups, %d syncs, want %d, %d", when, got.Groups, got.Syncs, groups, syncs)
+			}
+		}
+		set(t, db, "a", "", Async)
+		set(t, db, "b", "", Async)
+		if ok, err := db.Has([]byte("b")); !ok || err != nil {
+			t.Errorf("Has = %t, %v, want true", ok, err)
+		}
+		check("at once", 0, 0)
+		time.Sleep(asyncDelay - 1)
+		check("before 10 ms", 0, 0)
+		time.Sleep(1)
+		check("after 10 ms", 1, 0)
+
+		for range asyncBytes / 1000 {
+			set(t, db, "c", string(make([]byte, 1000)), Async)
+		}
+		check("after 256 KiB", 2, 0)
+		set(t, db, "d", "", Async)
+		if err := db.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		check("after Sync", 3, 1)
+		if err := db.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		check("after Sync when there is nothing to do", 3, 1)
+	})
+}
+
+// TestAsyncWhileWriting checks that an Async commit is seen at once and from
+// then on though the disk is busy with older ones, and that it is written when
+// that has ended.
+func TestAsyncWhileWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m, Durability: Async})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "write" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+
+		start := time.Now()
+		set(t, db, "a", "", Async)
+		time.Sleep(asyncDelay + time.Millisecond) // now a is being written
+		set(t, db, "b", "", Async)
+		if d := time.Since(start); d != asyncDelay+time.Millisecond {
+			t.Errorf("Async commits took %v, want %v", d, asyncDelay+time.Millisecond)
+		}
+		for range 3 {
+			if ok, err := db.Has([]byte("b")); !ok || err != nil {
+				t.Errorf("after %v: Has = %t, %v, want true", time.Since(start), ok, err)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if n := db.Stats().Groups; n != 2 {
+			t.Errorf("%d groups, want 2", n)
+		}
+	})
+}
+
+// TestContext checks that commits whose contexts end while they wait for the
+// disk happen nevertheless: the lead passes to others, or to the background.
+func TestContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m})
+		block := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" {
+				<-block
+			}
+			return nil
+		})
+
+		var wg sync.WaitGroup
+		wg.Go(func() { // ends when block is closed
+			if err := db.Set([]byte("first"), nil); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		var canceled sync.WaitGroup
+		for i := range 3 {
+			canceled.Go(func() { // ends when ctx is canceled
+				b := new(Batch)
+				b.Set([]byte{byte(i)}, nil)
+				if err := db.Apply(ctx, b); !errors.Is(err, context.Canceled) {
+					t.Errorf("commit %d: got %v, want that it was canceled", i, err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		canceled.Wait()
+		if err := db.Apply(ctx, new(Batch)); !errors.Is(err, context.Canceled) {
+			t.Errorf("Apply: got %v, want that it was canceled", err)
+		}
+		if err := db.Sync(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Sync: got %v, want that it was canceled", err)
+		}
+
+		close(block)
+		wg.Wait()
+		synctest.Wait()
+		for i := range 3 {
+			if ok, err := db.Has([]byte{byte(i)}); !ok || err != nil {
+				t.Errorf("commit %d: Has = %t, %v, want true", i, ok, err)
+			}
+		}
+	})
+}
+
+// TestGroups checks that commits that come while the disk is busy share a write
+// and a sync, and that the leader waits for an eighth of that at most.
+func TestGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" {
+				time.Sleep(time.Millisecond)
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() { // ends after 10 commits
+				for range 10 {
+					if err := db.Set([]byte{byte(w)}, nil); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+
+		got := db.Stats()
+		if got.Commits != 80 || got.Groups > 21 || got.Syncs != got.Groups {
+			t.Errorf("%d commits in %d groups with %d syncs, want 80 in at most 21 with as many", got.Commits, got.Groups, got.Syncs)
+		}
+		if w := time.Duration(db.commits.leaderWait.Load()); w <= 0 || w > time.Millisecond/8 {
+			t.Errorf("the leader waits %v, want at most %v", w, time.Millisecond/8)
+		}
+	})
+}
+
+// TestGroupFull checks that a commit that does not fit into the log of the open
+// group makes that go first, and goes into the next log.
+func TestGroupFull(t *testing.T) {
+	for _, busy := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			m := NewMemFS()
+			db := openMem(t, m)
+			var wg sync.WaitGroup
+			if busy {
+				m.Inject(func(op FSOp) error {
+					if op.Kind == "sync" {
+						time.Sleep(time.Second)
+					}
+					return nil
+				})
+				wg.Go(func() { set(t, db, "first", "", Sync) }) // ends when it is synced
+				synctest.Wait()
+			}
+
+			const size = minLogSize / 3
+			for i := range 6 {
+				set(t, db, fmt.Sprint(i), string(make([]byte, size)), Async)
+				synctest.Wait()
+			}
+			wg.Wait()
+			closeDB(t, db)
+			db = openMem(t, m)
+			for i := range 6 {
+				if v, err := db.Get(fmt.Append(nil, i)); len(v) != size || err != nil {
+					t.Errorf("busy %t, key %d: %d bytes, %v, want %d", busy, i, len(v), err, size)
+				}
+			}
+			for _, name := range m.files(t) {
+				if n := len(m.bytes(name)); n > minLogSize {
+					t.Errorf("busy %t: %s has %d bytes, want at most %d", busy, name, n, minLogSize)
+				}
+			}
+			closeDB(t, db)
+		})
+	}
+}
+
+// TestLargeBatch checks that a batch that is longer than a log gets a log of
+// its own length, and holds up no other.
+func TestLargeBatch(t *testing.T) {
+	for _, reserve := range []bool{true, false} {
+		disk := smallDisk{NewMemFS(), new(atomic.Bool), reserve}
+		o := &Options{FS: disk, LogSize: minLogSize}
+		db, err := Open("db", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range []int{10, 3000, minLogSize, 5 * minLogSize, 10, 100 * minLogSize, 10} {
+			set(t, db, fmt.Sprint(i), string(make([]byte, n)), Durability(i%3))
+		}
+		disk.full.Store(true) // the space is there already
+		if err := db.Sync(context.Background()); err != nil {
+			t.Error(err)
+		}
+		disk.full.Store(false)
+		closeDB(t, db)
+
+		if db, err = Open("db", o); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := db.Get([]byte("5")); len(v) != 100*minLogSize || err != nil {
+			t.Errorf("reserve %t: %d bytes, %v, want %d", reserve, len(v), err, 100*minLogSize)
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestLogsFill checks that logs are filled: empty batches take no room, and
+// commits of a group give back what they had reserved.
+func TestLogsFill(t *testing.T) {
+	db := memDB(t, Options{LogSize: 64 << 10, Durability: Async})
+	for range 6000 {
+		if err := db.Apply(context.Background(), new(Batch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := db.Stats(); got.Logs != 0 || got.Commits != 0 {
+		t.Errorf("%d logs begun and %d commits of empty batches, want none", got.Logs, got.Commits)
+	}
+
+	const n = 50_000
+	for i := range n {
+		set(t, db, fmt.Sprintf("%08d", i), "", Async)
+	}
+	if err := db.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	got := db.Stats()
+	if fill := float64(got.LogBytes) / float64(got.Logs) / (64 << 10); fill < 0.9 {
+		t.Errorf("%d logs are full to %.2f, want 0.9", got.Logs, fill)
+	}
+}

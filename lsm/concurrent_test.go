@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestLinearizable checks histories of concurrent reads and writes of one key.
+// An absent key is an answer of its own, and no error passes for it.
+func TestLinearizable(t *testing.T) {
+	type in struct {
+		kind  int
+		value string
+	}
+	const absent = "absent"
+	for d := range Async + 1 {
+		db := memDB(t, Options{Durability: d, LogSize: minLogSize})
+		stop := time.Now().Add(*linearTime)
+		for round := 0; time.Now().Before(stop) && !t.Failed(); round++ {
+			key := fmt.Append(nil, "key", round)
+			do := func(i in) string {
+				switch i.kind {
+				case 0:
+					if err := db.Delete(key); err != nil {
+						t.Error(err)
+					}
+				case 1, 2:
+					b := new(Batch)
+					b.Set(key, []byte(i.value))
+					b.SetDurability(Durability((round + i.kind) % 3))
+					if err := db.Apply(context.Background(), b); err != nil {
+						t.Error(err)
+					}
+				default:
+					v, err := db.Get(key)
+					switch {
+					case err == nil:
+						return string(v)
+					case !errors.Is(err, ErrNotFound):
+						t.Error(err)
+					}
+					return absent
+				}
+				return ""
+			}
+
+			h := record(4, 8, func(proc, op int) in {
+				return in{(proc*7 + op*5 + round) % 5, fmt.Sprint(proc, op)}
+			}, do)
+			step := func(s string, i in, out string) (string, bool) {
+				switch i.kind {
+				case 0:
+					return absent, true
+				case 1, 2:
+					return i.value, true
+				}
+				return s, s == out
+			}
+			if !linearizable(absent, h, step) {
+				t.Errorf("durability %v: not linearizable: %v", d, h)
+			}
+		}
+	}
+}
+
+// TestBatchAtomic checks that two keys which every batch sets together are
+// never seen apart: the one that is read second is never older, whichever that
+// is.
+func TestBatchAtomic(t *testing.T) {
+	n := 5000
+	if raceEnabled || testing.Short() {
+		n = 500
+	}
+	for _, keys := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		db := memDB(t, Options{Durability: NoSync})
+		var done atomic.Bool
+		var wg sync.WaitGroup
+		wg.Go(func() { // ends after n batches
+			defer done.Store(true)
+			var b Batch
+			for i := range uint16(n) {
+				b.Reset()
+				b.Set([]byte("a"), []byte{byte(i >> 8), byte(i)})
+				b.Set([]byte("b"), []byte{byte(i >> 8), byte(i)})
+				if err := db.Apply(context.Background(), &b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+
+		reads := 0
+		for ; !done.Load(); reads++ {
+			first, err1 := db.Get([]byte(keys[0]))
+			second, err2 := db.Get([]byte(keys[1]))
+			if err1 == nil && err2 != nil || bytes.Compare(first, second) > 0 {
+				t.Fatalf("%s is %v, then %s is %v, %v", keys[0], first, keys[1], second, err2)
+			}
+		}
+		wg.Wait()
+		if reads == 0 {
+			t.Error("nothing was read meanwhile")
+		}
+	}
+}

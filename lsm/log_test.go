@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+)
+
+// seal0 returns a seal record that names a log.
+func seal0(no, nonce uint64) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, recordHeadLen), no)
+	return binary.LittleEndian.AppendUint64(b, nonce)
+}
+
+// oneLog returns the files of a database with one log, which holds rec.
+func oneLog(t testing.TB, rec []byte, h recordHead) *MemFS {
+	t.Helper()
+	m := NewMemFS()
+	header := fileHeader{no: 1, id: 5, nonce: 7}
+	l, err := createLog(m, "db", header, minLogSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mf := manifest{fileHeader: fileHeader{no: 1, id: 5, nonce: 9}, edit: 1, oldest: logRef{1, 7}, nextFile: 2}
+	if err := errors.Join(l.append(rec, h), l.sync(), l.f.Close(), mf.write(m, "db")); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// openErrorOf opens m, and returns the error, which must leave nothing open.
+func openErrorOf(t testing.TB, m *MemFS) error {
+	t.Helper()
+	db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
+	if err == nil {
+		closeDB(t, db)
+	}
+	if err := m.leaks(); err != nil {
+		t.Error(err)
+	}
+	return err
+}
+
+// TestLogContents checks that logs whose checksums are right and whose contents
+// are not are corrupt, and that a kind of operation or record of a later
+// version is ErrVersion, whatever else it says.
+func TestLogContents(t *testing.T) {
+	ops := func(more ...byte) []byte {
+		return slices.Concat(make([]byte, recordHeadLen), scriptBatch(1).data, more)
+	}
+	head := recordHead{kind: recordData, first: 1, count: 3}
+	for _, c := range []struct {
+		name string
+		rec  []byte
+		h    recordHead
+		want error
+	}{
+		{"good", ops(), head, nil},
+		{"gap", ops(), recordHead{kind: recordData, first: 2, count: 3}, ErrCorrupt},
+		{"count", ops(), recordHead{kind: recordData, first: 1, count: 2}, ErrCorrupt},
+		{"operation cut", ops(kindSet, 9), recordHead{kind: recordData, first: 1, count: 4}, ErrCorrupt},
+		{"operation kind 2", ops(2, 0), recordHead{kind: recordData, first: 1, count: 4}, ErrVersion},
+		{"operation kind 7", ops(7), recordHead{kind: recordData, first: 1, count: 4}, ErrVersion},
+		{"record kind 5", ops(), recordHead{kind: 5, first: 77}, ErrVersion},
+		{"record kind 255", ops(), recordHead{kind: 255}, ErrVersion},
+		{"mark with a body", ops(), recordHead{kind: recordMark, first: 1}, ErrVersion},
+		{"begin with a count", ops()[:recordHeadLen], recordHead{kind: recordBegin, first: 1, count: 1}, ErrVersion},
+		{"long seal", append(seal0(2, 1), 0), recordHead{kind: recordSeal, first: 1}, ErrVersion},
+		{"next is older", seal0(1, 7), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
+		{"next is absent", seal0(2, 1), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
+	} {
+		err := openErrorOf(t, oneLog(t, c.rec, c.h))
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestReserved checks that a byte which this version writes as zero, and a
+// later one may use, is ErrVersion and nothing else if the checksums are right.
+func TestReserved(t *testing.T) {
+	closed := testFiles(t, 3, true)
+	check := func(name string, at int, repair func(b []byte)) {
+		t.Helper()
+		c := closed.CrashClone(CrashConfig{Keep: 1})
+		b := slices.Clone(c.bytes(name))
+		b[at]++
+		repair(b)
+		c.put(name, b)
+		if err := openErrorOf(t, c); !errors.Is(err, ErrVersion) {
+			t.Errorf("%s[%d] is set: got %v, want ErrVersion", name, at, err)
+		}
+	}
+
+	wal, mf := logName(1), closed.manifest(t)
+	header := func(b []byte) { binary.LittleEndian.PutUint32(b[12:], headerSum(b[:logHeaderLen])) }
+	for _, at := range []int{8, 9, 10, 11, 40, 47, 55, 56, 63} {
+		check(wal, at, header)
+	}
+	mheader := func(b []byte) { binary.LittleEndian.PutUint32(b[12:], headerSum(b[:manifestHeaderLen])) }
+	for _, at := range []int{8, 9, 10, 11, 40, 47} {
+		check(mf, at, mheader)
+	}
+
+	salt := func(b []byte) uint64 {
+		le := binary.LittleEndian
+		return fileSalt(le.Uint64(b[24:]), le.Uint64(b[16:]), le.Uint64(b[32:]))
+	}
+	record := func(b []byte) {
+		binary.LittleEndian.PutUint32(b[logHeaderLen:], checksum(b[logHeaderLen+4:logHeaderLen+recordHeadLen], salt(b), logHeaderLen))
+	}
+	for at := 33; at < recordHeadLen; at++ {
+		check(wal, logHeaderLen+at, record)
+	}
+	edit := func(b []byte) {
+		binary.LittleEndian.PutUint32(b[manifestHeaderLen:], checksum(b[manifestHeaderLen+4:manifestHeaderLen+editHeadLen], salt(b), manifestHeaderLen))
+	}
+	for at := 25; at < editHeadLen; at++ {
+		check(mf, manifestHeaderLen+at, edit)
+	}
+}
+
+// TestOldFormat checks that files of the format of before the first release are
+// ErrVersion.
+func TestOldFormat(t *testing.T) {
+	for _, name := range []string{logName(1), manifestName(1)} {
+		m := testFiles(t, 1, true)
+		old := oldLogMagic
+		if name != logName(1) {
+			name = m.manifest(t)
+			old = oldManifestMagic
+		}
+		b := slices.Clone(m.bytes(name))
+		copy(b, old)
+		m.put(name, b)
+		if err := openErrorOf(t, m); !errors.Is(err, ErrVersion) {
+			t.Errorf("%s: got %v, want ErrVersion", name, err)
+		}
+	}
+}
+
+// TestSyncedOff checks that a record which says that its own bytes were durable
+// before it was written is corrupt.
+func TestSyncedOff(t *testing.T) {
+	for _, c := range []struct {
+		synced int64
+		want   error
+	}{{logHeaderLen, nil}, {logHeaderLen + 1, ErrCorrupt}} {
+		rec := append(make([]byte, recordHeadLen), scriptBatch(1).data...)
+		for len(rec)%8 != 0 {
+			rec = append(rec, 0)
+		}
+		m := oneLog(t, slices.Clone(rec), recordHead{kind: recordData, first: 1, count: 3})
+		h := recordHead{
+			kind: recordData, first: 1, count: 3, syncedOff: c.synced,
+			bodyLen: uint32(scriptBatch(1).Size()),
+		}
+		putRecordHead(rec, h, fileSalt(5, 1, 7), logHeaderLen)
+		copy(m.bytes(logName(1))[logHeaderLen:], rec)
+		if err := openErrorOf(t, m); !errors.Is(err, c.want) {
+			t.Errorf("syncedOff %d: got %v, want %v", c.synced, err, c.want)
+		}
+	}
+}
+
+// TestLogPlace checks that a log in the place of another is corrupt: of another
+// number, with another nonce, or of another database.
+func TestLogPlace(t *testing.T) {
+	for _, c := range []fileHeader{{3, 5, 8}, {2, 5, 9}, {2, 6, 8}, {2, 5, 8}} {
+		m := oneLog(t, seal0(2, 8), recordHead{kind: recordSeal, first: 1})
+		m.put(logName(2), c.encode(logMagic, logHeaderLen))
+		want := error(nil)
+		if (c != fileHeader{2, 5, 8}) {
+			want = ErrCorrupt
+		}
+		if err := openErrorOf(t, m); !errors.Is(err, want) {
+			t.Errorf("log %+v as 2, 5, 8: got %v, want %v", c, err, want)
+		}
+	}
+}
+
+// TestMixedCopies checks that a log of one copy of a database is not taken for
+// that of another copy, though numbers and sequences fit.
+func TestMixedCopies(t *testing.T) {
+	base := testFiles(t, 2, true)
+	var copies [2]*MemFS
+	for i := range copies {
+		copies[i] = base.CrashClone(CrashConfig{Keep: 1})
+		for j := range 2 {
+			db, err := openWith("db", &Options{FS: copies[i], LogSize: minLogSize}, testNonce(uint64(10*i+j+5)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			set(t, db, "a", fmt.Sprint(i), Sync)
+			closeDB(t, db)
+		}
+	}
+
+	for _, name := range []string{logName(3), logName(4)} {
+		m := copies[0].CrashClone(CrashConfig{Keep: 1})
+		m.put(name, copies[1].bytes(name))
+		if err := openErrorOf(t, m); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s of the other copy: got %v, want ErrCorrupt", name, err)
+		}
+	}
+}
+
+// TestMark checks that damage of a record which DB.Sync has made durable is
+// found after the process was killed, though no record came after it.
+func TestMark(t *testing.T) {
+	m := NewMemFS()
+	s := new(script)
+	db := openMem(t, m)
+	for range 8 {
+		if err := s.commit(db, NoSync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.sync(db); err != nil {
+		t.Fatal(err)
+	}
+	killed := m.killClone()
+	closeDB(t, db)
+
+	for at := logHeaderLen; at < logHeaderLen+recordHeadLen+8; at++ {
+		if i, err := openDamaged(killed, logName(1), func(b []byte) []byte { b[at] ^= 1; return b }); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("byte %d is damaged: commit %d and %v, want ErrCorrupt", at, i, err)
+		}
+	}
+	if db = openMem(t, killed); db.Stats().Sequence != 24 {
+		t.Errorf("sequence %d, want 24", db.Stats().Sequence)
+	}
+	closeDB(t, db)
+}
+
+// A hugeFS says of files that they have a length, of which the rest is zeros.
+type hugeFS struct {
+	FS
+	size int64
+	name string
+}
+
+func (f hugeFS) Open(name string) (File, error) {
+	file, err := f.FS.Open(name)
+	if err != nil || !bytes.HasSuffix([]byte(name), []byte(f.name)) {
+		return file, err
+	}
+	return hugeFile{file, f.size}, nil
+}
+
+type hugeFile struct {
+	File
+	size int64
+}
+
+func (f hugeFile) Size() (int64, error) { return f.size, nil }
+
+func (f hugeFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	if errors.Is(err, io.EOF) && off+int64(len(p)) <= f.size {
+		clear(p[n:])
+		return len(p), nil
+	}
+	return n, err
+}
+
+// TestHuge checks that a log that claims to have 1 TiB is read in pieces, and
+// such a manifest is corrupt.
+func TestHuge(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		m := testFiles(t, 5, closed)
+		db, err := Open("db", &Options{FS: hugeFS{m, 1 << 40, ".wal"}, LogSize: minLogSize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, err := readScript(db); i != 5 || err != nil {
+			t.Errorf("closed %t: commit %d, %v, want 5", closed, i, err)
+		}
+		closeDB(t, db)
+
+		_, err = Open("db", &Options{FS: hugeFS{m, 1 << 40, m.manifest(t)}})
+		if !errors.Is(err, ErrCorrupt) {
+			t.Errorf("closed %t, a manifest of 1 TiB: got %v, want ErrCorrupt", closed, err)
+		}
+	}
+}
+
+// TestWindow checks that records, and traces of later ones, are found wherever
+// they lie with respect to the pieces in which a log is read.
+func TestWindow(t *testing.T) {
+	value := func(n int) string { return string(bytes.Repeat([]byte{'x'}, n)) }
+	for _, n := range []int{windowLen - 300, windowLen - 3*recordHeadLen - 64, windowLen - 180, windowLen, 3 * windowLen} {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m, LogSize: 8 << 20})
+		set(t, db, "a", "1", Sync)
+		set(t, db, "b", value(n), Sync)
+		set(t, db, "c", "3", Sync)
+		killed := m.CrashClone(CrashConfig{Keep: 1})
+
+		after := memDB(t, Options{FS: killed.CrashClone(CrashConfig{Keep: 1})})
+		if v, err := after.Get([]byte("c")); string(v) != "3" || err != nil {
+			t.Errorf("a value of %d bytes, then c = %q, %v", n, v, err)
+		}
+		for at := range 8 {
+			k := killed.CrashClone(CrashConfig{Keep: 1})
+			k.bytes(logName(1))[logHeaderLen+at] ^= 1
+			if _, err := Open("db", &Options{FS: k}); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("a value of %d bytes after a damaged record: got %v, want ErrCorrupt", n, err)
+			}
+		}
+	}
+}

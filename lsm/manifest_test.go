@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"testing"
+)
+
+// testManifest is the manifest of databases that these tests make by hand.
+var testManifest = manifest{fileHeader: fileHeader{no: 1, id: 5, nonce: 9}, edit: 3, oldest: logRef{1, 7}, nextFile: 2}
+
+// withEdit returns the bytes of testManifest and one edit after it.
+func withEdit(h editHead, body []byte) []byte {
+	b := testManifest.encode()
+	salt := fileSalt(5, 1, 9)
+	first, _ := parseEditHead(b[manifestHeaderLen:], salt, manifestHeaderLen)
+	if h.chain == 0 {
+		h.chain = first.sum
+	}
+	return appendEdit(b, body, h, salt)
+}
+
+// TestManifestEdits checks which edits after the snapshot are applied, which
+// are a later version's, and which are corrupt.
+func TestManifestEdits(t *testing.T) {
+	uvarint := func(x uint64) []byte { return binary.AppendUvarint(nil, x) }
+	oldest := func(no, nonce uint64) []byte { return binary.LittleEndian.AppendUint64(uvarint(no), nonce) }
+	next := appendField(nil, tagNextFile, uvarint(40))
+	logs := appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(0))
+	change := editHead{kind: editChange, number: 4}
+	for _, c := range []struct {
+		name string
+		h    editHead
+		body []byte
+		want error
+	}{
+		{"next file", change, next, nil},
+		{"oldest log", change, logs, nil},
+		{"a tag that may be skipped", change, appendField(next, 32, []byte("x")), nil},
+		{"nothing", change, nil, nil},
+		{"tables", change, appendField(nil, 4, uvarint(1)), ErrVersion},
+		{"tag 31", change, appendField(nil, 31, uvarint(1)), ErrVersion},
+		{"flushed", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(9)), ErrVersion},
+		{"kind 3", editHead{kind: 3, number: 4}, nil, ErrVersion},
+		{"a gap", editHead{kind: editChange, number: 5}, nil, ErrCorrupt},
+		{"chain", editHead{kind: editChange, number: 4, chain: 1}, nil, ErrCorrupt},
+		{"a second snapshot", editHead{kind: editSnapshot, number: 4}, nil, ErrCorrupt},
+		{"twice", change, slices.Concat(next, next), ErrCorrupt},
+		{"oldest alone", change, appendField(nil, tagOldest, oldest(6, 8)), ErrCorrupt},
+		{"oldest log 0", change, appendField(nil, tagOldest, oldest(0, 8)), ErrCorrupt},
+		{"short", change, appendField(nil, tagOldest, uvarint(1)), ErrCorrupt},
+		{"empty value", change, appendField(nil, tagNextFile, nil), ErrCorrupt},
+		{"long value", change, appendField(nil, tagNextFile, []byte{1, 1}), ErrCorrupt},
+		{"cut", change, []byte{tagNextFile, 9}, ErrCorrupt},
+		{"no tag", change, []byte{0x80}, ErrCorrupt},
+	} {
+		m := NewMemFS()
+		m.put(manifestName(1), withEdit(c.h, c.body))
+		got, err := readManifest(m, "db", 1)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+		if err == nil && got.edit != 4 {
+			t.Errorf("%s: edit %d, want 4", c.name, got.edit)
+		}
+	}
+}
+
+// TestManifestApplied checks what a change makes of a manifest.
+func TestManifestApplied(t *testing.T) {
+	body := appendField(nil, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, 6), 8))
+	body = appendField(body, tagFlushed, []byte{0})
+	body = appendField(body, tagNextFile, []byte{40})
+	m := NewMemFS()
+	m.put(manifestName(1), withEdit(editHead{kind: editChange, number: 4}, body))
+	got, err := readManifest(m, "db", 1)
+	want := testManifest
+	want.edit = 4
+	want.oldest = logRef{6, 8}
+	want.nextFile = 40
+	if got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// TestManifestTorn checks that an edit that was not finished is as if it had
+// never been, and that one which is damaged before a valid one is corrupt.
+func TestManifestTorn(t *testing.T) {
+	whole := withEdit(editHead{kind: editChange, number: 4}, appendField(nil, tagNextFile, []byte{40}))
+	snapshot := len(testManifest.encode())
+	for n := snapshot; n < len(whole); n++ {
+		m := NewMemFS()
+		m.put(manifestName(1), whole[:n])
+		if got, err := readManifest(m, "db", 1); got != testManifest || err != nil {
+			t.Errorf("cut at %d: got %+v, %v, want %+v", n, got, err, testManifest)
+		}
+	}
+
+	for at := manifestHeaderLen; at < snapshot; at++ {
+		m := NewMemFS()
+		b := slices.Clone(whole)
+		b[at] ^= 1
+		m.put(manifestName(1), b)
+		if _, err := readManifest(m, "db", 1); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("byte %d is damaged: got %v, want ErrCorrupt", at, err)
+		}
+	}
+
+	// The second of three edits is damaged.
+	salt := fileSalt(5, 1, 9)
+	second, _ := parseEditHead(whole[snapshot:], salt, int64(snapshot))
+	three := appendEdit(slices.Clone(whole), nil, editHead{kind: editChange, number: 5, chain: second.sum}, salt)
+	three[snapshot+8] ^= 1
+	m := NewMemFS()
+	m.put(manifestName(1), three)
+	if _, err := readManifest(m, "db", 1); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a damaged edit before a valid one: got %v, want ErrCorrupt", err)
+	}
+}
+
+// TestLaterFiles checks that a table, which a later version makes, is
+// ErrVersion in a database and corrupt without a manifest.
+func TestLaterFiles(t *testing.T) {
+	m := testFiles(t, 1, true)
+	m.put("000007.sst", nil)
+	if err := openErrorOf(t, m); !errors.Is(err, ErrVersion) {
+		t.Errorf("with a table: got %v, want ErrVersion", err)
+	}
+
+	m = NewMemFS()
+	m.put("000007.sst", nil)
+	if err := openErrorOf(t, m); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a table alone: got %v, want ErrCorrupt", err)
+	}
+}
+
+// TestManifestEachOpen checks that every Open that may write makes a new
+// manifest and removes what nothing refers to, after that is durable.
+func TestManifestEachOpen(t *testing.T) {
+	m := testFiles(t, 3, true)
+	before := m.manifest(t)
+	m.put(tmpName, []byte("left over"))
+	m.put(logName(90), fileHeader{no: 90}.encode(logMagic, logHeaderLen))
+	m.put("notes.txt", nil)
+
+	var steps []string
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "rename" || op.Kind == "syncdir" || op.Kind == "remove" {
+			steps = append(steps, op.Kind)
+		}
+		return nil
+	})
+	db := openMem(t, m)
+	m.Inject(nil)
+	want := []string{"syncdir", "remove", "rename", "syncdir", "remove", "remove"}
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps %v, want %v", steps, want)
+	}
+	if files, want := m.files(t), []string{logName(1), logName(2), manifestName(2), "notes.txt"}; !slices.Equal(files, want) {
+		t.Errorf("files %v, want %v (before: %s)", files, want, before)
+	}
+	closeDB(t, db)
+}

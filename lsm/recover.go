@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+)
+
+// A resumption is what Open has to do after it has read a database, before
+// anything is committed. It can be tried again.
+type resumption struct {
+	manifest manifest // the one that was read
+	last     *logFile // the last log, whose records are durable; nil once that is done with
+	goOn     bool     // last is continued, and not sealed
+	next     *logFile // the log after it, or last itself; nil before it is made
+	remove   []string // names of files that nothing will refer to
+}
+
+// recover reads the database, and makes it ready for commits.
+func (db *DB) recover(files listing) error {
+	before, last, r, err := db.replay(files)
+	if err != nil {
+		return err
+	}
+	if mem := db.state.Load().mem; mem.wasteful() {
+		db.state.Store(&readState{mem: mem.compacted()})
+	}
+	db.commits.visible.Store(db.commits.seq)
+	db.commits.synced = db.commits.seq
+	if db.opts.ReadOnly {
+		return nil
+	}
+
+	if err := db.preserve(before, last, r); err != nil {
+		return err
+	}
+	r.goOn = last.groups == 0 && !last.dirty
+	log, err := db.logs.complete(r)
+	switch {
+	case err == nil:
+		db.logs.begin(log)
+	case lacksRoom(err):
+		db.logs.pending = r // commits wait until there is room
+		db.logs.makeErr = err
+	default:
+		db.logs.pending = r
+		return err
+	}
+	return nil
+}
+
+// replay reads the manifest, and the logs from the oldest that it names, each
+// of which names the next, up to the one that has no seal. It returns that and
+// the one before, if there is one.
+func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err error) {
+	fail := func(err error) (*logReader, *logReader, *resumption, error) { return nil, nil, nil, err }
+	if files.table != "" {
+		return fail(&versionError{files.table, "a table"})
+	}
+	m, err := readManifest(db.opts.FS, db.dir, slices.Max(files.manifests))
+	if err != nil {
+		return fail(err)
+	}
+	db.id = m.id
+	db.logs.nextNo = max(m.nextFile, files.top+1)
+
+	chain := map[uint64]bool{}
+	for ref := m.oldest; ; ref = last.next {
+		before = last
+		last, err = db.replayLog(ref)
+		if err != nil {
+			return fail(err)
+		}
+		chain[ref.no] = true
+		if !last.sealed {
+			break
+		}
+		if last.next.no <= ref.no {
+			return fail(last.corrupt(last.end, "the next log is an older one"))
+		}
+	}
+
+	r = &resumption{manifest: m}
+	for _, no := range files.logs {
+		if chain[no] {
+			continue
+		}
+		if no >= m.oldest.no {
+			if err := db.checkStray(no); err != nil {
+				return fail(err)
+			}
+		}
+		r.remove = append(r.remove, logName(no))
+	}
+	for _, no := range files.manifests {
+		r.remove = append(r.remove, manifestName(no))
+	}
+	return before, last, r, nil
+}
+
+// replayLog reads a log into the memtable.
+func (db *DB) replayLog(ref logRef) (*logReader, error) {
+	name := filepath.Join(db.dir, logName(ref.no))
+	r, err := openLog(db.opts.FS, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &CorruptError{File: name, Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	if r.no != ref.no || r.nonce != ref.nonce || r.id != db.id {
+		err = r.corrupt(0, "the file has the place of another")
+	} else {
+		next := func() uint64 { return db.commits.seq + 1 }
+		err = r.read(next, func(h recordHead, body []byte, off int64) error { return db.apply(r, h, body, off) })
+	}
+	if err = errors.Join(err, r.f.Close()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// apply puts the operations of a record into the memtable.
+func (db *DB) apply(r *logReader, h recordHead, body []byte, off int64) error {
+	mem := db.state.Load().mem
+	n := uint32(0)
+	for ; len(body) > 0; n++ {
+		if body[0] > kindSet {
+			return &versionError{r.name, fmt.Sprint("an operation of kind ", body[0])}
+		}
+		o, rest, ok := decodeOp(body)
+		if !ok {
+			return r.corrupt(off, "an operation is damaged")
+		}
+		if mem.arena.full() {
+			return ErrFull
+		}
+
+		db.commits.seq++
+		mem.insert(o.key, o.value, db.commits.seq, o.kind)
+		body = rest
+	}
+	if n != h.count {
+		return r.corrupt(off, fmt.Sprintf("%d operations, want %d", n, h.count))
+	}
+	return nil
+}
+
+// preserve makes durable what was read, before anyone sees it.
+//
+// It may have been in the cache of the system only: a process was killed before
+// it synced, or a sync has failed, after which the pages count as clean. So it
+// is written again where it is, and then synced. A record in a log says that
+// the log before is durable; a log without records does not.
+func (db *DB) preserve(before, last *logReader, r *resumption) error {
+	if err := db.opts.FS.SyncDir(db.dir); err != nil { // the names
+		return err
+	}
+	if before != nil && last.records == 0 {
+		l, err := db.rewrite(before)
+		if err != nil {
+			return err
+		}
+		if err := l.f.Close(); err != nil {
+			return err
+		}
+	}
+	l, err := db.rewrite(last)
+	r.last = l
+	return err
+}
+
+// rewrite opens the log that r has read, and makes durable the part of it that
+// may not be.
+func (db *DB) rewrite(r *logReader) (*logFile, error) {
+	f, err := db.opts.FS.OpenWrite(r.name)
+	if err != nil {
+		return nil, err
+	}
+	l := &logFile{
+		f: f, name: r.name, no: r.no, nonce: r.nonce, salt: r.salt,
+		size: r.end, off: r.end, records: r.records, data: r.groups > 0,
+	}
+
+	w := window{f: f, size: r.end}
+	for off := r.synced; off < r.end && err == nil; off += windowLen {
+		var b []byte
+		if b, err = w.at(off, windowLen); err == nil {
+			_, err = f.WriteAt(b, off)
+		}
+	}
+	if err == nil {
+		err = l.sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return l, nil
+}
+
+// complete begins a log after the last one, if that holds anything, writes a
+// new manifest, and then removes files that nothing refers to. It returns the
+// log to write. After an error it can be called again.
+func (l *rotation) complete(r *resumption) (*logFile, error) {
+	db := l.db
+	switch {
+	case r.next != nil: // made by an attempt before
+	case r.goOn:
+		// Without room the log counts as full, and commits wait for the next.
+		err := allocate(r.last.f, r.last.off, db.opts.LogSize)
+		if err == nil {
+			r.last.size = db.opts.LogSize
+		}
+		if err != nil && !lacksRoom(err) {
+			return nil, err
+		}
+		r.next = r.last
+		r.last = nil
+	default:
+		next, err := l.create(db.opts.LogSize)
+		if err != nil {
+			return nil, err
+		}
+		r.next = next
+	}
+
+	// The seal of an attempt before may be there: it has the same bytes.
+	if r.last != nil {
+		off := r.last.off
+		if err := r.last.seal(r.next, db.commits.seq+1); err != nil {
+			r.last.off = off
+			return nil, err
+		}
+		r.last = nil
+	}
+
+	r.manifest.no++ // a number is tried once
+	r.manifest.edit++
+	m := r.manifest
+	m.nonce = db.nonce()
+	m.nextFile = r.next.no + 1
+	if err := m.write(db.opts.FS, db.dir); err != nil {
+		return nil, err
+	}
+
+	// The new manifest is durable: nothing needs these files any more. What
+	// cannot be removed comes here again at the next Open.
+	for _, name := range r.remove {
+		_ = db.opts.FS.Remove(filepath.Join(db.dir, name))
+	}
+	return r.next, nil
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A rotation is the logs that are written: the one that the leader has, the
+// last one in use, and the next. pipeline.mu protects its fields, except
+// current.
+//
+//	          seal names                  made in advance
+//	current ---------------> tail   . . . . . . . . . . .  next
+//	the leader writes it     the open group is bound to it
+//
+// Mostly current is tail. A group that does not fit into tail is bound to next,
+// which is the tail from then on; the leader seals current when it comes to
+// that group.
+type rotation struct {
+	db      *DB
+	current *logFile // owned by the leader, or by Open and Close when there is none
+
+	tail      *logFile // nil if Open lacked room
+	used      int64    // bytes of tail that are written, or reserved
+	next      *logFile // nil if it is not ready
+	nextNo    uint64   // number of the next file
+	wanted    int64    // size that a waiting commit needs, if more than LogSize
+	making    bool     // a goroutine makes next
+	makeErr   error    // why the last attempt failed
+	makeAgain int64    // when the next attempt is due, if nobody waits
+	waiting   int      // commits that wait for next
+	pending   *resumption
+	begun     atomic.Uint64
+	stalls    uint64 // commits that have waited
+
+	quit       chan struct{} // closed when nothing needs next any more
+	quitting   bool
+	background sync.WaitGroup
+}
+
+// reserveLocked reserves room for size bytes of operations in the log of g, the
+// open group. If g has no log yet, it is bound to tail or, if that is full, to
+// next, and to mem.
+func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
+	if g.log == nil {
+		size += groupExtra
+	}
+	if l.tail == nil || l.used+size+sealLen > l.tail.size {
+		if g.log != nil {
+			return false
+		}
+		if need := logHeaderLen + size + sealLen; l.next == nil || need > l.next.size {
+			l.wanted = max(l.wanted, need)
+			return false
+		}
+		l.tail = l.next
+		l.next = nil
+		l.used = logHeaderLen
+		l.wanted = 0
+	}
+
+	g.log = l.tail
+	g.mem = mem
+	g.reserved += size
+	l.used += size
+	if l.used > l.tail.size/2 {
+		l.prepareLocked()
+	}
+	return true
+}
+
+// settleLocked gives back what the group that was just written had reserved and
+// did not need. open is the open group.
+func (l *rotation) settleLocked(open *group) {
+	if l.tail == l.current {
+		l.used = l.current.off + l.current.markRoom() + open.reserved
+	}
+}
+
+// change ends the current log, and makes next the current one. first is the
+// sequence of the first operation in it. Only the leader may call it.
+func (l *rotation) change(next *logFile, first uint64) error {
+	if err := l.current.seal(next, first); err != nil {
+		return err
+	}
+	l.current = next
+	l.begun.Add(1)
+	return nil
+}
+
+// prepareLocked starts making the next log, unless there is one or the last
+// attempt just failed.
+func (l *rotation) prepareLocked() {
+	ready := l.pending == nil && l.next != nil && l.next.size >= l.wanted
+	if ready || l.making || l.quitting {
+		return
+	}
+	if l.makeErr != nil && l.waiting == 0 && l.db.clock.read() < l.makeAgain {
+		return
+	}
+	l.making = true
+	l.background.Go(l.makeNext) // ends when there is a log, nobody waits for it, or the database closes
+}
+
+// makeNext makes the next log, again as long as commits wait for it.
+func (l *rotation) makeNext() {
+	mu := &l.db.commits.mu
+	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		err := l.tryMake()
+
+		mu.Lock()
+		l.makeErr = err
+		if err == nil || l.waiting == 0 || l.quitting {
+			l.making = false
+			l.makeAgain = l.db.clock.read() + int64(delay)
+			l.db.commits.changedLocked()
+			mu.Unlock()
+			return
+		}
+		mu.Unlock()
+
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-l.quit:
+			timer.Stop()
+		}
+	}
+}
+
+// tryMake does what Open could not finish, or makes the next log. A commit that
+// needs a longer one gets it last, so that it holds up no other.
+func (l *rotation) tryMake() error {
+	mu := &l.db.commits.mu
+	mu.Lock()
+	pending := l.pending
+	next := l.next
+	l.next = nil
+	wanted := l.wanted
+	mu.Unlock()
+
+	if pending != nil {
+		return l.resume(pending)
+	}
+	made := next == nil
+	var err error
+	if next == nil {
+		next, err = l.create(l.db.opts.LogSize)
+	}
+
+	// A longer log is begun by nobody while it grows.
+	if err == nil && wanted > next.size {
+		if err = allocate(next.f, next.size, wanted); err == nil {
+			err = next.f.Sync()
+		}
+		if err == nil {
+			next.size = wanted
+		}
+	}
+
+	mu.Lock()
+	defer mu.Unlock()
+	l.next = next
+	if made && next != nil {
+		l.db.commits.changedLocked() // it may be long enough for others
+	}
+	return err
+}
+
+// create makes a log with the next number.
+func (l *rotation) create(size int64) (*logFile, error) {
+	mu := &l.db.commits.mu
+	mu.Lock()
+	no := l.nextNo
+	l.nextNo++
+	mu.Unlock()
+	return createLog(l.db.opts.FS, l.db.dir, fileHeader{no: no, id: l.db.id, nonce: l.db.nonce()}, size)
+}
+
+// resume finishes what Open could not.
+func (l *rotation) resume(r *resumption) error {
+	log, err := l.complete(r)
+	if err != nil {
+		return err
+	}
+
+	mu := &l.db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	l.begin(log)
+	l.pending = nil
+	return nil
+}
+
+// begin makes log the one that is written.
+func (l *rotation) begin(log *logFile) {
+	l.current = log
+	l.tail = log
+	l.used = log.off
+}
+
+// quitLocked ends makeNext, and wakes all commits that wait.
+func (l *rotation) quitLocked() {
+	if !l.quitting {
+		l.quitting = true
+		close(l.quit)
+	}
+	l.db.commits.changedLocked()
+}
+
+// finish ends the logs of a database that is closed, so that damage of any byte
+// of them is found. No goroutine uses them any more. next is the sequence to
+// come. Without space for another log everything is durable still, but the
+// database looks as if its process had been killed.
+func (l *rotation) finish(next uint64) error {
+	if l.current == nil {
+		return nil // read-only, or Open lacked room: nothing was written
+	}
+	current := l.current
+	defer func() {
+		l.current = nil
+		l.tail = nil
+	}()
+	if !current.data {
+		return current.end(next)
+	}
+
+	last := l.next
+	l.next = nil
+	if last == nil {
+		made, err := l.create(0)
+		if lacksRoom(err) {
+			return errors.Join(current.sync(), current.f.Close())
+		}
+		if err != nil {
+			return errors.Join(err, current.sync(), current.f.Close())
+		}
+		last = made
+	}
+	if err := current.seal(last, next); err != nil {
+		return errors.Join(err, current.f.Close(), last.f.Close())
+	}
+	return last.end(next)
+}
