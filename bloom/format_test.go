@@ -58,6 +58,7 @@ func TestDamage(t *testing.T) {
 		if err := decode(b); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+
 		for i := range len(b) * 8 {
 			c := bytes.Clone(b)
 			c[i/8] ^= 1 << (i % 8)
@@ -65,6 +66,7 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%s: bit %d flipped: %v", name, i, err)
 			}
 		}
+
 		for i := range b {
 			err := decode(b[:i])
 			empty := i == 0 && errors.Is(err, io.EOF)

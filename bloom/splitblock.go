@@ -166,9 +166,9 @@ func (s *SplitBlock) HasHash(h uint64) bool {
 	return s.blocks[i].has(uint32(h))
 }
 
-// HasHashes appends to dst, for each of hs, what [SplitBlock.HasHash] returns, and
-// returns the result. It is two to three times as fast as that. Reuse dst to
-// allocate nothing.
+// HasHashes appends to dst, for each of hs, what [SplitBlock.HasHash] returns,
+// and returns the result. It is two to three times as fast as that. Reuse dst
+// to allocate nothing.
 func (s *SplitBlock) HasHashes(dst []bool, hs []uint64) []bool {
 	if !haveKernels || len(s.blocks) == 0 || len(hs) == 0 {
 		for _, h := range hs {

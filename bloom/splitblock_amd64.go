@@ -5,9 +5,9 @@
 package bloom
 
 // The kernels of splitblock_amd64.s treat the 8 words of a block as one vector.
-// They need AVX2, which nearly every amd64 processor since 2013 has. Without it,
-// with the tag purego and on other processors, the methods of block do the same
-// (TestKernels); they take up to three times as long.
+// They need AVX2, which nearly every amd64 processor since 2013 has. Without
+// it, with the tag purego and on other processors, the methods of block do the
+// same (TestKernels); they take up to three times as long.
 
 // haveKernels reports whether the processor and the operating system have AVX2.
 var haveKernels = detectAVX2()

@@ -187,8 +187,8 @@ func FuzzParquet(f *testing.F) {
 	})
 }
 
-// TestKernels checks that the kernels of a processor do what the methods of block
-// do, for filters of all small sizes and hashes of all kinds.
+// TestKernels checks that the kernels of a processor do what the methods of
+// block do, for filters of all small sizes and hashes of all kinds.
 func TestKernels(t *testing.T) {
 	if !haveKernels {
 		t.Skip("this build, or this processor, has no kernels")

@@ -237,8 +237,9 @@ func TestTrapCostOfBytes(t *testing.T) {
 	}
 }
 
-// TestTrapForgedCounts checks numbers that a stranger wrote, with a right checksum:
-// of nodes that are not there, and of bytes of a name that end behind the data.
+// TestTrapForgedCounts checks numbers that a stranger wrote, with a right
+// checksum: of nodes that are not there, and of bytes of a name that end behind
+// the data.
 func TestTrapForgedCounts(t *testing.T) {
 	data, err := mustSnapshot(t, nil, Node{Name: "a"}).MarshalBinary()
 	if err != nil {

@@ -32,9 +32,9 @@
 //     to agree with other languages.
 //   - Memcached servers that clients in other languages use too: [NewKetama].
 //
-// Sharding by hash is a Ring or a Jump; by place, a [Node] with a Zone; by range
-// (A-M, N-Z), an ordered map with Floor; by directory or list, a map. If the
-// number of nodes never changes, hash % n will do.
+// Sharding by hash is a Ring or a Jump; by place, a [Node] with a Zone; by
+// range (A-M, N-Z), an ordered map with Floor; by directory or list, a map. If
+// the number of nodes never changes, hash % n will do.
 //
 // # How it works
 //

@@ -270,8 +270,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestStatsWeighted checks that a load is a share of the ring divided by the share
-// of the weights: servers at 25 and 100 of 100, of weights 1 and 4.
+// TestStatsWeighted checks that a load is a share of the ring divided by the
+// share of the weights: servers at 25 and 100 of 100, of weights 1 and 4.
 func TestStatsWeighted(t *testing.T) {
 	s := ringAt(100, map[string]uint64{"25": 25, "99": 99})
 	s.nodes[0].Weight = 1
@@ -290,8 +290,8 @@ func TestStatsWeighted(t *testing.T) {
 	}
 }
 
-// TestSnapshotString checks the picture of a ring: the shares stand in a column,
-// and the longest bar has 40 marks.
+// TestSnapshotString checks the picture of a ring: the shares stand in a
+// column, and the longest bar has 40 marks.
 func TestSnapshotString(t *testing.T) {
 	snap := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "bbbb", Weight: 3})
 	lines := strings.Split(snap.String(), "\n")
