@@ -14,9 +14,10 @@ import (
 type policy interface {
 	// pick returns the index of a server for a request of client, among those
 	// that usable permits, and what to call when the request is done; or -1 and
-	// nil if none is usable. It is safe for concurrent use by multiple
-	// goroutines.
-	pick(client string, usable func(i int) bool) (i int, done func())
+	// nil if there is none. It does not return failed, the index of a server
+	// that has failed the request already, or -1. It is safe for concurrent use
+	// by multiple goroutines.
+	pick(client string, failed int, usable func(i int) bool) (i int, done func())
 }
 
 // policies are the values of -lb, in the order in which they are compared.
@@ -51,11 +52,11 @@ type roundRobin struct {
 	n    int
 }
 
-func (p *roundRobin) pick(_ string, usable func(int) bool) (int, func()) {
+func (p *roundRobin) pick(_ string, failed int, usable func(int) bool) (int, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k := range p.n {
-		if i := (p.turn + k) % p.n; usable(i) {
+		if i := (p.turn + k) % p.n; i != failed && usable(i) {
 			p.turn = i + 1
 			return i, nothing
 		}
@@ -72,12 +73,12 @@ type weighted struct {
 	weights []int
 }
 
-func (p *weighted) pick(_ string, usable func(int) bool) (int, func()) {
+func (p *weighted) pick(_ string, failed int, usable func(int) bool) (int, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	best, total := -1, 0
 	for i, w := range p.weights {
-		if !usable(i) {
+		if i == failed || !usable(i) {
 			continue
 		}
 		total += w
@@ -102,13 +103,16 @@ type leastConn struct {
 	weights []int
 }
 
-func (p *leastConn) pick(_ string, usable func(int) bool) (int, func()) {
+func (p *leastConn) pick(_ string, failed int, usable func(int) bool) (int, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	best := -1
 	for k := range p.weights {
 		i := (p.turn + k) % len(p.weights)
-		if usable(i) && (best < 0 || p.open[i]*p.weights[best] < p.open[best]*p.weights[i]) {
+		if i == failed || !usable(i) {
+			continue
+		}
+		if best < 0 || p.open[i]*p.weights[best] < p.open[best]*p.weights[i] {
 			best = i
 		}
 	}
@@ -149,13 +153,13 @@ func newHashed(names []string, weights []int, bounded bool) (*hashed, error) {
 	return p, p.ring.Set(p.nodes...)
 }
 
-func (p *hashed) pick(client string, usable func(int) bool) (int, func()) {
+func (p *hashed) pick(client string, failed int, usable func(int) bool) (int, func()) {
 	if p.balancer != nil {
-		return p.pickBounded(client, usable)
+		return p.pickBounded(client, failed, usable)
 	}
 	// While a server is down, the next one on the ring takes its place.
 	for node := range p.ring.Snapshot().All(client) {
-		if i := p.index[node.Name]; usable(i) {
+		if i := p.index[node.Name]; i != failed && usable(i) {
 			return i, nothing
 		}
 	}
@@ -164,7 +168,7 @@ func (p *hashed) pick(client string, usable func(int) bool) (int, func()) {
 
 // pickBounded takes servers that are not usable off the ring: the bound is a
 // share of the others.
-func (p *hashed) pickBounded(client string, usable func(int) bool) (int, func()) {
+func (p *hashed) pickBounded(client string, failed int, usable func(int) bool) (int, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -183,7 +187,13 @@ func (p *hashed) pickBounded(client string, usable func(int) bool) (int, func())
 		return -1, nil // cannot be: the nodes were accepted before
 	}
 
-	lease, ok := p.balancer.Acquire(client)
+	var lease consistenthash.Lease
+	var ok bool
+	if failed < 0 {
+		lease, ok = p.balancer.Acquire(client)
+	} else {
+		lease, ok = p.balancer.AcquireOther(client, p.nodes[failed].Name)
+	}
 	if !ok {
 		return -1, nil
 	}

@@ -31,7 +31,7 @@ func TestPolicies(t *testing.T) {
 		}
 		var got []int
 		for range tt.want {
-			i, _ := p.pick("client", all)
+			i, _ := p.pick("client", -1, all)
 			got = append(got, i)
 		}
 		if !slices.Equal(got, tt.want) {
@@ -46,33 +46,39 @@ func TestLeastConnReleases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.pick("", all)
-	_, done := p.pick("", all)
-	p.pick("", all)
+	p.pick("", -1, all)
+	_, done := p.pick("", -1, all)
+	p.pick("", -1, all)
 	done()
-	if i, _ := p.pick("", all); i != 1 {
+	if i, _ := p.pick("", -1, all); i != 1 {
 		t.Errorf("picked %d, want 1, which has nothing to do", i)
 	}
 }
 
-// TestPoliciesSkip checks that no policy picks a server that is not usable, and
-// that each picks one if there is any.
+// TestPoliciesSkip checks that no policy picks a server that is not usable, or
+// that has failed the request, and that each picks one if there is any.
 func TestPoliciesSkip(t *testing.T) {
 	for _, name := range policies {
 		p, err := newPolicy(name, []string{"a", "b", "c"}, []int{1, 1, 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for mask := range 8 {
+		for k := range 8 * 4 * 20 {
+			mask, failed := k/4%8, k%4-1
 			usable := func(i int) bool { return mask>>i&1 == 1 }
-			for range 20 {
-				i, done := p.pick("client", usable)
-				if mask == 0 && i >= 0 || mask != 0 && (i < 0 || !usable(i)) {
-					t.Errorf("%s picks %d of the set %03b", name, i, mask)
-				}
-				if done != nil {
-					done()
-				}
+			i, done := p.pick("client", failed, usable)
+
+			wanted := mask
+			if failed >= 0 {
+				wanted &^= 1 << failed
+			}
+			if found := i >= 0; found != (wanted != 0) {
+				t.Errorf("%s picks %d of the set %03b after %d failed", name, i, mask, failed)
+			} else if found && (wanted>>i&1 == 0 || done == nil) {
+				t.Errorf("%s picks %d of the set %03b after %d failed", name, i, mask, failed)
+			}
+			if done != nil {
+				done()
 			}
 		}
 	}
@@ -103,7 +109,7 @@ func TestCompareFindsViolations(t *testing.T) {
 			for i := 0; err == nil && i < 200; i++ {
 				client := string(rune('a' + i%7%3)) // one of three is busier
 				var server int
-				server, _ = p.pick(client, all)
+				server, _ = p.pick(client, -1, all)
 				if err = s.judge(server, client); err == nil {
 					s.requests[server]++
 					s.open[server]++

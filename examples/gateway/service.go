@@ -23,7 +23,6 @@ type service struct {
 	name      string
 	servers   []*server
 	policy    policy
-	second    policy // of second tries: the others in turn
 	transport http.RoundTripper
 	cache     *cache // in front of it, or nil
 	now       func() time.Time
@@ -53,7 +52,7 @@ type endpoint struct {
 // newService returns the service of the servers at ends, each with the weight
 // of the same index.
 func newService(name, lb string, ends []endpoint, weights []int, now func() time.Time, transport http.RoundTripper) (*service, error) {
-	s := &service{name: name, second: &roundRobin{n: len(ends)}, transport: transport, now: now}
+	s := &service{name: name, transport: transport, now: now}
 	var names []string
 	for i, e := range ends {
 		srv := &server{name: serverName(name, i+1), url: e.url, history: e.history}
@@ -105,7 +104,7 @@ func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (s *service) try(req *http.Request) (*http.Response, error) {
 	client, _ := req.Context().Value(clientKey{}).(string)
-	srv, call, err := s.admit(client, s.policy, nil)
+	call, err := s.admit(client, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -115,24 +114,23 @@ func (s *service) try(req *http.Request) (*http.Response, error) {
 	if err == nil || !safe || req.Context().Err() != nil {
 		return resp, err
 	}
-	if _, call, err2 := s.admit(client, s.second, srv); err2 == nil {
-		return call.roundTrip(req, s.transport)
+	if second, err2 := s.admit(client, call.index); err2 == nil {
+		return second.roundTrip(req, s.transport)
 	}
 	return nil, err
 }
 
-// admit picks a server that is healthy, whose breaker lets calls pass and which
-// is not except.
-func (s *service) admit(client string, p policy, except *server) (*server, *call, error) {
+// admit picks a server that is healthy, whose breaker lets calls pass and whose
+// index is not failed.
+func (s *service) admit(client string, failed int) (*call, error) {
 	usable := func(i int) bool {
-		srv := s.servers[i]
-		return srv != except && srv.health.up.Load() && srv.breaker.Err() == nil
+		return s.servers[i].health.up.Load() && s.servers[i].breaker.Err() == nil
 	}
 
 	// Between the look at a breaker and the call others may take what it had
 	// left, hence a few tries.
 	for range 2 * len(s.servers) {
-		i, done := p.pick(client, usable)
+		i, done := s.policy.pick(client, failed, usable)
 		if i < 0 {
 			break
 		}
@@ -142,7 +140,7 @@ func (s *service) admit(client string, p policy, except *server) (*server, *call
 			done()
 			continue
 		}
-		return srv, &call{server: srv, permit: permit, done: done}, nil
+		return &call{server: srv, index: i, permit: permit, done: done}, nil
 	}
 
 	// None is left: say when the first of them will be asked again.
@@ -156,12 +154,13 @@ func (s *service) admit(client string, p policy, except *server) (*server, *call
 			unavailable.retryAfter = d
 		}
 	}
-	return nil, nil, unavailable
+	return nil, unavailable
 }
 
 // A call is a request that a server was picked for.
 type call struct {
 	server *server
+	index  int // of server in its service
 	permit breaker.Permit
 	done   func() // tells the policy
 }

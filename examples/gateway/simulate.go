@@ -91,7 +91,7 @@ func (s *simulation) admit(p policy, client string, at time.Time, mean float64) 
 		s.ends = s.ends[1:]
 	}
 
-	i, done := p.pick(client, func(int) bool { return true })
+	i, done := p.pick(client, -1, func(int) bool { return true })
 	if err := s.judge(i, client); err != nil {
 		return err
 	}
