@@ -1,4 +1,4 @@
-//go:build (!unix && !windows) || aix || solaris
+//go:build !linux
 
 // SPDX-License-Identifier: MIT
 
@@ -6,22 +6,14 @@ package lsm
 
 import (
 	"errors"
-	"io"
 	"os"
 )
 
-// lockFile fails: without a lock two processes could write one database, or
-// one read it while another writes. Options.FS can be a [MemFS].
-func lockFile(name string, _ bool) (io.Closer, error) {
-	return nil, &os.PathError{Op: "lock", Path: name, Err: errors.ErrUnsupported}
+// syncData is Sync, which on Darwin is F_FULLFSYNC and elsewhere fsync or
+// FlushFileBuffers.
+func syncData(f *os.File) error { return f.Sync() }
+
+// preallocate has no portable form: zeros are written.
+func preallocate(f *os.File, _ int64) error {
+	return &os.PathError{Op: "preallocate", Path: f.Name(), Err: errors.ErrUnsupported}
 }
-
-func rename(from, to string) error { return os.Rename(from, to) }
-
-func syncDir(string) error { return nil }
-
-// lacksRoom reports whether err may end when others give something back.
-func lacksRoom(error) bool { return false }
-
-// neverWritten reports whether err tells that nobody can write there.
-func neverWritten(err error) bool { return errors.Is(err, errors.ErrUnsupported) }
