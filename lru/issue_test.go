@@ -825,6 +825,7 @@ func TestExactLoopUses(t *testing.T) {
 		for i := range 5 {
 			tt.c.Set(i, i)
 		}
+
 		var got []int
 		for k := range tt.c.All() {
 			if len(got) == 0 {

@@ -372,3 +372,52 @@ func TestShardsFor(t *testing.T) {
 		t.Errorf("%d shards for a large cache", n)
 	}
 }
+
+// TestBounds checks the bounds that comments state at the bound and at its
+// neighbor.
+func TestBounds(t *testing.T) {
+	for capacity, ok := range map[int]bool{0: false, 1: true, maxSlots: true, maxSlots + 1: false} {
+		panicked := recovered(func() { NewLRU[int, int](capacity) }) != nil
+		if panicked == ok {
+			t.Errorf("NewLRU(%d) panicked: %v, want %v", capacity, panicked, !ok)
+		}
+	}
+	for p, ok := range map[int]bool{-2: false, -1: true, 1: true, 2: false} {
+		if err := (&Attr{Priority: p}).Validate(); (err == nil) != ok {
+			t.Errorf("priority %d: %v, want valid: %v", p, err, ok)
+		}
+	}
+
+	type options = Options[int, int]
+	for _, tt := range []struct {
+		o  options
+		ok bool
+	}{
+		{options{TTL: 10, RefreshAfter: 9}, true},
+		{options{TTL: 10, RefreshAfter: 10}, false},
+		{options{Shards: maxShards}, true},
+		{options{Shards: 2 * maxShards}, false},
+		{options{TTL: 1, Jitter: math.Nextafter(1, 0)}, true},
+		{options{TTL: 1, Jitter: 1}, false},
+		{options{Entries: -1}, false},
+		{options{Policy: PolicyRandom}, true},
+		{options{Policy: PolicyRandom + 1}, false},
+	} {
+		if err := tt.o.Validate(); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v, want valid: %v", tt.o, err, tt.ok)
+		}
+	}
+
+	// Sums saturate at both ends.
+	for _, tt := range []struct{ a, b, want int64 }{
+		{math.MaxInt64 - 1, 1, math.MaxInt64},
+		{math.MaxInt64, 1, math.MaxInt64},
+		{math.MinInt64 + 1, -1, math.MinInt64},
+		{math.MinInt64, -1, math.MinInt64},
+		{math.MinInt64, math.MaxInt64, -1},
+	} {
+		if got := saturated(tt.a, tt.b); got != tt.want {
+			t.Errorf("saturated(%d, %d) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

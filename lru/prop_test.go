@@ -395,8 +395,8 @@ func (m *cacheMachine) settle(t *rapid.T, allowed ...Cause) {
 	m.events = m.events[:0]
 }
 
-// needed checks that no eviction was one too many: the last one was needed, which
-// may have been any of them, since shards report one after the other.
+// needed checks that no eviction was one too many: the last one was needed,
+// which may have been any of them, since shards report one after the other.
 func (m *cacheMachine) needed(t *rapid.T) {
 	rest, largest := m.cost(), 0
 	for _, ev := range m.events {
