@@ -145,3 +145,29 @@ func TestSlow(t *testing.T) {
 		t.Errorf("hits: textbook %d, ours %d of %d", slowHits, hits, probes)
 	}
 }
+
+// TestLineAsksAll checks that a question asks for every bit that adding sets: if
+// any one is missing, the key is absent.
+func TestLineAsksAll(t *testing.T) {
+	for r := 1; r <= maxPerLane; r++ {
+		for i := range uint64(100) {
+			h := HashUint64(i, 0)
+			var full line
+			full.add(h, r)
+			for bit := range lineBytes * 8 {
+				word, mask := bit/64, uint64(1)<<(bit%64)
+				if full[word]&mask == 0 {
+					continue
+				}
+				l := full
+				l[word] &^= mask
+				if l.has(h, r) || l.hasAtomic(h, r) || r == 2 && l.hasUsual(h) {
+					t.Fatalf("%d bits a lane: %#x is found without bit %d", r, h, bit)
+				}
+			}
+			if !full.has(h, r) {
+				t.Fatalf("%d bits a lane: %#x is absent with all its bits", r, h)
+			}
+		}
+	}
+}

@@ -142,6 +142,20 @@ func TestParquetHostile(t *testing.T) {
 		}
 	}
 
+	for _, other := range []string{"1c2c00001c1c00001c1c000000", "1c1c00001c2c00001c1c000000"} {
+		rest, err := hex.DecodeString(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ParseParquet(append([]byte{0x15, 0x40}, rest...)); !errors.Is(err, ErrVersion) {
+			t.Errorf("header %s: %v, want %v", other, err, ErrVersion)
+		}
+	}
+	whole := NewSplitBlock(10, 0.1, nil).AppendParquet(nil)
+	if err := new(SplitBlock).UnmarshalBinary(append(whole, 0)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a byte after the filter: %v, want %v", err, ErrCorrupt)
+	}
+
 	var zero SplitBlock
 	if zero.HasString("x") || zero.Bits() != 0 {
 		t.Error("the zero SplitBlock holds something")

@@ -224,6 +224,7 @@ func TestStoredForged(t *testing.T) {
 		"Scalable of no layers":       set("Scalable", 24, 0),
 		"Scalable of 2^60 layers":     set("Scalable", 24, 1<<60),
 		"Scalable with a rate of 7":   set("Scalable", 32, 0x401c000000000000),
+		"Scalable with a rate of 1":   set("Scalable", 32, 0x3ff0000000000000),
 		"Scalable with no size":       set("Scalable", 40, 0),
 		"Scalable of 2^63 keys":       set("Scalable", 40, 1<<63),
 		"Scalable with too much room": set("Scalable", 48, 1<<40),
@@ -238,6 +239,7 @@ func TestStoredForged(t *testing.T) {
 		"Window with too much room":   set("Window", 96, 1<<40),
 		"Window in no step":           set("Window", 104, 1),
 		"Window of 2^58 lines":        set("Window", 24, 1<<58),
+		"Counting of 4 bits a lane":   set("Counting", 8, 4<<32|1<<24|uint64(kindCounting)<<16|version),
 		"Counting of 2^63 lines":      set("Counting", 24, 1<<63),
 	} {
 		var s Scalable
@@ -312,6 +314,36 @@ func TestWindowStoredAge(t *testing.T) {
 		if v.HasString("x") || v.HasString("y") {
 			t.Errorf("after %v and 4 minutes keys are still there", tt.away)
 		}
+	}
+}
+
+// TestWindowStoredTwice checks that a window which is stored in the middle of a
+// turn, read, and stored once more goes on in the middle of that turn.
+func TestWindowStoredTwice(t *testing.T) {
+	clock := &fakeClock{}
+	opts := &WindowOptions{Generations: 4, Now: clock.now}
+	w := NewWindow(1000, 1e-6, 3*time.Minute, opts) // turns of a minute
+	w.AddString("x")                                // forgotten after 4 minutes
+	clock.sleep(90 * time.Second)
+	for range 3 {
+		b, err := w.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = NewWindow(1, 0.1, time.Hour, opts)
+		if err := w.UnmarshalBinary(b); err != nil {
+			t.Fatal(err)
+		}
+		clock.sleep(40 * time.Second)
+	}
+
+	clock.sleep(30*time.Second - 1)
+	if !w.HasString("x") {
+		t.Error("x is forgotten before 4 minutes have passed")
+	}
+	clock.sleep(1)
+	if w.HasString("x") {
+		t.Error("x is there after 4 minutes")
 	}
 }
 

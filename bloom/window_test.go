@@ -139,6 +139,24 @@ func TestWindowRotate(t *testing.T) {
 	}
 }
 
+// TestWindowRateForgets checks that Rate does not count lines that were written
+// in turns which are over.
+func TestWindowRateForgets(t *testing.T) {
+	w := NewWindow(1000, 0.01, 0, nil)
+	for i := range uint64(1000) {
+		w.AddUint64(i)
+	}
+	if got := w.Rate(); got < 0.002 || got > 0.01 {
+		t.Errorf("a full window errs at %g, want nearly 0.01", got)
+	}
+	for range w.gens {
+		w.Rotate()
+	}
+	if got := w.Rate(); got != 0 {
+		t.Errorf("a window that has forgotten all errs at %g, want 0", got)
+	}
+}
+
 // TestWindowNoPause checks that a new turn clears no more than the lines that a
 // key lies in.
 func TestWindowNoPause(t *testing.T) {
