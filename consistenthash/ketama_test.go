@@ -168,6 +168,7 @@ func TestKetamaErrors(t *testing.T) {
 		{ErrName, []Node{{Name: "fe80::11211"}}},
 		{ErrName, []Node{{Name: "[fe80::1"}}},
 		{ErrName, []Node{{Name: "[fe80::1]11212"}}},
+		{ErrName, []Node{{Name: "[fe80::1]x"}}},
 		{ErrName, []Node{{Name: "[]:1"}}},
 		{ErrName, []Node{{Name: "a:"}}},
 		{ErrName, []Node{{Name: "a:0"}}},
