@@ -188,6 +188,26 @@ func TestTrapZero(t *testing.T) {
 	}
 }
 
+// TestZeroPanics checks that the types which must be made say so: every method
+// of a zero value names the function that makes it.
+func TestZeroPanics(t *testing.T) {
+	var s Scalable
+	var w Window
+	for want, methods := range map[string][]func(){
+		"bloom: zero Scalable: use NewScalable": {
+			func() { s.AddString("x") }, func() { s.HasString("x") }, func() { s.Len() }, func() { s.Rate() }, func() { s.Bits() },
+		},
+		"bloom: zero Window: use NewWindow": {
+			func() { w.AddString("x") }, func() { w.HasString("x") }, func() { w.SeenHash(1) }, func() { w.Rotate() }, func() { w.Rate() },
+		},
+		"bloom: zero Counting: use NewCounting": {func() { new(Counting).AddString("x") }},
+	} {
+		for _, method := range methods {
+			mustPanic(t, want, method)
+		}
+	}
+}
+
 // TestTrapOnlyDuplicates: FastFilter/xorfilter#30 and #35: a builder that draws
 // again until it succeeds never does if keys repeat. Ours build nothing, and
 // take any keys.
