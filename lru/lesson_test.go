@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -178,9 +179,11 @@ func TestLessonIdempotency(t *testing.T) {
 		}
 
 		got := make([]string, 3)
+		var wg sync.WaitGroup
 		for i := range got {
-			go func() { got[i] = pay("order-17") }() // ends with the charge
+			wg.Go(func() { got[i] = pay("order-17") }) // ends with the charge
 		}
+		wg.Wait()
 		time.Sleep(time.Minute)
 		again := pay("order-17")
 		other := pay("order-18")
