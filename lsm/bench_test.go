@@ -62,8 +62,10 @@ func syncFloor(b *testing.B) time.Duration {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	defer func() { _ = l.f.Close() }() // the file goes with its directory
 	var times []time.Duration
+
 	for range 50 {
 		start := time.Now()
 		if err := l.append(make([]byte, 200), recordHead{}); err != nil {
@@ -74,6 +76,7 @@ func syncFloor(b *testing.B) time.Duration {
 		}
 		times = append(times, time.Since(start))
 	}
+
 	for i := range times { // the median, by selection
 		for j := i + 1; j < len(times); j++ {
 			if times[j] < times[i] {
@@ -81,6 +84,7 @@ func syncFloor(b *testing.B) time.Duration {
 			}
 		}
 	}
+
 	return times[len(times)/2]
 }
 
@@ -100,6 +104,7 @@ func BenchmarkMemtable(b *testing.B) {
 		for i := range keys {
 			keys[i] = benchKeys[shape](uint64(i))
 		}
+
 		value := make([]byte, 100)
 		fill := func() *memtable {
 			m := newMemtable()
@@ -108,6 +113,7 @@ func BenchmarkMemtable(b *testing.B) {
 			}
 			return m
 		}
+
 		b.Run("op=insert/keys="+shape, func(b *testing.B) {
 			var m *memtable
 			for b.Loop() {
@@ -116,6 +122,7 @@ func BenchmarkMemtable(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/insert")
 			b.ReportMetric(float64(m.bytes())/n-float64(len(keys[0])+100), "B/entry")
 		})
+
 		b.Run("op=get/keys="+shape, func(b *testing.B) {
 			m, rng := fill(), rand.New(rand.NewPCG(1, 2))
 			order := rng.Perm(n)
@@ -138,11 +145,14 @@ func BenchmarkGet(b *testing.B) {
 	if err := db.Apply(context.Background(), &batch); err != nil {
 		b.Fatal(err)
 	}
+
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys := make([][]byte, 1<<12)
+
 	for i := range keys {
 		keys[i] = benchKeys["random16"](rng.Uint64N(n))
 	}
+
 	b.Run("op=appendget", func(b *testing.B) {
 		b.ReportAllocs()
 		var dst []byte
@@ -152,6 +162,7 @@ func BenchmarkGet(b *testing.B) {
 			i++
 		}
 	})
+
 	b.Run("op=appendget/parallel", func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			var dst []byte

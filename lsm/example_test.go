@@ -4,12 +4,17 @@ package lsm_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
-	"time"
 
 	"github.com/ashlar-go/ashlar/lsm"
 )
@@ -31,7 +36,23 @@ func open(o lsm.Options) *lsm.DB {
 	return db
 }
 
+// The program of the package comment.
 func Example() {
+	dir, err := os.MkdirTemp("", "lsm-example-")
+	must(err)
+	defer os.RemoveAll(dir)
+
+	db, err := lsm.Open(filepath.Join(dir, "data"), nil)
+	if err != nil {
+		panic(err)
+	}
+	err = db.Set([]byte("user:1"), []byte("alice")) // nil: it is on the disk
+	name, _ := db.Get([]byte("user:1"))
+	fmt.Println(string(name), err, db.Close())
+	// Output: alice <nil> <nil>
+}
+
+func ExampleDB() {
 	fsys := lsm.NewMemFS() // leave Options.FS away for files on disk
 	// region quickstart
 	db, err := lsm.Open("data", &lsm.Options{FS: fsys})
@@ -40,6 +61,7 @@ func Example() {
 		return
 	}
 	defer db.Close()
+
 	if err := db.Set([]byte("user:1"), []byte("alice")); err != nil { // on disk when it returns
 		fmt.Println(err)
 		return
@@ -141,21 +163,40 @@ func ExampleDB_Delete() {
 }
 
 // Money is moved in one batch, so that it is never in both accounts or in none.
+// A batch does not look at what was there: a lock keeps two transfers apart.
 func ExampleDB_Apply() {
 	db := open(lsm.Options{})
 	defer db.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	var b lsm.Batch
-	b.Set([]byte("account:alice"), []byte("90"))
-	b.Set([]byte("account:bob"), []byte("110"))
-	b.Delete([]byte("transfer:17"))
-	fmt.Println(db.Apply(ctx, &b))
-	v, _ := db.Get([]byte("account:bob"))
-	fmt.Println(string(v))
-	// Output:
-	// <nil>
-	// 110
+	must(db.Set([]byte("alice"), []byte("100")))
+
+	var mu sync.Mutex
+	transfer := func(ctx context.Context, from, to string, amount int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		var b lsm.Batch
+		b.Set([]byte(from), strconv.AppendInt(nil, balance(db, from)-int64(amount), 10))
+		b.Set([]byte(to), strconv.AppendInt(nil, balance(db, to)+int64(amount), 10))
+		return db.Apply(ctx, &b)
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() { must(transfer(context.Background(), "alice", "bob", 7)) })
+	}
+	wg.Wait()
+	fmt.Println(balance(db, "alice"), balance(db, "bob"))
+	// Output: 30 70
+}
+
+// balance returns the number under a key, 0 if there is none.
+func balance(db *lsm.DB, key string) int64 {
+	v, err := db.Get([]byte(key))
+	if errors.Is(err, lsm.ErrNotFound) {
+		return 0
+	}
+	must(err)
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	must(err)
+	return n
 }
 
 func ExampleBatch() {
@@ -195,9 +236,85 @@ func ExampleDB_Stats() {
 	for range 5 {
 		must(db.Set([]byte("a"), []byte("b")))
 	}
-	m := db.Stats().Sub(before)
-	fmt.Println(m.Commits, "commits,", m.Syncs, "syncs,", m.LogBytes, "bytes of log")
+	s := db.Stats().Sub(before)
+	fmt.Println(s.Commits, "commits,", s.Syncs, "syncs,", s.LogBytes, "bytes of log")
 	// Output: 5 commits, 5 syncs, 240 bytes of log
+}
+
+// Stats as a variable of expvar.
+func ExampleStats_expvar() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("a"), []byte("b")))
+	v := expvar.Func(func() any { return db.Stats() }) // expvar.Publish("data", v)
+	fmt.Println(v)
+	// Output:
+	// {"Commits":1,"Groups":1,"Syncs":1,"Logs":0,"LogBytes":48,"Stalls":0,"Memory":65744,"Sequence":1}
+}
+
+// Stats as a line of log/slog.
+func ExampleStats_slog() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	must(db.Set([]byte("a"), []byte("b")))
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{} // so that the output is always the same
+			}
+			return a
+		},
+	}))
+	s := db.Stats()
+	log.Info("data", "commits", s.Commits, "syncs", s.Syncs, "stalls", s.Stalls)
+	// Output: level=INFO msg=data commits=1 syncs=1 stalls=0
+}
+
+// Stats in the text format of Prometheus.
+func ExampleStats_prometheus() {
+	db := open(lsm.Options{Durability: lsm.NoSync})
+	defer db.Close()
+	must(db.Set([]byte("a"), []byte("b")))
+	s := db.Stats()
+	fmt.Printf("lsm_commits_total %d\n", s.Commits)
+	fmt.Printf("lsm_syncs_total %d\n", s.Syncs)
+	fmt.Printf("lsm_memory_bytes %d\n", s.Memory)
+	// Output:
+	// lsm_commits_total 1
+	// lsm_syncs_total 0
+	// lsm_memory_bytes 65744
+}
+
+// A configuration file has the name of a durability.
+func ExampleDurability() {
+	var config struct{ Durability lsm.Durability }
+	must(json.Unmarshal([]byte(`{"Durability": "nosync"}`), &config))
+	fmt.Println(config.Durability, config.Durability == lsm.NoSync)
+	// Output: nosync true
+}
+
+// A file system that counts syncs. The rest is that of the operating system.
+type countingFS struct {
+	lsm.OSFS
+	dirs *int
+}
+
+func (c countingFS) SyncDir(dir string) error {
+	*c.dirs++
+	return c.OSFS.SyncDir(dir)
+}
+
+func ExampleOSFS() {
+	dir, err := os.MkdirTemp("", "lsm-example-")
+	must(err)
+	defer os.RemoveAll(dir)
+
+	n := 0
+	db, err := lsm.Open(dir, &lsm.Options{FS: countingFS{dirs: &n}})
+	must(err)
+	must(db.Close())
+	fmt.Println(n) // for the first log, and the manifest
+	// Output: 2
 }
 
 func ExampleDB_Close() {

@@ -47,7 +47,7 @@ type logFile struct {
 
 const (
 	logMagic      = "ashlarwl"
-	oldLogMagic   = "ashLSMw1" // before the first release
+	unreleasedLog = "ashLSMw1" // never released
 	formatVersion = 1
 	logHeaderLen  = 64
 	recordHeadLen = 40
@@ -113,7 +113,7 @@ func parseHeader(name string, b []byte, n int, magic, old string) (h fileHeader,
 	case len(b) < n:
 		return h, corrupt(name, int64(len(b)), "the file ends within its header")
 	case string(b[:8]) == old:
-		return h, &versionError{name, "a format of before the first release"}
+		return h, &versionError{name, "a format that was not released"}
 	case string(b[:8]) != magic:
 		return h, corrupt(name, 0, "the file does not begin with "+magic)
 	case binary.LittleEndian.Uint32(b[12:]) != headerSum(b):

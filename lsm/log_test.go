@@ -54,7 +54,9 @@ func TestLogContents(t *testing.T) {
 	ops := func(more ...byte) []byte {
 		return slices.Concat(make([]byte, recordHeadLen), scriptBatch(1).data, more)
 	}
+
 	head := recordHead{kind: recordData, first: 1, count: 3}
+
 	for _, c := range []struct {
 		name string
 		rec  []byte
@@ -126,15 +128,15 @@ func TestReserved(t *testing.T) {
 	}
 }
 
-// TestOldFormat checks that files of the format of before the first release are
+// TestOldFormat checks that files in the format that was not released are
 // ErrVersion.
 func TestOldFormat(t *testing.T) {
 	for _, name := range []string{logName(1), manifestName(1)} {
 		m := testFiles(t, 1, true)
-		old := oldLogMagic
+		old := unreleasedLog
 		if name != logName(1) {
 			name = m.manifest(t)
-			old = oldManifestMagic
+			old = unreleasedManifest
 		}
 		b := slices.Clone(m.bytes(name))
 		copy(b, old)

@@ -105,7 +105,7 @@ func openLog(fsys FS, name string) (*logReader, error) {
 	r := &logReader{window: w, name: name, end: logHeaderLen, synced: logHeaderLen}
 	b, err := w.at(0, logHeaderLen)
 	if err == nil {
-		r.fileHeader, err = parseHeader(name, b, logHeaderLen, logMagic, oldLogMagic)
+		r.fileHeader, err = parseHeader(name, b, logHeaderLen, logMagic, unreleasedLog)
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.f.Close())

@@ -35,11 +35,11 @@ type manifest struct {
 }
 
 const (
-	manifestMagic     = "ashlarmf"
-	oldManifestMagic  = "ashLSMm1" // before the first release
-	manifestHeaderLen = 48
-	editHeadLen       = 32
-	maxManifestLen    = 1 << 30
+	manifestMagic      = "ashlarmf"
+	unreleasedManifest = "ashLSMm1" // never released
+	manifestHeaderLen  = 48
+	editHeadLen        = 32
+	maxManifestLen     = 1 << 30
 
 	editSnapshot = 1 // the whole state
 	editChange   = 2
@@ -196,7 +196,7 @@ func (r *manifestReader) read(no uint64) error {
 	if err != nil {
 		return err
 	}
-	r.m.fileHeader, err = parseHeader(r.name, b, manifestHeaderLen, manifestMagic, oldManifestMagic)
+	r.m.fileHeader, err = parseHeader(r.name, b, manifestHeaderLen, manifestMagic, unreleasedManifest)
 	if err != nil {
 		return err
 	}

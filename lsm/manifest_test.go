@@ -31,6 +31,7 @@ func TestManifestEdits(t *testing.T) {
 	next := appendField(nil, tagNextFile, uvarint(40))
 	logs := appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(0))
 	change := editHead{kind: editChange, number: 4}
+
 	for _, c := range []struct {
 		name string
 		h    editHead
@@ -63,6 +64,7 @@ func TestManifestEdits(t *testing.T) {
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
+
 		if err == nil && got.edit != 4 {
 			t.Errorf("%s: edit %d, want 4", c.name, got.edit)
 		}

@@ -11,99 +11,109 @@ import (
 	"testing"
 )
 
-// read returns what m has under a name.
-func (m *MemFS) read(t *testing.T, name string) ([]byte, bool) {
+// content returns the bytes that m has under a name, or "missing".
+func (m *MemFS) content(t *testing.T, name string) string {
 	t.Helper()
-	f, err := m.Open(name)
+	w, err := openWindow(m, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false
+		return "missing"
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	size, err := f.Size()
-	if err != nil {
+	b, err := w.at(0, w.size)
+	if err := errors.Join(err, w.f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+	return string(b)
+}
+
+// must ends a test if one of errs is an error.
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	return b, true
+}
+
+// create makes a file with some bytes, and syncs them.
+func create(t *testing.T, m *MemFS, name, text string) File {
+	t.Helper()
+	f, err := m.Create(name)
+	must(t, err)
+	_, err = f.WriteAt([]byte(text), 0)
+	must(t, err, f.Sync())
+	return f
 }
 
 // TestMemFSCrash checks that names and bytes are durable on their own, each
-// after its sync.
+// after its sync, and that before it a crash keeps or loses them: a name that
+// was created, renamed, linked or removed, and bytes that were written.
 func TestMemFSCrash(t *testing.T) {
 	m := NewMemFS()
-	must := func(errs ...error) {
+	check := func(when, name, lost, kept string) {
 		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
+		for _, c := range []struct {
+			keep float64
+			want string
+		}{{0, lost}, {1, kept}} {
+			if got := m.CrashClone(CrashConfig{Keep: c.keep}).content(t, name); got != c.want {
+				t.Errorf("%s, of unsynced changes %v survive: %s has %q, want %q", when, c.keep, name, got, c.want)
+			}
+		}
+		seen := map[string]bool{}
+		for seed := range uint64(50) {
+			seen[m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).content(t, name)] = true
+		}
+		if !seen[lost] || !seen[kept] {
+			t.Errorf("%s, half of the unsynced changes survive: saw %v, want %q and %q", when, seen, lost, kept)
 		}
 	}
-	write := func(f File, s string) { _, err := f.WriteAt([]byte(s), 0); must(err) }
-	state := func(name string) string {
-		b, ok := m.CrashClone(CrashConfig{}).read(t, name)
-		if !ok {
-			return "missing"
-		}
-		return string(b)
-	}
-	f, err := m.Create("d/a")
-	must(err)
-	write(f, "one")
-	must(f.Sync())
-	if got := state("d/a"); got != "missing" {
-		t.Errorf("without SyncDir: %q", got)
-	}
-	must(m.SyncDir("d"))
-	write(f, "two")
-	if got := state("d/a"); got != "one" {
-		t.Errorf("without Sync: %q", got)
-	}
-	must(f.Sync(), m.Rename("d/a", "d/b"))
-	if a, b := state("d/a"), state("d/b"); a != "two" || b != "missing" {
-		t.Errorf("after a rename: %q, %q", a, b)
-	}
-	must(m.SyncDir("d"), m.Remove("d/b"))
-	if got := state("d/b"); got != "two" {
-		t.Errorf("after a removal: %q", got)
-	}
-	must(m.SyncDir("d"))
-	if got := state("d/b"); got != "missing" {
-		t.Errorf("after a removal that is durable: %q", got)
-	}
-	must(f.Close())
+
+	f := create(t, m, "d/a", "one")
+	check("created", "d/a", "missing", "one")
+	must(t, m.SyncDir("d"))
+	check("created and synced", "d/a", "one", "one")
+
+	_, err := f.WriteAt([]byte("two"), 0)
+	must(t, err)
+	check("written", "d/a", "one", "two")
+	must(t, f.Sync())
+	check("written and synced", "d/a", "two", "two")
+
+	must(t, m.Rename("d/a", "d/b"))
+	check("renamed", "d/a", "two", "missing")
+	check("renamed", "d/b", "missing", "two")
+	must(t, m.SyncDir("d"))
+	check("renamed and synced", "d/a", "missing", "missing")
+	check("renamed and synced", "d/b", "two", "two")
+
+	must(t, m.Link("d/b", "d/c"))
+	check("linked", "d/c", "missing", "two")
+	must(t, m.SyncDir("d"), m.Remove("d/b"))
+	check("removed", "d/b", "two", "missing")
+	check("linked and synced", "d/c", "two", "two")
+	must(t, m.SyncDir("d"))
+	check("removed and synced", "d/b", "missing", "missing")
+
+	must(t, f.Truncate(1))
+	check("cut", "d/c", "two", "t")
+	must(t, f.Close())
 }
 
 // TestMemFSSectors checks that sectors survive on their own, whole, and in any
 // combination.
 func TestMemFSSectors(t *testing.T) {
 	m := NewMemFS()
-	f, err := m.Create("d/a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	old, now := bytes.Repeat([]byte{1}, 3*sectorSize), bytes.Repeat([]byte{2}, 3*sectorSize)
-	_, err = f.WriteAt(old, 0)
-	if err = errors.Join(err, f.Sync(), m.SyncDir("d")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = f.WriteAt(now[100:], 100); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Preallocate(4 * sectorSize); err != nil {
-		t.Fatal(err)
-	}
-	seen, garbage := map[[4]byte]bool{}, false
+	f := create(t, m, "d/a", string(bytes.Repeat([]byte{1}, 3*sectorSize)))
+	now := bytes.Repeat([]byte{2}, 3*sectorSize)
+	_, err := f.WriteAt(now[100:], 100)
+	must(t, err, m.SyncDir("d"), f.Preallocate(4*sectorSize))
+
+	seen := map[[4]byte]bool{}
+	garbage := false
 	for seed := range uint64(200) {
-		b, _ := m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).read(t, "d/a")
+		b := m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).content(t, "d/a")
 		key := [4]byte{b[100], b[sectorSize], b[2*sectorSize], byte(len(b) / sectorSize)}
 		seen[key] = true
 		for i := range 3 * sectorSize {
@@ -111,84 +121,172 @@ func TestMemFSSectors(t *testing.T) {
 				t.Fatalf("seed %d: a torn sector at %d", seed, i)
 			}
 		}
-		b, _ = m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed, Garbage: true}).read(t, "d/a")
-		garbage = garbage || slices.ContainsFunc(b, func(c byte) bool { return c > 2 })
+
+		b = m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed, Garbage: true}).content(t, "d/a")
+		garbage = garbage || slices.ContainsFunc([]byte(b), func(c byte) bool { return c > 2 })
 	}
 	if len(seen) != 16 || !garbage {
-		t.Errorf("%d states of 16, garbage %t", len(seen), garbage)
+		t.Errorf("%d states, garbage %t, want 16, true", len(seen), garbage)
 	}
+	must(t, f.Close())
 }
 
-// TestMemFSFailures checks the failures that are not just an error.
+// TestMemFSFailures checks failures that are more than an error: a short write
+// writes half, a failed sync loses bytes for good, a failed close closes.
 func TestMemFSFailures(t *testing.T) {
 	m := NewMemFS()
 	f, err := m.Create("d/a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.SyncDir("d"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err, m.SyncDir("d"))
 	fail := errors.New("fails")
 	m.Inject(func(op FSOp) error {
 		switch op.Kind {
 		case "write":
 			return io.ErrShortWrite
-		case "sync", "close":
+		case "sync", "close", "syncrange":
 			return fail
 		}
 		return nil
 	})
 	if n, err := f.WriteAt([]byte("abcd"), 0); n != 2 || !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("a short write: %d, %v", n, err)
+		t.Errorf("a short write: got %d, %v, want 2", n, err)
 	}
 	if err := f.Sync(); !errors.Is(err, fail) {
-		t.Error(err)
+		t.Errorf("Sync: got %v, want the failure", err)
 	}
+	if err := f.(RangeSyncer).SyncRange(0, 2); !errors.Is(err, fail) {
+		t.Errorf("SyncRange: got %v, want the failure", err)
+	}
+
+	// The second sync succeeds, and bytes that the first one lost are not
+	// there.
 	m.Inject(nil)
-	if err := f.Sync(); err != nil {
-		t.Error(err)
+	must(t, f.Sync(), f.(RangeSyncer).SyncRange(0, 2))
+	if got := m.CrashClone(CrashConfig{}).content(t, "d/a"); got != "" {
+		t.Errorf("%q is durable after a failed sync, want nothing", got)
 	}
-	// The second sync succeeds, and what the first one lost is not there.
-	if b, _ := m.CrashClone(CrashConfig{}).read(t, "d/a"); len(b) != 0 {
-		t.Errorf("%q is durable after a failed sync", b)
+	if got := m.content(t, "d/a"); got != "ab" {
+		t.Errorf("the file has %q, want ab", got)
 	}
-	if b, _ := m.read(t, "d/a"); string(b) != "ab" {
-		t.Errorf("the file has %q", b)
-	}
+
 	m.Inject(func(FSOp) error { return fail })
 	if err := f.Close(); !errors.Is(err, fail) {
-		t.Error(err)
+		t.Errorf("Close: got %v, want the failure", err)
 	}
 	m.Inject(nil)
 	_, rerr := f.ReadAt(nil, 0)
 	_, werr := f.WriteAt(nil, 0)
 	_, serr := f.Size()
-	for i, err := range []error{f.Close(), f.Sync(), f.Truncate(0), f.Preallocate(1), rerr, werr, serr} {
+	for i, err := range []error{f.Close(), f.Sync(), f.Truncate(0), f.Preallocate(1), f.(RangeSyncer).SyncRange(0, 1), rerr, werr, serr} {
 		if !errors.Is(err, fs.ErrClosed) {
-			t.Errorf("call %d of a closed file: %v", i, err)
+			t.Errorf("call %d of a closed file: got %v, want ErrClosed", i, err)
 		}
 	}
+}
+
+// TestMemFSErrors checks what calls say that are not possible.
+func TestMemFSErrors(t *testing.T) {
+	m := NewMemFS()
+	must(t, create(t, m, "d/a", "abc").Close())
 	r, err := m.Open("d/a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.WriteAt([]byte("x"), 0); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("writing what was opened for reading: %v", err)
-	}
+	must(t, err)
+	_, werr := r.WriteAt([]byte("x"), 0)
+	w, err := m.OpenWrite("d/a")
+	must(t, err)
 	_, cerr := m.Create("d/a")
-	for want, err := range map[error]error{
-		fs.ErrExist: cerr, fs.ErrNotExist: m.Remove("d/x"), errors.ErrUnsupported: m.Rename("d/a", "e/a"),
+	_, oerr := m.Open("d/x")
+	_, zerr := m.Size("d/x")
+	for _, c := range []struct {
+		name      string
+		got, want error
+	}{
+		{"writing to a file that was opened for reading", werr, fs.ErrPermission},
+		{"preallocating nothing", w.Preallocate(0), fs.ErrInvalid},
+		{"creating a file that exists", cerr, fs.ErrExist},
+		{"opening a missing file", oerr, fs.ErrNotExist},
+		{"the size of a missing file", zerr, fs.ErrNotExist},
+		{"removing a missing file", m.Remove("d/x"), fs.ErrNotExist},
+		{"renaming a missing file", m.Rename("d/x", "d/y"), fs.ErrNotExist},
+		{"renaming into another directory", m.Rename("d/a", "e/a"), errors.ErrUnsupported},
+		{"linking a missing file", m.Link("d/x", "d/y"), fs.ErrNotExist},
+		{"linking into another directory", m.Link("d/a", "e/a"), errors.ErrUnsupported},
+		{"linking to a name that exists", m.Link("d/a", "d/a"), fs.ErrExist},
 	} {
-		if !errors.Is(err, want) {
-			t.Errorf("%v, want %v", err, want)
+		if !errors.Is(c.got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, c.got, c.want)
 		}
 	}
-	if err := m.Rename("d/x", "d/y"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+
+	if n, err := m.Size("d/a"); n != 3 || err != nil {
+		t.Errorf("Size = %d, %v, want 3", n, err)
 	}
-	lock, err := m.Lock("d/l")
-	if err != nil || lock.Close() != nil || !errors.Is(lock.Close(), fs.ErrClosed) {
-		t.Error("a lock that was closed twice")
+	must(t, r.Close(), w.Close())
+	fail := errors.New("fails")
+	m.Inject(func(FSOp) error { return fail })
+	_, zerr = m.Size("d/a")
+	for i, err := range []error{zerr, m.Link("d/a", "d/b"), m.MkdirAll("d")} {
+		if !errors.Is(err, fail) {
+			t.Errorf("call %d: got %v, want the failure", i, err)
+		}
+	}
+}
+
+// TestMemFSLock checks which locks exclude which, and that a lock ends once.
+func TestMemFSLock(t *testing.T) {
+	m := NewMemFS()
+	lock := func(shared bool) (io.Closer, error) {
+		if shared {
+			return m.LockShared("d/l")
+		}
+		return m.Lock("d/l")
+	}
+
+	for _, first := range []bool{false, true} {
+		for _, second := range []bool{false, true} {
+			a, err := lock(first)
+			must(t, err)
+			b, err := lock(second)
+			if got, want := err == nil, first && second; got != want {
+				t.Errorf("shared %t, then %t: got %v, want %t", first, second, err, want)
+			}
+			if err == nil {
+				must(t, b.Close())
+				if _, err := lock(false); !errors.Is(err, ErrLocked) {
+					t.Errorf("one of two shared locks is left: got %v, want ErrLocked", err)
+				}
+			}
+			must(t, a.Close())
+			if err := a.Close(); !errors.Is(err, fs.ErrClosed) {
+				t.Errorf("closing a lock twice: got %v, want ErrClosed", err)
+			}
+		}
+	}
+	must(t, m.leaks())
+}
+
+// TestOSFS checks the parts of the operating system's file system that a
+// database does not use.
+func TestOSFS(t *testing.T) {
+	dir := t.TempDir() + "/"
+	fsys := OSFS{}
+	f, err := fsys.Create(dir + "a")
+	must(t, err)
+	_, err = f.WriteAt([]byte("abc"), 0)
+	must(t, err)
+	if s, ok := f.(RangeSyncer); ok {
+		must(t, s.SyncRange(0, 3))
+	}
+	must(t, f.Close())
+	if n, err := fsys.Size(dir + "a"); n != 3 || err != nil {
+		t.Errorf("Size = %d, %v, want 3", n, err)
+	}
+	if _, err := fsys.Size(dir + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Size of a missing file: got %v, want ErrNotExist", err)
+	}
+
+	if err := fsys.Link(dir+"a", dir+"b"); err != nil {
+		t.Skip(err) // some file systems have no links
+	}
+	if n, err := fsys.Size(dir + "b"); n != 3 || err != nil {
+		t.Errorf("Size of a link = %d, %v, want 3", n, err)
 	}
 }

@@ -30,6 +30,7 @@ func leavesFrom(n *node) (refs []uint32) {
 	return refs
 }
 
+// TestPerm checks the order of items against a slice.
 func TestPerm(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
@@ -49,10 +50,10 @@ func TestPerm(t *testing.T) {
 	}
 }
 
-// TestMemtableOrders inserts versions in every order into trees with small
-// nodes. After every store that a reader can see, readers look for every
-// version that was complete by then: from the root, and from every leaf that
-// any reader could have held since its sequence was current.
+// TestMemtableOrders checks trees with small nodes into which versions are
+// inserted in every order. After every store that a reader can see, readers
+// look for every version that was complete by then: from the root, and from
+// every leaf that any reader could have held since its sequence was current.
 func TestMemtableOrders(t *testing.T) {
 	n := 6
 	if testing.Short() {
@@ -75,7 +76,7 @@ func TestMemtableOrders(t *testing.T) {
 	t.Logf("%d trees", trees)
 }
 
-// TestMemtableOrdersLong does the same with trees of four and more levels, in
+// TestMemtableOrdersLong checks the same in trees of four and more levels, in
 // random order.
 func TestMemtableOrdersLong(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -121,6 +122,7 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 		}
 		return fmt.Appendf(nil, "shared%02d", k)
 	}
+
 	var done []int // keys that are complete: their sequences are 1, 2, …
 	var held []heldNode
 	m.step = func() {
@@ -144,6 +146,7 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 		}
 		held = append(held, heldNodes(m, m.root.Load(), seq, nil, nil)...)
 	}
+
 	for i, k := range order {
 		m.insert(name(k), []byte{byte(k)}, uint64(i+1), kindSet)
 		done = append(done, k)
@@ -195,7 +198,7 @@ func reach(m *memtable, n *node, p perm, key []byte, seq uint64) uint32 {
 	return n.refs[perm(n.perm.Load()).at(0)]
 }
 
-// TestModelMemtable compares a memtable with a sorted slice, for keys of all
+// TestModelMemtable checks a memtable against a sorted slice, for keys of all
 // shapes.
 func TestModelMemtable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -205,18 +208,22 @@ func TestModelMemtable(t *testing.T) {
 			key, value []byte
 			kind       byte
 		}
+
 		var log []version
 		keys := rapid.OneOf(
 			rapid.SliceOfN(rapid.ByteRange(0, 2), 0, 4),
 			rapid.Map(rapid.IntRange(0, 50), func(i int) []byte { return fmt.Appendf(nil, "a-long-common-prefix/%d", i) }),
 			rapid.SliceOfN(rapid.Byte(), 0, 20),
 		)
+
 		for range rapid.IntRange(1, 200).Draw(t, "n") {
 			v := version{keys.Draw(t, "key"), rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value"), byte(rapid.IntRange(0, 1).Draw(t, "kind"))}
 			log = append(log, v)
 			m.insert(v.key, v.value, uint64(len(log)), v.kind)
 		}
+
 		m.check()
+
 		for range 50 {
 			key, seq := keys.Draw(t, "key"), rapid.IntRange(0, len(log)+1).Draw(t, "seq")
 			value, kind, ok := m.get(key, uint64(seq))
@@ -230,25 +237,29 @@ func TestModelMemtable(t *testing.T) {
 				t.Fatalf("get(%q, %d) = %q, %d, %t, want %v", key, seq, value, kind, ok, want)
 			}
 		}
+
 		if n := len(m.all()); n != len(log) {
 			t.Fatalf("%d entries, want %d", n, len(log))
 		}
 	})
 }
 
-// TestMemtableConcurrent reads while one goroutine writes: whatever was
-// published is there.
+// TestMemtableConcurrent checks reads while one goroutine writes: all versions
+// that were published are there.
 func TestMemtableConcurrent(t *testing.T) {
 	n := 60_000
 	if raceEnabled || testing.Short() {
 		n /= 10
 	}
+
 	m := newMemtable()
 	var visible atomic.Uint64
 	key := func(i uint64) []byte { // 8 to 10 versions of each key, in scattered order
 		return binary.BigEndian.AppendUint64([]byte("prefix"), i%uint64(n/8)*0x9e3779b97f4a7c15)
 	}
+
 	var wg sync.WaitGroup
+
 	for range 2 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(3, 4))
@@ -265,10 +276,12 @@ func TestMemtableConcurrent(t *testing.T) {
 			}
 		})
 	}
+
 	for i := uint64(1); i <= uint64(n); i++ {
 		m.insert(key(i), nil, i, kindSet)
 		visible.Store(i)
 	}
+
 	wg.Wait()
 	m.check()
 }
@@ -281,11 +294,13 @@ func TestArena(t *testing.T) {
 		ref        uint32
 		key, value []byte
 	}
+
 	var list []entry
 	lengths := []int{
 		0, 1, 100, 40_000, 40_000, 127, 128, minChunkLen/3 - maxEntryExtra - 3, minChunkLen/3 - maxEntryExtra - 2,
 		16383, 16384, 3 << 20, 5, 1 << 18, 1 << 18, 1 << 18, 3, 9 << 20, 4_000_000, 2, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 7,
 	}
+
 	for i, n := range lengths {
 		e := entry{key: bytes.Repeat([]byte{byte(i)}, 3), value: bytes.Repeat([]byte{byte(i)}, n)}
 		before := a.size
@@ -296,6 +311,7 @@ func TestArena(t *testing.T) {
 		}
 		list = append(list, e)
 	}
+
 	for i, e := range list {
 		k, v, trailer := a.get(e.ref)
 		if !bytes.Equal(k, e.key) || !bytes.Equal(v, e.value) || trailer != uint64(i) || e.ref == 0 {

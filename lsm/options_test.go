@@ -26,6 +26,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
+
 	for _, o := range []*Options{
 		{Durability: Async + 1},
 		{Memory: minMemory - 1},
@@ -42,6 +43,7 @@ func TestValidate(t *testing.T) {
 		if err == nil {
 			t.Errorf("%+v is valid", o)
 		}
+
 		if _, got := Open("db", o); got == nil || err == nil || got.Error() != err.Error() {
 			t.Errorf("Open with %+v: got %v, want %v", o, got, err)
 		}

@@ -56,7 +56,9 @@ func TestTrapFailedCommitHoldsQueue(t *testing.T) {
 			}
 			return nil
 		})
+
 		var failed atomic.Int64
+
 		for i := range 20 {
 			go func() {
 				b := new(Batch)
@@ -68,6 +70,7 @@ func TestTrapFailedCommitHoldsQueue(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
+
 		time.Sleep(time.Minute)
 		if n := failed.Load(); n != 20 {
 			t.Errorf("%d commits failed, want 20", n)
@@ -91,6 +94,7 @@ func TestTrapSyncRetried(t *testing.T) {
 	if err := s.commit(db, Sync); err != nil {
 		t.Fatal(err)
 	}
+
 	syncs := 0
 	m.Inject(func(op FSOp) error {
 		if op.Kind == "sync" {
@@ -100,6 +104,7 @@ func TestTrapSyncRetried(t *testing.T) {
 		}
 		return nil
 	})
+
 	for range 3 {
 		if err := s.commit(db, Sync); !errors.Is(err, syscall.EIO) {
 			t.Errorf("a commit after a failed sync: %v", err)
@@ -108,15 +113,18 @@ func TestTrapSyncRetried(t *testing.T) {
 			t.Errorf("Sync after a failed sync: %v", err)
 		}
 	}
+
 	if v, err := db.Get([]byte("last")); err != nil || string(v) != "1" {
 		t.Errorf("reading: %q, %v", v, err)
 	}
 	if err := db.Close(); !errors.Is(err, syscall.EIO) {
 		t.Error(err)
 	}
+
 	if syncs != 1 {
 		t.Errorf("%d syncs", syncs)
 	}
+
 	if _, err := checkCrash(m.CrashClone(CrashConfig{}), 1, 4, 1, false); err != nil {
 		t.Error(err)
 	}
@@ -284,17 +292,21 @@ func TestTrapKilledThenPowerLoss(t *testing.T) {
 		}
 		return nil
 	})
+
 	db := openMem(t, m)
+
 	for range 40 {
 		if err := s.commit(db, NoSync); err != nil {
 			t.Fatal(err)
 		}
 		db.logs.background.Wait() // one operation after the other
 	}
+
 	m.Inject(nil)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+
 	for i, k := range killed {
 		db := openMem(t, k)
 		shown, err := readScript(db)
@@ -315,6 +327,7 @@ func TestTrapKilledThenPowerLoss(t *testing.T) {
 		}
 		closeDB(t, db)
 	}
+
 	if len(killed) < 10 {
 		t.Errorf("%d syncs", len(killed))
 	}
@@ -512,6 +525,7 @@ func TestTrapCrashCloneDeadlock(t *testing.T) {
 		m.CrashClone(CrashConfig{Keep: 0.5, Seed: uint64(op.N)})
 		return nil
 	})
+
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -534,6 +548,7 @@ func TestTrapCrashCloneDeadlock(t *testing.T) {
 		}
 		wg.Wait()
 	}()
+
 	select {
 	case <-done:
 	case <-time.After(30 * time.Second):
@@ -602,11 +617,15 @@ func TestTrapCommonPrefix(t *testing.T) {
 			}
 			m.insert(fmt.Appendf(nil, "https://example.org/u/00%08d", k), nil, i+1, kindSet)
 		}
+
 		leaf := m.root.Load()
+
 		for leaf.kids != nil {
 			leaf = leaf.kids[perm(leaf.perm.Load()).at(0)].Load()
 		}
+
 		leaves, blind := 0, 0
+
 		for ; leaf != nil; leaf = leaf.next.Load() {
 			leaves++
 			p := perm(leaf.perm.Load())
@@ -620,6 +639,7 @@ func TestTrapCommonPrefix(t *testing.T) {
 				t.Fatal(got)
 			}
 		}
+
 		if blind > 2 { // the first and the last leaf have one fence
 			t.Errorf("ascending %t: in %d of %d leaves heads do not decide", ascending, blind, leaves)
 		}
