@@ -146,27 +146,29 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// TestLineAsksAll checks that a question asks for every bit that adding sets: if
-// any one is missing, the key is absent.
-func TestLineAsksAll(t *testing.T) {
-	for r := 1; r <= maxPerLane; r++ {
-		for i := range uint64(100) {
+// TestAsksAll checks that a question asks for every bit that adding sets: if any
+// one is missing, the key is absent, whichever method is asked.
+func TestAsksAll(t *testing.T) {
+	for k := range maxPerKey * maxPerLane {
+		s := shape{perKey: k/maxPerLane + 1, perLane: k%maxPerLane + 1}
+		for i := range uint64(50) {
 			h := HashUint64(i, 0)
-			var full line
-			full.add(h, r)
-			for bit := range lineBytes * 8 {
-				word, mask := bit/64, uint64(1)<<(bit%64)
-				if full[word]&mask == 0 {
+			c := &Concurrent{Filter{shape: s, lines: make([]line, 3)}}
+			c.AddHash(h)
+			f := &c.f
+			for bit := range len(f.lines) * lineBits {
+				word, mask := &f.lines[bit/lineBits][bit%lineBits/64], uint64(1)<<(bit%64)
+				if *word&mask == 0 {
 					continue
 				}
-				l := full
-				l[word] &^= mask
-				if l.has(h, r) || l.hasAtomic(h, r) || r == 2 && l.hasUsual(h) {
-					t.Fatalf("%d bits a lane: %#x is found without bit %d", r, h, bit)
+				*word &^= mask
+				if f.HasHash(h) || f.HasHashes(nil, []uint64{h})[0] || c.HasHash(h) || c.HasHashes(nil, []uint64{h})[0] {
+					t.Fatalf("%+v: %#x is found without bit %d", s, h, bit)
 				}
+				*word |= mask
 			}
-			if !full.has(h, r) {
-				t.Fatalf("%d bits a lane: %#x is absent with all its bits", r, h)
+			if !f.HasHash(h) || !c.HasHash(h) {
+				t.Fatalf("%+v: %#x is absent with all its bits", s, h)
 			}
 		}
 	}
