@@ -165,7 +165,15 @@ func TestAsksAll(t *testing.T) {
 				if f.HasHash(h) || f.HasHashes(nil, []uint64{h})[0] || c.HasHash(h) || c.HasHashes(nil, []uint64{h})[0] {
 					t.Fatalf("%+v: %#x is found without bit %d", s, h, bit)
 				}
-				*word |= mask
+
+				// Adding says that the key was new, and sets the bit again.
+				add := f.AddHash
+				if bit%2 == 1 {
+					add = c.AddHash
+				}
+				if !add(h) || *word&mask == 0 {
+					t.Fatalf("%+v: adding %#x did not notice that bit %d was missing", s, h, bit)
+				}
 			}
 			if !f.HasHash(h) || !c.HasHash(h) {
 				t.Fatalf("%+v: %#x is absent with all its bits", s, h)
