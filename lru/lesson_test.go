@@ -201,18 +201,23 @@ func TestLessonIdempotency(t *testing.T) {
 // the list of members, unasked.
 func TestLessonRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // protects members
 		members := map[string]bool{}
 		registry := New(1000, &Options[string, string]{
 			TTL: 45 * time.Second,
 			OnRemove: func(name, _ string, cause Cause) {
 				if cause == Expired {
+					mu.Lock()
 					delete(members, name)
+					mu.Unlock()
 				}
 			},
 		})
 		for _, name := range []string{"a", "b", "c"} {
 			registry.Set(name, "10.0.0.1")
+			mu.Lock()
 			members[name] = true
+			mu.Unlock()
 		}
 
 		for beat := 1; beat <= 8; beat++ {
@@ -223,10 +228,15 @@ func TestLessonRegistry(t *testing.T) {
 				}
 			}
 			synctest.Wait()
+			mu.Lock()
 			if got, want := members["b"], beat < 6; got != want {
 				t.Errorf("at heartbeat %d b is a member: %v, want %v", beat, got, want)
 			}
+			mu.Unlock()
 		}
+
+		mu.Lock()
+		defer mu.Unlock()
 		if want := map[string]bool{"a": true, "c": true}; !maps.Equal(members, want) {
 			t.Errorf("members %v, want %v", members, want)
 		}
