@@ -15,8 +15,8 @@ import (
 
 const ours = "ours"
 
-// folder makes a directory for a store, on the disk of the temporary directory, which must be a real one
-// for the figures to mean anything: TMPDIR chooses it.
+// folder makes a directory for a store, on the disk of the temporary directory,
+// which must be a real one for the figures to mean anything: TMPDIR chooses it.
 func folder(atEnd func(func())) string {
 	dir, err := os.MkdirTemp("", "compare-lsm-")
 	must(err)
@@ -46,7 +46,8 @@ func key(buf []byte, i int) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(buf[:0], x), x>>7)
 }
 
-// commits returns the loop that makes one commit of one key an operation. open returns what commits.
+// commits returns the loop that makes one commit of one key an operation. open
+// returns the function that commits.
 func commits(name, note string, open func(dir string, atEnd func(func())) func(k, v []byte) error) bench.Impl {
 	return bench.Impl{Name: name, Note: note, Setup: func(atEnd func(func())) bench.Op {
 		set := open(folder(atEnd), atEnd)
@@ -62,19 +63,67 @@ func commits(name, note string, open func(dir string, atEnd func(func())) func(k
 }
 
 func oursCommit(d lsm.Durability) bench.Impl {
-	return commits(ours, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
+	impl := commits(ours, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
 		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 4 << 30})
 		must(err)
 		atEnd(func() { must(db.Close()) })
 		return db.Set
 	})
+	impl.Beside = "a goroutine that makes the next log"
+	if d == lsm.Async {
+		impl.Beside += ", and a timer that writes"
+	}
+	return impl
 }
 
-// written is the floor of a commit that the operating system has: the bytes of one written at the end
-// of a file of which the space is taken already, by one goroutine after the other.
+// storedKeys is how many keys a store has that is read.
+const storedKeys = 100_000
+
+type (
+	set = func(k, v []byte) error
+	get = func(dst, k []byte) ([]byte, error)
+)
+
+// reads returns the loop that reads one key an operation, of a store that open
+// returns and that is filled before.
+func reads(name, note string, open func(dir string, atEnd func(func())) (set, get)) bench.Impl {
+	return bench.Impl{Name: name, Note: note, Setup: func(atEnd func(func())) bench.Op {
+		put, read := open(folder(atEnd), atEnd)
+		buf := make([]byte, 0, 16)
+		for i := range storedKeys {
+			must(put(key(buf, i), value))
+		}
+
+		return func(start, n int) (done int) {
+			buf := make([]byte, 0, 16)
+			dst := make([]byte, 0, valueSize)
+			for i := start; i < start+n; i++ {
+				v, err := read(dst[:0], key(buf, i*7919%storedKeys))
+				must(err)
+				if len(v) == valueSize {
+					done++
+				}
+			}
+			return done
+		}
+	}}
+}
+
+func oursGet() bench.Impl {
+	return reads(ours, "AppendGet", func(dir string, atEnd func(func())) (set, get) {
+		db, err := lsm.Open(dir, &lsm.Options{Durability: lsm.Async})
+		must(err)
+		atEnd(func() { must(db.Close()) })
+		return db.Set, db.AppendGet
+	})
+}
+
+// written is the part of a commit that the operating system does: the bytes of
+// one, written at the end of a file of which the space is taken already, by one
+// goroutine after the other.
 func written() bench.Impl { return appended("write", func(*os.File) error { return nil }) }
 
-// fdatasync is the floor of a durable commit: the same, and forced to the disk.
+// fdatasync is that part of a durable commit: the same, and forced to the disk.
 func fdatasync() bench.Impl { return appended("write+sync", datasync) }
 
 func appended(name string, sync func(*os.File) error) bench.Impl {
