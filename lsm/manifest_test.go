@@ -166,3 +166,39 @@ func TestManifestEachOpen(t *testing.T) {
 	}
 	closeDB(t, db)
 }
+
+// TestStray checks that a log which nothing refers to is removed if it is empty
+// or was not finished, and corrupt if it holds a record, whether there is a
+// manifest or not.
+func TestStray(t *testing.T) {
+	whole := slices.Clone(testFiles(t, 2, false).bytes(logName(1)))
+	second := slices.Clone(whole)
+	second[logHeaderLen] ^= 1 // only the second record is valid
+
+	for _, manifest := range []bool{true, false} {
+		for _, c := range []struct {
+			name string
+			b    []byte
+			want error
+		}{
+			{"nothing", nil, nil},
+			{"half a header", whole[:logHeaderLen/2], nil},
+			{"no record", whole[:logHeaderLen], nil},
+			{"half a record", whole[:logHeaderLen+recordHeadLen], nil},
+			{"a record", whole, ErrCorrupt},
+			{"a record that says that one before was durable", second, ErrCorrupt},
+		} {
+			m := NewMemFS()
+			if manifest {
+				m = testFiles(t, 1, true)
+			}
+			m.put(logName(7), c.b)
+			if err := openErrorOf(t, m); !errors.Is(err, c.want) {
+				t.Errorf("%s, manifest %t: got %v, want %v", c.name, manifest, err, c.want)
+			}
+			if gone := !slices.Contains(m.files(t), logName(7)); gone != (c.want == nil) {
+				t.Errorf("%s, manifest %t: removed %t, want %t", c.name, manifest, gone, c.want == nil)
+			}
+		}
+	}
+}
