@@ -267,28 +267,87 @@ func TestLargeBatch(t *testing.T) {
 	}
 }
 
-// TestLogsFill checks that logs are filled: empty batches take no room, and
-// commits of a group give back what they had reserved.
-func TestLogsFill(t *testing.T) {
-	db := memDB(t, Options{LogSize: 64 << 10, Durability: Async})
-	for range 6000 {
-		if err := db.Apply(context.Background(), new(Batch)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := db.Stats(); got.Logs != 0 || got.Commits != 0 {
-		t.Errorf("%d logs begun and %d commits of empty batches, want none", got.Logs, got.Commits)
-	}
+// TestLeaveWithLead checks that a commit whose context ends at the moment at
+// which it gets the lead gives it on: the group is written.
+func TestLeaveWithLead(t *testing.T) {
+	db := memDB(t, Options{})
+	p := &db.commits
+	b := new(Batch)
+	b.Set([]byte("a"), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
 
-	const n = 50_000
-	for i := range n {
-		set(t, db, fmt.Sprintf("%08d", i), "", Async)
+	// The state at that moment: one waits, and has been given the lead.
+	p.mu.Lock()
+	p.leading = true
+	must(t, p.admitLocked(t.Context(), b))
+	g := p.open
+	p.addLocked(g, b)
+	g.sync = true
+	g.waited = true
+	g.waiters = 1
+	g.done = make(chan struct{})
+	g.baton = make(chan struct{}, 1)
+	g.baton <- struct{}{}
+	p.mu.Unlock()
+
+	if err := p.leave(ctx, g); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that it was canceled", err)
 	}
-	if err := db.Sync(context.Background()); err != nil {
-		t.Fatal(err)
+	db.logs.background.Wait()
+	if ok, err := db.Has([]byte("a")); !ok || err != nil {
+		t.Errorf("Has = %t, %v, want true", ok, err)
 	}
-	got := db.Stats()
-	if fill := float64(got.LogBytes) / float64(got.Logs) / (64 << 10); fill < 0.9 {
-		t.Errorf("%d logs are full to %.2f, want 0.9", got.Logs, fill)
+	if err := p.leave(ctx, g); err != nil {
+		t.Errorf("after it was written: got %v, want nil", err)
+	}
+}
+
+// TestLogRoom checks that no log grows beyond its size, whatever the lengths of
+// commits, and whether marks follow them.
+func TestLogRoom(t *testing.T) {
+	step := 1
+	if testing.Short() || raceEnabled {
+		step = 7
+	}
+	for size := 1; size < 400; size += step {
+		m := NewMemFS()
+		db := openMem(t, m)
+		for i := range 3 * minLogSize / (size + 50) {
+			set(t, db, "a", string(make([]byte, size)), NoSync)
+			if i%3 == 2 {
+				must(t, db.Sync(t.Context()))
+			}
+			db.logs.background.Wait()
+			for _, name := range m.files(t) {
+				if n := len(m.bytes(name)); n > minLogSize {
+					t.Fatalf("values of %d bytes: %s has %d bytes, want at most %d", size, name, n, minLogSize)
+				}
+			}
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestLogsFill checks that logs are filled: empty batches take no room, and
+// groups give back the room that they did not need.
+func TestLogsFill(t *testing.T) {
+	for _, d := range []Durability{NoSync, Async} {
+		db := memDB(t, Options{LogSize: 64 << 10, Durability: d})
+		for range 6000 {
+			must(t, db.Apply(t.Context(), new(Batch)))
+		}
+		if got := db.Stats(); got.Logs != 0 || got.Commits != 0 {
+			t.Errorf("%v: %d logs begun and %d commits of empty batches, want none", d, got.Logs, got.Commits)
+		}
+
+		for i := range 20_000 {
+			set(t, db, fmt.Sprintf("%08d", i), "", d)
+		}
+		must(t, db.Sync(t.Context()))
+		got := db.Stats()
+		if fill := float64(got.LogBytes) / float64(got.Logs) / (64 << 10); fill < 0.9 {
+			t.Errorf("%v: %d logs are full to %.2f, want 0.9", d, got.Logs, fill)
+		}
 	}
 }

@@ -353,6 +353,10 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for db.logs.next == nil { // one more log of the usual size is ready
+		set(t, db, "first", string(make([]byte, 500)), Sync)
+		synctest.Wait()
+	}
 	disk.full.Store(true)
 	n := 0
 	for err == nil {
