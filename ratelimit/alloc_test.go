@@ -87,7 +87,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Concurrency{}); n > 512 {
 		t.Errorf("a Concurrency takes %d bytes", n)
 	}
-	if n := unsafe.Sizeof(Reservation{}); n != 48 {
+	if n := unsafe.Sizeof(Reservation{}); n != 64 {
 		t.Errorf("a Reservation takes %d bytes", n)
 	}
 }

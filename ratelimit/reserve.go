@@ -4,6 +4,8 @@ package ratelimit
 
 import (
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +17,25 @@ type Reservation struct {
 	b    *bucket // of span, if it is of a Limiter
 	span span
 	at   int64 // the reading at which the events may happen
+
+	// Its place may be another's after a first Cancel.
+	ticket *ticket
+	turn   uint64
+}
+
+// A ticket is what all copies of a reservation share: the first Cancel moves it
+// to the next turn, and puts it back. That of a reservation that is kept is
+// garbage.
+type ticket struct{ turn atomic.Uint64 }
+
+// tickets are those that no reservation uses.
+var tickets = sync.Pool{New: func() any { return new(ticket) }}
+
+// ticketed returns r, which was just made, with a ticket.
+func (r Reservation) ticketed() Reservation {
+	r.ticket = tickets.Get().(*ticket)
+	r.turn = r.ticket.turn.Load()
+	return r
 }
 
 // A reserver makes reservations.
@@ -62,7 +83,7 @@ func (l *Limiter) Reserve(n int) Reservation {
 	if invariants {
 		l.checkLocked()
 	}
-	return r
+	return r.ticketed()
 }
 
 // OK reports whether the reservation was made.
@@ -80,11 +101,14 @@ func (r Reservation) Delay() time.Duration {
 // Cancel gives back exactly what r took, if its time lies ahead or is this very
 // instant. Afterwards the events may have happened, and Cancel does nothing, so
 // that "defer r.Cancel()" is safe; if they did not happen, call
-// [Limiter.Return]. Cancel does nothing if r is not OK or was canceled.
+// [Limiter.Return]. Cancel does nothing if r is not OK, or was canceled by any
+// copy.
 func (r Reservation) Cancel() {
-	if r.OK() {
-		r.by.cancel(r)
+	if !r.OK() || !r.ticket.turn.CompareAndSwap(r.turn, r.turn+1) {
+		return
 	}
+	tickets.Put(r.ticket)
+	r.by.cancel(r)
 }
 
 func (l *Limiter) read() int64 { return l.clock.read() }

@@ -334,3 +334,31 @@ func TestWaitInCanceledPlace(t *testing.T) {
 		}
 	})
 }
+
+// TestCancelTwice checks that a second Cancel does not free the place, which is
+// another's by then.
+func TestCancelTwice(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 1, &Options{Now: clock.now})
+	keyed := NewKeyed[string]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: clock.now})
+	lim.Allow()
+	keyed.Allow("key")
+	for name, reserve := range map[string]func() Reservation{
+		"Limiter": func() Reservation { return lim.Reserve(1) },
+		"Keyed":   func() Reservation { return keyed.Reserve("key", 1) },
+	} {
+		first := reserve()
+		again := first
+		first.Cancel()
+		second := reserve()
+		again.Cancel()
+		first.Cancel()
+		third := reserve()
+		if got := second.Delay(); got != time.Second {
+			t.Errorf("%s: the second is due in %v, want 1s", name, got)
+		}
+		if got := third.Delay(); got != 2*time.Second {
+			t.Errorf("%s: the third is due in %v, want 2s", name, got)
+		}
+	}
+}
