@@ -30,7 +30,7 @@ type line[K comparable] struct {
 
 // A promise is tokens of a key that are taken ahead of time.
 type promise struct {
-	at      int64 // the reading at which the events may happen
+	at      int64 // the reading at which the events may happen, or may be promised
 	n       int64
 	plan    *plan
 	advance [maxTiers]int64 // by how much the spending moved, a tier
@@ -63,7 +63,7 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 		return nil
 	}
 	l, w, err := k.enqueue(ctx, key, n, limit)
-	if err != nil {
+	if w == nil {
 		return err
 	}
 	select {
@@ -86,17 +86,22 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 }
 
 // enqueue adds a waiter to the line of key, unless its wait would be too long.
+// It returns none, and no error, if nobody waits for key and its tokens are
+// there: those that wait for other keys are in nobody's way.
 func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Duration) (*line[K], *waiter, error) {
 	k.lines.mu.Lock()
 	defer k.lines.mu.Unlock()
 	t := k.read()
 	l := k.lines.byKey[key]
 	ahead := int64(0)
-	if l != nil {
+	switch {
+	case l == nil && k.lines.waiting.Load() > 0 && k.takeAt(key, t, n, 0, nil, nil):
+		return nil, nil, nil
+	case l == nil:
+	case l.queue.length.Load() >= int64(k.opts.MaxQueue):
+		return nil, nil, errFull
+	default:
 		ahead = l.owed
-		if l.queue.length.Load() >= int64(k.opts.MaxQueue) {
-			return nil, nil, errFull
-		}
 	}
 
 	// Refuse what would last too long.
@@ -109,6 +114,9 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 	}
 	if k.opts.MaxQueue < 0 {
 		return nil, nil, errFull
+	}
+	if ahead > maxTokens-n {
+		return nil, nil, &WaitError{N: int(n), Delay: delay, err: ErrLimited}
 	}
 
 	if l == nil {
@@ -127,8 +135,9 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 	return l, w, nil
 }
 
-// delay returns the length of a wait for n tokens of key behind ahead others.
-// It reports whether a bucket of key ever holds n.
+// delay returns the length of a wait for n tokens of key behind ahead others,
+// or until the table has room for key. It reports whether a bucket of key ever
+// holds n.
 func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
 	s, h, d := k.enter(key, t)
 	defer s.mu.Unlock()
@@ -149,6 +158,14 @@ func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
 		if cost <= maxDebt && start-v <= maxDebt-cost {
 			wait = m.until(start+cost-m.capacity, d)
 		}
+		if wait < 0 {
+			return math.MaxInt64, true
+		}
+		longest = max(longest, wait)
+	}
+
+	if i < 0 && k.table.denyNew && !s.hasRoom(h, d) {
+		wait := s.roomAfter(h, d)
 		if wait < 0 {
 			return math.MaxInt64, true
 		}
@@ -182,7 +199,7 @@ func (k *Keyed[K]) serveLocked(l *line[K], t int64) {
 			continue
 		}
 		if !w.held || l.promise.at > t {
-			k.armLocked(l, w.held, t)
+			k.armLocked(l, t)
 			break
 		}
 
@@ -209,12 +226,10 @@ func (k *Keyed[K]) serveLocked(l *line[K], t int64) {
 	}
 }
 
-// armLocked sets the timer for the head of l, which holds a promise if held.
-func (k *Keyed[K]) armLocked(l *line[K], held bool, t int64) {
-	sleep := time.Duration(math.MaxInt64)
-	if held {
-		sleep = gap(l.promise.at, t)
-	}
+// armLocked sets the timer for the head of l, to the time of its promise or to
+// that at which to ask for one again.
+func (k *Keyed[K]) armLocked(l *line[K], t int64) {
+	sleep := gap(l.promise.at, t)
 	if k.table.clock.now != nil {
 		sleep = max(sleep, time.Millisecond) // the clock may stand still
 	}
@@ -279,7 +294,8 @@ func (ls *lines[K]) changeAll(k *Keyed[K], t int64, f func()) {
 
 // promise takes n tokens of key at the first reading from t on at which every
 // tier has them. For every tier it is an admission at that reading. It reports
-// whether it could, and whether the tiers ever hold so many.
+// whether it could, and whether the tiers ever hold so many. If it could not,
+// at is when to ask again.
 func (k *Keyed[K]) promise(key K, t, n int64) (p promise, ok, possible bool) {
 	s, h, d := k.enter(key, t)
 	defer s.mu.Unlock()
@@ -289,11 +305,16 @@ func (k *Keyed[K]) promise(key K, t, n int64) (p promise, ok, possible bool) {
 	}
 	plan := s.planOf(i)
 	due, possible := plan.due(s.spent(i), d, n)
+	p.at = never
 	if due == never {
 		return p, false, possible
 	}
 	if i < 0 {
 		if i = s.place(&k.table, key, h, d, nil, !k.table.denyNew); i < 0 {
+			// The table has room when a slot is free by itself.
+			if wait := s.roomAfter(h, d); wait >= 0 {
+				p.at = sum(t, int64(wait))
+			}
 			return p, false, true
 		}
 	}
@@ -331,10 +352,11 @@ func (k *Keyed[K]) retract(key K, p *promise) {
 	}
 }
 
-// Reserve takes n tokens of key ahead of time from every tier, and returns the
-// promise of when the events may happen; see [Limiter.Reserve]. It is not OK,
-// and nothing is taken, if n exceeds the burst of a tier, if the time never
-// comes, or if there is no room for the key. It panics if n is negative.
+// Reserve takes n tokens of key ahead of time from every tier, under the limits
+// that the key was last taken with, and returns the promise of when the events
+// may happen; see [Limiter.Reserve]. It is not OK, and nothing is taken, if n
+// exceeds the burst of a tier, if the time never comes, or if there is no room
+// for the key. It panics if n is negative.
 //
 // Its Cancel gives back everything if nothing was taken of the key since, and
 // else nothing: later promises stand on earlier ones, and keep their times.
@@ -344,7 +366,7 @@ func (k *Keyed[K]) Reserve(key K, n int) Reservation {
 	if !ok {
 		return Reservation{}
 	}
-	return Reservation{by: &keyedReserver[K]{k, key, p}, at: p.at}
+	return Reservation{by: &keyedReserver[K]{k, key, p}, at: p.at}.ticketed()
 }
 
 // A keyedReserver is a Keyed that has made one reservation.

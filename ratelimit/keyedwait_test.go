@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -326,5 +327,75 @@ func TestKeyedChangeBesideWait(t *testing.T) {
 			t.Errorf("%d left of key 2 after Return, want 3", got)
 		}
 		time.Sleep(time.Second)
+	})
+}
+
+// TestKeyedWaitMaxBeside checks that a key is not refused because others wait
+// for another key.
+func TestKeyedWaitMaxBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[string]([]Limit{{PerHour(1), 1}}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		k.Allow("busy")
+		go func() { _ = k.Wait(ctx, "busy", 1) }() // ends with ctx
+		synctest.Wait()
+
+		if err := k.WaitMax(ctx, "idle", 1, 0); err != nil {
+			t.Errorf("the first WaitMax: err = %v, want nil", err)
+		}
+		if err := k.WaitMax(ctx, "idle", 1, 0); !errors.Is(err, ErrLimited) {
+			t.Errorf("the second WaitMax: err = %v, want ErrLimited", err)
+		}
+	})
+}
+
+// TestKeyedWaitForRoom checks that Wait for a key for which a full table has no
+// room ends when it has, or at once if that is too late.
+func TestKeyedWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 10}}, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		for key := 0; k.Len() < 16; key++ { // the two sets of a key may be one
+			k.AllowN(key, 2)
+		}
+		start := time.Now()
+		if err := k.WaitMax(t.Context(), -1, 1, time.Second); !errors.Is(err, ErrLimited) {
+			t.Errorf("WaitMax: err = %v, want ErrLimited", err)
+		}
+		if err := k.Wait(t.Context(), -1, 1); err != nil {
+			t.Errorf("Wait: err = %v, want nil", err)
+		}
+		if got := time.Since(start); got != 2*time.Second {
+			t.Errorf("the wait took %v, want 2s, when a key is forgotten", got)
+		}
+
+		never := NewKeyed[int]([]Limit{{Rate{}, 10}}, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		for key := 0; never.Len() < 16; key++ {
+			never.Allow(key)
+		}
+		if err := never.WaitMax(t.Context(), -1, 1, time.Hour); !errors.Is(err, ErrLimited) {
+			t.Errorf("WaitMax for room that never comes: err = %v, want ErrLimited", err)
+		}
+	})
+}
+
+// TestKeyedWaitOverflow checks that the tokens owed to a line do not overflow.
+func TestKeyedWaitOverflow(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a burst is below 2^31")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const burst = math.MaxInt/4 + 1 // 2^61
+		k := NewKeyed[string]([]Limit{{PerSecond(1), burst}}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		k.AllowN("key", burst)
+		for range 4 { // the first holds a promise
+			go func() { _ = k.Wait(ctx, "key", burst) }() // ends with ctx
+		}
+		synctest.Wait()
+		if err := k.Wait(ctx, "key", burst); !errors.Is(err, ErrLimited) {
+			t.Errorf("err = %v, want ErrLimited", err)
+		}
 	})
 }
