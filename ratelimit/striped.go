@@ -26,7 +26,7 @@ import (
 type Striped struct {
 	shared  *Limiter // holds burst less the share of the stripes
 	stripes []stripe
-	batch   atomic.Int64 // the most tokens of a stripe
+	batch   atomic.Int64 // the most tokens of a stripe; 0 if SetLimit left too few
 	burst   atomic.Int64
 
 	denied, refills atomic.Uint64
@@ -137,7 +137,7 @@ func (s *Striped) refill(p *stripe) bool {
 	if p.take(1) > 0 {
 		return true // another goroutine has refilled it
 	}
-	got := s.shared.TakeUpTo(int(min(s.batch.Load(), math.MaxInt)))
+	got := s.shared.TakeUpTo(int(min(max(s.batch.Load(), 1), math.MaxInt)))
 	if got > 1 {
 		p.tokens.Add(int64(got) - 1)
 	}

@@ -215,3 +215,18 @@ func TestStripedLastToken(t *testing.T) {
 		t.Errorf("Stats = %+v, want 1 denied and some refills", got)
 	}
 }
+
+// TestStripedSmallLimit checks that tokens are found when SetLimit leaves fewer
+// than one to a stripe.
+func TestStripedSmallLimit(t *testing.T) {
+	s := NewStriped(Rate{}, 1<<20, nil)
+	s.stripes = make([]stripe, 64)
+	s.SetLimit(Rate{}, minStriped)
+	allowed := 0
+	for s.Allow() {
+		allowed++
+	}
+	if s.batch.Load() != 0 || allowed != minStriped {
+		t.Errorf("%d allowed, want %d, with batches of %d, want 0", allowed, minStriped, s.batch.Load())
+	}
+}
