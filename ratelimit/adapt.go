@@ -31,6 +31,8 @@ type Sample struct {
 	// StdErr is the standard error of RTT: the differences that chance makes
 	// between windows are about as large.
 	StdErr time.Duration
+
+	set bool // SetLimit was called since the last sample
 }
 
 // underUsed reports whether so few were in flight that the limit cannot have
@@ -107,6 +109,8 @@ func (c *Concurrency) adapt(now int64) {
 	s := c.sampler.next(now, c.opts.Window)
 	c.mu.Lock()
 	s.Limit = c.target
+	s.set = c.set
+	c.set = false
 	c.mu.Unlock()
 
 	limit := c.opts.Adapt.Update(s)
@@ -115,7 +119,7 @@ func (c *Concurrency) adapt(now int64) {
 	}
 	limit = min(max(limit, float64(c.opts.Min)), float64(c.opts.Max))
 	c.mu.Lock()
-	if c.target == s.Limit {
+	if !c.set {
 		c.setLimitLocked(limit)
 	}
 	c.mu.Unlock()

@@ -572,3 +572,77 @@ func TestAdaptOneAtATime(t *testing.T) {
 type algorithm func(Sample) float64
 
 func (a algorithm) Update(s Sample) float64 { return a(s) }
+
+// TestSetLimitEndsDip checks that Gradient2 does not return from a dip to the
+// limit before it, if SetLimit has chosen another meanwhile.
+func TestSetLimitEndsDip(t *testing.T) {
+	var clock fakeClock
+	c := NewConcurrency(100, &ConcurrencyOptions{Adapt: &Gradient2{}, Now: clock.now})
+	window := func() {
+		for range minSamples {
+			permits := make([]Permit, c.Limit())
+			for i := range permits {
+				permits[i], _ = c.TryAcquire()
+			}
+			clock.sleep(10 * time.Millisecond)
+			for _, p := range permits {
+				p.Release()
+			}
+		}
+	}
+
+	for before := c.Limit(); c.Limit() >= before; {
+		window() // until the dip
+	}
+	c.SetLimit(10)
+	for range 4 {
+		window()
+	}
+	if got := c.Limit(); got > 30 {
+		t.Errorf("limit = %d, soon after SetLimit(10), want at most 30", got)
+	}
+}
+
+// TestSetLimitDuringUpdate checks that the limit of SetLimit stands, if it comes
+// while the Algorithm chooses another.
+func TestSetLimitDuringUpdate(t *testing.T) {
+	var c *Concurrency
+	algorithm := algorithmFunc(func(s Sample) float64 {
+		c.SetLimit(int(s.Limit)) // to what it was
+		return 50
+	})
+	c = NewConcurrency(10, &ConcurrencyOptions{Adapt: algorithm, Window: 1})
+	for range 2 * minSamples {
+		p, _ := c.TryAcquire()
+		p.Release()
+	}
+	if got := c.Limit(); got != 10 {
+		t.Errorf("limit = %d, want 10", got)
+	}
+}
+
+// An algorithmFunc is an Algorithm that is a function.
+type algorithmFunc func(Sample) float64
+
+func (f algorithmFunc) Update(s Sample) float64 { return f(s) }
+
+// TestAdaptClockJumps checks that operations that last longer than the clock can
+// tell have a duration that is not negative.
+func TestAdaptClockJumps(t *testing.T) {
+	clock := fakeClock{t: -maxReading}
+	var got Sample
+	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithmFunc(func(s Sample) float64 {
+		got = s
+		return s.Limit
+	}), Now: clock.now})
+	c.clock.base = time.Unix(0, 0)
+	for range minSamples {
+		clock.t = -maxReading
+		p, _ := c.TryAcquire()
+		clock.t = maxReading
+		p.Release()
+	}
+	if got.Calls != minSamples || got.RTT < maxReading-1 {
+		t.Errorf("%d calls that took %v, want %d that took 146 years", got.Calls, got.RTT, minSamples)
+	}
+}

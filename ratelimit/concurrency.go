@@ -70,6 +70,7 @@ type Concurrency struct {
 	mu       sync.Mutex // protects what follows
 	line     queue
 	target   float64 // the limit before it was rounded
+	set      bool    // SetLimit was called since the last sample of the sampler
 	events   []limitEvent
 	draining bool // a goroutine is calling OnLimit
 }
@@ -405,6 +406,7 @@ func (c *Concurrency) serveLocked() {
 func (c *Concurrency) SetLimit(limit int) {
 	checkLimit(limit)
 	c.mu.Lock()
+	c.set = true
 	c.setLimitLocked(float64(limit))
 	c.mu.Unlock()
 	c.deliver()

@@ -83,17 +83,19 @@ func (g *Gradient2) Validate() error {
 // Update returns the limit for the next window.
 func (g *Gradient2) Update(s Sample) float64 {
 	switch {
-	case g.phase == settling && s.Limit <= g.from:
+	case s.set || s.Limit > g.from:
+		// SetLimit has ended the dip, if there was one.
+	case g.phase == settling:
 		// Operations that began before the dip are over.
 		g.phase = measuring
 		return s.Limit
-	case g.phase == measuring && s.Limit <= g.from && s.Calls > 0:
+	case g.phase == measuring && s.Calls > 0:
 		g.phase = steady
 		g.learn(float64(s.RTT), float64(s.StdErr))
 		return g.saved
 	}
 
-	g.phase = steady // if not, SetLimit has ended the dip
+	g.phase = steady
 	next := g.follow(s)
 	if s.underUsed() || s.Dropped > 0 || g.Probe < 0 {
 		return next

@@ -76,7 +76,7 @@ func (p Permit) end(how ending) {
 	now := c.clock.read()
 	inFlight := c.InFlight()
 	c.release()
-	if c.sampler.add(now, max(now-start, 0), inFlight, how == dropped) {
+	if c.sampler.add(now, min(max(now-start, 0), maxReading), inFlight, how == dropped) {
 		c.adapt(now)
 	}
 }
