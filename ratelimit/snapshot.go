@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"reflect"
 	"sort"
 	"time"
 )
@@ -126,8 +127,11 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	return n, int64(binary.LittleEndian.Uint64(header[16:])), nil
 }
 
-// wall returns the reading t of c in nanoseconds since 1970.
-func (c *clock) wall(t int64) int64 { return c.base.Add(time.Duration(t)).UnixNano() }
+// wall returns the reading t of c in nanoseconds since 1970, or the nearest
+// that 64 bits hold.
+func (c *clock) wall(t int64) int64 {
+	return int64(c.base.Add(time.Duration(t)).Sub(time.Unix(0, 0)))
+}
 
 // WriteTo writes the buckets that are not full to w, for [Keyed.ReadFrom] of
 // another process, so that a deployment resets no limit. Keys are encoded by
@@ -216,7 +220,7 @@ func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 	}
 	for i := 0; ok && i < len(v.Keys); i++ {
 		p := v.Plan[i]
-		ok = p >= 0 && p < len(plans) && len(v.Debts[i]) == len(plans[p])
+		ok = p >= 0 && p < len(plans) && len(v.Debts[i]) == len(plans[p]) && hashable(v.Keys[i])
 	}
 	if !ok {
 		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)
@@ -239,6 +243,10 @@ func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 	}
 	return n, nil
 }
+
+// hashable reports whether key, which bytes may have made, can be a key: an
+// interface may hold a slice.
+func hashable[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Comparable() }
 
 // restore adds debt(j, limit) to the spending of key in each tier, at reading
 // t.
@@ -265,7 +273,8 @@ func (k *Keyed[K]) restore(key K, t int64, own *plan, debt func(j int, to Limit)
 	for j := range p.meters {
 		v := p.meters[j].supply(d)
 		add := min(max(debt(j, p.limits[j]), 0), maxDebt)
-		spent[j] = min(max(spent[j], v)+add, v+maxDebt)
+		spent[j] = max(spent[j], v)
+		spent[j] += min(add, v+maxDebt-spent[j])
 	}
 }
 
@@ -341,7 +350,7 @@ func (w *KeyedWindow[K]) ReadFrom(in io.Reader) (int64, error) {
 	}
 	ok := len(v.Keys) == len(v.Events)
 	for i := 0; ok && i < len(v.Keys); i++ {
-		ok = validEvents(v.Events[i])
+		ok = validEvents(v.Events[i]) && hashable(v.Keys[i])
 	}
 	if !ok {
 		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -271,4 +272,80 @@ func FuzzReadFrom(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSnapshotSaturates checks that debts that saturate are not erased by the
+// sum of two.
+func TestSnapshotSaturates(t *testing.T) {
+	clock := fakeClock{}
+	k := NewKeyed[string]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: clock.now})
+	clock.sleep(time.Hour)
+	k.Charge("key", math.MaxInt)
+	k.Charge("key", math.MaxInt)
+	k.Charge("key", math.MaxInt)
+	var b bytes.Buffer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	before := k.Peek("key", 0)
+	if _, err := k.ReadFrom(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.Peek("key", 0); got.Remaining != 0 || got.ResetAfter < before.ResetAfter {
+		t.Errorf("%d left, full after %v; want none, and %v or more", got.Remaining, got.ResetAfter, before.ResetAfter)
+	}
+}
+
+// TestSnapshotFarEnd checks that events that count until after the last year of
+// the format count on.
+func TestSnapshotFarEnd(t *testing.T) {
+	save := func() saver { return NewSlidingLog(3, math.MaxInt64, nil) }
+	from, to := save().(*Window), save().(*Window)
+	from.AllowN(2)
+	var b bytes.Buffer
+	if _, err := from.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	at := binary.LittleEndian.Uint64(b.Bytes()[16:])
+	if _, err := to.ReadFrom(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got := to.Peek(0).Remaining; got != 1 {
+		t.Errorf("%d left, want 1; written at %d", got, at)
+	}
+	far := clock{base: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if got, want := far.wall(math.MaxInt64), int64(math.MaxInt64); got != want {
+		t.Errorf("wall of the last reading = %d, want %d", got, want)
+	}
+}
+
+// TestSnapshotHashable checks that keys that bytes claim and that cannot be keys
+// are an error and no panic.
+func TestSnapshotHashable(t *testing.T) {
+	limits := []Limit{{PerHour(1), 10}}
+	saved := [][]savedLimit{{{1, int64(time.Hour), 10}}}
+	for name, tt := range map[string]struct {
+		kind uint16
+		v    any
+		to   saver
+	}{
+		"Keyed": {
+			kindKeyed,
+			savedKeyed[any]{Plans: saved, Keys: []any{"a", []int{1}}, Plan: []int{0, 0}, Debts: [][]int64{{1}, {1}}},
+			NewKeyed[any](limits, nil),
+		},
+		"KeyedWindow": {
+			kindKeyedWindow,
+			savedWindows[any]{Keys: []any{[]string{"a"}}, Events: [][]savedEvents{{{1 << 62, 1}}}},
+			NewKeyedQuota[any](3, Daily(nil), nil),
+		},
+	} {
+		var b bytes.Buffer
+		if _, err := writeSnapshot(&b, tt.kind, time.Unix(0, 0), tt.v); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tt.to.ReadFrom(&b); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: err = %v, want ErrCorrupt", name, err)
+		}
+	}
 }
