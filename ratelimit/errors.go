@@ -13,10 +13,10 @@ import (
 var (
 	// ErrLimited is returned by Wait, WaitMax and Acquire when the wait would
 	// be too long, or when too many callers wait already.
-	ErrLimited = errors.New("ratelimit: wait would be too long")
+	ErrLimited = newRefusal("ratelimit: wait would be too long")
 
 	// ErrBurst is returned by Wait for more tokens than the bucket holds.
-	ErrBurst = errors.New("ratelimit: more tokens than the burst")
+	ErrBurst = newRefusal("ratelimit: more tokens than the burst")
 
 	// ErrCorrupt is returned by the methods of Shared and by ReadFrom for bytes
 	// that are damaged or that this package did not write.
@@ -33,6 +33,17 @@ var (
 	// replace the very state that it returns.
 	errStuck = errors.New("store does not replace a state that it returns")
 )
+
+// A refusal is an error of an event that did not happen. A breaker around the
+// call can tell it from a failure by its method.
+type refusal struct{ text string }
+
+func newRefusal(text string) error { return &refusal{text} }
+
+func (e *refusal) Error() string { return e.text }
+
+// Refused returns true: the event did not happen.
+func (e *refusal) Refused() bool { return true }
 
 // A WaitError is returned by Wait and WaitMax for a wait that was refused at
 // once, without taking anything. It wraps [ErrBurst]; or [ErrLimited], and

@@ -445,3 +445,31 @@ func TestNoGoroutines(t *testing.T) {
 	}
 	t.Errorf("%d goroutines, were %d", runtime.NumGoroutine(), before)
 }
+
+// TestRefused checks that a breaker around a call can tell a refusal of a
+// limiter within it from a failure of the call.
+func TestRefused(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	lim := New(PerDay(1), 1, nil)
+	lim.Allow()
+	c := NewConcurrency(1, &ConcurrencyOptions{MaxQueue: -1})
+	if _, err := c.Acquire(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, full := c.Acquire(ctx)
+	for name, err := range map[string]error{
+		"deadline": lim.Wait(ctx, 1),
+		"WaitMax":  lim.WaitMax(ctx, 1, 0),
+		"burst":    lim.Wait(ctx, 2),
+		"queue":    full,
+	} {
+		r, ok := errors.AsType[interface {
+			error
+			Refused() bool
+		}](err)
+		if !ok || !r.Refused() {
+			t.Errorf("%s: %v is no refusal", name, err)
+		}
+	}
+}
