@@ -107,6 +107,10 @@ func (g *Group[K]) hold(key K, b *Breaker) *Breaker {
 	if v, ok := g.m.Load(key); ok {
 		return v.(*member[K]).b // another goroutine made it since Get looked
 	}
+	if key != key { // a NaN, or a struct with one, is never found again
+		g.unheld.Add(1)
+		return b
+	}
 	if len(g.members) >= g.opts.Max && !g.evictLocked() {
 		g.pause.Store(candidates)
 		g.unheld.Add(1)

@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -283,5 +284,22 @@ func TestGroupSecondChance(t *testing.T) {
 		if b != got[0] {
 			t.Error("two breakers of one key")
 		}
+	}
+}
+
+// TestGroupNaN checks that keys that are not equal to themselves, and so cannot
+// be forgotten by name, are not held.
+func TestGroupNaN(t *testing.T) {
+	type point struct{ x, y float64 }
+	g := NewGroup[point](&GroupOptions[point]{Max: 4})
+	for range 100 {
+		g.Get(point{1, math.NaN()})
+	}
+	held := 0
+	for range g.All() {
+		held++
+	}
+	if s := g.Stats(); s.Len != 0 || s.Unheld != 100 || held != 0 {
+		t.Errorf("Stats = %+v with %d to be seen, want none held and 100 unheld", s, held)
 	}
 }

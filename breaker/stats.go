@@ -94,7 +94,7 @@ func (b *Breaker) statsLocked(per *period, t int64) Stats {
 type GroupStats struct {
 	Len     int    // breakers held now
 	Evicted uint64 // keys forgotten for new ones, since the start
-	Unheld  uint64 // calls of Get that found no room, since the start
+	Unheld  uint64 // calls of Get that found no room, or had a NaN for a key, since the start
 }
 
 // Sub returns the change of the counters since prev, and the current Len.

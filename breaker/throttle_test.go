@@ -298,3 +298,32 @@ func TestThrottleDo(t *testing.T) {
 		t.Errorf("Do = %v, want Canceled", err)
 	}
 }
+
+// TestLongestWindow checks that windows of the longest duration count all that
+// there was.
+func TestLongestWindow(t *testing.T) {
+	var clock fakeClock
+	b := New(&Options{FailureRatio: 1, MinCalls: 9, Window: math.MaxInt64, Now: clock.now})
+	th := NewThrottle(&ThrottleOptions{Window: math.MaxInt64, Now: clock.now})
+	if got := b.per.Load().ring.width; got != math.MaxInt64/10+1 {
+		t.Errorf("a bucket of the breaker is %d ns, want a tenth of the window, rounded up", got)
+	}
+	if got := th.step; got <= 0 {
+		t.Errorf("a step of the throttle is %v, want more than 0", got)
+	}
+	for range 8 {
+		calling(b, errBad)
+		th.Allow()
+		clock.sleep(time.Hour)
+	}
+	if got := b.Stats().Calls; got != 8 {
+		t.Errorf("the window of the breaker has %d calls, want 8", got)
+	}
+	if got := th.Stats().WindowSent; got != 8 {
+		t.Errorf("the window of the throttle has %d requests, want 8", got)
+	}
+	calling(b, errBad)
+	if got := b.State(); got != Open {
+		t.Errorf("state = %v after 9 of 9 failures, want open", got)
+	}
+}

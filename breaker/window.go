@@ -49,7 +49,7 @@ type bucket [3]atomic.Uint64
 
 // newRing returns a ring of n buckets over span, at reading t.
 func newRing(span int64, n int, t int64) *ring {
-	r := &ring{width: (span + int64(n) - 1) / int64(n), slots: make([]bucket, n)}
+	r := &ring{width: (span-1)/int64(n) + 1, slots: make([]bucket, n)}
 	r.moveLocked(floorDiv(t, r.width))
 	return r
 }
