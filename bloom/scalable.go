@@ -10,11 +10,11 @@ import "fmt"
 // panic. It is safe for any number of concurrent readers, and not while a
 // goroutine adds. It must not be copied.
 //
-// It is a list of filters, each twice as large as the one before. The i-th,
-// from 0, is made for the rate p / ((i+1)(i+2)). Those add up to less than p
-// whatever their number, and fall so slowly that the tenth is made for p / 110.
-// Rates that fall by half each time would be at p / 1024 by then, for 5 bits a
-// key more.
+// It is a list of filters, each twice as large as the one before, whose rates
+// add up to less than p whatever their number: p/4 for the first, p/9 for each
+// of the next six, with which the set is 127 times as large, and for those that
+// follow p/24, p/72, p/144 and so on, p/12 together. Rates that fall by half
+// each time would be at p/128 by the seventh, for 5 bits a key more.
 type Scalable struct {
 	_      noCopy
 	opts   Options
@@ -26,14 +26,14 @@ type Scalable struct {
 
 const (
 	growth          = 2
-	minScalableRate = 1e-8 // the rates of the 48 filters that can come stay above minRate
+	minScalableRate = 1e-7 // the rates of the 48 filters that can come stay above minRate
 )
 
 // NewScalable returns an empty filter with room for n keys to begin with. One
-// that is made for the number of keys that come, and never grows, costs 1 to 2
-// bits a key more than a Filter. If opts is nil, the defaults are used;
+// that is made for the number of keys that come, and never grows, costs 3 bits
+// a key more than a Filter. If opts is nil, the defaults are used;
 // Options.Foldable has no effect. It panics as [New] does, and unless n >= 1
-// and p >= 1e-8.
+// and p >= 1e-7.
 func NewScalable(n int, p float64, opts *Options) *Scalable {
 	if n < 1 {
 		panic(fmt.Sprintf("bloom: n must be positive, got %d", n))
@@ -47,7 +47,7 @@ func NewScalable(n int, p float64, opts *Options) *Scalable {
 
 	o := opts.resolve()
 	o.Foldable = false
-	return &Scalable{opts: o, p: p, size: n, room: n, layers: []*Filter{New(n, p/2, &o)}}
+	return &Scalable{opts: o, p: p, size: n, room: n, layers: []*Filter{New(n, layerRate(p, 0), &o)}}
 }
 
 // Add adds key and reports whether key is definitely new.
@@ -101,9 +101,25 @@ func (s *Scalable) grow() {
 	s.room = s.size
 }
 
+// The rates of the layers. Those that hold most of the keys of a set that grew
+// a hundredfold have one rate, which is not much below p.
+const (
+	evenLayers = 6
+	firstPart  = 1.0 / 4
+	evenPart   = 1.0 / 9 // of each even layer
+	lastPart   = 1 - firstPart - evenLayers*evenPart
+)
+
 // layerRate returns the rate for which layer i, from 0, is made.
 func layerRate(p float64, i int) float64 {
-	return p / (float64(i+1) * float64(i+2))
+	j := float64(i - evenLayers) // from 1, of the layers that follow the even ones
+	switch {
+	case i == 0:
+		return p * firstPart
+	case j < 1:
+		return p * evenPart
+	}
+	return p * lastPart / (j * (j + 1)) // whose sum is lastPart
 }
 
 // Has reports whether key may have been added. False is certain.

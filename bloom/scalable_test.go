@@ -66,10 +66,30 @@ func TestScalableForms(t *testing.T) {
 	for want, f := range map[string]func(){
 		"bloom: zero Scalable: use NewScalable":               func() { new(Scalable).AddUint64(1) },
 		"bloom: n must be positive, got 0":                    func() { NewScalable(0, 0.1, nil) },
-		"bloom: p must be between 1e-08 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
-		"bloom: p must be between 1e-08 and 1, got 1":         func() { NewScalable(1, 1, nil) },
+		"bloom: p must be between 1e-07 and 1, got 1e-10":     func() { NewScalable(1, 1e-10, nil) },
+		"bloom: p must be between 1e-07 and 1, got 1":         func() { NewScalable(1, 1, nil) },
 		"bloom: Options.Lines must be between 0 and 2, got 9": func() { NewScalable(1, 0.1, &Options{Lines: 9}) },
 	} {
 		mustPanic(t, want, f)
+	}
+}
+
+// TestScalableRates checks that the rates of all filters that a Scalable can
+// come to have add up to p at most, and that each can be made.
+func TestScalableRates(t *testing.T) {
+	sum := 0.0
+	for i := range maxLayers {
+		if got := layerRate(minScalableRate, i); got < minRate {
+			t.Errorf("the rate of filter %d is %g, less than New takes", i, got)
+		}
+		sum += layerRate(1, i)
+	}
+	if sum > 1 || sum < 0.99 {
+		t.Errorf("the rates of %d filters add up to %v of p, want nearly 1", maxLayers, sum)
+	}
+	for i, want := range []float64{4, 9, 9, 9, 9, 9, 9, 24, 72, 144} {
+		if got := 1 / layerRate(1, i); math.Abs(got-want) > 1e-9 {
+			t.Errorf("filter %d is made for p/%v, want p/%v", i, got, want)
+		}
 	}
 }
