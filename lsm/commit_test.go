@@ -327,6 +327,37 @@ func TestLogRoom(t *testing.T) {
 		}
 		closeDB(t, db)
 	}
+	for size := 1; size < 100; size++ {
+		synctest.Test(t, func(t *testing.T) { logRoomRound(t, size) })
+	}
+}
+
+// logRoomRound fills a log with a commit, and one of a given size that comes
+// while the first is written, and then syncs both, for which there is a mark. It
+// runs in a bubble.
+func logRoomRound(t *testing.T, size int) {
+	m := NewMemFS()
+	db := openMem(t, m)
+	set(t, db, "a", string(make([]byte, minLogSize-500)), Sync)
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "write" {
+			time.Sleep(time.Second)
+		}
+		return nil
+	})
+
+	var wg sync.WaitGroup
+	wg.Go(func() { set(t, db, "b", string(make([]byte, 100)), NoSync) }) // ends when it is written
+	synctest.Wait()
+	wg.Go(func() { set(t, db, "c", string(make([]byte, 90+size)), NoSync) }) // the same
+	wg.Wait()
+	must(t, db.Sync(t.Context()))
+	closeDB(t, db)
+	for _, name := range m.files(t) {
+		if n := len(m.bytes(name)); n > minLogSize {
+			t.Errorf("%d bytes: %s has %d bytes, want at most %d", size, name, n, minLogSize)
+		}
+	}
 }
 
 // TestLogsFill checks that logs are filled: empty batches take no room, and

@@ -172,6 +172,7 @@ func TestManifestEachOpen(t *testing.T) {
 // manifest or not.
 func TestStray(t *testing.T) {
 	whole := slices.Clone(testFiles(t, 2, false).bytes(logName(1)))
+	one := slices.Clone(testFiles(t, 1, false).bytes(logName(1)))
 	second := slices.Clone(whole)
 	second[logHeaderLen] ^= 1 // only the second record is valid
 
@@ -185,7 +186,8 @@ func TestStray(t *testing.T) {
 			{"half a header", whole[:logHeaderLen/2], nil},
 			{"no record", whole[:logHeaderLen], nil},
 			{"half a record", whole[:logHeaderLen+recordHeadLen], nil},
-			{"a record", whole, ErrCorrupt},
+			{"a record", one, ErrCorrupt},
+			{"two records", whole, ErrCorrupt},
 			{"a record that says that one before was durable", second, ErrCorrupt},
 		} {
 			m := NewMemFS()
