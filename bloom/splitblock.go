@@ -155,15 +155,13 @@ func (s *SplitBlock) HasString(key string) bool { return s.HasHash(HashString(ke
 func (s *SplitBlock) HasUint64(v uint64) bool { return s.HasHash(plain(v)) }
 
 // HasHash reports whether the value whose XXH64 is h may have been added.
-func (s *SplitBlock) HasHash(h uint64) bool {
-	i := (h >> 32) * uint64(len(s.blocks)) >> 32
-	if i >= uint64(len(s.blocks)) { // only in the zero SplitBlock
-		return false
-	}
-	if haveKernels {
-		return hasKernel(&s.blocks[0], uint64(len(s.blocks)), h)
-	}
-	return s.blocks[i].has(uint32(h))
+func (s *SplitBlock) HasHash(h uint64) bool { return hasBlock(s.blocks, h) }
+
+// hasBlockPure is hasBlock without a kernel.
+func hasBlockPure(blocks []block, h uint64) bool {
+	n := uint64(len(blocks))
+	i := (h >> 32) * n >> 32
+	return i < n && blocks[i].has(uint32(h)) // i = n only in the zero SplitBlock
 }
 
 // HasHashes appends to dst, for each of hs, what [SplitBlock.HasHash] returns,

@@ -15,10 +15,12 @@ var haveKernels = detectAVX2()
 //go:noescape
 func detectAVX2() bool
 
-// hasKernel is HasHash for n blocks, at least one.
+// hasBlock reports whether the bits of h are set in its block. Without AVX2 it
+// goes on as hasBlockPure: the choice is made there, so that HasHash is one
+// call.
 //
 //go:noescape
-func hasKernel(blocks *block, n, h uint64) bool
+func hasBlock(blocks []block, h uint64) bool
 
 // addKernel is AddHash for n blocks, at least one.
 //

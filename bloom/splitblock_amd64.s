@@ -37,20 +37,31 @@ GLOBL salts<>(SB), RODATA|NOPTR, $32
 	VPSRLD  $27, Y1, Y1   \
 	VPSLLVD Y1, ones, Y0
 
-// func hasKernel(blocks *block, n, h uint64) bool
-TEXT ·hasKernel(SB), NOSPLIT, $0-25
-	MOVQ         blocks+0(FP), AX
-	MOVQ         h+16(FP), BX
-	MOVQ         BX, X1
-	BLOCK(n+8(FP))
-	VPBROADCASTD X1, Y1
+// func hasBlock(blocks []block, h uint64) bool
+TEXT ·hasBlock(SB), NOSPLIT, $0-33
+	CMPB         ·haveKernels(SB), $0
+	JEQ          pure
+	MOVQ         blocks_len+8(FP), CX
+	TESTQ        CX, CX
+	JEQ          zero
+	MOVQ         blocks_base+0(FP), AX
+	MOVQ         h+24(FP), BX
+	VPBROADCASTD h+24(FP), Y1
+	BLOCK(CX)
 	VMOVDQU      ones<>(SB), Y2
 	MASK(salts<>(SB), Y2)
 	VMOVDQU      (AX)(BX*1), Y1
 	VPTEST       Y0, Y1              // carry: no bit of Y0 is missing in Y1
-	SETCS        ret+24(FP)
+	SETCS        ret+32(FP)
 	VZEROUPPER
 	RET
+
+zero:
+	MOVB $0, ret+32(FP)
+	RET
+
+pure:
+	JMP ·hasBlockPure(SB)
 
 // func addKernel(blocks *block, n, h uint64) bool
 TEXT ·addKernel(SB), NOSPLIT, $0-25

@@ -224,8 +224,8 @@ func TestKernels(t *testing.T) {
 			}
 			hs = append(hs, h)
 			b := &theirs[(h>>32)*uint64(n)>>32]
-			if got, want := hasKernel(&ours[0], uint64(n), h), b.has(uint32(h)); got != want {
-				t.Fatalf("hasKernel(%d, %#x) = %t, want %t", n, h, got, want)
+			if got, want := hasBlock(ours, h), hasBlockPure(theirs, h); got != want || want != b.has(uint32(h)) {
+				t.Fatalf("hasBlock(%d, %#x) = %t, want %t", n, h, got, want)
 			}
 			if i%3 == 0 {
 				if got, want := addKernel(&ours[0], uint64(n), h), b.add(uint32(h)); got != want {
@@ -247,6 +247,27 @@ func TestKernels(t *testing.T) {
 		if got[len(hs)] {
 			t.Fatal("hasAllKernel wrote beyond its end")
 		}
+	}
+}
+
+// TestKernelsPure checks that hasBlock goes on without AVX2.
+func TestKernelsPure(t *testing.T) {
+	s := NewSplitBlock(1000, 0.01, nil)
+	for i := range uint64(1000) {
+		s.AddHash(HashUint64(i, 0))
+	}
+	withoutKernels(t)
+	for i := range uint64(2000) {
+		h := HashUint64(i, 0)
+		if got, want := s.HasHash(h), hasBlockPure(s.blocks, h); got != want || i < 1000 && !got {
+			t.Fatalf("HasHash(%#x) = %t, want %t", h, got, want)
+		}
+	}
+	if !s.AddHash(1) || s.AddHash(1) || !s.HasHashes(nil, []uint64{1})[0] {
+		t.Error("what is added without AVX2 is not found")
+	}
+	if new(SplitBlock).HasHash(1) {
+		t.Error("the zero SplitBlock holds something")
 	}
 }
 

@@ -262,15 +262,20 @@ func oursSplitBlockHas(s size, m mix) bench.Impl {
 		for i := range s.n {
 			f.AddHash(keyHash(i))
 		}
-		return func(start, n int) (found int) {
-			for i := start; i < start+n; i++ {
-				if f.HasHash(hs[i&(asked-1)]) {
-					found++
-				}
-			}
-			return found
-		}
+		return splitBlockAsk(f, hs)
 	}}
+}
+
+// splitBlockAsk is parquetAsk for our filter.
+func splitBlockAsk(f *bloom.SplitBlock, hs []uint64) bench.Op {
+	return func(start, n int) (found int) {
+		for i := start; i < start+n; i++ {
+			if f.HasHash(hs[i&(asked-1)]) {
+				found++
+			}
+		}
+		return found
+	}
 }
 
 func oursSplitBlockBatch(s size, m mix) bench.Impl {
