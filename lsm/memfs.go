@@ -77,22 +77,23 @@ func (c memChange) apply(m map[string]*memNode) {
 	m[c.name] = c.node
 }
 
-// A memNode is a file. pending are the changes of live since the last Sync;
-// those of a Sync that failed stay in doomed, where a crash may lose them
-// whatever is synced later.
+// A memNode is a file. pending are the changes of live since the last Sync.
+// After a Sync has failed, its changes and all later ones are in history, in
+// order, because a crash may still lose those, and only those, of the Sync.
 type memNode struct {
 	live    []byte
 	durable []byte
+	history []memWrite
 	pending []memWrite
-	doomed  []memWrite
 }
 
 // A memWrite is one sector or less of a write, or, if data is nil, a change of
 // the length.
 type memWrite struct {
-	off  int64
-	data []byte
-	size int64
+	off    int64
+	data   []byte
+	size   int64
+	synced bool // in history: its Sync did not fail
 }
 
 func (w memWrite) apply(b []byte) []byte {
@@ -197,8 +198,8 @@ func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 // crash returns the bytes of n after a crash.
 func (n *memNode) crash(c CrashConfig, rng *rand.Rand, keep func() bool) []byte {
 	b := slices.Clone(n.durable)
-	for _, w := range slices.Concat(n.doomed, n.pending) {
-		if keep() {
+	for _, w := range slices.Concat(n.history, n.pending) {
+		if w.synced || keep() {
 			b = w.apply(b)
 			continue
 		}
@@ -526,16 +527,15 @@ func (f *memFile) Sync() error {
 	defer f.fs.mu.Unlock()
 
 	n := f.node
-	if err != nil {
-		n.doomed = append(n.doomed, n.pending...)
-		n.pending = nil
-		return err
-	}
 	for _, w := range n.pending {
-		n.durable = w.apply(n.durable)
+		if w.synced = err == nil; w.synced && len(n.history) == 0 {
+			n.durable = w.apply(n.durable)
+			continue
+		}
+		n.history = append(n.history, w)
 	}
 	n.pending = nil
-	return nil
+	return err
 }
 
 func (f *memFile) Close() error {

@@ -168,6 +168,20 @@ func TestMemFSFailures(t *testing.T) {
 		t.Errorf("the file has %q, want ab", got)
 	}
 
+	// Bytes and lengths of the first sync do not come back over later ones.
+	_, err = f.WriteAt([]byte("xyz"), 0)
+	must(t, err, f.Sync())
+	for seed := range uint64(20) {
+		if got := m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).content(t, "d/a"); got != "xyz" {
+			t.Errorf("the disk has %q after a sync that did not fail, want xyz", got)
+		}
+	}
+	_, err = f.WriteAt([]byte("v"), 0)
+	must(t, err)
+	if got := m.CrashClone(CrashConfig{Keep: 1}).content(t, "d/a"); got != "vyz" {
+		t.Errorf("the disk has %q, want vyz", got)
+	}
+
 	m.Inject(func(FSOp) error { return fail })
 	if err := f.Close(); !errors.Is(err, fail) {
 		t.Errorf("Close: got %v, want the failure", err)

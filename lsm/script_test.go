@@ -236,7 +236,7 @@ func (m *MemFS) killClone() *MemFS {
 		if _, ok := nodes[n]; !ok {
 			nodes[n] = &memNode{
 				live: slices.Clone(n.live), durable: slices.Clone(n.durable),
-				pending: slices.Clone(n.pending), doomed: slices.Clone(n.doomed),
+				pending: slices.Clone(n.pending), history: slices.Clone(n.history),
 			}
 		}
 		return nodes[n]
