@@ -13,6 +13,9 @@ import (
 // the error of fn, an [*OpenError] if the call was rejected, or else ctx.Err()
 // if ctx had ended before. If fn panics or ends its goroutine that is a
 // failure, and goes on as if there were no breaker. It panics if ctx is nil.
+//
+// The breaker sees errors and nothing else. [net/http.Client.Do] returns none
+// for a status of 503: let fn make it one, as ExampleGroup_roundTripper does.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	if e := b.refusal.Load(); e != nil {
 		return *e
@@ -107,8 +110,8 @@ func Do[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, err
 }
 
 // DoElse is [Do] with an answer for when there is none: if the call is rejected
-// or fails, DoElse returns the result of fallback for the error. The fallback
-// runs outside the breaker, with the caller's ctx.
+// or returns an error, be it an [Answer], DoElse returns the result of fallback
+// for the error. The fallback runs outside the breaker, with the caller's ctx.
 func DoElse[T any](
 	ctx context.Context, b *Breaker,
 	fn func(context.Context) (T, error),

@@ -603,8 +603,8 @@ func TestSetLimitEndsDip(t *testing.T) {
 	}
 }
 
-// TestSetLimitDuringUpdate checks that the limit of SetLimit stands, if it comes
-// while the Algorithm chooses another.
+// TestSetLimitDuringUpdate checks that the limit of SetLimit stands, if it
+// comes while the Algorithm chooses another.
 func TestSetLimitDuringUpdate(t *testing.T) {
 	var c *Concurrency
 	algorithm := algorithmFunc(func(s Sample) float64 {
@@ -626,8 +626,8 @@ type algorithmFunc func(Sample) float64
 
 func (f algorithmFunc) Update(s Sample) float64 { return f(s) }
 
-// TestAdaptClockJumps checks that operations that last longer than the clock can
-// tell have a duration that is not negative.
+// TestAdaptClockJumps checks that operations that last longer than the clock
+// can tell have a duration that is not negative.
 func TestAdaptClockJumps(t *testing.T) {
 	clock := fakeClock{t: -maxReading}
 	var got Sample

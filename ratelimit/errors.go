@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// ErrLimited, ErrBurst and the errors that wrap them have a method Refused()
+// bool that returns true: the event did not happen. A circuit breaker around a
+// call that waits for its limit tells it from a failure of the call by that.
 var (
 	// ErrLimited is returned by Wait, WaitMax and Acquire when the wait would
 	// be too long, or when too many callers wait already.

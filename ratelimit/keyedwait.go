@@ -37,10 +37,10 @@ type promise struct {
 	end     [maxTiers]int64 // where it stood then
 }
 
-// Wait takes n tokens of key from every tier, sleeping until they are there.
-// Waits of one key are served in the order of arrival, and the first in line
-// has its tokens kept for it. On failure it leaves the bucket as if it had not
-// been called, and returns ctx.Err() if ctx ends first, or at once a
+// Wait takes n tokens of key from every tier, as Take does, sleeping until they
+// are there. Waits of one key are served in the order of arrival, and the first
+// in line has its tokens kept for it. On failure it leaves the bucket as if it
+// had not been called, and returns ctx.Err() if ctx ends first, or at once a
 // [*WaitError] if n exceeds the burst of a tier, or if the deadline of ctx
 // would pass first; or an error that wraps [ErrLimited] if as many as MaxQueue
 // wait for key already. It panics if n is negative.

@@ -21,7 +21,8 @@ import (
 // difference, so no error accumulates: between any two readings the supply is
 // at most q·w + 1 units, and at most 3 units less. Choosing unit =
 // floor(per/count), the nanoseconds per token rounded down, makes q at least
-// 1/2, so that one unit is at most 2 ns of refill.
+// 1/2, so that one unit is at most 2 ns of refill. Only a burst that takes more
+// than 2^61 ns to refill has a smaller one: a unit is a 2^61st of it then.
 type meter struct {
 	mul      uint64
 	unit     int64 // cost of one token; 0 if the rate is Inf

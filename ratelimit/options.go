@@ -162,7 +162,9 @@ type SharedOptions struct {
 	//		return local.Take(key, n)
 	//	},
 	//
-	// It also sees the errors of Peek. It is called under no lock.
+	// It also sees the errors of Peek. It is called under no lock. It is
+	// RetryAfter of a refusal that tells Wait when to ask again; if zero, in
+	// 1 ms.
 	OnError func(key string, n int, err error) Decision
 
 	// Timeout bounds the work of the store for one decision, all tries

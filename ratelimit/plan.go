@@ -130,8 +130,7 @@ func (p *plan) owed(words []int64, d int64) float64 {
 }
 
 // victim is shard.victim for two sets that begin at slots a and b and all have
-// the rule p: the supply of each tier is computed once, which is a third of the
-// cost of a flood.
+// the rule p: the supply of each tier is computed once, and not for each slot.
 func (p *plan) victim(words []int64, width int, d int64, a, b int) (best int, least float64) {
 	var supply [maxTiers]int64
 	for j := range p.meters {

@@ -125,7 +125,9 @@ type Limit struct {
 
 	// Burst is the number of tokens in a full bucket: the events that may
 	// happen at one instant. If zero, the count of Rate: with "100 a minute",
-	// all 100 may come at once. At most 2^61.
+	// all 100 may come at once. At most 2^61. A burst that takes more than 73
+	// years to refill is kept to a 2^61st of itself, which the bound of a
+	// limiter may exceed then instead of by 2 ns of refill.
 	Burst int
 }
 

@@ -319,10 +319,12 @@ func TestSnapshotFarEnd(t *testing.T) {
 	}
 }
 
-// TestSnapshotHashable checks that keys that bytes claim and that cannot be keys
-// are an error and no panic.
+// TestSnapshotHashable checks that keys that bytes claim and that cannot be
+// keys are an error and no panic.
 func TestSnapshotHashable(t *testing.T) {
 	limits := []Limit{{PerHour(1), 10}}
+
+	// The last key of each cannot be one.
 	saved := [][]savedLimit{{{1, int64(time.Hour), 10}}}
 	for name, tt := range map[string]struct {
 		kind uint16
