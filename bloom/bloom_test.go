@@ -146,8 +146,8 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// TestAsksAll checks that a question asks for every bit that adding sets: if any
-// one is missing, the key is absent, whichever method is asked.
+// TestAsksAll checks that a question asks for every bit that adding sets: if
+// any one is missing, the key is absent, whichever method is asked.
 func TestAsksAll(t *testing.T) {
 	for k := range maxPerKey * maxPerLane {
 		s := shape{perKey: k/maxPerLane + 1, perLane: k%maxPerLane + 1}
