@@ -123,6 +123,7 @@ func TestValidate(t *testing.T) {
 		{Options{WindowCalls: 5, FailureRatio: 1}, ""},
 		{Options{WindowCalls: 30, Window: 1}, "excludes"},
 		{Options{WindowCalls: 30, Buckets: 1}, "excludes"},
+		{Options{WindowCalls: 1, Window: 1}, "excludes"},
 
 		{Options{OpenFor: -1}, "OpenFor"},
 		{Options{OpenFor: 2, OpenMax: 2}, ""},
@@ -944,4 +945,52 @@ func TestOutcomes(t *testing.T) {
 	if v, err = DoElse(t.Context(), b, one, nil); v != 1 || err != nil {
 		t.Errorf("DoElse = %v, %v, want 1, nil", v, err)
 	}
+}
+
+// TestSetOptionsRecovering checks that SetOptions keeps the window of a breaker
+// that recovers.
+func TestSetOptionsRecovering(t *testing.T) {
+	o := Options{FailureRatio: 0.5, MinCalls: 9, Recovery: time.Minute, RecoveryStart: 1}
+	b, clock := byHand(o)
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	calling(b, nil)
+	wantState(t, b, Recovering)
+
+	calling(b, errBad, nil, nil)
+	o.Failures = 100
+	if err := b.SetOptions(&o); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.Stats(); s.Calls != 3 || s.Failures != 1 {
+		t.Errorf("%d calls, %d failures in the window, want 3, 1", s.Calls, s.Failures)
+	}
+}
+
+// TestShortestProbeTimeout checks that the rejections of a half-open breaker
+// say when probes are lost, however soon that is.
+func TestShortestProbeTimeout(t *testing.T) {
+	b, clock := byHand(Options{ProbeTimeout: 1})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	admit(t, b)
+	if got, want := openError(t, b).Until, clock.now().Add(1); !got.Equal(want) {
+		t.Errorf("Until = %v, want %v", got, want)
+	}
+}
+
+// TestTripTakesTime checks that a rule of the caller that takes until the
+// period has ended does not trip the next one.
+func TestTripTakesTime(t *testing.T) {
+	var clock fakeClock
+	b := New(&Options{Recovery: time.Minute, RecoveryStart: 1, Now: clock.now, Trip: func(Stats) bool {
+		clock.sleep(time.Hour)
+		return true
+	}})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	calling(b, nil)
+	wantState(t, b, Recovering)
+	calling(b, errBad)
+	wantState(t, b, Closed)
 }

@@ -327,3 +327,18 @@ func TestLongestWindow(t *testing.T) {
 		t.Errorf("state = %v after 9 of 9 failures, want open", got)
 	}
 }
+
+// TestThrottleRecomputes checks that the probability is computed anew after 64
+// requests, even if no time passes.
+func TestThrottleRecomputes(t *testing.T) {
+	var clock fakeClock
+	th := NewThrottle(&ThrottleOptions{Now: clock.now, rand: func() float64 { return 0 }})
+	for i := range throttleCalls {
+		if !th.Allow() {
+			t.Fatalf("request %d is rejected, want it sent", i+1)
+		}
+	}
+	if th.Allow() {
+		t.Errorf("request %d is sent, want it rejected: none was accepted", throttleCalls+1)
+	}
+}
