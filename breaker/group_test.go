@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"context"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -174,10 +175,7 @@ func TestGroupPlaces(t *testing.T) {
 		g.mu.Unlock()
 	}
 
-	held := map[int]*Breaker{}
-	for k, b := range g.All() {
-		held[k] = b
-	}
+	held := maps.Collect(g.All())
 	if got := len(held); got != 8 {
 		t.Fatalf("All gave %d keys, want 8", got)
 	}

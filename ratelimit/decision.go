@@ -76,8 +76,8 @@ func tighter(a, b Decision) bool {
 //		w.Header().Set(field, value)
 //	}
 func (d Decision) Headers(name string, others ...iter.Seq2[string, string]) iter.Seq2[string, string] {
-	policy := quoted(name) + d.policy()
-	state := quoted(name) + d.state()
+	policies := []string{quoted(name) + d.policy()}
+	states := []string{quoted(name) + d.state()}
 	retry := ""
 	if !d.OK && d.RetryAfter >= 0 {
 		retry = structured(seconds(d.RetryAfter))
@@ -88,9 +88,9 @@ func (d Decision) Headers(name string, others ...iter.Seq2[string, string]) iter
 		for field, value := range fields {
 			switch field {
 			case "RateLimit-Policy":
-				policy += ", " + value
+				policies = append(policies, value)
 			case "RateLimit":
-				state += ", " + value
+				states = append(states, value)
 			case "Retry-After":
 				if len(value) > len(retry) || len(value) == len(retry) && value > retry {
 					retry = value
@@ -99,6 +99,8 @@ func (d Decision) Headers(name string, others ...iter.Seq2[string, string]) iter
 		}
 	}
 
+	policy := strings.Join(policies, ", ")
+	state := strings.Join(states, ", ")
 	return func(yield func(string, string) bool) {
 		if yield("RateLimit-Policy", policy) && yield("RateLimit", state) && retry != "" {
 			yield("Retry-After", retry)

@@ -237,10 +237,7 @@ func TestHeadersOfSeveral(t *testing.T) {
 	refused := Decision{Limit: 1, RetryAfter: 9 * time.Second, ResetAfter: 9 * time.Second, Window: 9 * time.Second}
 	longer := Decision{Limit: 1, RetryAfter: 10 * time.Second, ResetAfter: 10 * time.Second, Window: 10 * time.Second}
 
-	got := map[string]string{}
-	for field, value := range tiers[0].Headers("s", tiers[1].Headers("h"), longer.Headers("x", refused.Headers("y"))) {
-		got[field] = value
-	}
+	got := maps.Collect(tiers[0].Headers("s", tiers[1].Headers("h"), longer.Headers("x", refused.Headers("y"))))
 	want := map[string]string{
 		"RateLimit-Policy": `"s";q=2;w=1, "h";q=6;w=3600, "x";q=1;w=10, "y";q=1;w=9`,
 		"RateLimit":        `"s";r=0;t=1, "h";r=4;t=1200, "x";r=0;t=10, "y";r=0;t=9`,
