@@ -176,6 +176,37 @@ func TestAcquireOther(t *testing.T) {
 	}
 }
 
+// TestAcquireLast checks that the only node with room is found among many, where
+// the jumps miss it, and counted as another than the owner.
+func TestAcquireLast(t *testing.T) {
+	var ring Ring
+	nodes := numbered(500)
+	if err := ring.Set(nodes...); err != nil {
+		t.Fatal(err)
+	}
+	var others []string
+	for _, n := range nodes[1:] {
+		others = append(others, n.Name)
+	}
+
+	b := NewBalancer(&ring, 1.25)
+	away := uint64(0)
+	for i := range 20 {
+		key := strconv.Itoa(i)
+		l, ok := b.AcquireOther(key, others...)
+		if !ok || l.Node() != nodes[0].Name {
+			t.Fatalf("AcquireOther = %q, %t, want %q", l.Node(), ok, nodes[0].Name)
+		}
+		l.Release()
+		if owner, _ := ring.Get(key); owner != nodes[0].Name {
+			away++
+		}
+	}
+	if got := b.Stats().Away; got != away {
+		t.Errorf("Away = %d, want %d", got, away)
+	}
+}
+
 // TestTrapLoadsOfTheGone checks that names of nodes that left are forgotten
 // when their last lease is released, without anybody looking at the loads.
 func TestTrapLoadsOfTheGone(t *testing.T) {

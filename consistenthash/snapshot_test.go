@@ -302,7 +302,22 @@ func TestSnapshotString(t *testing.T) {
 	if strings.IndexByte(short, '%') != strings.IndexByte(long, '%') {
 		t.Errorf("the shares are not in a column:\n%s\n%s", short, long)
 	}
+	if many := mustSnapshot(t, nil, numbered(40)...).String(); strings.Count(many, "\n") != 34 || !strings.HasSuffix(many, "and 8 more\n") {
+		t.Errorf("of 40 nodes all but 32 are left out, got\n%s", many)
+	}
 	if few, most := strings.Count(short, "#"), strings.Count(long, "#"); most != 40 || few < 12 || few > 15 {
 		t.Errorf("the bars have %d and %d marks, want a third of 40, and 40", few, most)
+	}
+}
+
+// TestEmptyRanges checks that a ring without nodes has no ranges.
+func TestEmptyRanges(t *testing.T) {
+	for _, s := range []*Snapshot{mustSnapshot(t, nil), mustSnapshot(t, nil, Node{Name: "a", Weight: NoShare})} {
+		for r, owner := range s.Ranges() {
+			t.Errorf("%v of %q in a ring without an owner", r, owner)
+		}
+		for node := range s.All("k") {
+			t.Errorf("%v is preferred in a ring without an owner", node)
+		}
 	}
 }
