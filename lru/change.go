@@ -61,6 +61,7 @@ func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 	r.ttl = c.opts.TTL
 	r.tags = nil
 	r.given = 0
+	r.keepTTL = false
 	a := r.attr
 	if a == nil {
 		a = &Attr{}
@@ -156,7 +157,10 @@ func (o *op[K, V]) end() {
 	if invariants && sh.n <= checkedLen {
 		sh.checkLocked()
 	}
-	events := sh.claimEventsLocked()
+	var events []removal[K, V]
+	if !o.serial {
+		events = sh.claimEventsLocked()
+	}
 	sh.mu.Unlock()
 
 	if o.serial {
@@ -281,14 +285,18 @@ func (o *op[K, V]) putLocked(r *request[K, V], onlyAbsent bool) (out outcome[V])
 			o.sh.detachLocked(o.sh.flights[r.key])
 		}
 		o.dropHiddenLocked(r.key, r.hash)
-		o.inheritLocked(r, s)
-		slot, done := o.tryLocked(r, s, refuse)
+		q := r
+		if r.inherits {
+			q = new(*r) // in the next round there may be another entry, or none
+			o.inheritLocked(q, s)
+		}
+		slot, done := o.tryLocked(q, s, refuse)
 		if done {
 			out.slot = slot
 			out.stored = slot != 0
 			return out
 		}
-		refuse = !o.reclaim(r, s)
+		refuse = !o.reclaim(q, s)
 	}
 }
 
@@ -572,35 +580,54 @@ func (sh *shard[K, V]) claimEventsLocked() []removal[K, V] {
 	return events
 }
 
+// unreported events are those that a goroutine has claimed and not yet
+// reported.
+type unreported[K comparable, V any] struct {
+	events []removal[K, V]
+	slot   int // if the first event is of Clear, the last of its slots that was taken
+}
+
+// next takes the next entry out of u, and reports whether there is one.
+func (u *unreported[K, V]) next() (r removal[K, V], ok bool) {
+	for len(u.events) > 0 {
+		first := &u.events[0]
+		old := first.cleared
+		if old == nil {
+			u.events = u.events[1:]
+			return *first, true
+		}
+
+		for u.slot++; u.slot <= old.used; u.slot++ {
+			at := uint32(u.slot)
+			flags := old.meta[at].flags
+			if flags&inUse == 0 || old.failures[at].bare {
+				continue
+			}
+			r = removal[K, V]{key: old.cells[at].key, value: old.cells[at].value, cause: Invalidated}
+			if flags&hidden != 0 {
+				r.cause = Expired
+			}
+			return r, true
+		}
+		u.events = u.events[1:]
+		u.slot = 0
+	}
+	return r, false
+}
+
 // report calls OnRemove for events, which the caller has claimed, and for those
 // of the shard that have come meanwhile. So the events of a key are in order. A
 // panic of OnRemove does not keep others from being reported.
 func (c *Cache[K, V]) report(sh *shard[K, V], events []removal[K, V]) {
-	done := false
-	defer func() {
-		if done {
-			return
-		}
-		// OnRemove has panicked, or called Goexit.
-		if len(events) == 0 {
-			events = sh.nextEvents()
-		}
-		c.report(sh, events)
-	}()
-
-	for len(events) > 0 {
-		for len(events) > 0 {
-			e := &events[0]
-			events = events[1:]
-			if e.cleared != nil {
-				c.reportCleared(e.cleared, 1)
-			} else {
-				c.opts.OnRemove(e.key, e.value, e.cause)
+	u := unreported[K, V]{events: events}
+	finish(func() {
+		for more := true; more; more = len(u.events) > 0 {
+			for r, ok := u.next(); ok; r, ok = u.next() {
+				c.opts.OnRemove(r.key, r.value, r.cause)
 			}
+			u.events = sh.nextEvents()
 		}
-		events = sh.nextEvents()
-	}
-	done = true
+	})
 }
 
 // nextEvents ends a round of reporting, and claims the events that have come
@@ -612,39 +639,22 @@ func (sh *shard[K, V]) nextEvents() []removal[K, V] {
 	return sh.claimEventsLocked()
 }
 
-// reportCleared calls OnRemove for the entries in old from slot s on.
-func (c *Cache[K, V]) reportCleared(old *contents[K, V], s int) {
-	defer func() {
-		if s <= old.used {
-			c.reportCleared(old, s) // OnRemove has panicked
-		}
-	}()
-	for s <= old.used {
-		at := uint32(s)
-		s++
-		flags := old.meta[at].flags
-		switch e := &old.cells[at]; {
-		case flags&inUse == 0 || old.failures[at].bare:
-		case flags&hidden != 0:
-			c.opts.OnRemove(e.key, e.value, Expired)
-		default:
-			c.opts.OnRemove(e.key, e.value, Invalidated)
-		}
-	}
-}
-
-// reportAll reports the events of all shards.
+// reportAll reports the events of all shards: also if OnRemove panics.
 func (c *Cache[K, V]) reportAll() {
 	if c.opts.OnRemove == nil {
 		return
 	}
-	for i := range c.shards {
-		sh := &c.shards[i]
-		sh.mu.Lock()
-		events := sh.claimEventsLocked()
-		sh.mu.Unlock()
-		if events != nil {
-			c.report(sh, events)
+	i := 0
+	finish(func() {
+		for i < len(c.shards) {
+			sh := &c.shards[i]
+			i++
+			sh.mu.Lock()
+			events := sh.claimEventsLocked()
+			sh.mu.Unlock()
+			if events != nil {
+				c.report(sh, events)
+			}
 		}
-	}
+	})
 }

@@ -208,20 +208,21 @@ func (c *Cache[K, V]) discard(f *flight[K, V], value V, err error) {
 // landAll ends f and the flights that follow it: also if ending one of them
 // panics.
 func (c *Cache[K, V]) landAll(f *flight[K, V], got map[K]V, err error, panicked bool) {
-	if f == nil {
-		return
-	}
-	defer c.landAll(f.next, got, err, panicked)
-
-	value, ok := got[f.key]
-	switch {
-	case ok && !panicked:
-		c.land(f, value, nil, false)
-	case err == nil:
-		c.land(f, value, ErrNotFound, false)
-	default:
-		c.land(f, value, err, panicked)
-	}
+	finish(func() {
+		for f != nil {
+			g := f
+			f = f.next
+			value, ok := got[g.key]
+			switch {
+			case ok && !panicked:
+				c.land(g, value, nil, false)
+			case err == nil:
+				c.land(g, value, ErrNotFound, false)
+			default:
+				c.land(g, value, err, panicked)
+			}
+		}
+	})
 }
 
 // A verdict is what the options say about an error.

@@ -77,11 +77,18 @@ func (f *frame[K, V]) isValid() bool {
 	for i := range n {
 		switch {
 		case f.Left[i] < 0, f.Ages[i] < -1, f.Costs[i] < 1, f.Priorities[i] < -1, f.Priorities[i] > 1,
-			f.Given[i]&^(givenTTL|givenCost) != 0:
+			f.Given[i]&^(givenTTL|givenCost) != 0, !isComparable(f.Keys[i]):
 			return false
 		}
 	}
 	return true
+}
+
+// isComparable reports whether key can be a key: an interface can hold a value
+// that cannot.
+func isComparable[K comparable](key K) (ok bool) {
+	guard(func() { isReflexive(key) }, func(_ any, returned bool) { ok = returned })
+	return ok
 }
 
 // A sink writes and sums the bytes that it has written.
@@ -318,7 +325,7 @@ func (c *Cache[K, V]) restore(frames []frame[K, V], ago time.Duration) {
 			s := o.storeLocked(&r.request, 0)
 			o.sh.restoreUses(s, r.uses)
 			if o.sh.born != nil {
-				o.sh.born[s] = saturated(o.now, -int64(r.age))
+				o.sh.born[s] = max(saturated(o.now, -int64(r.age)), -maxReading)
 			}
 		}
 		o.end()

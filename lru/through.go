@@ -57,7 +57,7 @@ func (t *Through[K, V]) Delete(ctx context.Context, key K) error {
 }
 
 // write waits for its turn, changes the store, and then the cache, which drops
-// key if the store fails, panics, or does not return.
+// key if either fails, panics, or does not return.
 func (t *Through[K, V]) write(ctx context.Context, key K, store func() error, cache func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,17 +70,17 @@ func (t *Through[K, V]) write(ctx context.Context, key K, store func() error, ca
 	}
 	defer func() { <-turn }()
 
-	stored := false
+	done := false
 	defer func() {
-		if !stored {
+		if !done {
 			t.c.Delete(key)
 		}
 	}()
 	if err := store(); err != nil {
 		return err
 	}
-	stored = true
 	cache()
+	done = true
 	return nil
 }
 
