@@ -646,3 +646,42 @@ func TestAdaptClockJumps(t *testing.T) {
 		t.Errorf("%d calls that took %v, want %d that took 146 years", got.Calls, got.RTT, minSamples)
 	}
 }
+
+// TestSampleOfDrops checks that a window in which all permits were dropped has
+// no duration.
+func TestSampleOfDrops(t *testing.T) {
+	var clock fakeClock
+	var got Sample
+	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithmFunc(func(s Sample) float64 {
+		got = s
+		return s.Limit
+	}), Now: clock.now})
+	for range minSamples {
+		p, _ := c.TryAcquire()
+		clock.sleep(time.Millisecond)
+		p.Drop()
+	}
+	if got.Dropped != minSamples || got.RTT != 0 || got.StdErr != 0 {
+		t.Errorf("%d dropped, %v ± %v, want %d, 0 ± 0", got.Dropped, got.RTT, got.StdErr, minSamples)
+	}
+}
+
+// TestAIMDBounds checks the bounds of Increase.
+func TestAIMDBounds(t *testing.T) {
+	if err := (&AIMD{Increase: maxLimit}).Validate(); err != nil {
+		t.Errorf("Increase %d: err = %v, want nil", maxLimit, err)
+	}
+	if err := (&AIMD{Increase: maxLimit + 1}).Validate(); err == nil {
+		t.Errorf("Increase %d: err = nil, want an error", maxLimit+1)
+	}
+}
+
+// TestGradient2Learn checks how a measurement within the differences of chance
+// moves the baseline.
+func TestGradient2Learn(t *testing.T) {
+	g := Gradient2{baseline: 100, before: 1000, depth: 0.75}
+	g.learn(104, 10)
+	if got := g.baseline; got != 101 {
+		t.Errorf("baseline = %v, want 101: a quarter of the way from 100 to 104", got)
+	}
+}

@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -621,5 +622,23 @@ func TestSparePlaces(t *testing.T) {
 	}
 	if got := len(NewConcurrency(1000, &ConcurrencyOptions{Adapt: &AIMD{}}).stripes); got != 0 {
 		t.Errorf("a limit that adapts has %d stripes, want 0", got)
+	}
+}
+
+// TestSpareStripes checks that there are four stripes or more to a processor,
+// if the limit allows.
+func TestSpareStripes(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	for limit, want := range map[int]int{
+		minSpare - 1: 0,
+		minSpare:     1,
+		1 << 20:      1 << bits.Len(uint(4*procs-1)),
+	} {
+		if got := spareStripes(limit); got != want {
+			t.Errorf("limit %d: %d stripes, want %d", limit, got, want)
+		}
+	}
+	if got := runtime.GOMAXPROCS(0); got != procs {
+		t.Errorf("GOMAXPROCS = %d, was %d", got, procs)
 	}
 }

@@ -763,3 +763,35 @@ func TestTrapGrownThenBack(t *testing.T) {
 		t.Errorf("the shard forgot until %v, want 10s", time.Duration(s.forgot))
 	}
 }
+
+// TestKeyedOwnRule checks that a slot is free when its own limits say so, not
+// those of the table.
+func TestKeyedOwnRule(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{Per(3, time.Nanosecond), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	own := Limit{PerSecond(1), 1}
+	for key := 0; k.Len() < 16; key++ {
+		k.TakeLimits(key, 1, own)
+	}
+	clock.sleep(time.Second - 1)
+	if k.Allow(-1) {
+		t.Error("a new key is allowed while all slots are owed")
+	}
+	clock.sleep(1)
+	if !k.Allow(-1) {
+		t.Error("a new key is refused when all slots are free")
+	}
+}
+
+// TestKeyedVictimAmongEndless checks that a new key takes a place where it is
+// found again, even if all others owe something forever.
+func TestKeyedVictimAmongEndless(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 256})
+	endless := Limit{Rate{}, 5}
+	for key := range 1000 {
+		k.TakeLimits(key, 5, endless)
+		if got := k.Peek(key, 0).Remaining; got != 0 {
+			t.Fatalf("key %d has %d tokens left, want none", key, got)
+		}
+	}
+}

@@ -337,6 +337,9 @@ func TestKeyedWaitMaxBeside(t *testing.T) {
 		k := NewKeyed[string]([]Limit{{PerHour(1), 1}}, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		if err := k.WaitMax(ctx, "alone", 1, 0); err != nil {
+			t.Errorf("WaitMax while nobody waits: err = %v, want nil", err)
+		}
 		k.Allow("busy")
 		go func() { _ = k.Wait(ctx, "busy", 1) }() // ends with ctx
 		synctest.Wait()

@@ -127,3 +127,18 @@ func TestInSpanOverflow(t *testing.T) {
 		}
 	}
 }
+
+// TestMeterLargestSpan checks that a supply which takes a sixteenth of a unit a
+// nanosecond, where the span ends by its own bound, is computed.
+func TestMeterLargestSpan(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a burst is below 2^31")
+	}
+	m := newMeter(Limit{Per(1, 16), math.MaxInt/4 + 1})
+	if got := m.span; got != maxCapacity {
+		t.Errorf("span = %d, want 2^61", got)
+	}
+	if got := m.supply(160); got < 9 || got > 10 {
+		t.Errorf("supply after 160 ns = %d, want 10, or 9 by rounding", got)
+	}
+}

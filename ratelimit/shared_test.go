@@ -688,3 +688,42 @@ func TestSharedGate(t *testing.T) {
 		t.Errorf("%+v, %v", d, err)
 	}
 }
+
+// TestStepForged checks that a state of any bytes denies or allows by the
+// rules: spending beyond all bounds is not taken for none.
+func TestStepForged(t *testing.T) {
+	l := Limit{PerSecond(1), 1}
+	now := int64(time.Hour)
+	forged := State{Base: now + int64(time.Minute), Spent: math.MaxInt64}
+	if _, d := l.Step(forged, now, 1); d.OK || d.RetryAfter <= 0 {
+		t.Errorf("Step = %+v, want a refusal for a time", d)
+	}
+}
+
+// TestTakeNothing checks that a request for no tokens writes nothing.
+func TestTakeNothing(t *testing.T) {
+	store := &countedStore{Store: NewMemStore(nil)}
+	s := NewShared(store, []Limit{{PerHour(1), 1}}, nil)
+	for _, n := range []int{0, 1, 0} {
+		if d, err := s.Take(t.Context(), "key", n); !d.OK || err != nil {
+			t.Errorf("Take(%d) = %+v, %v, want OK", n, d, err)
+		}
+	}
+	if got := store.writes; got != 1 {
+		t.Errorf("%d writes, want 1", got)
+	}
+}
+
+// A countedStore is a Store that counts writes.
+type countedStore struct {
+	Store
+
+	writes int
+}
+
+func (c *countedStore) CompareAndSwap(
+	ctx context.Context, key string, old, next []byte, ttl time.Duration,
+) (bool, error) {
+	c.writes++
+	return c.Store.CompareAndSwap(ctx, key, old, next, ttl)
+}

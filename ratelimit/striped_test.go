@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -228,5 +229,47 @@ func TestStripedSmallLimit(t *testing.T) {
 	}
 	if s.batch.Load() != 0 || allowed != minStriped {
 		t.Errorf("%d allowed, want %d, with batches of %d, want 0", allowed, minStriped, s.batch.Load())
+	}
+}
+
+// TestStripedStripes checks that there are four stripes or more to a processor,
+// if each can hold 8 tokens.
+func TestStripedStripes(t *testing.T) {
+	for burst, want := range map[int]int{
+		minStriped: 2,
+		1 << 24:    1 << bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)),
+	} {
+		if got := len(NewStriped(Rate{}, burst, nil).stripes); got != want {
+			t.Errorf("burst %d: %d stripes, want %d", burst, got, want)
+		}
+	}
+}
+
+// TestStripedSearch checks that Allow finds the tokens that lie in the stripes
+// of others.
+func TestStripedSearch(t *testing.T) {
+	s := NewStriped(Rate{}, 1024, nil)
+	want := s.shared.Limit().Burst
+	for i := range s.stripes {
+		s.refill(&s.stripes[i])
+		want-- // for the caller
+	}
+	got := 0
+	for s.Allow() {
+		got++
+	}
+	if got != want {
+		t.Errorf("%d allowed, want %d", got, want)
+	}
+}
+
+// TestStripedRetryAfter checks that only a refusal says when to come back.
+func TestStripedRetryAfter(t *testing.T) {
+	s := NewStriped(PerSecond(1), 256, nil)
+	if got := s.Take(200); !got.OK || got.RetryAfter != 0 {
+		t.Errorf("Take(200) = %+v, want OK and no RetryAfter", got)
+	}
+	if got := s.Take(200); got.OK || got.RetryAfter <= 0 {
+		t.Errorf("the second Take(200) = %+v, want a RetryAfter", got)
 	}
 }

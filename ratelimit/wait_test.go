@@ -473,3 +473,43 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitDelayInLine checks that the length of a wait counts those ahead.
+func TestWaitDelayInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(1), 10, nil)
+		lim.AllowN(10)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 3 { // the first holds its tokens
+			go func() { _ = lim.Wait(ctx, 5) }() // ends with ctx
+		}
+		synctest.Wait()
+
+		err := lim.WaitMax(ctx, 1, 15*time.Second)
+		we, ok := errors.AsType[*WaitError](err)
+		if !ok || we.Delay != 16*time.Second {
+			t.Errorf("err = %v, want a WaitError of 16s", err)
+		}
+	})
+}
+
+// TestWaitShort checks that a wait for less than a millisecond is as short as
+// it must be, if the clock is that of the system.
+func TestWaitShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(Every(10*time.Microsecond), 1, nil)
+		keyed := NewKeyed[int]([]Limit{{Every(10 * time.Microsecond), 1}}, nil)
+		lim.Allow()
+		keyed.Allow(1)
+		start := time.Now()
+		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 10*time.Microsecond {
+			t.Errorf("Limiter: err %v after %v, want nil after 10µs", err, time.Since(start))
+		}
+		keyed.Allow(1)
+		start = time.Now()
+		if err := keyed.Wait(t.Context(), 1, 1); err != nil || time.Since(start) != 10*time.Microsecond {
+			t.Errorf("Keyed: err %v after %v, want nil after 10µs", err, time.Since(start))
+		}
+	})
+}
