@@ -176,8 +176,8 @@ func TestAcquireOther(t *testing.T) {
 	}
 }
 
-// TestAcquireLast checks that the only node with room is found among many, where
-// the jumps miss it, and counted as another than the owner.
+// TestAcquireLast checks that the only node with room is found among many,
+// where the jumps miss it, and counted as another than the owner.
 func TestAcquireLast(t *testing.T) {
 	var ring Ring
 	nodes := numbered(500)
