@@ -333,8 +333,8 @@ func TestLogRoom(t *testing.T) {
 }
 
 // logRoomRound fills a log with a commit, and one of a given size that comes
-// while the first is written, and then syncs both, for which there is a mark. It
-// runs in a bubble.
+// while the first is written, and then syncs both, for which there is a mark.
+// It runs in a bubble.
 func logRoomRound(t *testing.T, size int) {
 	m := NewMemFS()
 	db := openMem(t, m)

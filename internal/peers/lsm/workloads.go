@@ -26,6 +26,7 @@ func commitRows(writers int, durable float64) []*bench.Workload {
 	name := func(d lsm.Durability) string {
 		return fmt.Sprintf("Commit/durability=%v/writers=%d", d, writers)
 	}
+
 	return []*bench.Workload{
 		{
 			Name: name(lsm.Sync), Parallel: writers, Versus: peb, Target: bench.Ratio(durable), Expect: bench.Granted,
