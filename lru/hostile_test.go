@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -209,5 +211,61 @@ func TestThroughCachePanics(t *testing.T) {
 	mustPanic(t, "runtime error: integer divide by zero", func() { _ = w.Set(context.Background(), 1, 0) })
 	if v, ok := c.Get(1); ok {
 		t.Errorf("the cache has %d, the store %d", v, s.m[1])
+	}
+}
+
+// TestBehindTold checks that OnError is told of each write of a batch that was
+// refused, with 0 tries, and then of each alone, and that GiveUp counts.
+func TestBehindTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		b := NewBehind(New[int, int](10, nil), newSlowStore(), &BehindOptions[int, int]{
+			Interval: 1,
+			Batch:    2,
+			Apply: func(context.Context, []Pair[int, int], []int) error {
+				return errors.New("down")
+			},
+			OnError: func(key int, _ error, tries int) bool {
+				got = append(got, fmt.Sprint(key, " ", tries))
+				return false
+			},
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		_ = b.Set(t.Context(), 2, 2)
+		time.Sleep(150 * time.Millisecond) // a Backoff of 100 ms, and not the next one
+		if want := "[1 0 2 0 1 1]"; fmt.Sprint(got) != want {
+			t.Errorf("told of %v, want %s", got, want)
+		}
+
+		b.GiveUp()
+		if s := b.Stats(); s.GivenUp != 2 || s.Pending != 0 {
+			t.Errorf("Stats = %+v, want 2 given up, none pending", s)
+		}
+	})
+}
+
+// TestReplacedBesideStale sets a key while its shard keeps a stale value of
+// another: the old value is replaced, and has not expired.
+func TestReplacedBesideStale(t *testing.T) {
+	var clock fakeClock
+	var told []string
+	c := New(10, &Options[int, int]{
+		TTL: time.Minute, StaleIfError: time.Hour, Shards: 1, Now: clock.now,
+		OnRemove: func(k, _ int, cause Cause) { told = append(told, fmt.Sprint(k, " ", cause)) },
+	})
+	c.Set(1, 1)
+	c.SetTTL(2, 2, time.Hour)
+	clock.sleep(time.Minute)
+	c.Set(2, 3)
+	if want := fmt.Sprint("[2 ", Replaced, "]"); fmt.Sprint(told) != want {
+		t.Errorf("told of %v, want %s", told, want)
+	}
+}
+
+// TestClockBounds checks the reading that lies furthest before the base.
+func TestClockBounds(t *testing.T) {
+	c := clock{base: time.Unix(0, 0)}
+	if got := c.at(c.base.Add(-maxReading)); got != -maxReading {
+		t.Errorf("reading = %d, want %d", got, -maxReading)
 	}
 }
