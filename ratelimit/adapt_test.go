@@ -149,11 +149,11 @@ func (s *station) load(x float64) {
 	s.arrival = x * float64(s.servers) / s.service.Seconds()
 }
 
-// TestAdaptiveSettles takes adaptive limits through steps of capacity and of
-// service time, and checks that they settle near the optimum by Little's law:
-// the throughput of all servers times the time of an operation without a queue,
-// which is their number. They settle within 20 % where times are constant, and
-// within 30 % where they are exponential.
+// TestAdaptiveSettles checks that adaptive limits, through steps of capacity
+// and of service time, settle near the optimum by Little's law: the throughput
+// of all servers times the time of an operation without a queue, which is their
+// number. They settle within 20 % where times are constant, and within 30 %
+// where they are exponential.
 func TestAdaptiveSettles(t *testing.T) {
 	steps := []struct {
 		servers int
@@ -363,7 +363,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestGradient2Dip follows a dip by hand: down, a window to settle, one to
+// TestGradient2Dip checks each step of a dip: down, a window to settle, one to
 // measure, and back.
 func TestGradient2Dip(t *testing.T) {
 	g := &Gradient2{Tolerance: 1.6, Smoothing: 1}
@@ -420,8 +420,8 @@ func TestGradient2Dip(t *testing.T) {
 	}
 }
 
-// TestGradient2Recovers begins with a measurement that was far too low: the
-// limit falls to the bottom, where it must not stay.
+// TestGradient2Recovers checks that the limit, which a measurement that was far
+// too low makes fall to the bottom, does not stay there.
 func TestGradient2Recovers(t *testing.T) {
 	g, limit := &Gradient2{baseline: float64(time.Millisecond)}, 100.0
 	for i := range 300 {
@@ -536,8 +536,8 @@ func TestAdaptWindow(t *testing.T) {
 	}
 }
 
-// TestAdaptOneAtATime ends enough permits for more windows while the algorithm
-// thinks about one.
+// TestAdaptOneAtATime checks that Update is not called again while it runs,
+// although enough permits end for more windows.
 func TestAdaptOneAtATime(t *testing.T) {
 	var clock fakeClock
 	var c *Concurrency

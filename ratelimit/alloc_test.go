@@ -70,7 +70,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestSizes pins the memory that doc.go promises.
+// TestSizes checks the memory that doc.go promises.
 func TestSizes(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("sizes are given for 64 bits")

@@ -283,8 +283,8 @@ func TestCallerIsReused(t *testing.T) {
 	})
 }
 
-// TestTrapPermitEndsTwice ends permits again after their slots have been given
-// to others, whose permits must not end with them.
+// TestTrapPermitEndsTwice checks that a permit which is ended again does not
+// end that of another, which has its slot by then.
 func TestTrapPermitEndsTwice(t *testing.T) {
 	c := NewConcurrency(2, nil)
 	old, _ := c.TryAcquire()
@@ -326,9 +326,9 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 	}
 }
 
-// TestTrapInFlightRace admits from many goroutines at once: where the number in
-// flight is read and raised in two steps, more get in than the limit
-// (concurrency-limits #140).
+// TestTrapInFlightRace checks that many goroutines at once get no more permits
+// than the limit: where the number in flight is read and raised in two steps,
+// more get in (concurrency-limits #140).
 func TestTrapInFlightRace(t *testing.T) {
 	const limit = 3
 	c := NewConcurrency(limit, nil)
@@ -513,8 +513,8 @@ func TestAcquireContext(t *testing.T) {
 	})
 }
 
-// TestConcurrencyBubbles uses one Concurrency in several bubbles: nothing of
-// one may be left for another.
+// TestConcurrencyBubbles checks that one Concurrency serves several bubbles:
+// nothing of one is left for another.
 func TestConcurrencyBubbles(t *testing.T) {
 	c := NewConcurrency(1, nil)
 	for range 3 {
@@ -539,7 +539,7 @@ func TestConcurrencyBubbles(t *testing.T) {
 	}
 }
 
-// TestConcurrencyOptions lists options that cannot be used.
+// TestConcurrencyOptions checks that options which cannot be used are refused.
 func TestConcurrencyOptions(t *testing.T) {
 	for want, o := range map[string]*ConcurrencyOptions{
 		"ratelimit: ConcurrencyOptions.Min must be between 0 and 2^30-1, got -1": {Min: -1},

@@ -212,10 +212,10 @@ func (k *Keyed[K]) hasOwn(key K) bool {
 	return s.ownPlan(s.find(key, h)) != nil
 }
 
-// TestKeyedBound fills tables of many sizes with keys that stay in debt, and
-// checks that they never hold more than MaxKeys, that they hold nearly all once
-// there are more, and that few are forgotten (and all of them counted) while
-// there are only nine tenths as many.
+// TestKeyedBound checks that tables of many sizes, full of keys that stay in
+// debt, never hold more than MaxKeys, that they hold nearly all once there are
+// more, and that few are forgotten (and all of them counted) while there are
+// only nine tenths as many.
 func TestKeyedBound(t *testing.T) {
 	for _, size := range []int{16, 17, 100, 1000, 4096, 65536} {
 		if size > 1000 && (raceEnabled || invariants) {
@@ -480,8 +480,8 @@ func TestKeyedFar(t *testing.T) {
 	}
 }
 
-// TestKeyedConcurrent uses few keys from many goroutines at a standing clock:
-// sums are exact.
+// TestKeyedConcurrent checks that what many goroutines take of few keys at a
+// standing clock adds up exactly.
 func TestKeyedConcurrent(t *testing.T) {
 	var clock fakeClock
 	const burst = 1000

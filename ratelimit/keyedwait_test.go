@@ -58,8 +58,8 @@ func TestKeyedWaitFIFO(t *testing.T) {
 	})
 }
 
-// TestPropKeyedWait lets waiters of two tiers arrive and give up at any time in
-// a bubble, beside Allow and Reserve, and checks the law of each tier, the
+// TestPropKeyedWait checks, for waiters of two tiers that arrive and give up at
+// any time in a bubble, beside Allow and Reserve, the law of each tier, the
 // order of the grants, and that afterwards the bucket is as if those that gave
 // up had never come.
 func TestPropKeyedWait(t *testing.T) {

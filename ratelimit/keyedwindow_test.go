@@ -160,9 +160,9 @@ func keyedWindows(n int, o *KeyedOptions) map[string]*KeyedWindow[int] {
 	}
 }
 
-// TestKeyedWindowFlood floods a small table with keys used once, while one
-// client is over its limit: it gets nothing from the flood, memory is bounded,
-// and what was forgiven is counted.
+// TestKeyedWindowFlood checks that a client over its limit gets nothing from a
+// flood of keys used once, that memory is bounded, and that what was forgiven
+// is counted.
 func TestKeyedWindowFlood(t *testing.T) {
 	var clock fakeClock
 	for name, w := range keyedWindows(5, &KeyedOptions{MaxKeys: 256, Now: clock.now}) {
@@ -210,8 +210,8 @@ func TestKeyedWindowDenyNew(t *testing.T) {
 	}
 }
 
-// TestKeyedWindowConcurrent counts admissions of many keys under contention,
-// with the real clock.
+// TestKeyedWindowConcurrent checks the number of admissions of many keys under
+// contention, with the real clock.
 func TestKeyedWindowConcurrent(t *testing.T) {
 	for name, w := range keyedWindows(50, nil) {
 		var admitted atomic.Int64
@@ -232,7 +232,8 @@ func TestKeyedWindowConcurrent(t *testing.T) {
 	}
 }
 
-// TestKeyedQuotaDays follows two users through the days on which clocks change.
+// TestKeyedQuotaDays checks the quotas of two users on the days on which clocks
+// change.
 func TestKeyedQuotaDays(t *testing.T) {
 	berlin := place(t, "Europe/Berlin")
 	now := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin) // the day has 23 hours
@@ -298,7 +299,8 @@ func TestCellCount(t *testing.T) {
 	}
 }
 
-// TestKeyedWindowSizes pins the words that doc comments promise a slot.
+// TestKeyedWindowSizes checks the number of words a slot that doc comments
+// promise.
 func TestKeyedWindowSizes(t *testing.T) {
 	for _, tt := range []struct {
 		w    *KeyedWindow[int]

@@ -86,8 +86,8 @@ func TestPeriodFirstInstant(t *testing.T) {
 	}
 }
 
-// TestQuota walks through a quota by hand: use, refusal, a clock set back, a
-// new day.
+// TestQuota checks a quota step by step: use, refusal, a clock set back, a new
+// day.
 func TestQuota(t *testing.T) {
 	berlin := place(t, "Europe/Berlin")
 	now := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin) // the day has 23 hours
@@ -141,7 +141,8 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// TestQuotaConcurrent counts admissions of one day under contention.
+// TestQuotaConcurrent checks the number of admissions of one day under
+// contention.
 func TestQuotaConcurrent(t *testing.T) {
 	now := time.Unix(0, 0)
 	q := NewQuota(500, Monthly(nil), &Options{Now: func() time.Time { return now }})

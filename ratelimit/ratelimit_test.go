@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestVectors works the published examples.
+// TestVectors checks the examples that are published.
 func TestVectors(t *testing.T) {
 	var clock fakeClock
 

@@ -116,10 +116,10 @@ func TestCanceledPlaceIsTaken(t *testing.T) {
 	}
 }
 
-// TestPropCancelRestores makes, cancels and uses reservations of any size at
-// any time, mixed with Allow, across changes of limit, and checks three things:
-// promises keep the law; times are never moved; and when every promise still
-// ahead is canceled, the limiter is where it would be without them.
+// TestPropCancelRestores checks three things of reservations of any size that
+// are made, canceled and used at any time, mixed with Allow, across changes of
+// limit: promises keep the law; times are never moved; and when every promise
+// still ahead is canceled, the limiter is where it would be without them.
 func TestPropCancelRestores(t *testing.T) { rapid.Check(t, propCancelRestores) }
 
 func FuzzPropCancelRestores(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propCancelRestores)) }
@@ -224,7 +224,7 @@ func TestReservationSurvivesSetLimit(t *testing.T) {
 	}
 }
 
-// TestReserveRefuses lists what cannot be promised.
+// TestReserveRefuses checks that what cannot be promised is refused.
 func TestReserveRefuses(t *testing.T) {
 	var clock fakeClock
 	lim := New(Rate{}, 2, &Options{Now: clock.now})

@@ -165,10 +165,11 @@ func propSharedLaw(t *rapid.T) {
 	checkEnvelope(t, l, skew+2, admitted)
 }
 
-// TestSharedForgetsLate asks with every clock that is up to half a minute
-// ahead, at every second: were a key forgotten as soon as it is full by the
-// clock of one process, one that is behind would find a full bucket that is
-// not, and all clocks would fill it once more.
+// TestSharedForgetsLate checks, with every clock that is up to half a minute
+// ahead, at every second, that a key is not forgotten too soon: were it
+// forgotten as soon as it is full by the clock of one process, one that is
+// behind would find a full bucket that is not, and all clocks would fill it
+// once more.
 func TestSharedForgetsLate(t *testing.T) {
 	for burst, idle := range map[int]int64{10: 10, 200: 165} { // seconds; idle so that nothing renews the key
 		truth, ahead := fakeClock{1 << 60}, int64(0)
@@ -434,8 +435,8 @@ func TestSharedEndedContext(t *testing.T) {
 	}
 }
 
-// TestSharedConcurrent counts what two processes admit at a standing clock
-// under contention.
+// TestSharedConcurrent checks that what two processes admit at a standing clock
+// under contention adds up exactly.
 func TestSharedConcurrent(t *testing.T) {
 	store, clock := NewMemStore(nil), fakeClock{1 << 60}
 	var admitted atomic.Int64
@@ -527,8 +528,8 @@ func TestSharedPolicies(t *testing.T) {
 	}
 }
 
-// TestSharedLimitsChange deploys other limits: refusals must not keep the old
-// rate in force.
+// TestSharedLimitsChange checks that refusals do not keep the old rate in force
+// after other limits were deployed.
 func TestSharedLimitsChange(t *testing.T) {
 	clock, store := fakeClock{1 << 60}, NewMemStore(nil)
 	deploy := func(limits ...Limit) *Shared {

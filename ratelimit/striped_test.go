@@ -73,9 +73,9 @@ func propStriped(t *rapid.T) {
 	checkEnvelope(t, l, 2, as)
 }
 
-// TestStripedConcurrent takes everything from many goroutines, at a standing
-// clock, while the limit changes: the sum is exact, since the burst ends up
-// where somebody finds it.
+// TestStripedConcurrent checks that what many goroutines take at a standing
+// clock, while the limit changes, adds up exactly: the burst ends up where
+// somebody finds it.
 func TestStripedConcurrent(t *testing.T) {
 	const burst = 20_000
 	s := NewStriped(Rate{}, burst, nil)

@@ -60,8 +60,9 @@ func TestEnvelopeConcurrent(t *testing.T) {
 	}
 }
 
-// TestTrapFloatDrift polls a rate of 3 a second every microsecond for 3 s: 3 at
-// first and 9 by refill; float tokens lose one (golang/go#46579; trap 3).
+// TestTrapFloatDrift checks that a rate of 3 a second, asked every microsecond
+// for 3 s, admits 3 at first and 9 by refill; float tokens lose one
+// (golang/go#46579; trap 3).
 func TestTrapFloatDrift(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(3), 3, &Options{Now: clock.now})
@@ -191,9 +192,9 @@ func TestTrapFrozenBucket(t *testing.T) {
 	}
 }
 
-// TestSetLimitConcurrent changes the limit all the time, among values with the
-// same burst and a rate of 0, while others take, charge and return: the sum is
-// exact.
+// TestSetLimitConcurrent checks that what others take, charge and return, while
+// the limit changes all the time among values with the same burst and a rate of
+// 0, adds up exactly.
 func TestSetLimitConcurrent(t *testing.T) {
 	const burst = 100_000
 	lim := New(Rate{}, burst, nil)
@@ -235,8 +236,8 @@ func TestSetLimitConcurrent(t *testing.T) {
 	}
 }
 
-// TestSetLimitRules pins what a change of limit means: what is spent stays
-// spent.
+// TestSetLimitRules checks the meaning of a change of limit: what is spent
+// stays spent.
 func TestSetLimitRules(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
@@ -268,7 +269,7 @@ func TestSetLimitRules(t *testing.T) {
 	}
 }
 
-// TestFarReadings takes tokens at readings centuries apart.
+// TestFarReadings checks decisions at readings centuries apart.
 func TestFarReadings(t *testing.T) {
 	for _, r := range []Rate{PerSecond(1), perSecond(1e12), PerDay(1), Inf} {
 		var clock fakeClock

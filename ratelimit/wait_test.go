@@ -52,8 +52,8 @@ func TestWaitFIFO(t *testing.T) {
 	})
 }
 
-// TestPropWaitCancel lets waiters of any size arrive and give up at any time,
-// and checks that those who stay are granted in order and exactly when they
+// TestPropWaitCancel checks, for waiters of any size that arrive and give up at
+// any time, that those that stay are granted in order and exactly when they
 // would have been had the others never come. Since a waiter in front may hold
 // tokens for a while, the model is the queue itself.
 func TestPropWaitCancel(t *testing.T) {
@@ -159,8 +159,8 @@ func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestWaitLongRun cancels thousands of waits at random and checks that the rest
-// pass at the rate.
+// TestWaitLongRun checks that thousands of waits, some of them canceled at
+// random, pass at the rate.
 func TestWaitLongRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 3000
@@ -392,8 +392,8 @@ func TestWaitNoCatchUp(t *testing.T) {
 	})
 }
 
-// TestTrapSynctestBubbles uses one limiter in several bubbles and outside:
-// nothing that belongs to a bubble may stay in it (trap 15).
+// TestTrapSynctestBubbles checks that one limiter serves several bubbles and
+// the outside: nothing that belongs to a bubble stays in it (trap 15).
 func TestTrapSynctestBubbles(t *testing.T) {
 	lim := New(PerSecond(1000), 1, nil)
 

@@ -309,9 +309,9 @@ func TestWindowClear(t *testing.T) {
 	}
 }
 
-// TestWindowAdversary tries every pattern of asking for small windows and
-// checks the most that any length admits: n for the sliding kinds, 2n for the
-// fixed one (trap 9).
+// TestWindowAdversary checks, by every pattern of asking for small windows, the
+// most that any length admits: n for the sliding kinds, 2n for the fixed one
+// (trap 9).
 func TestWindowAdversary(t *testing.T) {
 	const n, length, steps = 2, 3, 12
 	for name, tt := range map[string]struct {
@@ -369,7 +369,8 @@ func TestWindowThroughput(t *testing.T) {
 	}
 }
 
-// TestWindowConcurrent counts admissions at a standing clock under contention.
+// TestWindowConcurrent checks the number of admissions at a standing clock
+// under contention.
 func TestWindowConcurrent(t *testing.T) {
 	var clock fakeClock
 	opts := &Options{Now: clock.now}
@@ -400,7 +401,7 @@ func TestWindowConcurrent(t *testing.T) {
 	}
 }
 
-// TestWindowReadings uses windows across idle times of a century, and with the
+// TestWindowReadings checks windows after idle times of a century, and with the
 // real clock.
 func TestWindowReadings(t *testing.T) {
 	for _, w := range []*Window{
