@@ -994,3 +994,15 @@ func TestTripTakesTime(t *testing.T) {
 	calling(b, errBad)
 	wantState(t, b, Closed)
 }
+
+// TestLongestOpen checks that Jitter does not take the longest open time beyond
+// what 64 bits hold.
+func TestLongestOpen(t *testing.T) {
+	o := Options{OpenFor: math.MaxInt64, Jitter: 0.9, rand: func() float64 { return 0.999 }}
+	if got := newConfig(&o).delay(3); got != maxReading {
+		t.Errorf("open for %d ns, want %d", got, int64(maxReading))
+	}
+	b := New(&o)
+	b.Trip(0, nil)
+	wantState(t, b, Open)
+}
