@@ -15,9 +15,9 @@ import (
 //	entry:  trailer u64 = sequence<<8 | kind | key length uvarint | value length uvarint | key | value
 //	ref:    chunk<<20 | offset/4, 0 for none
 //
-// A common chunk has an eighth of what is there, between 64 KiB and 4 MiB, so
+// A common chunk has a sixteenth of what is there, between 64 KiB and 4 MiB, so
 // that an empty database is small and a large one has few chunks. An entry of
-// more than a third of that has a chunk of its own. So, above 32 MiB, every
+// more than a third of that has a chunk of its own. So, above 64 MiB, every
 // chunk stands for more than 4/3 MiB, and the 4096 that a ref can name are
 // more than maxMemory needs.
 type arena struct {
@@ -56,7 +56,7 @@ func (a *arena) add(chunk []byte) {
 
 // chunkLen returns the length of the next common chunk.
 func (a *arena) chunkLen() int {
-	return int(min(maxChunkLen, max(minChunkLen, a.size/8&^(refUnit-1))))
+	return int(min(maxChunkLen, max(minChunkLen, a.size/16&^(refUnit-1))))
 }
 
 // growth returns a bound of what entries of n bytes in all add to the size.

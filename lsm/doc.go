@@ -72,7 +72,7 @@
 // # Complexity
 //
 //	Get          O(log n)      1 allocation, of the value; AppendGet and Has none
-//	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version, large values an eighth more
+//	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version; a sixteenth ahead, an eighth lost by large values
 //	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
 //	Open         O(all logs)   at least 64 KiB; forgets old versions; takes up to 2 LogSize of disk
 //

@@ -78,6 +78,12 @@ type perm uint64
 func (p perm) len() int     { return int(p & 15) }
 func (p perm) at(i int) int { return int(p >> (4 + 4*i) & 15) }
 
+// inOrder returns the order of n items that are in slots 0 to n-1.
+func inOrder(n int) perm {
+	const all = perm(0xdcba9876543210 << 4) // slot i is item i
+	return all&(1<<(4+4*n)-1) | perm(n)
+}
+
 // insert returns p with slot p.len() as item i.
 func (p perm) insert(i int) perm {
 	low := p & (1<<(4+4*i) - 1)
@@ -377,17 +383,25 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 }
 
 // copyItems returns a node between lo and hi with the items from, from+1, …,
-// to-1 of n.
+// to-1 of n. No reader sees it yet.
 func (m *memtable) copyItems(n *node, p perm, from, to int, lo, hi uint32) *node {
 	c := m.newNode(n.kids != nil, lo, hi)
 	for i := from; i < to; i++ {
 		slot := p.at(i)
-		var kid *node
-		if n.kids != nil {
-			kid = n.kids[slot].Load()
+		ref := n.refs[slot]
+		c.refs[i-from] = ref
+		switch {
+		case c.skip == n.skip:
+			c.heads[i-from] = n.heads[slot] // the key may be far away
+		case ref != 0:
+			c.heads[i-from] = head(m.key(ref)[c.skip:])
 		}
-		m.addItem(c, i-from, n.refs[slot], kid)
+		if n.kids != nil {
+			c.kids[i-from].Store(n.kids[slot].Load())
+		}
 	}
+	c.perm.Store(uint64(inOrder(to - from)))
+	m.stepped()
 	return c
 }
 

@@ -46,6 +46,13 @@ func TestPerm(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Fatalf("order %v, want %v", got, want)
 			}
+
+			p := inOrder(n + 1)
+			for j := range n + 1 {
+				if p.len() != n+1 || p.at(j) != j {
+					t.Fatalf("of %d items in order, number %d of %d is in slot %d", n+1, j, p.len(), p.at(j))
+				}
+			}
 		}
 	}
 }
@@ -325,7 +332,7 @@ func TestArenaChunks(t *testing.T) {
 	for _, n := range []int{minChunkLen / 3, 300_000, maxChunkLen/3 + 1, maxChunkLen/3 - 50} {
 		chunks, size := 1, int64(minChunkLen)
 		for free := minChunkLen; size < maxMemory; { // as put does, without the memory
-			c := int(min(maxChunkLen, max(minChunkLen, size/8&^(refUnit-1))))
+			c := int(min(maxChunkLen, max(minChunkLen, size/16&^(refUnit-1))))
 			switch {
 			case n <= free:
 				free -= n
