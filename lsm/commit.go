@@ -16,6 +16,8 @@ const (
 	asyncBytes    = 256 << 10              // how many bytes of them
 	maxLeaderWait = 500 * time.Microsecond // how long a leader waits for others
 	maxYields     = 1 << 12                // how often, in case the clock stands still
+	writeYields   = 2                      // how often if there is no sync
+	probeEvery    = 16                     // groups of one commit before it looks for others
 )
 
 // A pipeline gives commits their sequences, and writes them in groups.
@@ -35,6 +37,7 @@ type pipeline struct {
 	armed    bool          // timer is running
 	stats    Stats         // its gauges, and Logs and Stalls, are filled in later
 
+	led        uint64       // groups that were led; owned by the leader
 	lastGroup  atomic.Int32 // commits in the group before
 	leaderWait atomic.Int64 // time that a leader may wait for others, ns
 }
@@ -391,22 +394,34 @@ func (p *pipeline) passLocked() {
 }
 
 // gather waits for more commits to come to g, if there were several in the
-// group before and g has to be synced: for no more than an eighth of the time
-// that this takes. It yields and does not sleep, because timers are coarser
-// than that.
+// group before. It yields and does not sleep, because timers are coarser than
+// that. For a group that is synced it goes on for an eighth of the time that
+// this takes, at most; for another one a few times, since a write is short. If
+// groups have one commit each, it looks now and then whether that is so because
+// nobody else had a chance to run.
 func (p *pipeline) gather(g *group) {
 	want := p.lastGroup.Load()
+	p.led++
+	if want <= 1 && p.led%probeEvery != 0 {
+		return
+	}
+	p.mu.Lock()
+	synced := g.sync
+	p.mu.Unlock()
+
+	if !synced {
+		for range writeYields {
+			runtime.Gosched()
+			if want <= 1 || g.commits.Load() >= want {
+				return
+			}
+		}
+		return
+	}
 	limit := min(p.leaderWait.Load(), int64(maxLeaderWait))
 	if want <= 1 || limit <= 0 {
 		return
 	}
-	p.mu.Lock()
-	worth := g.sync
-	p.mu.Unlock()
-	if !worth {
-		return
-	}
-
 	start := p.db.clock.read()
 	for range maxYields {
 		if g.commits.Load() >= want || p.db.clock.read()-start > limit {

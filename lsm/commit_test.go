@@ -195,6 +195,26 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// TestWritesShared checks that commits of several goroutines share writes
+// though nothing is synced, on any number of processors.
+func TestWritesShared(t *testing.T) {
+	db := memDB(t, Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() { // ends after 1000 commits
+			for range 1000 {
+				if err := db.Set([]byte{byte(w)}, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := db.Stats(); got.Groups > got.Commits*3/4 {
+		t.Errorf("%d commits in %d writes, want at most 3/4 of them", got.Commits, got.Groups)
+	}
+}
+
 // TestGroupFull checks that a commit that does not fit into the log of the open
 // group makes that go first, and goes into the next log.
 func TestGroupFull(t *testing.T) {
