@@ -186,8 +186,8 @@ func TestGroups(t *testing.T) {
 		wg.Wait()
 
 		got := db.Stats()
-		if got.Commits != 80 || got.Groups > 21 || got.Syncs != got.Groups {
-			t.Errorf("%d commits in %d groups with %d syncs, want 80 in at most 21 with as many", got.Commits, got.Groups, got.Syncs)
+		if got.Commits != 80 || got.Groups > 16 || got.Syncs != got.Groups {
+			t.Errorf("%d commits in %d groups with %d syncs, want 80 in at most 16 with as many", got.Commits, got.Groups, got.Syncs)
 		}
 		if w := time.Duration(db.commits.leaderWait.Load()); w <= 0 || w > time.Millisecond/8 {
 			t.Errorf("the leader waits %v, want at most %v", w, time.Millisecond/8)
