@@ -266,6 +266,6 @@ func TestReplacedBesideStale(t *testing.T) {
 func TestClockBounds(t *testing.T) {
 	c := clock{base: time.Unix(0, 0)}
 	if got := c.at(c.base.Add(-maxReading)); got != -maxReading {
-		t.Errorf("reading = %d, want %d", got, -maxReading)
+		t.Errorf("reading = %d, want %d", got, int64(-maxReading))
 	}
 }
