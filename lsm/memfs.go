@@ -155,7 +155,8 @@ type CrashConfig struct {
 	Keep float64
 
 	// Garbage fills sectors that lie within a length that survived, and whose
-	// bytes did not, with random bytes, and not with zeros.
+	// bytes did not, with random bytes, and not with zeros. It does not touch
+	// bytes that were durable before: a disk writes a sector or leaves it.
 	Garbage bool
 
 	// Seed selects which unsynced changes survive.
@@ -206,6 +207,9 @@ func (n *memNode) crash(c CrashConfig, rng *rand.Rand, keep func() bool) []byte 
 		if end := w.off + int64(len(w.data)); c.Garbage && w.data != nil && keep() {
 			if end > int64(len(b)) {
 				b = resize(b, end)
+			}
+			if !allZero(b[w.off:end]) {
+				continue // a sector that was written before stays as it was
 			}
 			for i := w.off; i < end; i++ {
 				b[i] = byte(rng.Uint32())
