@@ -42,9 +42,8 @@ func (c *clock) read() int64 {
 // at returns the reading of t, within maxReading of the base.
 func (c *clock) at(t time.Time) int64 {
 	d := int64(t.Sub(c.base))
-	if d < -maxReading {
-		// t is near the zero time, where a clock starts that is not set.
-		d = int64(t.Sub(time.Time{}))
+	if near := int64(t.Sub(time.Time{})); d < -maxReading && near <= maxReading {
+		d = near // the zero time is where a clock starts that is not set
 	}
 	return min(max(d, -maxReading), maxReading)
 }
