@@ -74,6 +74,70 @@ func TestAsync(t *testing.T) {
 	})
 }
 
+// TestAsyncRow checks that later Async commits do not put off the writing of
+// earlier ones.
+func TestAsyncRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memDB(t, Options{Durability: Async})
+		for i := range 10 {
+			set(t, db, "a", "", Async)
+			time.Sleep(asyncDelay / 2)
+			synctest.Wait()
+			if got, want := db.Stats().Groups, uint64(i+1)/2; got != want {
+				t.Errorf("%d groups after %v, want %d", got, time.Duration(i+1)*asyncDelay/2, want)
+			}
+		}
+	})
+}
+
+// TestSyncAlone checks that a sync without commits of its own is no group.
+func TestSyncAlone(t *testing.T) {
+	db := memDB(t, Options{Durability: NoSync})
+	set(t, db, "a", "", NoSync)
+	must(t, db.Sync(t.Context()))
+	if got := db.Stats(); got.Commits != 1 || got.Groups != 1 || got.Syncs != 1 {
+		t.Errorf("%d commits, %d groups, %d syncs, want 1, 1, 1", got.Commits, got.Groups, got.Syncs)
+	}
+}
+
+// TestGroupFullContext checks that a commit that waits for the open group to go
+// stops with its context, and does not happen.
+func TestGroupFullContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := openMem(t, m)
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { set(t, db, "first", "", Sync) }) // ends when it is synced
+		synctest.Wait()
+		wg.Go(func() { set(t, db, "second", string(make([]byte, 3000)), Sync) }) // the same
+		synctest.Wait()
+
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		b := new(Batch)
+		b.Set([]byte("third"), make([]byte, 3000))
+		err := db.Apply(ctx, b)
+		if !errors.Is(err, ErrStalled) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want ErrStalled and the error of the context", err)
+		}
+		if d := time.Since(start); d != 100*time.Millisecond {
+			t.Errorf("it waited %v, want 100ms", d)
+		}
+		wg.Wait()
+		if ok, err := db.Has([]byte("third")); ok || err != nil {
+			t.Errorf("Has = %t, %v, want false", ok, err)
+		}
+		closeDB(t, db)
+	})
+}
+
 // TestAsyncWhileWriting checks that an Async commit is seen at once and from
 // then on though the disk is busy with older ones, and that it is written when
 // that has ended.
@@ -235,11 +299,15 @@ func TestGroupFull(t *testing.T) {
 			}
 
 			const size = minLogSize / 3
+			start := time.Now()
 			for i := range 6 {
 				set(t, db, fmt.Sprint(i), string(make([]byte, size)), Async)
 				synctest.Wait()
 			}
 			wg.Wait()
+			if d := time.Since(start); !busy && d != 0 {
+				t.Errorf("the commits waited %v, want that they write the group", d)
+			}
 			closeDB(t, db)
 			db = openMem(t, m)
 			for i := range 6 {
