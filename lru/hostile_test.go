@@ -233,6 +233,7 @@ func TestBehindTold(t *testing.T) {
 		_ = b.Set(t.Context(), 1, 1)
 		_ = b.Set(t.Context(), 2, 2)
 		time.Sleep(150 * time.Millisecond) // a Backoff of 100 ms, and not the next one
+		synctest.Wait()
 		if want := "[1 0 2 0 1 1]"; fmt.Sprint(got) != want {
 			t.Errorf("told of %v, want %s", got, want)
 		}
