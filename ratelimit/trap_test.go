@@ -509,3 +509,27 @@ func TestTrapDeniedCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestClockAt checks that times which 64 bits cannot hold are the longest time
+// away, in the past or in the future, and that a clock which is not set starts
+// at 0.
+func TestClockAt(t *testing.T) {
+	c := clock{base: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for at, want := range map[time.Time]int64{
+		c.base.Add(5):                               5,
+		c.base.Add(-5):                              -5,
+		time.Time{}:                                 0,
+		time.Time{}.Add(7):                          7,
+		time.Time{}.Add(maxReading):                 maxReading,
+		time.Time{}.Add(maxReading + 1):             -maxReading,
+		time.Date(292, 1, 1, 0, 0, 0, 0, time.UTC):  -maxReading,
+		time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC): -maxReading,
+		time.Date(1879, 1, 1, 0, 0, 0, 0, time.UTC): -maxReading,
+		time.Date(-9, 1, 1, 0, 0, 0, 0, time.UTC):   -int64(time.Time{}.Sub(time.Date(-9, 1, 1, 0, 0, 0, 0, time.UTC))),
+		time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC): maxReading,
+	} {
+		if got := c.at(at); got != want {
+			t.Errorf("at(%v) = %d, want %d", at, got, want)
+		}
+	}
+}
