@@ -516,12 +516,12 @@ func TestTrapDeniedCounts(t *testing.T) {
 func TestClockAt(t *testing.T) {
 	c := clock{base: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for at, want := range map[time.Time]int64{
-		c.base.Add(5):                               5,
-		c.base.Add(-5):                              -5,
-		time.Time{}:                                 0,
-		time.Time{}.Add(7):                          7,
-		time.Time{}.Add(maxReading):                 maxReading,
-		time.Time{}.Add(maxReading + 1):             -maxReading,
+		c.base.Add(5):                   5,
+		c.base.Add(-5):                  -5,
+		{}:                              0,
+		time.Time{}.Add(7):              7,
+		time.Time{}.Add(maxReading):     maxReading,
+		time.Time{}.Add(maxReading + 1): -maxReading,
 		time.Date(292, 1, 1, 0, 0, 0, 0, time.UTC):  -maxReading,
 		time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC): -maxReading,
 		time.Date(1879, 1, 1, 0, 0, 0, 0, time.UTC): -maxReading,

@@ -19,14 +19,16 @@ import (
 
 var update = flag.Bool("update", false, "rewrite api/*.txt")
 
-// maxNames bounds the exported names of a package, methods apart: its index fits one screen.
+// maxNames bounds the exported names of a package, methods apart: its index
+// fits one screen.
 const (
 	maxNames     = 40
 	maxNamesMany = 60
 )
 
-// many are the packages that may export more: a storage engine has more to say, and limits of different kinds are
-// types of their own, of which a program uses one or two.
+// many are the packages that may export more: a storage engine has more to say,
+// and limits of different kinds are types of their own, of which a program uses
+// one or two.
 var many = []string{"lsm", "ratelimit"}
 
 var apiRules = []rule{
@@ -34,8 +36,9 @@ var apiRules = []rule{
 	{"Names", checkNames},
 }
 
-// TestAPI checks that the exported surface of each package is the committed one.
-// A change of api/*.txt is a change of the promise to users: review it as such.
+// TestAPI checks that the exported surface of each package is the committed
+// one. A change of api/*.txt is a change of the promise to users: review it as
+// such.
 func TestAPI(t *testing.T) {
 	if *update {
 		repo, err := repository()
@@ -52,10 +55,12 @@ func TestAPI(t *testing.T) {
 	hold(t, apiRules)
 }
 
-// golden returns the path of the file that holds the surface of the package in dir.
+// golden returns the path of the file that holds the surface of the package in
+// dir.
 func golden(dir string) string { return "internal/arch/api/" + dir + ".txt" }
 
-// checkSurface reports packages whose surface is not the one in api/*.txt, and surfaces without a package.
+// checkSurface reports packages whose surface is not the one in api/*.txt, and
+// surfaces without a package.
 func checkSurface(t *tree, report reporter) {
 	for _, dir := range t.pkgs {
 		want, ok := t.read(golden(dir))
@@ -75,6 +80,8 @@ func checkSurface(t *tree, report reporter) {
 			report(golden(dir), "the package has the same lines in another order")
 		}
 	}
+
+	// A golden without a package belongs to a package that is gone.
 	files, err := fs.Glob(t.fsys, golden("*"))
 	if err != nil {
 		report(golden("*"), "%v", err)
@@ -86,7 +93,8 @@ func checkSurface(t *tree, report reporter) {
 	}
 }
 
-// missing returns the lines of b that a has not, each line as often as it is missing.
+// missing returns the lines of b that a has not, each line as often as it is
+// missing.
 func missing(a, b string) (lines []string) {
 	count := map[string]int{}
 	for l := range strings.Lines(a) {
@@ -139,6 +147,7 @@ func (t *tree) names(dir string) (names []string) {
 			}
 		}
 	}
+
 	// A name declared under several build constraints is one name.
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -173,7 +182,8 @@ func (t *tree) surface(dir string) string {
 }
 
 // showGroup returns the exported parts of d, each as a declaration of its own.
-// Constants that repeat an expression, as with iota, stay together: alone they say nothing.
+// Constants that repeat an expression, as with iota, stay together: alone they
+// say nothing.
 func showGroup(d *ast.GenDecl) (out []string) {
 	if d.Tok == token.IMPORT {
 		return nil
@@ -193,6 +203,7 @@ func showGroup(d *ast.GenDecl) (out []string) {
 			}
 		}
 	}
+
 	if together && len(group) > 0 {
 		return []string{show(&ast.GenDecl{Tok: d.Tok, Lparen: 1, Specs: group})}
 	}
@@ -202,7 +213,8 @@ func showGroup(d *ast.GenDecl) (out []string) {
 	return out
 }
 
-// visible returns x without comments and, for a struct, without the fields that users cannot name.
+// visible returns x without comments and, for a struct, without the fields that
+// users cannot name.
 func visible(x ast.Expr) ast.Expr {
 	switch x := x.(type) {
 	case *ast.StructType:
@@ -213,8 +225,9 @@ func visible(x ast.Expr) ast.Expr {
 	return x
 }
 
-// visibleFields returns the exported fields of list, or all if the list is that of an interface:
-// a method that others cannot name decides who can implement it.
+// visibleFields returns the exported fields of list, or all if the list is that
+// of an interface: a method that others cannot name decides who can implement
+// it.
 func visibleFields(list *ast.FieldList, all bool) *ast.FieldList {
 	var out []*ast.Field
 	for _, f := range list.List {
@@ -240,7 +253,8 @@ func exportedEmbed(x ast.Expr) bool {
 	return ast.IsExported(receiver(&ast.FuncDecl{Recv: &ast.FieldList{List: []*ast.Field{{Type: x}}}}))
 }
 
-// show prints d. The file set is empty on purpose: positions of the source would carry its line breaks over.
+// show prints d. The file set is empty on purpose: positions of the source
+// would carry its line breaks over.
 func show(d ast.Decl) string {
 	var b strings.Builder
 	if err := format.Node(&b, token.NewFileSet(), d); err != nil {

@@ -35,7 +35,8 @@ type rule struct {
 	check func(t *tree, report reporter)
 }
 
-// A reporter records that the rule is broken at a place, which is file or file:line.
+// A reporter records that the rule is broken at a place, which is file or
+// file:line.
 type reporter func(at, format string, args ...any)
 
 // problems returns what breaks r in t, each as "file:line: text".
@@ -46,7 +47,8 @@ func (r rule) problems(t *tree) (list []string) {
 	return list
 }
 
-// repository is the tree that this test belongs to. All tests share it, and only read it.
+// repository is the tree that this test belongs to. All tests share it, and
+// only read it.
 var repository = sync.OnceValues(func() (*tree, error) { return load(os.DirFS(root)) })
 
 // hold checks that the repository obeys the rules.
@@ -67,7 +69,7 @@ func hold(t *testing.T, rules []rule) {
 
 // allRules returns the rules of every group.
 func allRules() []rule {
-	return slices.Concat(layoutRules, importRules, docRules, sourceRules, apiRules, markdownRules)
+	return slices.Concat(layoutRules, importRules, docRules, sourceRules, apiRules, markdownRules, pageRules, vocabularyRules, faultRules)
 }
 
 // A tree is the repository as the rules see it.
@@ -100,7 +102,8 @@ const (
 	areaNested       // a module of its own below internal
 )
 
-// load reads the tree at fsys. Files that do not parse are left out and listed in t.invalid.
+// load reads the tree at fsys. Files that do not parse are left out and listed
+// in t.invalid.
 func load(fsys fs.FS) (*tree, error) {
 	t := &tree{fsys: fsys, fset: token.NewFileSet()}
 	var paths []string

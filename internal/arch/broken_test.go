@@ -162,6 +162,15 @@ func Example() {
 	// endregion quickstart
 }
 `,
+	"internal/arch/faults/bloom.txt": `# Has forgets the tag.
+test TestHas
+file bloom.go
+<<<<
+	return invariants
+====
+	return !invariants
+>>>>
+`,
 	"lru/doc.go": `// SPDX-License-Identifier: MIT
 
 // Package lru keeps hot values.
@@ -260,6 +269,8 @@ var breaches = []breach{
 	{"Places", "internal/util/util.go", "", spdx + "package util\n", "internal/util/util.go: Go files live in"},
 	{"Places", "trie/doc.go", "", spdx + "// Package trie is one.\npackage trie\n", "trie: not the name of a package"},
 	{"Places", "lru/doc.go", "package lru", "package cache", "lru/doc.go:18: package cache, want lru"},
+	{"Imports", "examples/demo/main.go", "ashlar/bloom", "ashlar/examples/other/stage", "examples/demo/main.go:9: imports github.com/ashlar-go/ashlar/examples/other/stage: a package stands alone"},
+
 	{"Places", "examples/go.mod", "", "module examples\n", "examples/go.mod: a nested module belongs below internal"},
 
 	{"License", "bloom/bloom.go", spdx, "", "bloom/bloom.go:1: want // SPDX"},
@@ -326,6 +337,38 @@ var breaches = []breach{
 
 	{"Sleeps", "bloom/bloom_test.go", `t.Error("seen")`, "time.Sleep(1)", "bloom/bloom_test.go:9: time.Sleep outside synctest"},
 
+	{"Goroutines", "bloom/bloom.go", "\t// This goroutine ends at once.\n\tgo func() {}()", "\tvar g sync.WaitGroup\n\tg.Go(func() {})", "bloom/bloom.go:26: go statement without a comment"},
+
+	{"Sleeps", "bloom/bloom_test.go", "func TestHas", "func TestBubble(t *testing.T) {\n\tsynctest.Test(t, nil)\n}\n\nfunc nap() { time.Sleep(1) }\n\nfunc TestHas", "bloom/bloom_test.go:11: time.Sleep outside synctest"},
+
+	{"Width", "bloom/bloom.go", "// New returns", "// " + strings.Repeat("wide ", 16) + "\n// New returns", "bloom/bloom.go:20: comment of 83 columns"},
+	{"Width", "bloom/bloom.go", "\t// N is the capacity.", "\t// " + strings.Repeat("wide ", 15), "bloom/bloom.go:15: comment of 82 columns"},
+	{"Paragraphs", "bloom/bloom.go", "\tf.mu.Lock()\n", strings.Repeat("\tf.mu.Lock()\n", 25), "bloom/bloom.go:24: Has has 29 lines"},
+	{"English", "bloom/bloom.go", "Has reports", "Has sees to it that it reports", "bloom/bloom.go:23: \"sees to it\" in a comment"},
+	{"English", "CONTRIBUTING.md", "Run\n", "Run for ever\n", "CONTRIBUTING.md:1: \"for ever\""},
+	{"DocLength", "lru/doc.go", "// # Choosing\n", "// # Choosing\n" + strings.Repeat("//\n", 110), "lru/doc.go:120: 128 lines"},
+	{"MarkdownWidth", "CONTRIBUTING.md", "Run\n", strings.Repeat("word ", 17) + "\n", "CONTRIBUTING.md:1: 85 columns"},
+
+	{"Vocabulary", "bloom/bloom.go", "Has() bool", "Contains() bool", "bloom/bloom.go:24: Contains: the house says Has"},
+	{"SamePlace", "bloom/bloom.go", "// New returns", "// Options are some.\ntype Options struct{}\n\n// New returns", "bloom/bloom.go:21: Options is options, which stand in options.go"},
+	{"SamePlace", "bloom/bloom.go", "// New returns", "// ErrX is one.\nvar ErrX error\n\n// New returns", "bloom/bloom.go:21: ErrX is a sentinel error"},
+	{"SamePlace", "bloom/bloom.go", "// New returns", "func (f *Filter) checkLocked() {}\n\n// New returns", "bloom/bloom.go:20: checkLocked stands in check.go"},
+	{"SamePlace", "bloom/bloom_test.go", "TestHas", "TestGolden", "bloom/bloom_test.go:7: TestGolden stands in golden_test.go"},
+	{"OptionsMethods", "lru/options.go", "", spdx + "package lru\n\n// Options are some.\ntype Options struct{}\n\nfunc (o *Options) resolve() {}\n", "lru/options.go:6: Options has no method Validate"},
+	{"StatsSub", "lru/stats.go", "", spdx + "package lru\n\n// Stats are some.\ntype Stats struct{}\n", "lru/stats.go:6: Stats has no method Sub"},
+	{"EnumText", "lru/cause.go", "", spdx + "package lru\n\n// A Cause is one.\ntype Cause uint8\n\n// String is its name.\nfunc (c Cause) String() string { return \"\" }\n", "lru/cause.go:6: Cause has no method MarshalText"},
+	{"Magic", "lru/format.go", "", spdx + "package lru\n\nconst magic = \"LRU1\"\n", "lru/format.go:5: magic is \"LRU1\", want 8 bytes"},
+	{"MethodNames", "lru/types.go", "", spdx + "package lru\n\ntype (\n\ta int\n\tb int\n\tc int\n\td int\n)\n\nfunc (a) take() {}\nfunc (b) take() {}\nfunc (c) take() {}\nfunc (d) take() {}\n", "lru: 4 types have a method take: a, b, c, d"},
+
+	{"Faults", "internal/arch/faults/bloom.txt", "test TestHas", "test TestHasNot", "internal/arch/faults/bloom.txt:4: no test is named \"TestHasNot\""},
+	{"Faults", "internal/arch/faults/bloom.txt", "file bloom.go", "file none.go", "internal/arch/faults/bloom.txt:4: no such file: bloom/none.go"},
+	{"Faults", "internal/arch/faults/bloom.txt", "\treturn invariants", "\treturn nothing", "internal/arch/faults/bloom.txt:4: bloom/bloom.go has the text 0 times"},
+	{"Faults", "internal/arch/faults/bloom.txt", "!invariants", "invariants", "internal/arch/faults/bloom.txt:4: changes nothing"},
+	{"Faults", "internal/arch/faults/bloom.txt", "# Has forgets the tag.\n", "", "internal/arch/faults/bloom.txt:3: want a line #"},
+	{"Faults", "internal/arch/faults/bloom.txt", ">>>>\n", "", "internal/arch/faults/bloom.txt: a change without end"},
+	{"Faults", "internal/arch/faults/bloom.txt", "file bloom.go", "filed bloom.go", "internal/arch/faults/bloom.txt:3: want # test"},
+	{"Faults", "internal/arch/faults/bloom.txt", "", "", "bloom/doc.go:11: TestHas catches no fault"},
+
 	{"Unfinished", "bloom/bloom.go", "protects nothing yet", "TODO: use it", "bloom/bloom.go:17: TODO in a comment"},
 	{"Unfinished", "examples/demo/main.go", "// Demo shows", "/*\nFIXME\n*/\n// Demo shows", "examples/demo/main.go:4: FIXME in a comment"},
 
@@ -361,7 +404,8 @@ func manyNames(n int) string {
 	return b.String()
 }
 
-// TestBroken breaks each rule and checks that the rule reports it, at the right place.
+// TestBroken breaks each rule and checks that the rule reports it, at the right
+// place.
 func TestBroken(t *testing.T) {
 	for _, r := range allRules() {
 		t.Run(r.name, func(t *testing.T) {
@@ -403,13 +447,14 @@ func (b breach) test(t *testing.T, r rule) {
 func TestAllowed(t *testing.T) {
 	fsys := soundTree(t)
 	for name, text := range map[string]string{
-		"bloom/addr.go":         spdx + "package bloom\n\nimport _ \"net/netip\"\n",
-		"bloom/raw_unsafe.go":   spdx + "package bloom\n\nimport _ \"unsafe\"\n",
-		"bloom/size_test.go":    spdx + "package bloom\n\nimport (\n\t_ \"unsafe\"\n\n\t_ \"pgregory.net/rapid\"\n)\n",
-		"bloom/time_test.go":    spdx + "package bloom\n\nfunc init() { synctest.Test(func() { time.Sleep(1) }) }\n",
-		"internal/peers/go.mod": "module peers\n\nrequire golang.org/x/time v0.1.0\n",
-		"internal/peers/a/a.go": spdx + "package a\n\nimport (\n\t_ \"github.com/ashlar-go/ashlar/bloom\"\n\t_ \"golang.org/x/time/rate\"\n)\n",
-		"bloom/testdata/gen.go": "not Go\n",
+		"bloom/addr.go":                         spdx + "package bloom\n\nimport _ \"net/netip\"\n",
+		"bloom/raw_unsafe.go":                   spdx + "package bloom\n\nimport _ \"unsafe\"\n",
+		"bloom/size_test.go":                    spdx + "package bloom\n\nimport (\n\t_ \"unsafe\"\n\n\t_ \"pgregory.net/rapid\"\n)\n",
+		"bloom/time_test.go":                    spdx + "package bloom\n\nfunc init() { synctest.Test(func() { time.Sleep(1) }) }\n\n// nap sleeps, in a bubble.\nfunc nap() { time.Sleep(1) }\n",
+		"examples/demo/internal/stage/stage.go": spdx + "package stage\n\nimport _ \"github.com/ashlar-go/ashlar/examples/demo/internal/clock\"\n",
+		"internal/peers/go.mod":                 "module peers\n\nrequire golang.org/x/time v0.1.0\n",
+		"internal/peers/a/a.go":                 spdx + "package a\n\nimport (\n\t_ \"github.com/ashlar-go/ashlar/bloom\"\n\t_ \"golang.org/x/time/rate\"\n)\n",
+		"bloom/testdata/gen.go":                 "not Go\n",
 	} {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
 	}
@@ -430,12 +475,14 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
-// TestCopyBroken breaks what TestCopyAlone relies on: the commands of the README, then a package.
+// TestCopyBroken breaks what TestCopyAlone relies on: the commands of the
+// README, then a package.
 func TestCopyBroken(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"## Copying", "## Moving", "no section"},
 		{"PKG=bloom ", "# ", "want one line PKG"},
 		{"```sh\nPKG", "```\nPKG", "want one block of sh"},
+		{"\ngo mod tidy\n", "\n", "want a line go mod tidy"},
 	} {
 		if _, err := copyCommands(strings.Replace(sound["README.md"], c.old, c.new, 1), "bloom", "/tmp"); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("README with %q: got %v, want %s", c.new, err, c.want)
@@ -444,6 +491,7 @@ func TestCopyBroken(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the rest builds packages")
 	}
+
 	for _, c := range []struct{ name, old, new, want string }{
 		{"sound", "", "", ""},
 		{"leans on another", `import "sync"`, "import (\n\t_ \"github.com/ashlar-go/ashlar/lru\"\n\t\"sync\"\n)", "module lookup disabled"},
@@ -457,6 +505,7 @@ func TestCopyBroken(t *testing.T) {
 			repo["bloom/bloom.go"] = strings.Replace(repo["bloom/bloom.go"], c.old, c.new, 1)
 			repo["bloom/example_test.go"] = strings.NewReplacer("net/http", "io", "http.Handler", "io.Reader").Replace(repo["bloom/example_test.go"])
 			delete(repo, "examples/demo/main.go")
+
 			dir := t.TempDir()
 			for name, text := range repo {
 				writeFile(t, filepath.Join(dir, name), text)
@@ -465,7 +514,7 @@ func TestCopyBroken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := copyAlone(loaded, dir, "bloom", t.TempDir())
+			out, err := copyAlone(t.Context(), loaded, dir, []string{"bloom"}, t.TempDir(), true)
 			if (err == nil) != (c.want == "") || !strings.Contains(out, c.want) {
 				t.Errorf("got %v, want %q in the output:\n%s", err, c.want, out)
 			}

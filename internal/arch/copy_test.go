@@ -3,6 +3,8 @@
 package arch
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,16 +13,23 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
-// copySection is the heading of the README whose block of commands copies one package.
+var testCopies = flag.Bool("copies", false, "run the tests of the copied packages too")
+
+// copySection is the heading of the README whose block of commands copies one
+// package.
 const copySection = "## Copying one package"
 
 // assignment matches the two lines of the block that a user edits.
 var assignment = regexp.MustCompile(`(?m)^(PKG|ASHLAR)=\S+`)
 
-// TestCopyAlone checks, for each package, that the commands of the README make
-// a directory of another module that builds, vets and passes its short tests.
+// TestCopyAlone checks that the commands of the README make, of each package,
+// a directory of another module that builds and vets. One module takes all
+// copies, so that each dependency is built once; none of them can lean on
+// another, since the import path of the other is not there. With -copies the
+// tests of the copies run, too, and for one package the commands as printed.
 func TestCopyAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds every package again")
@@ -36,17 +45,26 @@ func TestCopyAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range repo.pkgs {
-		t.Run(pkg, func(t *testing.T) {
-			t.Parallel()
-			if out, err := copyAlone(repo, dir, pkg, t.TempDir()); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
+
+	// Leave time to clean up before the test binary is killed.
+	ctx := t.Context()
+	if end, ok := t.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-5*time.Second))
+		defer cancel()
+	}
+	if out, err := copyAlone(ctx, repo, dir, repo.pkgs, t.TempDir(), *testCopies); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if *testCopies {
+		if out, err := copyAsPrinted(ctx, repo, dir, repo.pkgs[0], t.TempDir()); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
 }
 
-// TestCopyCommands checks that the README has the commands that TestCopyAlone runs.
+// TestCopyCommands checks that the README has the commands that TestCopyAlone
+// runs.
 func TestCopyCommands(t *testing.T) {
 	repo, err := repository()
 	if err != nil {
@@ -58,8 +76,8 @@ func TestCopyCommands(t *testing.T) {
 	}
 }
 
-// copyCommands returns the commands of the README that copy one package,
-// with the package and the directory of the repository filled in.
+// copyCommands returns the commands of the README that copy one package, with
+// the package and the directory of the repository filled in.
 func copyCommands(readme, pkg, dir string) (string, error) {
 	_, section, ok := strings.Cut(readme, "\n"+copySection+"\n")
 	if !ok {
@@ -74,6 +92,10 @@ func copyCommands(readme, pkg, dir string) (string, error) {
 	if n := len(assignment.FindAllString(script, -1)); n != 2 {
 		return "", fmt.Errorf("README.md: section %q: want one line PKG=… and one line ASHLAR=…", copySection)
 	}
+	if !strings.Contains(script, "\ngo mod tidy\n") {
+		return "", fmt.Errorf("README.md: section %q: want a line go mod tidy before the package is tested", copySection)
+	}
+
 	values := strings.NewReplacer("PKG", pkg, "ASHLAR", "'"+dir+"'")
 	return assignment.ReplaceAllStringFunc(script, func(s string) string {
 		name, _, _ := strings.Cut(s, "=")
@@ -81,14 +103,41 @@ func copyCommands(readme, pkg, dir string) (string, error) {
 	}), nil
 }
 
-// copyAlone runs the commands of the README for pkg in a fresh module in the empty directory tmp.
-// The module already requires what the repository requires, so that no download is needed.
-func copyAlone(t *tree, dir, pkg, tmp string) (output string, err error) {
+// copyAlone copies the packages pkgs, by the commands of the README in dir,
+// into a fresh module in the empty directory tmp, and vets that module, which
+// builds everything; with tests it runs the short tests, too.
+func copyAlone(ctx context.Context, t *tree, dir string, pkgs []string, tmp string, tests bool) (output string, err error) {
+	readme, _ := t.read("README.md")
+	var script strings.Builder
+	for _, pkg := range pkgs {
+		commands, err := copyCommands(readme, pkg, dir)
+		if err != nil {
+			return "", err
+		}
+		copying, _, _ := strings.Cut(commands, "\ngo mod tidy\n")
+		script.WriteString(copying + "\n")
+	}
+	script.WriteString("go mod tidy\ngo vet ./...\n")
+	if tests {
+		script.WriteString("go test -short ./...\n")
+	}
+	return inModule(ctx, t, tmp, script.String())
+}
+
+// copyAsPrinted runs the commands of the README in dir for pkg as they stand.
+func copyAsPrinted(ctx context.Context, t *tree, dir, pkg, tmp string) (output string, err error) {
 	readme, _ := t.read("README.md")
 	script, err := copyCommands(readme, pkg, dir)
 	if err != nil {
 		return "", err
 	}
+	return inModule(ctx, t, tmp, script)
+}
+
+// inModule runs script in a fresh module in the empty directory tmp. The
+// module already requires what the repository requires, so that no download is
+// needed.
+func inModule(ctx context.Context, t *tree, tmp, script string) (output string, err error) {
 	mod, _ := t.read("go.mod")
 	sum, _ := t.read("go.sum")
 	mod = strings.Replace(mod, "module "+module, "module copy.example/user", 1)
@@ -97,13 +146,14 @@ func copyAlone(t *tree, dir, pkg, tmp string) (output string, err error) {
 			return "", err
 		}
 	}
-	cmd := exec.Command("sh", "-eux", "-c", script)
+
+	cmd := exec.CommandContext(ctx, "sh", "-eux", "-c", script)
 	cmd.Dir = tmp
-	// Several copies run at once, so each builds one package at a time.
-	cmd.Env = append(os.Environ(), "GOFLAGS=-p=1", "GOPROXY=off", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOPROXY=off", "GOWORK=off")
+	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("copying %s: %w", pkg, err)
+		err = fmt.Errorf("copying: %w", err)
 	}
 	return string(out), err
 }

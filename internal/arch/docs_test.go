@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// sections are the headings of doc.go, in order. Only a package whose bytes leave the process has a Format.
+// sections are the headings of doc.go, in order. Only a package whose bytes
+// leave the process has a Format.
 var sections = []string{
 	"Choosing", "How it works", "Guarantees", "Complexity", "Concurrency", "Errors", "Format", "References",
 }
@@ -49,8 +50,8 @@ func checkComments(t *tree, report reporter) {
 	}
 }
 
-// checkSpec reports what s, a part of d, exports without a comment.
-// One comment may serve a group of constants or variables, but not a group of types.
+// checkSpec reports what s, a part of d, exports without a comment. One comment
+// may serve a group of constants or variables, but not a group of types.
 func (t *tree) checkSpec(d *ast.GenDecl, s ast.Spec, report reporter) {
 	switch s := s.(type) {
 	case *ast.ValueSpec:
@@ -75,7 +76,8 @@ func (t *tree) checkSpec(d *ast.GenDecl, s ast.Spec, report reporter) {
 	}
 }
 
-// checkFields reports exported fields or methods without a comment before or beside them.
+// checkFields reports exported fields or methods without a comment before or
+// beside them.
 func (t *tree) checkFields(typ string, fields *ast.FieldList, report reporter) {
 	for _, f := range fields.List {
 		for _, n := range f.Names {
@@ -86,7 +88,8 @@ func (t *tree) checkFields(typ string, fields *ast.FieldList, report reporter) {
 	}
 }
 
-// exportedFunc reports whether d is a function or a method that users of the package can name.
+// exportedFunc reports whether d is a function or a method that users of the
+// package can name.
 func exportedFunc(d *ast.FuncDecl) bool {
 	return d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d)))
 }
@@ -110,8 +113,8 @@ func receiver(d *ast.FuncDecl) string {
 	}
 }
 
-// checkSections reports doc.go files whose headings are not the fixed ones, in order:
-// a reader who knows one package finds the place in every other.
+// checkSections reports doc.go files whose headings are not the fixed ones, in
+// order: a reader who knows one package finds the place in every other.
 func checkSections(t *tree, report reporter) {
 	for _, dir := range t.pkgs {
 		name := dir + "/doc.go"
@@ -136,8 +139,9 @@ func checkSections(t *tree, report reporter) {
 	}
 }
 
-// checkNamedTests reports tests that doc.go or the README names and that do not exist.
-// A law in the documentation points to its proof; the pointer must not rot.
+// checkNamedTests reports tests that doc.go or the README names and that do not
+// exist. A law in the documentation points to its proof; the pointer must not
+// rot.
 func checkNamedTests(t *tree, report reporter) {
 	everywhere := map[string]bool{}
 	for _, f := range t.files {
@@ -145,7 +149,9 @@ func checkNamedTests(t *tree, report reporter) {
 			everywhere[name] = true
 		}
 	}
-	t.checkMentions("README.md", everywhere, report)
+	for _, name := range []string{"README.md", "docs/guarantees.md", "docs/topics.md", "docs/pitfalls.md"} {
+		t.checkMentions(name, everywhere, report)
+	}
 	for _, dir := range t.pkgs {
 		own := map[string]bool{}
 		for _, f := range t.in(dir) {
@@ -157,7 +163,8 @@ func checkNamedTests(t *tree, report reporter) {
 	}
 }
 
-// checkMentions reports the tests that the file name mentions and that known lacks.
+// checkMentions reports the tests that the file name mentions and that known
+// lacks.
 func (t *tree) checkMentions(name string, known map[string]bool, report reporter) {
 	text, _ := t.read(name)
 	for i, line := range strings.Split(text, "\n") {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Modules that the root module may require.
-// DO NOT ADD TO THIS LIST TO FIX A BUILD: users copy directories, and three modules is the promise.
+// Modules that the root module may require. DO NOT ADD TO THIS LIST TO FIX A
+// BUILD: users copy directories, and three modules is the promise.
 const (
 	xxhash = "github.com/cespare/xxhash/v2"
 	xsync  = "golang.org/x/sync"
@@ -26,11 +26,13 @@ const goVersion = "1.26.0"
 // it opens no connection, publishes no variable, and writes no log.
 var denied = regexp.MustCompile(`^(net|net/.*|expvar|log|log/.*)$`)
 
-// harmless are the exceptions from denied: they parse addresses and open nothing.
+// harmless are the exceptions from denied: they parse addresses and open
+// nothing.
 var harmless = []string{"net/netip", "net/url"}
 
-// shown are the exceptions from denied for example_test.go: examples show the use in a handler.
-var shown = []string{"net/http", "net/http/httptest"}
+// shown are the exceptions from denied for example_test.go: examples show the
+// use in a handler, and how counters are published and logged.
+var shown = []string{"expvar", "log/slog", "net/http", "net/http/httptest"}
 
 var importRules = []rule{
 	{"GoMod", checkGoMod},
@@ -41,8 +43,9 @@ var importRules = []rule{
 
 func TestImports(t *testing.T) { hold(t, importRules) }
 
-// checkGoMod reports lines of go.mod other than the module, the version of Go and the modules allowed.
-// A nested module holds whatever else a tool or a comparison needs.
+// checkGoMod reports lines of go.mod other than the module, the version of Go
+// and the modules allowed. A nested module holds whatever else a tool or a
+// comparison needs.
 func checkGoMod(t *tree, report reporter) {
 	text, ok := t.read("go.mod")
 	if !ok {
@@ -53,6 +56,8 @@ func checkGoMod(t *tree, report reporter) {
 	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "//")
 		words := strings.Fields(line)
+
+		// Lines within a block begin with the word before its parenthesis.
 		switch {
 		case len(words) == 0:
 			continue
@@ -106,6 +111,7 @@ func checkImports(t *tree, report reporter) {
 func (t *tree) refuse(f *file, path string) string {
 	own, inModule := strings.CutPrefix(path, module+"/")
 	host, _, _ := strings.Cut(path, "/")
+
 	switch {
 	case f.area == areaNested:
 		return ""
@@ -116,7 +122,10 @@ func (t *tree) refuse(f *file, path string) string {
 			return "only tests and files named *_unsafe.go may"
 		}
 	case inModule || path == module:
-		if f.area == areaExample && slices.Contains(t.pkgs, own) || f.base == "example_test.go" && own == f.dir {
+		if f.area == areaExample && (slices.Contains(t.pkgs, own) || belowExample(f.dir, own)) {
+			return ""
+		}
+		if f.base == "example_test.go" && own == f.dir {
 			return ""
 		}
 		return "a package stands alone; only examples and its own example_test.go import it"
@@ -143,7 +152,8 @@ func checkExternal(t *tree, report reporter) {
 	}
 }
 
-// checkLinkname reports //go:linkname, which depends on what the standard library does not promise.
+// checkLinkname reports //go:linkname, which depends on what the standard
+// library does not promise.
 func checkLinkname(t *tree, report reporter) {
 	for _, f := range t.files {
 		for _, g := range f.ast.Comments {
@@ -154,4 +164,11 @@ func checkLinkname(t *tree, report reporter) {
 			}
 		}
 	}
+}
+
+// belowExample reports whether the package own belongs to the example that a
+// file in dir is a part of.
+func belowExample(dir, own string) bool {
+	parts := strings.SplitN(dir, "/", 3)
+	return len(parts) >= 2 && strings.HasPrefix(own, "examples/"+parts[1]+"/")
 }

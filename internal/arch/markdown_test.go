@@ -63,8 +63,8 @@ func blocks(text string) (list []block, rest string) {
 	return list, strings.Join(out, "\n")
 }
 
-// checkRegions reports Go code in a README that is not a region of a compiled file.
-// The comment before the block names the file and the region:
+// checkRegions reports Go code in a README that is not a region of a compiled
+// file. The comment before the block names the file and the region:
 //
 //	<!-- region: ratelimit/example_test.go quickstart -->
 func checkRegions(t *tree, report reporter) {
@@ -75,12 +75,14 @@ func checkRegions(t *tree, report reporter) {
 			if b.lang != "go" {
 				continue
 			}
+
 			at := fmt.Sprintf("%s:%d", name, b.line)
 			m := regionComment.FindStringSubmatch(b.before)
 			if m == nil {
 				report(at, "Go code without a comment <!-- region: FILE NAME --> before it")
 				continue
 			}
+
 			i := slices.IndexFunc(t.files, func(f *file) bool { return f.path == m[1] })
 			if i < 0 {
 				report(at, "no such file: %s", m[1])
@@ -95,8 +97,8 @@ func checkRegions(t *tree, report reporter) {
 	}
 }
 
-// region returns the lines of src between "// region name" and "// endregion name",
-// without the tabs that all of them begin with.
+// region returns the lines of src between "// region name" and
+// "// endregion name", without the tabs that all of them begin with.
 func region(src, name string) (string, bool) {
 	lines := strings.Split(src, "\n")
 	for i, l := range lines {
@@ -163,7 +165,8 @@ func checkLinks(t *tree, report reporter) {
 	}
 }
 
-// link returns an error if the link with the given text and target, in the file name, is broken.
+// link returns an error if the link with the given text and target, in the
+// file name, is broken.
 func (t *tree) link(name, text, target string) error {
 	if scheme.MatchString(target) {
 		return nil
@@ -176,6 +179,8 @@ func (t *tree) link(name, text, target string) error {
 	if _, err := fs.Stat(t.fsys, p); err != nil {
 		return fmt.Errorf("broken link %s", target)
 	}
+
+	// The heading exists, and the tests that the text names.
 	if path.Ext(p) == ".md" && anchor != "" {
 		if md, _ := t.read(p); !slices.Contains(anchors(md), anchor) {
 			return fmt.Errorf("broken link %s: no such heading", target)
@@ -192,7 +197,8 @@ func (t *tree) link(name, text, target string) error {
 	return nil
 }
 
-// anchors returns the anchors of the headings of the Markdown text, made as GitHub makes them.
+// anchors returns the anchors of the headings of the Markdown text, made as
+// GitHub makes them.
 func anchors(text string) (list []string) {
 	_, text = blocks(text)
 	seen := map[string]int{}
@@ -201,6 +207,7 @@ func anchors(text string) (list []string) {
 		if title == line || !strings.HasPrefix(title, " ") {
 			continue
 		}
+
 		title = mdLinkTarget.ReplaceAllString(strings.TrimSpace(title), "")
 		a := strings.Map(func(r rune) rune {
 			switch {
@@ -211,6 +218,7 @@ func anchors(text string) (list []string) {
 			}
 			return -1
 		}, title)
+
 		if n := seen[a]; n > 0 {
 			list = append(list, fmt.Sprintf("%s-%d", a, n))
 		} else {

@@ -97,12 +97,14 @@ func TestJudge(t *testing.T) {
 		{"the same answers", Workload{Expect: Same, Ours: fixed("ours", nil, 1), Peers: peer}, Info},
 		{"other answers than expected", Workload{Expect: Denied, Ours: fixed("ours", nil, 1), Peers: peer}, Invalid},
 	}
+
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, reason := measure(t, &tt.w, 3).Judge()
 			if got != tt.want {
 				t.Errorf("verdict = %s (%s), want %s", got, reason, tt.want)
 			}
+
 			if got.Failed() != (tt.want == Miss || tt.want == Invalid) {
 				t.Errorf("%s.Failed() = %t", got, got.Failed())
 			}
@@ -125,11 +127,14 @@ func TestRoundsAreInterleaved(t *testing.T) {
 		}
 		return log
 	}
+
 	log := order(1)
 	if len(log) != rounds*4 {
 		t.Fatalf("%d samples, want %d", len(log), rounds*4)
 	}
+
 	orders := map[string]bool{}
+
 	for round := range slices.Chunk(log, 4) {
 		orders[strings.Join(round, "")] = true
 		slices.Sort(round)
@@ -137,9 +142,11 @@ func TestRoundsAreInterleaved(t *testing.T) {
 			t.Errorf("a round sampled %s, want each once", got)
 		}
 	}
+
 	if len(orders) < rounds/2 {
 		t.Errorf("%d orders in %d rounds, want a fresh one each round", len(orders), rounds)
 	}
+
 	if !slices.Equal(order(2), order(2)) {
 		t.Error("the same seed gives different orders")
 	}
@@ -160,6 +167,7 @@ func TestTimedOps(t *testing.T) {
 			}
 			return n / 2
 		}
+
 		w := &Workload{Name: "x", Why: "fake", Parallel: parallel, Expect: Half, Ours: Impl{Name: "ours", Setup: func(atEnd func(func())) Op {
 			atEnd(func() { ended = true })
 			return op
@@ -168,9 +176,11 @@ func TestTimedOps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		if !ended {
 			t.Error("atEnd was not called")
 		}
+
 		s := r.Ours.Samples
 		if len(s) != 3 || s[0].Ops%parallel != 0 || s[0].Value <= 0 {
 			t.Errorf("samples = %+v, want 3 with time in them", s)

@@ -92,6 +92,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		fmt.Fprintf(stderr, "usage: compare [flags] PKG...\npackages: %s\n", known)
 		fs.PrintDefaults()
 	}
+
 	fs.BoolVar(&s.quick, "quick", false, "short samples, 10 rounds, no workload of 10^7 keys or more: at most 3 minutes a package")
 	fs.BoolVar(&s.list, "list", false, "list the workloads and their targets, and stop")
 	fs.IntVar(&s.rounds, "rounds", 0, "rounds of each workload, at least 10 (default 20, or 10 with -quick)")
@@ -102,25 +103,31 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
+
 	var err error
 	if s.only, err = regexp.Compile(only); err != nil {
 		return nil, fmt.Errorf("-run: %w", err)
 	}
+
 	if s.names = fs.Args(); len(s.names) == 0 {
 		return nil, errors.New("name a package: " + known)
 	}
+
 	for _, name := range s.names {
 		if packages[name] == nil {
 			return nil, fmt.Errorf("no package %q: want one of %s", name, known)
 		}
 	}
+
 	s.defaults()
 	if s.rounds < minRounds {
 		return nil, fmt.Errorf("-rounds must be at least %d, got %d", minRounds, s.rounds)
 	}
+
 	if s.sample <= 0 {
 		return nil, fmt.Errorf("-sample must be positive, got %v", s.sample)
 	}
+
 	return &s, nil
 }
 

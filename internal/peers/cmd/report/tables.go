@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A pkg is what the README says about a package, and the row of compare that
+// stands for it.
+type pkg struct {
+	name    string
+	problem string
+	types   string
+	row     string // the name of the workload
+	does    string // what the row measures
+}
+
+// packages are the packages of the library, in the order of the README.
+var packages = []pkg{
+	{"ratelimit", "bound events per second, for one resource or for millions of clients", "Limiter, Keyed, Window, Concurrency, Shared", "Allow/case=granted/goroutines=1", "Allow"},
+	{"breaker", "stop calling a dependency that is down", "Breaker, Do, Group, Throttle", "Do/rule=row/peer=gobreaker/goroutines=1", "a call that succeeds"},
+	{"lru", "keep what is asked for most, load the rest once", "Cache, Exact, Through, Behind", "Get/keys=uint64/n=100000/dist=zipf0.99/hit=100/goroutines=1", "a hit"},
+	{"bloom", "have I seen it? in 10 bits a key", "Filter, Concurrent, Scalable, Window", "Has/keys=hash/n=1000000/case=neg", "an absent key"},
+	{"consistenthash", "choose a server for a key while servers come and go", "Ring, Balancer, Rendezvous, Maglev, Jump", "Get/peer=stathat/nodes=100", "a key among 100 servers"},
+	{"merkle", "prove that a log holds a record; find what differs between replicas", "Tree, File, Index", "", ""},
+	{"skiplist", "ordered maps: ranges, ranks, neighbors", "Map, Set, SortedSet, ConcurrentMap", "", ""},
+	{"lsm", "small state that survives a crash", "DB, Batch, MemFS", "Commit/durability=sync/writers=8", "a durable commit, 8 writers"},
+	{"quorum", "read and write replicas of which some fail", "Cluster, KV, CAS, Lease", "", ""},
+}
+
+// packageTable returns the table of the README: a row a package, with one
+// measured ratio each.
+func packageTable(runs []*pkgRun) string {
+	var b strings.Builder
+	b.WriteString("| package | to | measured |\n|---|---|---|\n")
+	for _, r := range runs {
+		figure := ""
+		if x := r.row(r.p.row); x != nil && x.peer != "" {
+			figure = fmt.Sprintf("%s: %s, **%s** of %s", r.p.does, duration(x.ours), short(x.ratio), x.peer)
+		}
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |\n", r.p.name, "https://pkg.go.dev/github.com/ashlar-go/ashlar/"+r.p.name, r.p.problem, figure)
+	}
+	return b.String()
+}
+
+// measured returns the line that says where the figures come from, and how
+// many comparisons are lost.
+func measured(runs []*pkgRun) string {
+	rows := 0
+	behind := 0
+	for _, r := range runs {
+		for _, x := range r.rows {
+			if x.peer != "" {
+				rows++
+				if x.ratio > 1 {
+					behind++
+				}
+			}
+		}
+	}
+	h := runs[0].header
+	return wrapped(fmt.Sprintf("Measured %s on %s, %s processors, %s: ours over the best peer, interleaved in one process, "+
+		"medians of the ratios within rounds. Of %d rows a peer is ahead in %d; [docs/performance.md](docs/performance.md) lists these first.",
+		day(h["date"]), h["cpu"], h["procs"], h["go"], rows, behind))
+}
+
+// wrapped returns text in lines of at most 80 columns.
+func wrapped(text string) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > 80:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+// duration returns a time in nanoseconds with the unit that suits it.
+func duration(ns string) string {
+	x, err := strconv.ParseFloat(ns, 64)
+	if err != nil || x < 1000 {
+		return ns + " ns"
+	}
+	return fmt.Sprintf("%.3g µs", x/1000)
+}
+
+// day returns the date of a time in the form of RFC 3339.
+func day(s string) string {
+	d, _, _ := strings.Cut(s, "T")
+	return d
+}
+
+// short prints a ratio with two figures that count.
+func short(x float64) string { return fmt.Sprintf("%.2g", x) }
+
+// performance returns docs/performance.md: every row of every package.
+func performance(runs []*pkgRun) []byte {
+	var b strings.Builder
+	b.WriteString(`# Performance
+
+<!-- Written by internal/peers/cmd/report from internal/peers/results. -->
+
+Each package against the libraries that people use instead, on one machine, in
+one process. A round takes one sample of every implementation in a fresh random
+order; a figure is a median over the rounds, and a ratio is the median of the
+ratios within rounds, with the interval in which the true median lies with 95 %
+confidence. Below 1 ours is faster, or smaller.
+
+PASS means that the whole interval is at or below the target, MISS that it is
+above, UNSURE that the target lies within it. Rows that miss come first, then
+those in which a peer is ahead. [internal/peers](../internal/peers/README.md)
+says what is compared, why it is fair, and how to run it:
+
+` + "```sh\ncd internal/peers && go run ./cmd/compare ratelimit\n```\n\n![All ratios, a dot each](plots/comparison.svg)\n")
+	for _, r := range runs {
+		fmt.Fprintf(&b, "\n## %s\n\n", r.p.name)
+		b.WriteString(wrapped(fmt.Sprintf("%s, %s, %s processors, %s; commit %s; %s rounds of %s.",
+			day(r.header["date"]), r.header["cpu"], r.header["procs"], r.header["go"], r.header["commit"], r.header["rounds"], r.header["sample"])))
+		b.WriteByte('\n')
+		b.WriteString("| workload | ours | peer | its | ratio | interval | verdict |\n|---|---|---|---|---|---|---|\n")
+		for _, x := range r.rows {
+			fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s | %s | %s |\n", x.name, x.ours, x.unit, x.peer, x.its, ratioCell(x), intervalCell(x), verdictCell(x))
+		}
+	}
+	return []byte(b.String())
+}
+
+func ratioCell(x row) string {
+	if x.peer == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.3g", x.ratio)
+}
+
+func intervalCell(x row) string {
+	if x.peer == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.3g to %.3g", x.low, x.high)
+}
+
+// verdictCell returns the verdict with the target that it speaks of.
+func verdictCell(x row) string {
+	if x.verdict == "info" {
+		return ""
+	}
+	return x.verdict + ", " + strings.ReplaceAll(x.reason, "|", "/")
+}
