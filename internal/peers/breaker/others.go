@@ -123,6 +123,9 @@ func zeroThrottle(rejecting bool) bench.Impl {
 func zeroGroup() bench.Impl {
 	return bench.Impl{Name: zero, Note: "never forgets a key", Beside: zeroBeside, Setup: func(func(func())) bench.Op {
 		keys := hosts()
+		for _, k := range keys {
+			gozero.GetBreaker(k)
+		}
 		return func(start, n int) (done int) {
 			for i := start; i < start+n; i++ {
 				if gozero.GetBreaker(keys[i&(len(keys)-1)]) != nil {
