@@ -8,25 +8,56 @@ import (
 	"testing"
 )
 
+// An answer is what a method returned, and what it should have.
+type answer struct {
+	call      string
+	got, want bool
+}
+
+// checkAnswers reports each answer that is not as it should be. The calls were
+// made in the order of the list.
+func checkAnswers(t *testing.T, answers []answer) {
+	t.Helper()
+	for _, a := range answers {
+		if a.got != a.want {
+			t.Errorf("%s = %t, want %t", a.call, a.got, a.want)
+		}
+	}
+}
+
 // TestForms checks that the forms of a key agree, and that numbers are keys of
 // their own.
 func TestForms(t *testing.T) {
 	for _, seed := range []uint64{0, 42} {
 		f, c := New(1000, 1e-6, &Options{Seed: seed}), NewConcurrent(1000, 1e-6, &Options{Seed: seed})
-		if !f.Add([]byte("a")) || f.AddString("a") || f.AddHash(HashString("a", seed)) || !f.AddString("b") {
-			t.Error("Filter: forms of a key differ")
+		for _, x := range []interface {
+			Add(key []byte) bool
+			AddString(key string) bool
+			AddUint64(v uint64) bool
+			AddHash(h uint64) bool
+			Has(key []byte) bool
+			HasString(key string) bool
+			HasUint64(v uint64) bool
+		}{f, c} {
+			checkAnswers(t, []answer{
+				{"Add(a)", x.Add([]byte("a")), true},
+				{"AddString(a) again", x.AddString("a"), false},
+				{"AddHash(a) again", x.AddHash(HashString("a", seed)), false},
+				{"AddString(b)", x.AddString("b"), true},
+				{"Has(b)", x.Has([]byte("b")), true},
+				{"HasString(a)", x.HasString("a"), true},
+				{"HasString(c)", x.HasString("c"), false},
+				{"HasUint64('a')", x.HasUint64('a'), false},
+				{"AddUint64('a')", x.AddUint64('a'), true},
+				{"HasUint64('a') then", x.HasUint64('a'), true},
+			})
 		}
-		if !c.Add([]byte("a")) || c.AddString("a") || c.AddHash(Hash([]byte("a"), seed)) || !c.AddString("b") {
-			t.Error("Concurrent: forms of a key differ")
+
+		if !f.Equal(c.Snapshot()) {
+			t.Errorf("the bits of Concurrent differ from those of Filter")
 		}
-		if !f.Has([]byte("b")) || !f.HasString("a") || f.HasString("c") || !c.Has([]byte("b")) || !c.HasString("a") || c.HasString("c") {
-			t.Error("Has differs from Add")
-		}
-		if f.HasUint64('a') || !f.AddUint64('a') || !f.HasUint64('a') || !c.AddUint64('a') || !c.HasUint64('a') {
-			t.Error("numbers are not keys of their own")
-		}
-		if !f.Equal(c.Snapshot()) || c.Len() != f.Len() || c.FillRatio() != f.FillRatio() || c.Rate() != f.Rate() || c.Bits() != f.Bits() {
-			t.Error("Concurrent differs from Filter")
+		if got, want := [4]any{c.Len(), c.FillRatio(), c.Rate(), c.Bits()}, [4]any{f.Len(), f.FillRatio(), f.Rate(), f.Bits()}; got != want {
+			t.Errorf("Concurrent has Len, FillRatio, Rate and Bits %v, Filter %v", got, want)
 		}
 	}
 }

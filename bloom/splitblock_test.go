@@ -43,9 +43,12 @@ func TestParquetVector(t *testing.T) {
 	}
 	s := &SplitBlock{blocks: make([]block, 32)}
 	for _, key := range []string{"hello", "parquet", "bloom", "filter"} {
-		if s.HasString(key) || !s.AddString(key) || s.Add([]byte(key)) || !s.Has([]byte(key)) {
-			t.Errorf("%s: Add and Has differ", key)
-		}
+		checkAnswers(t, []answer{
+			{"HasString " + key, s.HasString(key), false},
+			{"AddString " + key, s.AddString(key), true},
+			{"Add again " + key, s.Add([]byte(key)), false},
+			{"Has " + key, s.Has([]byte(key)), true},
+		})
 	}
 	if got := s.AppendParquet(nil); !bytes.Equal(got, file) {
 		t.Errorf("written: %x\nwant %x", got, file)
@@ -63,9 +66,11 @@ func TestParquetVector(t *testing.T) {
 func TestParquetInt64(t *testing.T) {
 	s := NewSplitBlock(100, 1e-6, nil)
 	s.AddUint64(0x0102030405060708)
-	if !s.Has([]byte{8, 7, 6, 5, 4, 3, 2, 1}) || !s.HasUint64(0x0102030405060708) || s.HasUint64(1) {
-		t.Error("an INT64 is not hashed as its plain encoding")
-	}
+	checkAnswers(t, []answer{
+		{"Has of its 8 bytes", s.Has([]byte{8, 7, 6, 5, 4, 3, 2, 1}), true},
+		{"HasUint64", s.HasUint64(0x0102030405060708), true},
+		{"HasUint64(1)", s.HasUint64(1), false},
+	})
 }
 
 // TestParquetRates checks the rates that the specification gives for 1024

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,11 +171,16 @@ func TestTrapNoBits(t *testing.T) {
 func TestTrapZero(t *testing.T) {
 	var f Filter
 	var c Concurrent
-	if f.HasString("x") || f.Has(nil) || c.HasUint64(1) || f.Len() != 0 || f.Rate() != 0 || c.Rate() != 0 || f.Bits() != 0 {
-		t.Error("the zero filter holds something")
+	checkAnswers(t, []answer{
+		{"HasString(x)", f.HasString("x"), false},
+		{"Has(nil)", f.Has(nil), false},
+		{"Concurrent.HasUint64(1)", c.HasUint64(1), false},
+	})
+	if got, want := [4]any{f.Len(), f.Rate(), c.Rate(), f.Bits()}, [4]any{0, 0.0, 0.0, uint64(0)}; got != want {
+		t.Errorf("Len, Rate, Rate and Bits of zero filters are %v, want %v", got, want)
 	}
-	if got := append(f.HasHashes(nil, []uint64{1, 2}), c.HasHashes(nil, []uint64{3})...); len(got) != 3 || got[0] || got[1] || got[2] {
-		t.Errorf("the zero filter answers %v", got)
+	if got := append(f.HasHashes(nil, []uint64{1, 2}), c.HasHashes(nil, []uint64{3})...); !slices.Equal(got, make([]bool, 3)) {
+		t.Errorf("HasHashes of zero filters = %v, want 3 times false", got)
 	}
 	f.Clear()
 	if err := f.Fold(2); err != nil || !f.Clone().Equal(&Filter{}) {
