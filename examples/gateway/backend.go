@@ -60,7 +60,7 @@ func hangUp(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
-	io.WriteString(conn, "HTTP/1.1 2") // fails only if the client is gone
+	_, _ = io.WriteString(conn, "HTTP/1.1 2") // fails only if the client is gone
 }
 
 // missingPaths returns the static paths that the log never answered but with

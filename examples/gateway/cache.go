@@ -92,7 +92,7 @@ func (c *cache) lifetime(uri string, a *answer) time.Duration {
 		whole /= 10
 	}
 	h := fnv.New32a()
-	io.WriteString(h, uri) // never fails
+	_, _ = io.WriteString(h, uri) // never fails
 	return whole - time.Duration(float64(whole)*spread*float64(h.Sum32())/(1<<32))
 }
 

@@ -136,9 +136,9 @@ func TestCacheKeeps(t *testing.T) {
 		case "/gone":
 			http.NotFound(w, r)
 		case "/large":
-			w.Write(make([]byte, maxKept+1))
+			_, _ = w.Write(make([]byte, maxKept+1))
 		case "/just":
-			w.Write(make([]byte, maxKept))
+			_, _ = w.Write(make([]byte, maxKept))
 		}
 	}
 

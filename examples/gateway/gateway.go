@@ -224,7 +224,7 @@ func keyOf(client string) string {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) // fails only if the client is gone
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client is gone
 }
 
 func writeError(w http.ResponseWriter, status int, text string) {

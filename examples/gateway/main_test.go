@@ -283,7 +283,7 @@ func TestSummary(t *testing.T) {
 	g := startGateway(t, "1000/s")
 	resp, body := g.get("GET", "/api/summary", "Authorization", token)
 	var answer map[string]struct{ Backend, Path string }
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != 200 {
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %q: %v", resp.StatusCode, body, err)
 	}
 	for _, name := range []string{"users", "products", "orders"} {

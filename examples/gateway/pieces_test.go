@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +108,7 @@ func TestParseLine(t *testing.T) {
 		{"size", head + `"GET /a HTTP/1.1" 200 -12`, request{}, errSize},
 	} {
 		got, err := parseLine(tt.line)
-		if err != tt.err || got != tt.want {
+		if !errors.Is(err, tt.err) || got != tt.want {
 			t.Errorf("%s: %+v, %v; want %+v, %v", tt.name, got, err, tt.want, tt.err)
 		}
 	}

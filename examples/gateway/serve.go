@@ -44,7 +44,7 @@ func serve(ctx context.Context, g *errgroup.Group, h http.Handler) (*url.URL, er
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		if srv.Shutdown(grace) != nil {
-			srv.Close() // a connection was opened ahead of need, and nobody will ever use it
+			_ = srv.Close() // a connection was opened ahead of need, and nobody will ever use it
 		}
 		return nil
 	})
