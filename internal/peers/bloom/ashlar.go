@@ -128,20 +128,25 @@ const batch = 1024
 
 func oursHasBatch(s size, m mix) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		f, hs, answers := oursFilter(s), questions(m, s.n), make([]bool, 0, batch)
-		return func(start, n int) (found int) {
-			for i := 0; i < n; i += batch {
-				from := (start + i) & (asked - 1) &^ (batch - 1)
-				answers = f.HasHashes(answers[:0], hs[from:from+min(batch, n-i)])
-				for _, yes := range answers {
-					if yes {
-						found++
-					}
+		return askBatches(oursFilter(s).HasHashes, questions(m, s.n))
+	}}
+}
+
+// askBatches asks for the next hashes of hs, batch of them a call.
+func askBatches(hasHashes func(dst []bool, hs []uint64) []bool, hs []uint64) bench.Op {
+	answers := make([]bool, 0, batch)
+	return func(start, n int) (found int) {
+		for i := 0; i < n; i += batch {
+			from := (start + i) & (asked - 1) &^ (batch - 1)
+			answers = hasHashes(answers[:0], hs[from:from+min(batch, n-i)])
+			for _, yes := range answers {
+				if yes {
+					found++
 				}
 			}
-			return found
 		}
-	}}
+		return found
+	}
 }
 
 // newcomers returns the hashes of n different keys over and over. What is added
@@ -280,22 +285,11 @@ func splitBlockAsk(f *bloom.SplitBlock, hs []uint64) bench.Op {
 
 func oursSplitBlockBatch(s size, m mix) bench.Impl {
 	return bench.Impl{Name: ours, Setup: func(func(func())) bench.Op {
-		f, hs, answers := bloom.NewSplitBlock(s.n, s.p, nil), questions(m, s.n), make([]bool, 0, batch)
+		f := bloom.NewSplitBlock(s.n, s.p, nil)
 		for i := range s.n {
 			f.AddHash(keyHash(i))
 		}
-		return func(start, n int) (found int) {
-			for i := 0; i < n; i += batch {
-				from := (start + i) & (asked - 1) &^ (batch - 1)
-				answers = f.HasHashes(answers[:0], hs[from:from+min(batch, n-i)])
-				for _, yes := range answers {
-					if yes {
-						found++
-					}
-				}
-			}
-			return found
-		}
+		return askBatches(f.HasHashes, questions(m, s.n))
 	}}
 }
 
