@@ -5,6 +5,7 @@ package bloom
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -94,9 +95,10 @@ func TestMismatch(t *testing.T) {
 		t.Errorf("Fold by more than there is: %v", err)
 	}
 
-	if !f.Equal(before) || f.Equal(three) {
-		t.Error("the filter changed")
-	}
+	checkAnswers(t, []answer{
+		{"Equal of the filter before", f.Equal(before), true},
+		{"Equal of the filter of three keys", f.Equal(three), false},
+	})
 }
 
 // TestPanics checks the words of every panic.
@@ -193,8 +195,9 @@ func TestAsksAll(t *testing.T) {
 					continue
 				}
 				*word &^= mask
-				if f.HasHash(h) || f.HasHashes(nil, []uint64{h})[0] || c.HasHash(h) || c.HasHashes(nil, []uint64{h})[0] {
-					t.Fatalf("%+v: %#x is found without bit %d", s, h, bit)
+				found := []bool{f.HasHash(h), f.HasHashes(nil, []uint64{h})[0], c.HasHash(h), c.HasHashes(nil, []uint64{h})[0]}
+				if slices.Contains(found, true) {
+					t.Fatalf("%+v: HasHash, HasHashes of both types = %t for %#x without bit %d, want false", s, found, h, bit)
 				}
 
 				// Adding says that the key was new, and sets the bit again.
@@ -202,12 +205,15 @@ func TestAsksAll(t *testing.T) {
 				if bit%2 == 1 {
 					add = c.AddHash
 				}
-				if !add(h) || *word&mask == 0 {
-					t.Fatalf("%+v: adding %#x did not notice that bit %d was missing", s, h, bit)
+				if !add(h) {
+					t.Fatalf("%+v: AddHash(%#x) = false without bit %d, want true", s, h, bit)
+				}
+				if *word&mask == 0 {
+					t.Fatalf("%+v: AddHash(%#x) left bit %d unset", s, h, bit)
 				}
 			}
-			if !f.HasHash(h) || !c.HasHash(h) {
-				t.Fatalf("%+v: %#x is absent with all its bits", s, h)
+			if found := []bool{f.HasHash(h), c.HasHash(h)}; slices.Contains(found, false) {
+				t.Fatalf("%+v: HasHash of both types = %t for %#x with all its bits, want true", s, found, h)
 			}
 		}
 	}

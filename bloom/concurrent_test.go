@@ -78,8 +78,11 @@ func TestConcurrentHappensBefore(t *testing.T) {
 
 	wg.Go(func() {
 		for range 5 {
-			if c.Len() < 0 || c.Rate() > 1 || c.FillRatio() > 1 {
-				t.Error("statistics are out of range")
+			if n := c.Len(); n < 0 {
+				t.Errorf("Len = %d while keys are added, want 0 or more", n)
+			}
+			if rate, fill := c.Rate(), c.FillRatio(); rate > 1 || fill > 1 {
+				t.Errorf("Rate, FillRatio = %v, %v while keys are added, want at most 1", rate, fill)
 			}
 			if err := c.Union(c.Snapshot()); err != nil {
 				t.Error(err)
@@ -88,8 +91,12 @@ func TestConcurrentHappensBefore(t *testing.T) {
 	})
 
 	for n := range 2 * keys {
-		if v := <-ch; !c.HasUint64(v) || n%500 == 0 && !c.Snapshot().HasUint64(v) {
-			t.Errorf("%d was added and is absent", v)
+		v := <-ch
+		if !c.HasUint64(v) {
+			t.Errorf("HasUint64(%d) = false after it was added, want true", v)
+		}
+		if n%500 == 0 && !c.Snapshot().HasUint64(v) {
+			t.Errorf("HasUint64(%d) of a snapshot = false after it was added, want true", v)
 		}
 	}
 

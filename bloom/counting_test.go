@@ -112,8 +112,13 @@ func TestTrapCounterUnderflow(t *testing.T) {
 				c.lines[0][at[i]] |= m
 			}
 		}
-		if shared && (!c.RemoveHash(h) || c.lines[0] != line{}) {
-			t.Fatalf("%#x: counters %x after all ones were removed", h, c.lines[0])
+		if shared {
+			if !c.RemoveHash(h) {
+				t.Fatalf("RemoveHash(%#x) = false with counters of one, want true", h)
+			}
+			if c.lines[0] != (line{}) {
+				t.Fatalf("%#x: counters %x after all ones were removed, want 0", h, c.lines[0])
+			}
 		}
 	}
 }
@@ -144,7 +149,7 @@ func TestCountingRate(t *testing.T) {
 		}
 
 		if got := c.Rate(); got > 1.1*p || got < 0.8*p {
-			t.Errorf("p = %g: Rate %g", p, got)
+			t.Errorf("Rate = %g, want %g or 20 %% less", got, p)
 		}
 
 		hits := 0

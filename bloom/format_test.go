@@ -112,7 +112,7 @@ func TestTrapAllocateFromHeader(t *testing.T) {
 	n, err := f.ReadFrom(bytes.NewReader(b))
 	runtime.ReadMemStats(&after)
 	if !errors.Is(err, io.ErrUnexpectedEOF) || n != int64(len(b)) {
-		t.Errorf("ReadFrom = %d, %v", n, err)
+		t.Errorf("ReadFrom = %d, %v, want %d, %v", n, err, len(b), io.ErrUnexpectedEOF)
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 8*chunkBytes {
 		t.Errorf("%d bytes were allocated for %d", got, len(b))
@@ -131,13 +131,19 @@ func TestReadFrom(t *testing.T) {
 	}
 
 	want, err := f.MarshalBinary()
-	if err != nil || !bytes.Equal(b.Bytes(), want) {
-		t.Fatalf("WriteTo and MarshalBinary differ: %v", err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Bytes(); !bytes.Equal(got, want) {
+		t.Fatalf("WriteTo wrote %x, want %x as MarshalBinary", got, want)
 	}
 
 	var g Filter
-	if n, err := g.ReadFrom(iotest.HalfReader(&b)); err != nil || n != int64(len(want)) || !g.Equal(f) {
-		t.Fatalf("ReadFrom = %d, %v", n, err)
+	if n, err := g.ReadFrom(iotest.HalfReader(&b)); err != nil || n != int64(len(want)) {
+		t.Fatalf("ReadFrom = %d, %v, want %d, nil", n, err, len(want))
+	}
+	if !g.Equal(f) {
+		t.Fatal("ReadFrom made a filter with other bits")
 	}
 
 	if len(g.lines) != cap(g.lines) {
@@ -148,11 +154,14 @@ func TestReadFrom(t *testing.T) {
 
 	for _, n := range []int{0, 10, headerBytes, headerBytes + 100, len(want) - 3} {
 		r := io.MultiReader(bytes.NewReader(want[:n]), iotest.ErrReader(bad))
-		if m, err := g.ReadFrom(r); !errors.Is(err, bad) || m != int64(n) || !g.Equal(f) {
-			t.Errorf("failure after %d bytes: %d, %v", n, m, err)
+		if m, err := g.ReadFrom(r); !errors.Is(err, bad) || m != int64(n) {
+			t.Errorf("ReadFrom = %d, %v, want %d, %v", m, err, n, bad)
+		}
+		if !g.Equal(f) {
+			t.Errorf("a failure after %d bytes changed the filter", n)
 		}
 		if m, err := f.WriteTo(&limited{n, bad}); !errors.Is(err, bad) || m != int64(n) {
-			t.Errorf("writer full after %d bytes: %d, %v", n, m, err)
+			t.Errorf("WriteTo = %d, %v, want %d, %v", m, err, n, bad)
 		}
 	}
 
@@ -182,16 +191,24 @@ func TestView(t *testing.T) {
 	for shift := range 9 {
 		c := append(make([]byte, shift), b...)[shift:]
 		v, err := View(c)
-		if err != nil || !v.Equal(f) {
+		if err != nil {
 			t.Fatalf("shift %d: %v", shift, err)
+		}
+		if !v.Equal(f) {
+			t.Fatalf("shift %d: the view has other bits", shift)
 		}
 		w := v.Clone()
 		w.AddString("dave")
-		if v.HasString("dave") || !w.HasString("dave") || !v.HasString("alice") {
-			t.Errorf("shift %d: view and clone are not apart", shift)
+		checkAnswers(t, []answer{
+			{"HasString(dave) of the view", v.HasString("dave"), false},
+			{"HasString(dave) of its clone", w.HasString("dave"), true},
+			{"HasString(alice) of the view", v.HasString("alice"), true},
+		})
+		if err := v.UnmarshalBinary(b); err != nil {
+			t.Errorf("shift %d: %v", shift, err)
 		}
-		if err := v.UnmarshalBinary(b); err != nil || !v.AddString("erin") {
-			t.Errorf("shift %d: a filter that was a view stays one: %v", shift, err)
+		if !v.AddString("erin") {
+			t.Errorf("shift %d: AddString = false of a filter that was a view, want true", shift)
 		}
 	}
 	c := slices.Clone(b)
@@ -231,18 +248,21 @@ func TestProbe(t *testing.T) {
 
 		r := &countingReader{b: b}
 		p, err := OpenProbe(r)
-		if err != nil || p.Bits() != f.Bits() {
+		if err != nil {
 			t.Fatal(err)
+		}
+		if got, want := p.Bits(), f.Bits(); got != want {
+			t.Fatalf("Bits = %d, want %d", got, want)
 		}
 
 		for i := range uint64(3000) {
 			r.reads = 0
 			got, err := p.HasUint64(i)
-			if err != nil || got != f.HasUint64(i) {
-				t.Fatalf("%d: %v, %v", i, got, err)
+			if want := f.HasUint64(i); err != nil || got != want {
+				t.Fatalf("HasUint64(%d) = %t, %v, want %t", i, got, err, want)
 			}
 			if r.reads > lines || i < 1000 && r.reads != lines {
-				t.Fatalf("%d: %d reads", i, r.reads)
+				t.Fatalf("HasUint64(%d) took %d reads, want at most %d, and all for a key that was added", i, r.reads, lines)
 			}
 		}
 
@@ -260,11 +280,11 @@ func TestProbe(t *testing.T) {
 		}
 
 		if ok, err := cut.HasString("x"); !ok || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("a line that is not there: %v, %v", ok, err)
+			t.Errorf("HasString without its line = %t, %v, want true, %v", ok, err, io.ErrUnexpectedEOF)
 		}
 
 		if ok, err := cut.Has([]byte("x")); !ok || err == nil {
-			t.Errorf("a line that is not there: %v, %v", ok, err)
+			t.Errorf("Has without its line = %t, %v, want true and an error", ok, err)
 		}
 
 		b[0] = 'x'

@@ -42,12 +42,15 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 
-		if viewErr != nil || !v.Equal(&g) {
-			t.Fatalf("View: %v", viewErr)
+		if viewErr != nil {
+			t.Fatalf("View = %v of what UnmarshalBinary reads", viewErr)
+		}
+		if !v.Equal(&g) {
+			t.Fatal("View and UnmarshalBinary read other bits")
 		}
 
 		if out, err := g.MarshalBinary(); err != nil || !bytes.Equal(out, b) {
-			t.Fatalf("written back as %x: %v", out, err)
+			t.Fatalf("MarshalBinary = %x, %v, want %x", out, err, b)
 		}
 
 		_, _, _ = g.Rate(), g.Len(), g.HasUint64(1)

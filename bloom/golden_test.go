@@ -63,11 +63,12 @@ func TestHashVectors(t *testing.T) {
 	for key, want := range map[string]uint64{
 		"hello": 0x26c7827d889f6da3, "parquet": 0x3c9d29275c52e429, "bloom": 0x50c8fb9e62dbc53c, "filter": 0x2a5736cdfcd7a9a1,
 	} {
-		if got := HashString(key, 0); got != want || Hash([]byte(key), 0) != want {
-			t.Errorf("HashString(%q, 0) = %#x, want %#x", key, got, want)
+		if got, same := HashString(key, 0), Hash([]byte(key), 0); got != want || same != want {
+			t.Errorf("HashString, Hash(%q, 0) = %#x, %#x, want %#x", key, got, same, want)
 		}
-		if got := HashString(key, 1); got != mix64(want^1) || Hash([]byte(key), 1) != got {
-			t.Errorf("HashString(%q, 1) = %#x", key, got)
+		want = mix64(want ^ 1)
+		if got, same := HashString(key, 1), Hash([]byte(key), 1); got != want || same != want {
+			t.Errorf("HashString, Hash(%q, 1) = %#x, %#x, want %#x", key, got, same, want)
 		}
 	}
 	// The first outputs of SplitMix64 from state 0, whose states are multiples

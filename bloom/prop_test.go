@@ -4,6 +4,7 @@ package bloom
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -52,8 +53,11 @@ func modelFilter(t *rapid.T) {
 	}
 
 	replace := func(g *Filter, err error) {
-		if err != nil || !g.Equal(f) {
-			t.Fatalf("a copy differs: %v", err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !g.Equal(f) {
+			t.Fatal("a copy has other bits")
 		}
 
 		f = g
@@ -128,7 +132,7 @@ func holds(t *rapid.T, f *Filter, added map[uint64]bool) {
 			t.Fatalf("%#x was added and is absent", h)
 		}
 		if ok, err := p.HasHash(h); !ok || err != nil {
-			t.Fatalf("Probe: %#x was added and is absent: %v", h, err)
+			t.Fatalf("Probe.HasHash(%#x) = %t, %v after it was added, want true, nil", h, ok, err)
 		}
 	}
 }
@@ -145,13 +149,21 @@ func viaMarshal(f *Filter) (*Filter, error) {
 func viaWriter(f *Filter) (*Filter, error) {
 	var b bytes.Buffer
 	n, err := f.WriteTo(&b)
-	if err != nil || n != int64(b.Len()) {
+	if err != nil {
 		return nil, err
 	}
+	if n != int64(b.Len()) {
+		return nil, fmt.Errorf("WriteTo = %d, and wrote %d bytes", n, b.Len())
+	}
+
 	b.WriteString("next")
 	g := new(Filter)
-	if m, err := g.ReadFrom(&b); err != nil || m != n || b.String() != "next" {
+	m, err := g.ReadFrom(&b)
+	if err != nil {
 		return nil, err
+	}
+	if m != n || b.String() != "next" {
+		return nil, fmt.Errorf("ReadFrom = %d and leaves %q, want %d and next", m, &b, n)
 	}
 	return g, nil
 }
@@ -197,8 +209,11 @@ func TestPropKernel(t *testing.T) {
 			t.Fatalf("got %x, want %x", got.lines, want.lines)
 		}
 		c := Concurrent{f: Filter{shape: s, lines: want.lines}}
-		if !c.HasHash(h) || c.AddHash(h) {
-			t.Fatal("Concurrent does not see the bits of the notes")
+		if !c.HasHash(h) {
+			t.Fatal("HasHash of Concurrent = false for the bits of the notes, want true")
+		}
+		if c.AddHash(h) {
+			t.Fatal("AddHash of Concurrent = true for the bits of the notes, want false")
 		}
 	})
 }
@@ -231,16 +246,23 @@ func TestPropBatch(t *testing.T) {
 			t.Fatalf("Concurrent.AddHashes = %d, want %d", got, added)
 		}
 
-		if !all.Equal(one) || !c.Snapshot().Equal(one) || !d.Snapshot().Equal(one) {
-			t.Fatal("the bits differ")
+		if !all.Equal(one) {
+			t.Fatal("keys in batches set other bits than one by one")
+		}
+		if !c.Snapshot().Equal(one) {
+			t.Fatal("keys one by one set other bits in Concurrent")
+		}
+		if !d.Snapshot().Equal(one) {
+			t.Fatal("keys in batches set other bits in Concurrent")
 		}
 
 		ask := append(drawHashes(t), hs...)
 		got, gotC := all.HasHashes([]bool{true}, ask), c.HasHashes(nil, ask)
 
 		for i, h := range ask {
-			if want := one.HasHash(h); got[i+1] != want || gotC[i] != want || c.HasHash(h) != want {
-				t.Fatalf("question %d: %v and %v, want %v", i, got[i+1], gotC[i], want)
+			want := one.HasHash(h)
+			if answers := [3]bool{got[i+1], gotC[i], c.HasHash(h)}; answers != [3]bool{want, want, want} {
+				t.Fatalf("question %d: HasHashes, HasHashes and HasHash of Concurrent = %t, want %t", i, answers, want)
 			}
 		}
 	})
@@ -253,8 +275,11 @@ func TestPropFold(t *testing.T) {
 		s, hs := drawShape(t), drawHashes(t)
 		n, d := rapid.IntRange(1, 9).Draw(t, "lines"), rapid.IntRange(1, 9).Draw(t, "d")
 		f := build(s, n*d, hs)
-		if err := f.Fold(d); err != nil || !f.Equal(build(s, n, hs)) {
-			t.Fatalf("%d lines folded by %d differ from %d: %v", n*d, d, n, err)
+		if err := f.Fold(d); err != nil {
+			t.Fatal(err)
+		}
+		if !f.Equal(build(s, n, hs)) {
+			t.Fatalf("%d lines folded by %d differ from %d", n*d, d, n)
 		}
 	})
 }
@@ -267,13 +292,19 @@ func TestPropUnion(t *testing.T) {
 		s, n := drawShape(t), rapid.IntRange(1, 9).Draw(t, "lines")
 		a, b, both := drawHashes(t), drawHashes(t), drawHashes(t)
 		f, g := build(s, n, append(a, both...)), build(s, n, append(b, both...))
-		if err := f.Union(g); err != nil || !f.Equal(build(s, n, slices.Concat(a, b, both))) {
-			t.Fatalf("the union differs: %v", err)
+		if err := f.Union(g); err != nil {
+			t.Fatal(err)
+		}
+		if !f.Equal(build(s, n, slices.Concat(a, b, both))) {
+			t.Fatal("the union has other bits than a filter of all keys")
 		}
 
 		c := &Concurrent{f: Filter{shape: s, lines: build(s, n, append(a, both...)).lines}}
-		if err := c.Union(g); err != nil || !c.Snapshot().Equal(f) {
-			t.Fatalf("Concurrent: the union differs: %v", err)
+		if err := c.Union(g); err != nil {
+			t.Fatal(err)
+		}
+		if !c.Snapshot().Equal(f) {
+			t.Fatal("the union of Concurrent has other bits")
 		}
 
 		f = build(s, n, append(a, both...))
@@ -288,8 +319,11 @@ func TestPropUnion(t *testing.T) {
 		}
 
 		for _, h := range slices.Concat(a, b) {
-			if f.HasHash(h) && (!g.HasHash(h) || !build(s, n, append(a, both...)).HasHash(h)) {
-				t.Fatalf("%#x is in the intersection and not in both", h)
+			if !f.HasHash(h) {
+				continue
+			}
+			if first, second := build(s, n, append(a, both...)).HasHash(h), g.HasHash(h); !first || !second {
+				t.Fatalf("HasHash(%#x) of both = %t, %t and of the intersection true", h, first, second)
 			}
 		}
 	})

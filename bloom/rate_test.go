@@ -108,7 +108,7 @@ func TestRateFull(t *testing.T) {
 
 			claimed := f.Rate()
 			if claimed > 1.1*p || claimed < 0.9*p && p >= 1e-4 {
-				t.Errorf("p = %g, %v: rate %g", p, f.shape, claimed)
+				t.Errorf("%v: Rate = %g, want %g and 10 %%", f.shape, claimed, p)
 			}
 
 			hits := 0
@@ -163,8 +163,8 @@ func TestRateFew(t *testing.T) {
 // made for.
 func TestLen(t *testing.T) {
 	f := New(1000, 1e-3, nil)
-	if f.Len() != 0 || f.Rate() != 0 || f.FillRatio() != 0 {
-		t.Error("an empty filter is not empty")
+	if n, rate, fill := f.Len(), f.Rate(), f.FillRatio(); n != 0 || rate != 0 || fill != 0 {
+		t.Errorf("Len, Rate, FillRatio of an empty filter = %d, %v, %v, want 0", n, rate, fill)
 	}
 	for i := range uint64(6000) {
 		f.AddUint64(i)
@@ -176,7 +176,7 @@ func TestLen(t *testing.T) {
 		f.lines[i] = line{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}
 	}
 	if f.Len() < 6000 || f.Rate() != 1 || f.FillRatio() != 1 {
-		t.Errorf("a filter of ones: Len %d, Rate %v, FillRatio %v", f.Len(), f.Rate(), f.FillRatio())
+		t.Errorf("Len, Rate, FillRatio of ones = %d, %v, %v, want at least 6000, 1, 1", f.Len(), f.Rate(), f.FillRatio())
 	}
 	if toInt(1e300) != math.MaxInt {
 		t.Error("a number above all ints is not clamped")
@@ -245,7 +245,7 @@ func TestPlan(t *testing.T) {
 			}
 
 			if got := s.rate(&bitCurves[s.perLane], float64(count), n); got > p*(1+1e-9) || got < 0.8*p {
-				t.Errorf("p = %g, %v: expected rate %g", p, s, got)
+				t.Errorf("%v: expected rate %g, want %g or up to 20 %% less", s, got, p)
 			}
 		}
 	}
@@ -254,7 +254,7 @@ func TestPlan(t *testing.T) {
 		for _, p := range []float64{0.99, 0.1, 1e-5} {
 			f, g := New(n, p, nil), New(n, p, &Options{Foldable: true})
 			if m := len(g.lines); m < len(f.lines) || 8*m > 9*len(f.lines)+8 {
-				t.Errorf("n = %d, p = %g: %d lines, foldable %d", n, p, len(f.lines), m)
+				t.Errorf("n = %d, p = %g: Foldable has %d lines, want %d to an eighth more", n, p, m, len(f.lines))
 			}
 
 			m := len(g.lines)

@@ -47,8 +47,11 @@ func TestTrapScalableRate(t *testing.T) {
 		}
 
 		for i := range n {
-			if !s.HasUint64(i) || s.AddUint64(i) {
-				t.Fatalf("p = %g: %d was added and is absent", p, i)
+			if !s.HasUint64(i) {
+				t.Fatalf("p = %g: HasUint64(%d) = false after it was added, want true", p, i)
+			}
+			if s.AddUint64(i) {
+				t.Fatalf("p = %g: AddUint64(%d) = true again, want false", p, i)
 			}
 		}
 	}

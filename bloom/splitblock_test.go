@@ -54,12 +54,16 @@ func TestParquetVector(t *testing.T) {
 		t.Errorf("written: %x\nwant %x", got, file)
 	}
 	r, rest, err := ParseParquet(append(file, "next"...))
-	if err != nil || string(rest) != "next" || r.Bits() != 8192 {
-		t.Fatalf("rest %q: %v", rest, err)
+	if err != nil || string(rest) != "next" {
+		t.Fatalf("ParseParquet leaves %q, %v, want next", rest, err)
 	}
-	if !r.HasString("parquet") || r.HasString("orc") {
-		t.Error("what was read has other keys")
+	if got := r.Bits(); got != 8192 {
+		t.Fatalf("Bits = %d, want 8192", got)
 	}
+	checkAnswers(t, []answer{
+		{"HasString(parquet)", r.HasString("parquet"), true},
+		{"HasString(orc)", r.HasString("orc"), false},
+	})
 }
 
 // TestParquetInt64 checks that a number is its 8 bytes, little endian.
@@ -129,7 +133,7 @@ func TestParquetHostile(t *testing.T) {
 	file := parquetFile(t)
 	for i := range file {
 		if _, rest, err := ParseParquet(file[:i]); !errors.Is(err, ErrCorrupt) || len(rest) != i {
-			t.Fatalf("cut at %d: %v", i, err)
+			t.Fatalf("ParseParquet of %d bytes leaves %d, %v, want all, %v", i, len(rest), err, ErrCorrupt)
 		}
 	}
 
@@ -162,8 +166,8 @@ func TestParquetHostile(t *testing.T) {
 	}
 
 	var zero SplitBlock
-	if zero.HasString("x") || zero.Bits() != 0 {
-		t.Error("the zero SplitBlock holds something")
+	if has, bits := zero.HasString("x"), zero.Bits(); has || bits != 0 {
+		t.Errorf("HasString, Bits of the zero SplitBlock = %t, %d, want false, 0", has, bits)
 	}
 
 	if got := NewSplitBlock(0, 0.99, nil).Bits(); got != 512 {
@@ -200,8 +204,12 @@ func FuzzParquet(f *testing.F) {
 		if body := b[:len(b)-len(rest)]; !bytes.Equal(body[len(body)-size:], out[len(out)-size:]) {
 			t.Fatalf("written back as %x", out)
 		}
-		if r, _, err := ParseParquet(out); err != nil || r.Bits() != s.Bits() {
+		r, _, err := ParseParquet(out)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if got, want := r.Bits(), s.Bits(); got != want {
+			t.Fatalf("Bits = %d of what was written, want %d", got, want)
 		}
 	})
 }
@@ -229,8 +237,9 @@ func TestKernels(t *testing.T) {
 			}
 			hs = append(hs, h)
 			b := &theirs[(h>>32)*uint64(n)>>32]
-			if got, want := hasBlock(ours, h), hasBlockPure(theirs, h); got != want || want != b.has(uint32(h)) {
-				t.Fatalf("hasBlock(%d, %#x) = %t, want %t", n, h, got, want)
+			want := b.has(uint32(h))
+			if got, pure := hasBlock(ours, h), hasBlockPure(theirs, h); got != want || pure != want {
+				t.Fatalf("hasBlock, hasBlockPure(%d, %#x) = %t, %t, want %t", n, h, got, pure, want)
 			}
 			if i%3 == 0 {
 				if got, want := addKernel(&ours[0], uint64(n), h), b.add(uint32(h)); got != want {
@@ -268,9 +277,11 @@ func TestKernelsPure(t *testing.T) {
 			t.Fatalf("HasHash(%#x) = %t, want %t", h, got, want)
 		}
 	}
-	if !s.AddHash(1) || s.AddHash(1) || !s.HasHashes(nil, []uint64{1})[0] {
-		t.Error("what is added without AVX2 is not found")
-	}
+	checkAnswers(t, []answer{
+		{"AddHash(1) without AVX2", s.AddHash(1), true},
+		{"AddHash(1) again", s.AddHash(1), false},
+		{"HasHashes(1)", s.HasHashes(nil, []uint64{1})[0], true},
+	})
 	if new(SplitBlock).HasHash(1) {
 		t.Error("the zero SplitBlock holds something")
 	}
@@ -288,8 +299,11 @@ func TestSplitBlockHashes(t *testing.T) {
 			hs[i] = HashUint64(uint64(i*17), 0)
 		}
 		got := s.HasHashes([]bool{true}, hs)
-		if len(got) != n+1 || !got[0] {
-			t.Fatalf("HasHashes of %d appended %d", n, len(got)-1)
+		if len(got) != n+1 {
+			t.Fatalf("HasHashes appended %d answers, want %d", len(got)-1, n)
+		}
+		if !got[0] {
+			t.Fatal("HasHashes changed the answer before its own")
 		}
 		for i, h := range hs {
 			if want := s.HasHash(h); got[i+1] != want {

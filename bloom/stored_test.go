@@ -64,13 +64,13 @@ func TestStored(t *testing.T) {
 				t.Fatal(err)
 			}
 			if again, err := g.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
-				t.Fatalf("written again it differs: %v", err)
+				t.Fatalf("MarshalBinary = %x, %v, want %x as before", again, err, b)
 			}
 			if cap(b) != len(b) && name != "SplitBlock" {
 				t.Errorf("%d bytes were written into %d: more than one allocation", len(b), cap(b))
 			}
 			if after, err := g.AppendBinary([]byte("x")); err != nil || !bytes.Equal(after[1:], b) {
-				t.Errorf("AppendBinary differs from MarshalBinary: %v", err)
+				t.Errorf("AppendBinary = %x, %v, want x and %x", after, err, b)
 			}
 
 			for i := range uint64(5000) {
@@ -129,7 +129,7 @@ func TestStoredDamage(t *testing.T) {
 				t.Errorf("a byte more: %v, want %v", err, ErrCorrupt)
 			}
 			if after, err := g.MarshalBinary(); err != nil || !bytes.Equal(after, before) {
-				t.Errorf("the filter changed: %v", err)
+				t.Errorf("MarshalBinary = %x, %v, want %x as before", after, err, before)
 			}
 		})
 	}
@@ -169,9 +169,10 @@ func TestTrapJSONWithoutError(t *testing.T) {
 	if err := json.Unmarshal(text, &y); err != nil {
 		t.Fatal(err)
 	}
-	if !y.Keys.HasString("alice") || !y.ByDay["monday"].HasString("bob") {
-		t.Errorf("keys are lost: %s", text)
-	}
+	checkAnswers(t, []answer{
+		{"HasString(alice) through JSON", y.Keys.HasString("alice"), true},
+		{"HasString(bob) through JSON", y.ByDay["monday"].HasString("bob"), true},
+	})
 
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(x); err != nil {
@@ -181,9 +182,10 @@ func TestTrapJSONWithoutError(t *testing.T) {
 	if err := gob.NewDecoder(&b).Decode(&z); err != nil {
 		t.Fatal(err)
 	}
-	if !z.Keys.HasString("alice") || !z.ByDay["monday"].HasString("bob") {
-		t.Error("keys are lost through gob")
-	}
+	checkAnswers(t, []answer{
+		{"HasString(alice) through gob", z.Keys.HasString("alice"), true},
+		{"HasString(bob) through gob", z.ByDay["monday"].HasString("bob"), true},
+	})
 	for name, typ := range storedTypes {
 		f, _ := sampleOf(t, typ.make)
 		text, err := f.MarshalText()
@@ -311,8 +313,8 @@ func TestWindowStoredAge(t *testing.T) {
 
 		// From there it forgets as ever.
 		later.sleep(4 * time.Minute)
-		if v.HasString("x") || v.HasString("y") {
-			t.Errorf("after %v and 4 minutes keys are still there", tt.away)
+		if x, y := v.HasString("x"), v.HasString("y"); x || y {
+			t.Errorf("after %v and 4 minutes: x, y = %t, %t, want false", tt.away, x, y)
 		}
 	}
 }

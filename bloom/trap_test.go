@@ -87,7 +87,7 @@ func TestTrapManyLines(t *testing.T) {
 	// Chi square with 63 degrees of freedom exceeds 63 + 5·√126 less than once
 	// in 10^6.
 	if chi > 63+5*math.Sqrt(126) || len(low) != 4096 {
-		t.Errorf("chi square is %.1f, %d of 4096 low parts occur", chi, len(low))
+		t.Errorf("chi square is %.1f, want at most %.1f; %d of 4096 low parts occur", chi, 63+5*math.Sqrt(126), len(low))
 	}
 }
 
@@ -161,8 +161,11 @@ func TestTrapNoBits(t *testing.T) {
 	for _, n := range []int{0, 1} {
 		f := New(n, 0.99, nil)
 		f.AddString("x")
-		if f.Bits() != lineBits || !f.HasString("x") {
-			t.Errorf("n = %d: %d bits", n, f.Bits())
+		if got := f.Bits(); got != lineBits {
+			t.Errorf("n = %d: Bits = %d, want %d", n, got, lineBits)
+		}
+		if !f.HasString("x") {
+			t.Errorf("n = %d: HasString = false after AddString, want true", n)
 		}
 	}
 }
@@ -183,8 +186,11 @@ func TestTrapZero(t *testing.T) {
 		t.Errorf("HasHashes of zero filters = %v, want 3 times false", got)
 	}
 	f.Clear()
-	if err := f.Fold(2); err != nil || !f.Clone().Equal(&Filter{}) {
-		t.Errorf("the zero filter cannot be folded or cloned: %v", err)
+	if err := f.Fold(2); err != nil {
+		t.Errorf("Fold = %v of the zero Filter, want nil", err)
+	}
+	if !f.Clone().Equal(&Filter{}) {
+		t.Error("a clone of the zero Filter is not equal to it")
 	}
 	if err := f.Union(New(1, 0.1, nil)); !errors.Is(err, ErrMismatch) {
 		t.Errorf("union with the zero filter: %v", err)
@@ -232,9 +238,14 @@ func TestTrapOnlyDuplicates(t *testing.T) {
 		w.AddHash(h)
 		c.AddHash(h)
 	}
-	if len(s.layers) != 1 || !s.HasHash(hs[0]) || !w.HasHash(hs[0]) || !c.HasHash(hs[1]) {
-		t.Errorf("2 keys, 5,000 times each, take %d filters of room for 2", len(s.layers))
+	if got := len(s.layers); got != 1 {
+		t.Errorf("2 keys, 5,000 times each, take %d filters of room for 2, want 1", got)
 	}
+	checkAnswers(t, []answer{
+		{"HasHash of Scalable", s.HasHash(hs[0]), true},
+		{"HasHash of Window", w.HasHash(hs[0]), true},
+		{"HasHash of Concurrent", c.HasHash(hs[1]), true},
+	})
 }
 
 // TestTrapSeedIsNoSecret: ipfs/bbloom had its keys in the source, and a seed

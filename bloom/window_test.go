@@ -88,7 +88,7 @@ func TestWindowKeys(t *testing.T) {
 			}
 
 			if got := w.Rate(); n > 1000 && (got > 1.1*p || got < 0.2*p) {
-				t.Errorf("%d generations, n = %d: Rate %g", gens, n, got)
+				t.Errorf("%d generations, n = %d: Rate = %g, want %g to %g", gens, n, got, 0.2*p, 1.1*p)
 			}
 		}
 	}
@@ -104,9 +104,10 @@ func TestWindowClock(t *testing.T) {
 			t.Error("x was seen before it came")
 		}
 		time.Sleep(3*time.Minute - time.Nanosecond)
-		if !w.HasString("x") || !w.Has([]byte("x")) {
-			t.Error("x is forgotten within the window")
-		}
+		checkAnswers(t, []answer{
+			{"HasString(x) within the window", w.HasString("x"), true},
+			{"Has(x) within the window", w.Has([]byte("x")), true},
+		})
 		time.Sleep(time.Minute)
 		checkAnswers(t, []answer{ // after 4/3 of the window
 			{"HasString(x)", w.HasString("x"), false},
@@ -116,8 +117,8 @@ func TestWindowClock(t *testing.T) {
 			{"SeenHash of 1", w.SeenHash(HashUint64(1, 0)), true},
 		})
 		time.Sleep(100 * 365 * 24 * time.Hour)
-		if w.HasString("x") || w.Rate() != 0 {
-			t.Error("x is not forgotten after a hundred years")
+		if has, rate := w.HasString("x"), w.Rate(); has || rate != 0 {
+			t.Errorf("HasString, Rate after a hundred years = %t, %v, want false, 0", has, rate)
 		}
 	})
 }
@@ -137,9 +138,11 @@ func TestWindowRotate(t *testing.T) {
 			w.Rotate()
 		}
 		now = now.Add(-time.Hour)
-		if !w.HasUint64(9) || !w.Add([]byte("a")) || w.AddString("a") {
-			t.Error("a clock that goes back is not one that stands still")
-		}
+		checkAnswers(t, []answer{
+			{"HasUint64(9) after the clock went back", w.HasUint64(9), true},
+			{"Add(a)", w.Add([]byte("a")), true},
+			{"AddString(a) again", w.AddString("a"), false},
+		})
 	}
 }
 
@@ -186,8 +189,8 @@ func TestWindowNoPause(t *testing.T) {
 
 // TestWindowPanics checks the options, and the words of the panics.
 func TestWindowPanics(t *testing.T) {
-	if w := NewWindow(10, 0.1, time.Hour, nil); w.Bits() == 0 || w.Bits()%lineBits != 0 {
-		t.Errorf("%d bits", w.Bits())
+	if got := NewWindow(10, 0.1, time.Hour, nil).Bits(); got == 0 || got%lineBits != 0 {
+		t.Errorf("Bits = %d, want a multiple of %d", got, lineBits)
 	}
 	if err := (*WindowOptions)(nil).Validate(); err != nil {
 		t.Error(err)

@@ -188,7 +188,7 @@ func TestGroupPlaces(t *testing.T) {
 		}
 		for k, want := range held {
 			if got, ok := g.m.Load(k); !ok || got.(*member[int]).b != want {
-				t.Fatalf("the breaker of %d was forgotten with another", k)
+				t.Fatalf("Load(%d) = %v, %t, want the breaker as before", k, got, ok)
 			}
 		}
 	}

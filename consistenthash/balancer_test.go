@@ -241,7 +241,7 @@ func TestNoShareBalancer(t *testing.T) {
 	b := NewBalancer(&ring, math.Nextafter(1, 2))
 	for range 300 {
 		if l, ok := b.Acquire("k"); !ok || l.Node() == "drained" {
-			t.Fatalf("Acquire = %q, %t", l.Node(), ok)
+			t.Fatalf("Acquire = %q, %t, want a node that is not drained", l.Node(), ok)
 		}
 	}
 	for i, bound := range b.current().bounds {
@@ -270,8 +270,11 @@ func TestTrapLeaveWithLoad(t *testing.T) {
 	}
 	_ = ring.Add(Node{Name: "a"})
 	for name, load := range b.Loads() {
-		if name != "a" || load != 1 || l.Node() != "a" {
-			t.Errorf("%q has %d, the lease is on %q", name, load, l.Node())
+		if name != "a" || load != 1 {
+			t.Errorf("Loads has %q with %d, want a with 1", name, load)
+		}
+		if got := l.Node(); got != "a" {
+			t.Errorf("Node = %q, want a", got)
 		}
 	}
 

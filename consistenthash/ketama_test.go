@@ -29,8 +29,11 @@ func TestKetama(t *testing.T) {
 	}
 
 	last := len(s.points) - 2
-	if last+1 != 1264 || s.points[0]>>32 != 0x0020c90c || s.points[last]>>32 != 0xfffbdf7f {
-		t.Errorf("%d points from %x to %x", last+1, s.points[0]>>32, s.points[last]>>32)
+	if got := last + 1; got != 1264 {
+		t.Errorf("the ring has %d points, want 1264", got)
+	}
+	if first, last := s.points[0]>>32, s.points[last]>>32; first != 0x0020c90c || last != 0xfffbdf7f {
+		t.Errorf("the points go from %x to %x, want 20c90c to fffbdf7f", first, last)
 	}
 
 	for _, tt := range []struct {
@@ -48,16 +51,22 @@ func TestKetama(t *testing.T) {
 		if tt.server == 0 {
 			want = s.names[s.owners[0]]
 		}
-		if got, _ := s.Get(tt.key); got != want || tt.hash != 0 && s.Hash(tt.key)>>32 != tt.hash {
-			t.Errorf("%q has hash %d and belongs to %s, want %d and %s", tt.key, s.Hash(tt.key)>>32, got, tt.hash, want)
+		if got, _ := s.Get(tt.key); got != want {
+			t.Errorf("Get(%q) = %s, want %s", tt.key, got, want)
+		}
+		if got := s.Hash(tt.key) >> 32; tt.hash != 0 && got != tt.hash {
+			t.Errorf("Hash(%q) = %d, want %d", tt.key, got, tt.hash)
 		}
 		if got, _ := s.GetBytes([]byte(tt.key)); got != want {
 			t.Errorf("as bytes %q belongs to %s", tt.key, got)
 		}
 	}
 
-	if got, _ := s.Get(`VDEAAAAA`); len(s.AppendN(nil, "VDEAAAAA", 9)) != 8 || got == "" {
-		t.Error("the list is not all servers")
+	if got := s.AppendN(nil, "VDEAAAAA", 9); len(got) != 8 {
+		t.Errorf("AppendN = %q, want all 8 servers", got)
+	}
+	if got, _ := s.Get("VDEAAAAA"); got == "" {
+		t.Error("Get finds no server for the key beyond the last point")
 	}
 }
 
@@ -70,16 +79,28 @@ func TestTrapKetamaWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Len() != 2 || s.Has("light") || len(s.AppendN(nil, "k", 3)) != 2 || len(s.AppendShard(nil, "k", 3)) != 2 {
-		t.Errorf("a server without a point is a member: %v", s)
+	if got := s.Len(); got != 2 {
+		t.Errorf("Len = %d with a server without a point, want 2", got)
+	}
+	if s.Has("light") {
+		t.Error("Has = true of a server without a point, want false")
+	}
+	for _, got := range [][]string{s.AppendN(nil, "k", 3), s.AppendShard(nil, "k", 3)} {
+		if len(got) != 2 {
+			t.Errorf("a list of 3 is %q, want the two servers with points", got)
+		}
 	}
 
 	want, err := NewKetama(light)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Without("a", "b"); got.Len() != 1 || got.counts[0] != 160 || got.Fingerprint() != want.Fingerprint() {
-		t.Errorf("alone it has %v points", got.counts)
+	alone := s.Without("a", "b")
+	if got := alone.counts; len(got) != 1 || got[0] != 160 {
+		t.Errorf("alone it has %v points, want 160", got)
+	}
+	if got, want := alone.Fingerprint(), want.Fingerprint(); got != want {
+		t.Errorf("alone its Fingerprint = %x, want %x", got, want)
 	}
 
 	ring := New(nil)
@@ -87,14 +108,23 @@ func TestTrapKetamaWeights(t *testing.T) {
 	if n := ring.Remove("a"); n != 1 {
 		t.Errorf("removed %d", n)
 	}
-	if err := ring.Add(Node{Name: "light", Weight: 1000}); err != nil || ring.Snapshot().Len() != 2 {
-		t.Errorf("heavier it is not a member: %v %v", err, ring.Snapshot())
+	if err := ring.Add(Node{Name: "light", Weight: 1000}); err != nil {
+		t.Error(err)
 	}
-	if n := ring.Remove("light", "b"); n != 2 || ring.Snapshot().Len() != 0 {
-		t.Errorf("removed %d of 2", n)
+	if got := ring.Snapshot().Len(); got != 2 {
+		t.Errorf("Len = %d with the server heavier, want 2", got)
 	}
-	if err := ring.Set(memcachedServers()...); err != nil || len(ring.Snapshot().points) != 1265 {
-		t.Errorf("an empty ring of memcached servers became another: %v", err)
+	if got := ring.Remove("light", "b"); got != 2 {
+		t.Errorf("Remove = %d, want 2", got)
+	}
+	if got := ring.Snapshot().Len(); got != 0 {
+		t.Errorf("Len = %d after all are removed, want 0", got)
+	}
+	if err := ring.Set(memcachedServers()...); err != nil {
+		t.Error(err)
+	}
+	if got := len(ring.Snapshot().points); got != 1265 {
+		t.Errorf("the ring has %d points after it was empty, want 1264 and the sentinel", got)
 	}
 }
 
@@ -195,7 +225,7 @@ func TestKetamaErrors(t *testing.T) {
 
 	s, err := NewKetama()
 	if _, ok := s.Get("k"); err != nil || ok {
-		t.Errorf("an empty ring: %v", err)
+		t.Errorf("Get of an empty ring: %t, %v, want false, nil", ok, err)
 	}
 	if _, err := s.MarshalBinary(); err == nil {
 		t.Error("a ring of memcached servers was marshaled")

@@ -43,7 +43,7 @@ func ringAt(size uint64, at map[string]uint64) *Snapshot {
 func TestLessonModulo(t *testing.T) {
 	for _, tt := range []struct{ hash, of4, of5 int }{{3, 3, 3}, {15, 3, 0}, {12, 0, 2}} {
 		if tt.hash%4 != tt.of4 || tt.hash%5 != tt.of5 {
-			t.Errorf("hash %d goes to %d and %d", tt.hash, tt.hash%4, tt.hash%5)
+			t.Errorf("hash %d goes to %d and %d, want %d and %d", tt.hash, tt.hash%4, tt.hash%5, tt.of4, tt.of5)
 		}
 	}
 	moved := 0

@@ -117,8 +117,14 @@ func checkModel(t *rapid.T, s *Snapshot, model *slowRing) {
 		t.Fatalf("%d points, want %d", len(s.points)-1, len(points))
 	}
 	if len(points) == 0 {
-		if _, ok := s.Get("k"); ok || s.Owner(7) != -1 || len(s.AppendN(nil, "k", 3)) > 0 || len(s.AppendShard(nil, "k", 3)) > 0 {
-			t.Fatal("a ring without a share has an owner")
+		if got, ok := s.Get("k"); ok {
+			t.Fatalf("Get = %q of a ring without a share, want none", got)
+		}
+		if got := s.Owner(7); got != -1 {
+			t.Fatalf("Owner = %d of a ring without a share, want -1", got)
+		}
+		if got := s.AppendShard(s.AppendN(nil, "k", 3), "k", 3); len(got) > 0 {
+			t.Fatalf("AppendN and AppendShard = %q of a ring without a share, want none", got)
 		}
 		return
 	}
@@ -192,8 +198,14 @@ func TestPropOrder(t *testing.T) {
 		}
 
 		got := ring.Snapshot()
-		if !slices.Equal(got.points, want.points) || !slices.Equal(got.owners, want.owners) || got.Fingerprint() != want.Fingerprint() {
-			t.Fatalf("one by one: %v, at once: %v", got, want)
+		if !slices.Equal(got.points, want.points) {
+			t.Fatalf("points one by one: %v, at once: %v", got, want)
+		}
+		if !slices.Equal(got.owners, want.owners) {
+			t.Fatalf("owners one by one: %v, at once: %v", got, want)
+		}
+		if got, want := got.Fingerprint(), want.Fingerprint(); got != want {
+			t.Fatalf("Fingerprint one by one: %x, at once: %x", got, want)
 		}
 	})
 }
@@ -263,8 +275,14 @@ func TestPropPrefer(t *testing.T) {
 				zones[m.Zone] = true
 			}
 		}
-		if owner, _ := s.Get(key); len(list) != n || len(shard) != n || list[0] != owner || len(zones) != min(n, s.zones) {
-			t.Fatalf("%d nodes of %d zones: list %q, shard %q", n, s.zones, list, shard)
+		if len(list) != n || len(shard) != n {
+			t.Fatalf("list %q, shard %q, want %d nodes in each", list, shard, n)
+		}
+		if owner, _ := s.Get(key); list[0] != owner {
+			t.Fatalf("list %q, want the owner %q first", list, owner)
+		}
+		if got, want := len(zones), min(n, s.zones); got != want {
+			t.Fatalf("shard %q has %d zones, want %d", shard, got, want)
 		}
 
 		for _, m := range s.Nodes() {
@@ -292,8 +310,11 @@ func checkReplaced(t *rapid.T, gone string, before, after []string) {
 			lost++
 		}
 	}
-	if !slices.Contains(before, gone) && !slices.Equal(before, after) || fresh > 1 || lost > 0 {
-		t.Fatalf("without %q the shard went from %q to %q", gone, before, after)
+	if !slices.Contains(before, gone) && !slices.Equal(before, after) {
+		t.Fatalf("without %q, which it did not have, the shard went from %q to %q", gone, before, after)
+	}
+	if fresh > 1 || lost > 0 {
+		t.Fatalf("without %q the shard went from %q to %q: %d new, %d lost, want at most 1 and 0", gone, before, after, fresh, lost)
 	}
 }
 
@@ -316,8 +337,14 @@ func TestPropPlan(t *testing.T) {
 		}
 
 		for i, m := range moves {
-			if m.First > m.Last || m.From == m.To || i > 0 && moves[i-1].Last >= m.First {
-				t.Fatalf("move %d of %v", i, moves)
+			if m.First > m.Last {
+				t.Fatalf("move %d of %v ends before it begins", i, moves)
+			}
+			if m.From == m.To {
+				t.Fatalf("move %d of %v goes nowhere", i, moves)
+			}
+			if i > 0 && moves[i-1].Last >= m.First {
+				t.Fatalf("move %d of %v begins before the last one ends", i, moves)
 			}
 			if i > 0 && moves[i-1].Last+1 == m.First && moves[i-1].From == m.From && moves[i-1].To == m.To {
 				t.Fatalf("moves %v and %v are one", moves[i-1], m)
@@ -384,9 +411,15 @@ func TestPropPlanN(t *testing.T) {
 			}
 		}
 		for i, m := range moves {
-			if i > 0 && (moves[i-1].Last >= m.First || moves[i-1].Last+1 == m.First &&
-				slices.Equal(moves[i-1].From, m.From) && slices.Equal(moves[i-1].To, m.To)) {
-				t.Fatalf("moves %v and %v", moves[i-1], m)
+			if i == 0 {
+				continue
+			}
+			last := moves[i-1]
+			if last.Last >= m.First {
+				t.Fatalf("move %v begins before %v ends", m, last)
+			}
+			if last.Last+1 == m.First && slices.Equal(last.From, m.From) && slices.Equal(last.To, m.To) {
+				t.Fatalf("moves %v and %v are one", last, m)
 			}
 		}
 	})
@@ -409,8 +442,14 @@ func TestPropRanges(t *testing.T) {
 		last := "" // the owner of the range before
 		share := map[string]float64{}
 		for r, owner := range s.Ranges() {
-			if r.First != next || ownerName(s, r.First) != owner || ownerName(s, r.Last) != owner || owner == last {
-				t.Fatalf("range %v of %q after %q", r, owner, last)
+			if r.First != next {
+				t.Fatalf("range %v begins at %d, want %d", r, r.First, next)
+			}
+			if first, end := ownerName(s, r.First), ownerName(s, r.Last); first != owner || end != owner {
+				t.Fatalf("the owners of the ends of %v are %q, %q, want %q", r, first, end, owner)
+			}
+			if owner == last {
+				t.Fatalf("range %v and the one before are both of %q", r, owner)
 			}
 			size := new(big.Int).SetUint64(r.Last - r.First)
 			sum.Add(sum, size.Add(size, big.NewInt(1)))

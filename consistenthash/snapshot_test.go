@@ -95,15 +95,21 @@ func TestEmpty(t *testing.T) {
 	}
 
 	if l, ok := NewBalancer(ring, 2).Acquire("k"); ok || l.Node() != "" {
-		t.Error("an empty ring admits")
+		t.Errorf("Acquire = %q, %t of an empty ring, want none", l.Node(), ok)
 	}
-	if _, ok := ring.GetBytes([]byte("k")); ok || ring.Snapshot().Stats().Points != 0 {
-		t.Error("an empty ring has an owner")
+	if got, ok := ring.GetBytes([]byte("k")); ok {
+		t.Errorf("GetBytes = %q of an empty ring, want none", got)
+	}
+	if got := ring.Snapshot().Stats().Points; got != 0 {
+		t.Errorf("Points = %d of an empty ring, want 0", got)
 	}
 
 	ring.SetSnapshot(mustSnapshot(t, &Options{Hash: coarse}, numbered(40)...))
-	if a, ok := ring.GetBytes([]byte("k")); !ok || !strings.Contains(ring.Snapshot().String(), "and 8 more") {
-		t.Errorf("%q in %v", a, ring.Snapshot())
+	if got, ok := ring.GetBytes([]byte("k")); !ok {
+		t.Errorf("GetBytes = %q, %t, want an owner", got, ok)
+	}
+	if got, want := ring.Snapshot().String(), "and 8 more"; !strings.Contains(got, want) {
+		t.Errorf("String = %q, want a text with %q", got, want)
 	}
 	if text := (Range{1, 255}).String(); text != "[0000000000000001, 00000000000000ff]" {
 		t.Error(text)
@@ -114,8 +120,11 @@ func TestEmpty(t *testing.T) {
 func TestBreak(t *testing.T) {
 	s := mustSnapshot(t, nil, numbered(5)...)
 	for n := range s.All("k") {
-		if owner, _ := s.Get("k"); n.Name != owner || !s.Has(n.Name) {
-			t.Errorf("first %q, owner %q", n.Name, owner)
+		if owner, _ := s.Get("k"); n.Name != owner {
+			t.Errorf("the first node is %q, want the owner %q", n.Name, owner)
+		}
+		if !s.Has(n.Name) {
+			t.Errorf("Has(%q) = false, want true", n.Name)
 		}
 		break
 	}
@@ -302,8 +311,12 @@ func TestSnapshotString(t *testing.T) {
 	if strings.IndexByte(short, '%') != strings.IndexByte(long, '%') {
 		t.Errorf("the shares are not in a column:\n%s\n%s", short, long)
 	}
-	if many := mustSnapshot(t, nil, numbered(40)...).String(); strings.Count(many, "\n") != 34 || !strings.HasSuffix(many, "and 8 more\n") {
-		t.Errorf("of 40 nodes all but 32 are left out, got\n%s", many)
+	many := mustSnapshot(t, nil, numbered(40)...).String()
+	if got := strings.Count(many, "\n"); got != 34 {
+		t.Errorf("40 nodes take %d lines, want 34:\n%s", got, many)
+	}
+	if !strings.HasSuffix(many, "and 8 more\n") {
+		t.Errorf("40 nodes do not end with the number of those left out:\n%s", many)
 	}
 	if few, most := strings.Count(short, "#"), strings.Count(long, "#"); most != 40 || few < 12 || few > 15 {
 		t.Errorf("the bars have %d and %d marks, want a third of 40, and 40", few, most)

@@ -61,8 +61,11 @@ func TestTrapInput(t *testing.T) {
 		if err := ring.Add(c.nodes...); !errors.Is(err, c.want) {
 			t.Errorf("Add: %v, want %v", err, c.want)
 		}
-		if err := ring.Set(c.nodes...); !errors.Is(err, c.want) || ring.Snapshot() != before {
-			t.Errorf("Set: %v, want %v and no change", err, c.want)
+		if err := ring.Set(c.nodes...); !errors.Is(err, c.want) {
+			t.Errorf("Set = %v, want %v", err, c.want)
+		}
+		if ring.Snapshot() != before {
+			t.Errorf("Set of %v changed the ring", c.nodes)
 		}
 	}
 }
@@ -81,8 +84,11 @@ func TestTrapConcatenation(t *testing.T) {
 func TestTrapWeights(t *testing.T) {
 	a := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "b", Weight: 1e-9})
 	b := mustSnapshot(t, nil, Node{Name: "a", Weight: 100}, Node{Name: "b", Weight: 1e-9})
-	if a.counts[1] != 1 || b.counts[1] != 1 || b.counts[0] != 15000 {
-		t.Errorf("points %v and %v", a.counts, b.counts)
+	if got := a.counts[1]; got != 1 {
+		t.Errorf("the light node has %d points, want 1", got)
+	}
+	if heavy, light := b.counts[0], b.counts[1]; heavy != 15000 || light != 1 {
+		t.Errorf("the nodes have %d and %d points, want 15000 and 1", heavy, light)
 	}
 }
 
@@ -112,18 +118,23 @@ func TestTrapOneNode(t *testing.T) {
 	}
 	for _, g := range []interface{ Get(string) (string, bool) }{s, r, m} {
 		if name, ok := g.Get("k"); name != "a" || !ok {
-			t.Errorf("%T: %q, %t", g, name, ok)
+			t.Errorf("%T: Get = %q, %t, want a, true", g, name, ok)
 		}
 	}
 	for range s.Plan(s) {
 		t.Error("a plan to move nothing moves something")
 	}
 	moves := slices.Collect(s.Plan(s.Without("a")))
-	if len(moves) != 1 || moves[0].Fraction() != 1 || moves[0].To != "" {
-		t.Errorf("when the last node leaves, all goes to nobody: %v", moves)
+	if len(moves) != 1 {
+		t.Fatalf("when the last node leaves, the moves are %v, want one", moves)
 	}
-	if len(s.AppendShard(s.AppendN(nil, "k", 3), "k", 3)) != 2 || len(r.AppendN(nil, "k", 3)) != 1 {
-		t.Error("the lists of one node are not one node")
+	if got := moves[0]; got.Fraction() != 1 || got.To != "" {
+		t.Errorf("when the last node leaves, %v moves to %q, want all to none", got.Fraction(), got.To)
+	}
+	for _, got := range [][]string{s.AppendN(nil, "k", 3), s.AppendShard(nil, "k", 3), r.AppendN(nil, "k", 3)} {
+		if len(got) != 1 {
+			t.Errorf("a list of one node is %q", got)
+		}
 	}
 }
 
@@ -149,8 +160,11 @@ func TestTrapCollisions(t *testing.T) {
 		t.Errorf("the list is %q", list)
 	}
 	ab.Remove("a")
-	if name, _ := ab.Get("k"); name != "b" || ab.Snapshot().Stats().Points != 3 {
-		t.Errorf("without a, %q owns %d points", name, ab.Snapshot().Stats().Points)
+	if got, _ := ab.Get("k"); got != "b" {
+		t.Errorf("Get = %q without a, want b", got)
+	}
+	if got := ab.Snapshot().Stats().Points; got != 3 {
+		t.Errorf("Points = %d without a, want 3", got)
 	}
 }
 
@@ -166,8 +180,11 @@ func TestTrapSimilarNames(t *testing.T) {
 // one, of peak 3.83.
 func TestTrapFewPoints(t *testing.T) {
 	var ring Ring
-	if err := ring.Set(numbered(10)...); err != nil || ring.Snapshot().Stats().Points != 1500 {
-		t.Errorf("%d points, %v", ring.Snapshot().Stats().Points, err)
+	if err := ring.Set(numbered(10)...); err != nil {
+		t.Error(err)
+	}
+	if got := ring.Snapshot().Stats().Points; got != 1500 {
+		t.Errorf("Points = %d, want 1500", got)
 	}
 }
 
@@ -223,8 +240,11 @@ func TestTrapSignedHash(t *testing.T) {
 		}
 	}
 	for _, key := range []uint64{1 << 31, 1 << 32, 1 << 63, math.MaxUint64} {
-		if a, b := Jump(key, 10), JumpBack(key, 10); a < 0 || a > 9 || b < 0 || b > 9 {
-			t.Errorf("key %#x goes to the buckets %d and %d of 10", key, a, b)
+		if got := Jump(key, 10); got < 0 || got > 9 {
+			t.Errorf("Jump(%#x, 10) = %d, want 0 to 9", key, got)
+		}
+		if got := JumpBack(key, 10); got < 0 || got > 9 {
+			t.Errorf("JumpBack(%#x, 10) = %d, want 0 to 9", key, got)
 		}
 	}
 }
@@ -247,8 +267,11 @@ func TestTrapConcurrentGet(t *testing.T) {
 				for i := range want {
 					key := fmt.Sprint(i)
 					owner, _ := s.Get(key)
-					if got := strings.Join(s.AppendN(nil, key, 3), " "); got != want[i] || !strings.HasPrefix(got, owner) {
-						t.Errorf("%s: %q and %q, want %q", key, owner, got, want[i])
+					if got := strings.Join(s.AppendN(nil, key, 3), " "); got != want[i] {
+						t.Errorf("AppendN(%s) = %q, want %q", key, got, want[i])
+					}
+					if !strings.HasPrefix(want[i], owner) {
+						t.Errorf("Get(%s) = %q, want the first of %q", key, owner, want[i])
 					}
 				}
 			})
