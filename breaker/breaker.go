@@ -67,7 +67,7 @@ import (
 )
 
 // A State is what a [Breaker] does with calls.
-type State int
+type State uint8
 
 // States. ForcedOpen and Disabled are entered and left by order only.
 const (
@@ -82,11 +82,11 @@ const (
 var stateNames = [...]string{"closed", "open", "half-open", "recovering", "forced open", "disabled"}
 
 // String returns the name of s in lower case.
-func (s State) String() string { return nameOf(stateNames[:], int(s), "state") }
+func (s State) String() string { return nameOf(stateNames[:], uint8(s), "state") }
 
 // MarshalText returns the name of s.
 func (s State) MarshalText() ([]byte, error) {
-	return marshalName(stateNames[:], int(s), "state")
+	return marshalName(stateNames[:], uint8(s), "state")
 }
 
 // UnmarshalText sets s to the state that text names.

@@ -9,7 +9,7 @@ import (
 )
 
 // An Outcome is what a call says about the health of the backend.
-type Outcome int
+type Outcome uint8
 
 // Outcomes. An ignored call is not counted, and frees the place of its probe.
 const (
@@ -21,11 +21,11 @@ const (
 var outcomeNames = [...]string{"success", "failure", "ignored"}
 
 // String returns the name of o in lower case.
-func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o), "outcome") }
+func (o Outcome) String() string { return nameOf(outcomeNames[:], uint8(o), "outcome") }
 
 // MarshalText returns the name of o.
 func (o Outcome) MarshalText() ([]byte, error) {
-	return marshalName(outcomeNames[:], int(o), "outcome")
+	return marshalName(outcomeNames[:], uint8(o), "outcome")
 }
 
 // UnmarshalText sets o to the outcome that text names.
@@ -124,16 +124,16 @@ func isMarked(err error) bool {
 }
 
 // nameOf returns the name of value i of the enumeration kind.
-func nameOf(names []string, i int, kind string) string {
-	if i >= 0 && i < len(names) {
+func nameOf(names []string, i uint8, kind string) string {
+	if int(i) < len(names) {
 		return names[i]
 	}
 	return fmt.Sprintf("%s %d", kind, i)
 }
 
 // marshalName returns the name of value i of the enumeration kind as text.
-func marshalName(names []string, i int, kind string) ([]byte, error) {
-	if i < 0 || i >= len(names) {
+func marshalName(names []string, i uint8, kind string) ([]byte, error) {
+	if int(i) >= len(names) {
 		return nil, fmt.Errorf("breaker: no such %s: %d", kind, i)
 	}
 	return []byte(names[i]), nil
