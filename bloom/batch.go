@@ -39,6 +39,7 @@ func (f *Filter) addGroup(hs []uint64) (added int) {
 	n := uint64(len(f.lines))
 	usual := f.perKey == 1 && f.perLane == 2
 	for _, h := range hs {
+		// The usual shape has a way of its own, which is inlined.
 		var is bool
 		if usual {
 			is = f.lines[index(h, n)].addUsual(h)

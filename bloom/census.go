@@ -44,6 +44,8 @@ func censusOf(m, n, perLane int, load func(i int) line) (c census, ones int) {
 	for k := range m {
 		rate := 1.0
 		l := load(spaced(k, m, n))
+
+		// A key asks one of two words in each quarter of the line.
 		for j := 0; j < words; j += 2 {
 			a := bits.OnesCount64(l[j])
 			b := bits.OnesCount64(l[j+1])
@@ -52,6 +54,8 @@ func censusOf(m, n, perLane int, load func(i int) line) (c census, ones int) {
 		}
 		c.rate += rate
 	}
+
+	// The sums are of the sample: take the means.
 	c.fill = float64(ones) / float64(m) / lineBits
 	c.rate /= float64(m)
 	return c, ones

@@ -41,6 +41,7 @@ func (c *Concurrent) AddHash(h uint64) bool {
 		panic("bloom: zero Concurrent: use NewConcurrent")
 	}
 
+	// Other goroutines may set the same bits: one of them is told true.
 	n := uint64(len(c.f.lines))
 	added := c.f.lines[index(h, n)].addAtomic(h, c.f.perLane)
 	if c.f.perKey > 1 {
@@ -60,6 +61,8 @@ func (c *Concurrent) AddHashes(hs []uint64) int {
 	for len(hs) > 0 {
 		group := hs[:min(batch, len(hs))]
 		hs = hs[len(group):]
+
+		// Bring the lines of the group into the cache, all at once.
 		if len(c.f.lines) > cached {
 			c.touch(group, c.f.perKey)
 		}

@@ -116,6 +116,8 @@ func (c *Counting) AddHash(h uint64) bool {
 	added := false
 	g := h
 	for range c.perKeyOf() {
+		// Raise the counters in all four quarters, also when the first shows
+		// that the key is new.
 		l := c.line(g)
 		x := g * spread1
 		m0, m1, m2, m3 := counters(g, c.perLane)
@@ -155,6 +157,8 @@ func (c *Counting) RemoveHash(h uint64) bool {
 	if !c.HasHash(h) {
 		return false
 	}
+
+	// The key may have been added, so each of its counters is at least one.
 	for range c.perKeyOf() {
 		l := c.line(h)
 		x := h * spread1
@@ -209,6 +213,8 @@ func (c *Counting) Rate() float64 {
 	for k := range m {
 		l := &c.lines[spaced(k, m, n)]
 		rate := 1.0
+
+		// A key asks one of two words in each quarter of the line.
 		for j := 0; j < words; j += 2 {
 			a := float64(bits.OnesCount64(counted(l[j]))) / wordCounters
 			b := float64(bits.OnesCount64(counted(l[j+1]))) / wordCounters

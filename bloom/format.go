@@ -58,6 +58,8 @@ func parseHeader(b []byte, k kind) (h header, err error) {
 	if len(b) < headerBytes {
 		return h, fmt.Errorf("%w: %d bytes are less than a header", ErrCorrupt, len(b))
 	}
+
+	// The magic first, then the version: only they are where they always were.
 	b = b[:headerBytes]
 	if string(b[:8]) != magic {
 		return h, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, magic)
@@ -69,6 +71,7 @@ func parseHeader(b []byte, k kind) (h header, err error) {
 		return h, fmt.Errorf("%w: checksum of the header", ErrCorrupt)
 	}
 
+	// The checksum holds, so the fields are as they were written.
 	h.kind = k
 	h.perKey = int(b[11])
 	h.perLane = int(b[12])
@@ -110,6 +113,8 @@ func (h *header) validate() error {
 	if h.perKey < 1 || h.perKey > maxPerKey || h.perLane < 1 || h.perLane > most || h.lines == 0 {
 		return fmt.Errorf("%w: %v, %d lines", ErrCorrupt, h.shape, h.lines)
 	}
+
+	// No stored form of this size fits into memory.
 	if h.lines > (maxAddress-headerBytes-windowBytes-sumBytes)/(lineBytes+stampBytes) {
 		return fmt.Errorf("%w: %d lines", ErrTooLarge, h.lines)
 	}
@@ -247,6 +252,7 @@ func (f *Filter) WriteTo(w io.Writer) (n int64, err error) {
 		}
 	}
 
+	// The checksum of the lines comes last.
 	buf = binary.LittleEndian.AppendUint64(buf[:0], sum.Sum64())
 	return n, write()
 }
@@ -284,6 +290,7 @@ func (f *Filter) ReadFrom(r io.Reader) (n int64, err error) {
 		return n, err
 	}
 
+	// Memory follows the bytes that arrive, not the number in the header.
 	var lines []line
 	sum := xxhash.New()
 	buf = make([]byte, min(chunkBytes, h.lines*lineBytes))
@@ -297,6 +304,7 @@ func (f *Filter) ReadFrom(r io.Reader) (n int64, err error) {
 		lines = parseLines(grow(lines, len(part)/lineBytes, h.lines), part)
 	}
 
+	// The filter is replaced only when all is well.
 	if err := read(buf[:sumBytes]); err != nil {
 		return n, err
 	}

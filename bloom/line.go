@@ -53,6 +53,7 @@ func (l *line) has(h uint64, r int) bool {
 		return false
 	}
 
+	// The first two quarters answer most questions about absent keys.
 	w2 := l[4|x>>37&1]
 	w3 := l[6|x>>24&1]
 	t = w2 >> (x >> 31 & 63) & (w3 >> (x >> 18 & 63))
@@ -82,6 +83,7 @@ func masks(h uint64, r int) (m0, m1, m2, m3 uint64) {
 		return m0, m1, m2, m3
 	}
 
+	// The bits of x are used up.
 	y := h * spread2
 	m0 |= bit(y >> 58)
 	m1 |= bit(y >> 46)

@@ -42,12 +42,15 @@ func ParseParquet(b []byte) (s *SplitBlock, rest []byte, err error) {
 	if len(b) == 0 || b[0] != 0x15 {
 		return nil, b, fmt.Errorf("%w: no numBytes in the Parquet header", ErrCorrupt)
 	}
+
+	// The length is a zigzag number: even, as it is not negative.
 	v, n := binary.Uvarint(b[1:])
 	size := v / 2
 	if n <= 0 || v%2 != 0 || size == 0 || size%blockBytes != 0 || size > maxBlocks*blockBytes {
 		return nil, b, fmt.Errorf("%w: numBytes in the Parquet header", ErrCorrupt)
 	}
 
+	// The rest of the header has one spelling in this version of the format.
 	body, ok := bytes.CutPrefix(b[1+n:], []byte(parquetRest))
 	if !ok && len(b) < 1+n+len(parquetRest) {
 		return nil, b, fmt.Errorf("%w: %d bytes are less than a Parquet header", ErrCorrupt, len(b))
@@ -59,6 +62,7 @@ func ParseParquet(b []byte) (s *SplitBlock, rest []byte, err error) {
 		return nil, b, fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(body), size)
 	}
 
+	// The bytes are there, so the memory is no more than theirs.
 	s = &SplitBlock{blocks: make([]block, size/blockBytes)}
 	for i := range s.blocks {
 		for j := range s.blocks[i] {

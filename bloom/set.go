@@ -58,6 +58,7 @@ func (f *Filter) Intersect(g *Filter) error {
 		return fmt.Errorf("%w: %d and %d lines", ErrMismatch, len(f.lines), len(g.lines))
 	}
 
+	// A bit stays if both filters have it.
 	for i := range f.lines {
 		for j := range f.lines[i] {
 			f.lines[i][j] &= g.lines[i][j]

@@ -42,6 +42,7 @@ var (
 func newCurves(width float64) (c [maxPerLane + 1]curve) {
 	distinct := [maxPerLane + 1]float64{1} // probabilities that r choices fell on d bits
 	for r := 1; r <= maxPerLane; r++ {
+		// The next choice falls on a bit that is chosen already, or on another.
 		for d := r; d > 0; d-- {
 			distinct[d] = distinct[d]*float64(d)/width + distinct[d-1]*(width+1-float64(d))/width
 		}
@@ -77,10 +78,14 @@ func (c *curve) lineRate(load float64) (mean, square float64) {
 	weight := math.Exp(-load)                       // of j keys, by Poisson
 	for j := range int(load+12*math.Sqrt(load)) + 30 {
 		g := 0.0
+
+		// The rate of a quarter, by the terms of inclusion and exclusion.
 		for s := range c.coef {
 			g += c.coef[s] * power[s]
 			power[s] *= c.base[s]
 		}
+
+		// A key is found if all four quarters have it.
 		x := g * g * g * g
 		mean += weight * x
 		square += weight * x * x
@@ -134,6 +139,8 @@ func plan(curves []curve, n int, p float64, o Options) (s shape, lines uint64) {
 		}
 	}
 
+	// More bits a quarter are better up to a point: take the number with which
+	// a line holds the most keys.
 	load := 0
 	for r := 1; r < len(curves); r++ {
 		if l := curves[r].fit(s.perKey, p); l > load {

@@ -77,6 +77,7 @@ func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
 		panic(fmt.Sprintf(errBlockLimit, n, p, "2 GiB"))
 	}
 
+	// Round up to what all readers take.
 	count := max((uint64(n)*loadUnit+uint64(lo)-1)/uint64(lo), 1)
 	if !opts.resolve().AnySize {
 		count = max(uint64(1)<<bits.Len64(count-1), minPortable)

@@ -92,6 +92,8 @@ func (s *Scalable) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
+
+	// The header says how the layers grow.
 	t := Scalable{opts: Options{Seed: h.seed, Lines: h.perKey}, p: math.Float64frombits(h.extra[0])}
 	size := h.extra[1]
 	room := h.extra[2]
@@ -102,6 +104,7 @@ func (s *Scalable) UnmarshalBinary(b []byte) error {
 	t.size = int(size)
 	t.room = int(room)
 
+	// Each layer is a filter in its stored form.
 	rest := b[headerBytes:]
 	for range h.lines {
 		f, after, err := cutFilter(rest)
@@ -118,6 +121,7 @@ func (s *Scalable) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: %d bytes after the last layer", ErrCorrupt, len(rest))
 	}
 
+	// Nothing can fail any more.
 	s.opts = t.opts
 	s.p = t.p
 	s.size = t.size
@@ -157,6 +161,9 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 	if w.gens == 0 {
 		return dst, errors.New("bloom: a zero Window has no binary form: use NewWindow")
 	}
+
+	// The state has the time that passed of the turn, and the time of day, so
+	// that the time on disk counts.
 	turn := w.at()
 	phase := int64(0) // of the turn that has passed
 	saved := int64(0)
@@ -166,6 +173,7 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 		saved = w.wall().UnixNano()
 	}
 
+	// Header and state have checksums of their own.
 	dst = header{shape: w.shape, kind: kindWindow, lines: uint64(len(w.lines))}.append(dst)
 	state := len(dst)
 	for _, x := range []uint64{
@@ -175,6 +183,7 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[state:]))
 
+	// Stamps and lines.
 	body := len(dst)
 	for _, s := range w.stamps {
 		dst = binary.LittleEndian.AppendUint32(dst, s)
@@ -210,6 +219,8 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 	if want := headerBytes + windowBytes + h.lines*(stampBytes+lineBytes) + sumBytes; uint64(len(b)) != want {
 		return fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(b), want)
 	}
+
+	// Nothing is used before its checksum is.
 	state := b[headerBytes : headerBytes+windowBytes]
 	body := b[headerBytes+windowBytes : len(b)-sumBytes]
 	if binary.LittleEndian.Uint64(state[56:]) != xxhash.Sum64(state[:56]) {
@@ -219,6 +230,7 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: checksum of the lines", ErrCorrupt)
 	}
 
+	// A checksum does not make the values possible ones.
 	var x [7]uint64
 	for i := range x {
 		x[i] = binary.LittleEndian.Uint64(state[8*i:])
@@ -231,6 +243,7 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: state of a Window", ErrCorrupt)
 	}
 
+	// Nothing can fail any more.
 	w.shape = h.shape
 	w.gens = int(gens)
 	w.turn = turn

@@ -71,6 +71,8 @@ func NewWindow(n int, p float64, window time.Duration, opts *WindowOptions) *Win
 	if err := validateSize(n, p); err != nil {
 		panic(err)
 	}
+
+	// Each generation errs at its share of p, which must be a rate that can be.
 	o := opts.resolve()
 	if least := float64(o.Generations) * minRate; p < least {
 		panic(fmt.Sprintf("bloom: p must be at least %g for %d generations, got %v", least, o.Generations, p))
@@ -158,6 +160,8 @@ func (w *Window) seen(h uint64) bool {
 		w.turn++
 		w.room = w.share
 	}
+
+	// Keys that change nothing take no room.
 	if w.addTurn(h) {
 		w.room = max(w.room-1, 0)
 	}
@@ -233,6 +237,7 @@ func (w *Window) Rate() float64 {
 	now := w.at()
 	absent := 1.0
 	for age := range uint64(w.gens) {
+		// A line whose stamp is of another turn is empty.
 		turn := now - age
 		first := w.slot(0, turn)
 		c := takeCensus(len(w.lines)/w.gens, w.perLane, func(i int) line {
@@ -241,6 +246,8 @@ func (w *Window) Rate() float64 {
 			}
 			return line{}
 		})
+
+		// The window errs if any generation does.
 		absent *= 1 - power(c.rate, w.perKey)
 	}
 	return 1 - absent

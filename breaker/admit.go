@@ -59,6 +59,7 @@ func (b *Breaker) admitLocked() (admission, error) {
 	t := b.readLocked()
 	b.settleLocked(t)
 
+	// The state is that of now: decide by it.
 	per, w := b.per.Load(), b.word.Load()
 	switch per.state {
 	case Closed, Disabled:
@@ -98,11 +99,14 @@ func (b *Breaker) probeLocked(per *period, w uint64, t int64) admission {
 	if b.ticket == 0 {
 		b.ticket = 1 // 0 is no ticket
 	}
+
+	// A probe that has not answered by the end of its lease is lost.
 	lease := int64(never)
 	if d := int64(per.cfg.ProbeTimeout); d > 0 && t < never-d {
 		lease = t + d
 	}
 
+	// The place is taken before the lock is let go.
 	b.probes = append(b.probes, probe{b.ticket, lease})
 	b.word.Store(w + 1<<outstandingShift)
 	if len(b.probes) == 1 {

@@ -275,6 +275,8 @@ func (b *Breaker) Trip(d time.Duration, cause error) {
 	defer b.unlock()
 	t := b.readLocked()
 	b.settleLocked(t)
+
+	// A longer open time replaces a shorter one, never the other way round.
 	until := t + min(int64(d), maxReading)
 	switch per := b.per.Load(); {
 	case per.state == ForcedOpen || per.state == Disabled:
@@ -306,6 +308,8 @@ func (b *Breaker) SetOptions(opts *Options) error {
 	old := b.per.Load()
 	per := &period{gen: old.gen, state: old.state, cfg: c, since: old.since, until: old.until}
 	per.fails.Store(old.fails.Load())
+
+	// The window keeps its counts if the new one has its shape.
 	if old.err != nil {
 		per.err = b.openError(per, old.err.Cause)
 	}

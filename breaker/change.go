@@ -65,6 +65,8 @@ func (b *Breaker) deliver() {
 		}
 	}()
 
+	// The callback runs without the lock. Changes that it causes join the
+	// queue.
 	for len(q.waiting) > 0 {
 		c := q.waiting[0]
 		q.waiting = q.waiting[1:]

@@ -55,6 +55,8 @@ func Classify(ctx context.Context, err error) Outcome {
 	if err == nil {
 		return Success
 	}
+
+	// A mark says more than any rule.
 	if m, ok := errors.AsType[*markedError](err); ok {
 		return m.outcome
 	}

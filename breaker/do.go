@@ -34,6 +34,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 		return b.doSlow(ctx, fn)
 	}
 
+	// A call that panics or ends its goroutine has failed.
 	done := false
 	defer func() {
 		if !done {
@@ -61,12 +62,16 @@ func (b *Breaker) doSlow(ctx context.Context, fn func(context.Context) error) er
 		return err
 	}
 
+	// A call that panics or ends its goroutine has failed.
 	done := false
 	defer func() {
 		if !done {
 			b.report(a, Failure, errPanic)
 		}
 	}()
+
+	// The options are those of now: the period may have changed since the
+	// admission.
 	c := b.per.Load().cfg
 	err = withTimeout(ctx, c.Timeout, fn)
 	o := c.Classify(ctx, err)

@@ -77,6 +77,7 @@ func (g *Group[K]) Get(key K) *Breaker {
 		panic("breaker: zero Group: use NewGroup")
 	}
 
+	// Options is the caller's code, so it runs before the lock is taken.
 	b := newBreaker(g.config(g.opts.Options(key)))
 	if g.pause.Load() > 0 && g.pause.Add(-1) >= 0 {
 		g.unheld.Add(1)
@@ -117,6 +118,7 @@ func (g *Group[K]) hold(key K, b *Breaker) *Breaker {
 		return b
 	}
 
+	// There is room.
 	m := &member[K]{b: b, key: key, place: len(g.members)}
 	m.used.Store(true)
 	g.members = append(g.members, m)
@@ -135,6 +137,9 @@ func (g *Group[K]) evictLocked() bool {
 	for range min(candidates, len(g.members)) {
 		g.hand = (g.hand + 1) % len(g.members)
 		m := g.members[g.hand]
+
+		// A member that was used since the hand passed gets a second chance,
+		// unless all were.
 		used := m.used.Swap(false)
 		if used && victim != nil || !m.b.idle(g.opts.Forget) {
 			continue
@@ -177,10 +182,13 @@ func (b *Breaker) idle(forget time.Duration) bool {
 	if per.state == ForcedOpen || per.state == Disabled {
 		return false
 	}
+
+	// A breaker without news for long is idle in any state.
 	if forget > 0 && t-b.knownLocked(per) >= int64(forget) {
 		return true
 	}
 
+	// Else nothing must be lost with it: no failure counted, no backoff grown.
 	if per.state != Closed || per.fails.Load() > 0 {
 		return false
 	}

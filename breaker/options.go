@@ -207,6 +207,7 @@ func (o *Options) Validate() error {
 		return nil
 	}
 
+	// Counts.
 	for _, f := range []struct {
 		name string
 		n    int
@@ -224,6 +225,7 @@ func (o *Options) Validate() error {
 		}
 	}
 
+	// Lengths of time.
 	for _, f := range []struct {
 		name string
 		d    time.Duration
@@ -241,6 +243,7 @@ func (o *Options) Validate() error {
 		}
 	}
 
+	// Ratios. The condition is also false for NaN.
 	for _, f := range []struct {
 		name string
 		x    float64
@@ -285,6 +288,7 @@ func (o *Options) resolve() Options {
 		r = *o
 	}
 
+	// When the breaker opens.
 	if r.FailureRatio == 0 && r.SlowRatio == 0 && r.Trip == nil {
 		r.Failures = cmp.Or(r.Failures, 5)
 	}
@@ -295,12 +299,14 @@ func (o *Options) resolve() Options {
 	r.Window = cmp.Or(r.Window, 10*time.Second)
 	r.Buckets = cmp.Or(r.Buckets, 10)
 
+	// How long it stays open.
 	r.OpenFor = cmp.Or(r.OpenFor, 5*time.Second)
 	r.OpenMax = cmp.Or(r.OpenMax, max(r.OpenFor, time.Minute))
 	r.OpenFactor = cmp.Or(r.OpenFactor, 2)
 	r.StableFor = cmp.Or(r.StableFor, max(r.Window, r.OpenFor))
 	r.Jitter = max(cmp.Or(r.Jitter, 0.2), 0)
 
+	// How it closes again.
 	r.Probes = cmp.Or(r.Probes, 1)
 	r.Successes = cmp.Or(r.Successes, r.Probes)
 	r.ProbeTimeout = cmp.Or(r.ProbeTimeout, max(r.OpenFor, r.Timeout))

@@ -99,6 +99,8 @@ func (per *period) breaks(t int64) bool {
 	if c.FailureRatio == 0 && c.SlowRatio == 0 {
 		return false
 	}
+
+	// A ratio of few calls says nothing.
 	sum := per.sum(t)
 	if sum[calls] < uint64(c.MinCalls) {
 		return false
@@ -138,6 +140,8 @@ func (b *Breaker) settleLocked(t int64) {
 		if due == never || t < due {
 			return
 		}
+
+		// Several periods may have ended since anybody looked.
 		switch per.state {
 		case Open:
 			b.moveLocked(HalfOpen, due, due, per.err.Cause)
@@ -171,6 +175,8 @@ func (b *Breaker) armLocked(t int64) {
 		b.timer.Stop()
 		b.timer = nil
 	}
+
+	// A clock of the caller's has no timers: its periods end when a call looks.
 	due := b.dueLocked(b.per.Load())
 	if b.clock.now != nil || due == never {
 		return
@@ -218,10 +224,12 @@ func (b *Breaker) moveLocked(to State, at, until int64, cause error) {
 	}
 	per.err = b.openError(per, cause)
 
+	// Probes in flight belong to the old generation, as do their reports.
 	b.probes = b.probes[:0]
 	b.publishLocked(per, pack(per.gen, to))
 	b.armLocked(b.readLocked())
 
+	// The callback runs when the lock is let go.
 	if per.cfg.OnChange != nil {
 		b.queueLocked(Change{
 			Name: per.cfg.Name, From: old.state, To: to, At: b.clock.base.Add(time.Duration(at)),

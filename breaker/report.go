@@ -32,6 +32,7 @@ func (per *period) countSuccess(c *clock) bool {
 // report takes the outcome of the call that a admitted, and reports whether it
 // was counted.
 func (b *Breaker) report(a admission, o Outcome, cause error) bool {
+	// The usual case takes no lock.
 	per := b.per.Load()
 	if o == Success && per.gen == a.gen && per.plain && per.succeed(&b.clock) {
 		return true
@@ -89,11 +90,13 @@ func (b *Breaker) record(per *period, a admission, o Outcome, cause error) bool 
 		slow = c.SlowCall > 0 && a.start != untimed && t-a.start >= int64(c.SlowCall)
 	}
 
+	// A success counts, and ends a row of failures.
 	if o == Success && !slow {
 		per.add(t, false, false)
 		return per.fails.Load() == 0 || b.endRow(per.gen)
 	}
 
+	// A failure, or a success that took too long.
 	if cause == nil && o == Success {
 		cause = ErrSlow
 	}
@@ -131,6 +134,7 @@ func (b *Breaker) recordBad(gen uint32, failed, slow bool, cause error) (counted
 		return false, false // another failure tripped first
 	}
 
+	// Count it. A slow success ends a row of failures, too.
 	b.bad = t
 	per.add(t, failed, slow)
 	if failed {
@@ -139,6 +143,7 @@ func (b *Breaker) recordBad(gen uint32, failed, slow bool, cause error) (counted
 		per.fails.Store(0)
 	}
 
+	// Open if that was one too many.
 	c := per.cfg
 	byRow := failed && c.Failures > 0 && per.fails.Load() >= int64(c.Failures)
 	if per.state == Disabled || !byRow && !per.breaks(t) {
@@ -180,6 +185,7 @@ func (b *Breaker) reportProbe(a admission, o Outcome, cause error) bool {
 		cause = ErrSlow
 	}
 
+	// One failed probe is enough to open, and Successes good ones to close.
 	w := b.word.Load()
 	enough := successesOf(w)+1 >= c.Successes
 	switch {

@@ -73,11 +73,14 @@ func (t *Throttle) Allow() bool {
 		t.renew()
 	}
 
+	// Decide, and count the decision on its side.
 	p := math.Float64frombits(t.reject.Load())
 	kind := sent
 	if p > 0 && t.opts.rand() < p {
 		kind = rejected
 	}
+
+	// A burst moves the probability before its time.
 	if t.ring.current()[kind].Add(1)%throttleCalls == 0 {
 		t.update(t.clock.read())
 	}
@@ -91,6 +94,7 @@ func (t *Throttle) renew() {
 	now := t.clock.read()
 	t.ring.at(now)
 
+	// A clock of the caller's is read at each call; one call a step computes.
 	if !t.kept {
 		if next := t.next.Load(); now >= next && t.next.CompareAndSwap(next, now+int64(t.step)) {
 			t.update(now)
@@ -98,6 +102,7 @@ func (t *Throttle) renew() {
 		return
 	}
 
+	// With the system's clock a timer tells when the step is over.
 	t.update(now)
 	if t.fresh.Swap(true) {
 		return // another goroutine has set the timer

@@ -80,6 +80,7 @@ func (r *ring) advance(epoch int64) {
 	defer r.mu.Unlock()
 	r.gatherLocked()
 
+	// Slots that leave the window leave the sum, and are used again.
 	n := int64(len(r.slots))
 	for e := max(r.head+1, epoch-n+1); e <= epoch; e++ {
 		s := r.slot(e)
@@ -182,6 +183,7 @@ func (l *last) add(failed, slow bool) {
 		return
 	}
 
+	// Failures and slow calls have a bit each.
 	var f, s uint64
 	if failed {
 		f = 1
@@ -190,6 +192,7 @@ func (l *last) add(failed, slow bool) {
 		s = 1
 	}
 
+	// Successes since the last bad call come before it.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.placeLocked()
@@ -222,6 +225,8 @@ func (l *last) placeLocked() {
 // pushLocked gives the next place to a call, in the stead of the oldest.
 func (l *last) pushLocked(f, s uint64) {
 	word, shift := &l.bits[l.next/32], l.next%32*2
+
+	// The oldest call leaves, if there are n.
 	if l.tally[calls] == uint64(l.n) {
 		l.tally[failures] -= *word >> shift & 1
 		l.tally[slows] -= *word >> (shift + 1) & 1
@@ -229,6 +234,7 @@ func (l *last) pushLocked(f, s uint64) {
 		l.tally[calls]++
 	}
 
+	// The new call takes the place.
 	l.tally[failures] += f
 	l.tally[slows] += s
 	*word = *word&^(3<<shift) | (s<<1|f)<<shift

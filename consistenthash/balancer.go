@@ -87,6 +87,7 @@ func NewBalancer(r *Ring, factor float64) *Balancer {
 func (b *Balancer) Acquire(key string) (l Lease, ok bool) {
 	total := b.enter()
 	for {
+		// The ring may have changed since the last round.
 		v := b.current()
 		if v.snap.live == 0 {
 			b.total.Add(-1)
@@ -135,6 +136,7 @@ func (b *Balancer) mustUse() {
 func (v *view) find(h uint64, total int64, except []string) *counter {
 	n := len(v.counters)
 	for jump := range 4*bits.Len(uint(n)) + 8 {
+		// The owner comes first: the first round is no jump.
 		if i := v.snap.Owner(h); v.take(i, total, except) {
 			return v.counters[i].count(jump > 0)
 		}
@@ -210,6 +212,8 @@ func (b *Balancer) current() *view {
 	if v := b.view.Load(); v != nil && v.snap == s {
 		return v // another goroutine made it
 	}
+
+	// Nodes that stay keep their counter, and with it their load.
 	v := &view{snap: s, counters: make([]*counter, len(s.nodes)), bounds: bounds(s, b.factor)}
 	for i, name := range s.names {
 		v.counters[i] = b.counterLocked(name)
@@ -229,6 +233,7 @@ func (b *Balancer) current() *view {
 // bounds returns the part of the total that each node of s may have, in units
 // of 2^-32.
 func bounds(s *Snapshot, factor float64) []uint64 {
+	// A bound is a share of the total, as a fraction of 2^32.
 	list := make([]uint64, len(s.nodes))
 	total := s.totalWeight()
 	sum := uint64(0)
@@ -333,6 +338,9 @@ func (l Lease) Release() {
 	if l.c == nil {
 		panic("consistenthash: zero Lease: release what Acquire returned")
 	}
+
+	// The count tells of a second release if no other lease of the node is
+	// left.
 	load := l.c.load.Add(-1)
 	if load < 0 {
 		l.c.load.Add(1)

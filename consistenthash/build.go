@@ -26,6 +26,8 @@ func (s *Snapshot) build(nodes []Node) (*Snapshot, error) {
 func (s *Snapshot) normalize() error {
 	slices.SortFunc(s.nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	s.counts = make([]int32, len(s.nodes))
+
+	// The nodes are sorted, so those of one name are neighbors.
 	for i := range s.nodes {
 		n := &s.nodes[i]
 		switch {
@@ -80,6 +82,7 @@ func (s *Snapshot) complete(old *Snapshot) {
 		return // no points, and nothing that leads to them
 	}
 
+	// The order matters: the table needs the points, the zones need the counts.
 	s.place(old)
 	s.index()
 	s.divide()
@@ -111,6 +114,8 @@ func (s *Snapshot) place(old *Snapshot) {
 	for i := range rank {
 		rank[i] = -1
 	}
+
+	// Nodes with the same points before and now keep them.
 	made := 0
 	kept := 0
 	fresh := make([]bool, len(s.nodes)) // nodes whose points old does not have
@@ -128,6 +133,7 @@ func (s *Snapshot) place(old *Snapshot) {
 		made += int(s.counts[j])
 	}
 
+	// Merge the kept points, which are in order, with the new ones.
 	m := merger{
 		old: old, rank: rank, whole: kept == max(len(old.points)-1, 0),
 		points: make([]uint64, 0, kept+made+1), owners: make([]int32, 0, kept+made+1),
@@ -139,6 +145,9 @@ func (s *Snapshot) place(old *Snapshot) {
 		m.push(p)
 	}
 	m.takeAll()
+
+	// The last point is a sentinel: hashes beyond the others belong to the
+	// owner of the first.
 	m.push(point{math.MaxUint64, m.owners[0]})
 	s.points = m.points
 	s.owners = m.owners
@@ -151,6 +160,8 @@ func (s *Snapshot) newPoints(fresh []bool, n int) []point {
 		if !fresh[j] {
 			continue
 		}
+
+		// Points of libmemcached, by its own hash of the address.
 		if s.ketama {
 			address, _ := ketamaAddress(node.Name) // was checked
 			for k := range s.counts[j] {
@@ -158,6 +169,8 @@ func (s *Snapshot) newPoints(fresh []bool, n int) []point {
 			}
 			continue
 		}
+
+		// Points of our own: a hash of the name, walked by the golden ratio.
 		base := s.Hash(node.Name)
 		for k := range s.counts[j] {
 			points = append(points, point{mix(base + uint64(k)*phi), int32(j)})
@@ -172,6 +185,9 @@ func (s *Snapshot) newPoints(fresh []bool, n int) []point {
 // spread evenly, there is more.
 func sorted(points []point) []point {
 	n := uint64(len(points))
+
+	// Hashes are uniform, so buckets by their leading bits hold one point in
+	// the mean. Count first.
 	ends := make([]int32, n+1) // of each bucket, from the second entry on; at first, how many it has
 	for _, p := range points {
 		b, _ := bits.Mul64(p.hash, n)
@@ -181,6 +197,7 @@ func sorted(points []point) []point {
 		ends[b+1] += ends[b]
 	}
 
+	// Put each point into its bucket.
 	out := make([]point, n)
 	for _, p := range points {
 		b, _ := bits.Mul64(p.hash, n)
@@ -188,6 +205,7 @@ func sorted(points []point) []point {
 		ends[b]++ // in the end, where the next bucket begins
 	}
 
+	// Hashes of the caller's may be anything: sort large buckets by themselves.
 	start := int32(0)
 	for _, end := range ends[:n] {
 		if end-start > crowded {
@@ -231,6 +249,8 @@ func (m *merger) push(p point) {
 // takeUntil takes the points of old that come before p.
 func (m *merger) takeUntil(p point) {
 	last := max(len(m.old.points)-1, 0) // but for the sentinel
+
+	// Old points up to the hash of p come before it.
 	end := m.at
 	if m.at < last {
 		end = max(m.at, min(m.old.search(p.hash), last))
@@ -293,6 +313,8 @@ func (s *Snapshot) index() {
 			s.table[next] = owner // no point is in these buckets
 		}
 
+		// A bucket with points leads to the first of them, unless all of it has
+		// one owner.
 		first := i
 		whole := true
 		for i < last && s.bucket(s.points[i]) == b {
@@ -305,6 +327,8 @@ func (s *Snapshot) index() {
 		}
 		next = b + 1
 	}
+
+	// Beyond the last point the ring begins again.
 	for ; next < len(s.table); next++ {
 		s.table[next] = s.owners[last]
 	}
@@ -321,6 +345,7 @@ func (s *Snapshot) divide() {
 	slices.Sort(names)
 	names = slices.Compact(names)
 
+	// Number the zones by name, so that the numbers are the same everywhere.
 	s.zones = len(names)
 	s.zoneOf = make([]int32, len(s.nodes))
 	size := make([]int, len(names))
@@ -332,6 +357,7 @@ func (s *Snapshot) divide() {
 		}
 	}
 
+	// In round r the zones with more than r nodes have one to give.
 	s.larger = make([]int32, slices.Max(size))
 	for _, n := range size {
 		for r := range n {

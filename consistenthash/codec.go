@@ -37,6 +37,7 @@ func (s Snapshot) AppendBinary(b []byte) ([]byte, error) {
 		return b, errHash
 	}
 
+	// Header.
 	start := len(b)
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint16(b, version)
@@ -44,6 +45,8 @@ func (s Snapshot) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint64(b, s.opts.Seed)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.opts.resolve().VirtualNodes))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(s.nodes)))
+
+	// Members, in the order of their names.
 	for _, n := range s.nodes {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(n.Weight))
 		b = appendString(b, n.Name)
@@ -68,6 +71,8 @@ func (s *Snapshot) UnmarshalBinary(data []byte) error {
 	if v := binary.LittleEndian.Uint16(data[len(magic):]); v != version {
 		return fmt.Errorf("%w: %d", ErrVersion, v)
 	}
+
+	// The rest counts only with its checksum.
 	body := data[:len(data)-8]
 	if xxhash.Sum64(body) != binary.LittleEndian.Uint64(data[len(body):]) {
 		return fmt.Errorf("%w: the checksum is wrong", ErrCorrupt)
@@ -76,6 +81,8 @@ func (s *Snapshot) UnmarshalBinary(data []byte) error {
 		return fmt.Errorf("%w: reserved bytes % x", ErrVersion, reserved)
 	}
 
+	// A node takes at least nodeSize bytes: the count is bounded by those that
+	// are there.
 	d := decoder{body[len(magic)+8:]}
 	opts := Options{Seed: d.uint64(), VirtualNodes: int(d.uint32()), MaxPoints: s.opts.MaxPoints}
 	count := d.uint32()
@@ -106,6 +113,8 @@ func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) erro
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 
+	// The fingerprint is that of the members, so it is checked before points
+	// are made of them.
 	next := &Snapshot{opts: opts.resolve(), nodes: nodes}
 	if err := next.normalize(); err != nil {
 		if errors.Is(err, ErrTooLarge) {
@@ -186,6 +195,7 @@ func (s *Snapshot) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("%w: the algorithm is %q, want %q", ErrCorrupt, d.Algorithm, algorithm)
 	}
 
+	// A file written by hand has no fingerprint.
 	opts := Options{Seed: d.Seed, VirtualNodes: d.VirtualNodes, MaxPoints: s.opts.MaxPoints}
 	if d.Fingerprint == "" {
 		return s.restore(opts, d.Nodes, nil)

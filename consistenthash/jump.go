@@ -18,6 +18,8 @@ func Jump(key uint64, buckets int) int {
 		panic(fmt.Sprintf("consistenthash: buckets must be positive, got %d", buckets))
 	}
 
+	// The bucket changes ln(buckets) times in the mean as the number grows.
+	// Jump from change to change.
 	b := int64(-1)
 	next := int64(0)
 	for next < int64(buckets) {
@@ -53,6 +55,8 @@ func JumpBack(key uint64, buckets int) int {
 	for u != 0 {
 		q := uint32(1) << (bits.Len32(u) - 1)
 		b := q + uint32(v>>(uint(bits.OnesCount32(u)&1)*32))&(q-1)
+
+		// Draw until the bucket is below n or the half above q is left.
 		for {
 			if b < n {
 				return int(b)

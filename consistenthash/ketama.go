@@ -43,6 +43,7 @@ func ketamaAddress(name string) (string, error) {
 		return name + ":0", nil
 	}
 
+	// Split the port off. Colons are also part of an IPv6 address.
 	host := name
 	port := "11211"
 	switch i := strings.LastIndexByte(name, ':'); {
@@ -62,6 +63,7 @@ func ketamaAddress(name string) (string, error) {
 		port = name[i+1:]
 	}
 
+	// libmemcached leaves the default port out of the text that it hashes.
 	n, err := strconv.ParseUint(port, 10, 16)
 	switch {
 	case err != nil || n == 0 || host == "" || port[0] == '0' || port[0] == '+':
@@ -88,6 +90,7 @@ func ketamaPoint(address string, i int32) uint64 {
 // countKetama counts the points of the nodes, which are sorted and checked, and
 // moves those that have none from the nodes to the reserve.
 func (s *Snapshot) countKetama() error {
+	// Add up the weights of the servers that take part.
 	total := 0.0
 	live := float32(0)
 	seen := make(map[string]bool, len(s.nodes))
@@ -110,6 +113,8 @@ func (s *Snapshot) countKetama() error {
 		live++
 	}
 
+	// Servers whose share rounds to no point are kept in reserve: a change of
+	// weights may bring them back.
 	points := 0
 	kept := s.nodes[:0]
 	s.counts = s.counts[:0]

@@ -46,6 +46,8 @@ func NewMaglev(slots int, opts *Options, nodes ...Node) (*Maglev, error) {
 		return nil, fmt.Errorf("%w: %d nodes for %d slots", ErrTooLarge, len(s.nodes), slots)
 	}
 
+	// The members are in order, so the table is the same wherever they come
+	// from.
 	m := &Maglev{snap: Snapshot{opts: s.opts}}
 	if len(s.nodes) == 0 {
 		return m, nil
@@ -74,6 +76,7 @@ func (m *Maglev) fill(slots uint64, s *Snapshot) {
 		heaviest = max(heaviest, n.Weight)
 	}
 
+	// Each node has a permutation of the slots of its own.
 	choosers := make([]chooser, len(s.nodes))
 	for i, n := range s.nodes {
 		h := s.Hash(n.Name)
@@ -84,11 +87,14 @@ func (m *Maglev) fill(slots uint64, s *Snapshot) {
 		choosers[i] = chooser{at: at, skip: skip + 1, step: step, turns: 1<<32 - step}
 	}
 
+	// No slot is taken.
 	m.table = make([]int32, slots)
 	for i := range m.table {
 		m.table[i] = -1
 	}
 
+	// The nodes choose in turn, heavy ones in each round and lighter ones in
+	// some.
 	for left := slots; ; {
 		for i := range choosers {
 			c := &choosers[i]
@@ -129,6 +135,7 @@ func members(opts *Options, nodes []Node) (*Snapshot, error) {
 		}
 	}
 
+	// Tables have no points, so no number of them is too large.
 	s := &Snapshot{opts: opts.resolve(), nodes: slices.Clone(nodes)}
 	s.opts.VirtualNodes = 1
 	s.opts.MaxPoints = mostPoints

@@ -106,6 +106,7 @@ func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Se
 		var last [2]int32 // owners on both sides of the segment before
 		open := false     // m waits to be yielded
 		for r, at := range s.segments(to) {
+			// Segments with the same owners on both sides are one move.
 			pair := [2]int32{s.ownerOf(at[0]), to.ownerOf(at[1])}
 			switch {
 			case open && pair == last:
@@ -115,6 +116,7 @@ func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Se
 				return
 			}
 
+			// A new move begins if the owner changes here.
 			last = pair
 			open = differ(pair[0], pair[1])
 			if open {
@@ -144,6 +146,7 @@ func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 		var m ReplicaMove
 		open := false
 		for r, at := range s.segments(to) {
+			// Segments with the same lists on both sides are one move.
 			from := s.list(at[0], replicas)
 			next := to.list(at[1], replicas)
 			switch {
@@ -154,6 +157,7 @@ func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 				return
 			}
 
+			// A new move begins if the list changes here.
 			open = !slices.Equal(from, next)
 			if open {
 				m = ReplicaMove{r, from, next}
@@ -202,6 +206,8 @@ func (s *Snapshot) segments(to *Snapshot) iter.Seq2[Range, [2]int] {
 			b = end
 		}
 
+		// Walk both lists of points. A segment ends at the next point of
+		// either.
 		i := 0
 		j := 0
 		for r := (Range{}); ; r.First = r.Last + 1 {

@@ -51,6 +51,7 @@ func (r *Rendezvous) Get(key string) (node string, ok bool) {
 		return r.names[r.largest(h)], true
 	}
 
+	// Weights differ, so the scores need their logarithms.
 	k := factor(h)
 	best := r.rival(h, k, 0)
 	for i := 1; i < len(r.names); i++ {
@@ -79,6 +80,9 @@ func score(h, k, base uint64) uint64 {
 func (r *Rendezvous) largest(h uint64) int {
 	b := r.bases
 	k := factor(h)
+
+	// Two maxima at once: their chains of operations do not wait for each
+	// other.
 	var most0, most1 uint64 // of even and odd places
 	var node0, node1 int    // their places, the odd one less 1
 	i := 0
@@ -101,6 +105,7 @@ func (r *Rendezvous) largest(h uint64) int {
 		}
 	}
 
+	// Of equal scores the first node wins.
 	if most1 > most0 || most1 == most0 && node1+1 < node0 {
 		return min(node1+1, len(b)-1)
 	}
@@ -116,6 +121,7 @@ func (r *Rendezvous) AppendN(dst []string, key string, n int) []string {
 	k := factor(h)
 	var last rival
 	for done := range min(n, len(r.names)) {
+		// Find the best of those that the last one beats: lists are short.
 		var best rival
 		found := false
 		for i := range r.names {

@@ -148,6 +148,8 @@ func (s *Snapshot) Without(names ...string) *Snapshot {
 	for _, name := range names {
 		gone[name] = true
 	}
+
+	// Nodes without points are members, too.
 	all := s.given()
 	kept := make([]Node, 0, len(all))
 	for _, n := range all {

@@ -39,6 +39,8 @@ func (s *Snapshot) Stats() Stats {
 		if s.counts[i] == 0 {
 			continue
 		}
+
+		// A load of 1 is the share that the weight asks for.
 		load := share * total / s.nodes[i].Weight
 		st.PeakToMean = max(st.PeakToMean, load)
 		st.MinToMean = min(st.MinToMean, load)
@@ -147,6 +149,7 @@ func (s *Snapshot) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d nodes, %d points, fingerprint %016x\n", len(s.nodes), max(len(s.points)-1, 0), s.Fingerprint())
 
+	// The longest name and the largest share set the columns.
 	shares := s.shares()
 	width := 0
 	most := math.SmallestNonzeroFloat64
@@ -155,6 +158,7 @@ func (s *Snapshot) String() string {
 		most = max(most, shares[i])
 	}
 
+	// One line a node.
 	for i, n := range s.nodes {
 		if i == lines {
 			fmt.Fprintf(&b, "and %d more\n", len(s.nodes)-lines)

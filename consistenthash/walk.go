@@ -50,6 +50,7 @@ func (s *Snapshot) appendFew(dst []string, i, n int) []string {
 	var buf [few]int32
 	picked := buf[:0]
 	for {
+		// A node is new if its zone is, or with one zone if it is itself.
 		owner := s.owners[i]
 		class := owner
 		if s.zones > 1 {
@@ -85,12 +86,16 @@ func (s *Snapshot) start(h uint64) int {
 		if i >= 0 {
 			continue
 		}
+
+		// An entry with points leads to the first of them.
 		i = ^i
 		for e == 0 && s.points[i] < h {
 			i++
 		}
 		return int(i) % (len(s.points) - 1)
 	}
+
+	// Sixteen buckets without a point: hashes of the caller's are not uniform.
 	i, _ := slices.BinarySearch(s.points, h)
 	return i % (len(s.points) - 1)
 }
@@ -129,6 +134,7 @@ func (s *Snapshot) AppendShard(dst []string, tenant string, k int) []string {
 		return dst
 	}
 
+	// Each step is a jump to another place of the ring.
 	w := scratch.Get().(*walk)
 	w.reset(s, 0)
 	for h := s.Hash(tenant); k > 0; k-- {
@@ -207,12 +213,14 @@ func (w *walk) mark(n int32) bool {
 
 // next returns the next node. It must not be called when all were returned.
 func (w *walk) next() int32 {
+	// Each zone with nodes left has given one: the next round begins.
 	if w.emitted == w.s.larger[w.round] {
 		w.round++
 		w.pos = 0
 		w.emitted = 0
 	}
 	for {
+		// Walk on until a node of this round turns up.
 		for w.pos == len(w.order) {
 			w.mark(w.s.owners[w.i])
 			w.i = w.s.after(w.i)
