@@ -860,3 +860,56 @@ func TestTrapErrorIdentity(t *testing.T) {
 		t.Errorf("OpenError = %+v, want the cause, and Until %v", oe, b.Until())
 	}
 }
+
+// TestTrapRatioOfOne checks that a ratio of 1, which trips when every call is
+// bad, is a rule and not the absence of one.
+func TestTrapRatioOfOne(t *testing.T) {
+	b, _ := byHand(Options{FailureRatio: 1, MinCalls: 3})
+	calling(b, errBad, errBad, errBad)
+	wantState(t, b, Open)
+
+	b, clock := byHand(Options{SlowRatio: 1, SlowCall: time.Second, MinCalls: 3})
+	for range 3 {
+		_ = b.Do(t.Context(), func(context.Context) error {
+			clock.sleep(time.Second)
+			return nil
+		})
+	}
+	wantState(t, b, Open)
+}
+
+// TestTrapProbeLease checks that a probe that answers gives back its own lease,
+// not that of a probe that is still out.
+func TestTrapProbeLease(t *testing.T) {
+	b, clock := byHand(Options{Probes: 2, ProbeTimeout: 10 * time.Second})
+	b.Trip(time.Second, nil)
+	clock.sleep(time.Second)
+	admit(t, b)
+	clock.sleep(5 * time.Second)
+	second := admit(t, b)
+	second.Success()
+
+	clock.sleep(5 * time.Second)
+	wantState(t, b, Open)
+	if got := openError(t, b).Cause; !same(got, ErrLost) {
+		t.Errorf("Cause = %v when the first lease ends, want ErrLost", got)
+	}
+}
+
+// TestTrapOneFailureLeaves checks that the only failure of a window of calls
+// leaves it when as many successes have followed as the window holds.
+func TestTrapOneFailureLeaves(t *testing.T) {
+	b, _ := byHand(Options{FailureRatio: 1, WindowCalls: 4})
+	calling(b, nil, errBad)
+	for i, want := range []uint64{1, 1, 1, 0} {
+		calling(b, nil)
+		if i == 0 {
+			b.Stats() // the successes before have their places, and the rest waits
+		}
+		if i >= 2 {
+			if got := b.Stats().Failures; got != want {
+				t.Errorf("Failures = %d after %d successes, want %d", got, i+1, want)
+			}
+		}
+	}
+}
