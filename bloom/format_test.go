@@ -197,6 +197,7 @@ func TestView(t *testing.T) {
 		if !v.Equal(f) {
 			t.Fatalf("shift %d: the view has other bits", shift)
 		}
+
 		w := v.Clone()
 		w.AddString("dave")
 		checkAnswers(t, []answer{
@@ -204,6 +205,7 @@ func TestView(t *testing.T) {
 			{"HasString(dave) of its clone", w.HasString("dave"), true},
 			{"HasString(alice) of the view", v.HasString("alice"), true},
 		})
+
 		if err := v.UnmarshalBinary(b); err != nil {
 			t.Errorf("shift %d: %v", shift, err)
 		}
@@ -211,6 +213,7 @@ func TestView(t *testing.T) {
 			t.Errorf("shift %d: AddString = false of a filter that was a view, want true", shift)
 		}
 	}
+
 	c := slices.Clone(b)
 	c[headerBytes+5] ^= 1
 	if _, err := View(c); err != nil {

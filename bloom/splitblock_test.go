@@ -41,6 +41,7 @@ func TestParquetVector(t *testing.T) {
 	if got := Hash(file[16:], 0); got != 0xb56ca192578a4053 {
 		t.Fatalf("the vector was copied wrongly: its hash is %x", got)
 	}
+
 	s := &SplitBlock{blocks: make([]block, 32)}
 	for _, key := range []string{"hello", "parquet", "bloom", "filter"} {
 		checkAnswers(t, []answer{
@@ -53,6 +54,7 @@ func TestParquetVector(t *testing.T) {
 	if got := s.AppendParquet(nil); !bytes.Equal(got, file) {
 		t.Errorf("written: %x\nwant %x", got, file)
 	}
+
 	r, rest, err := ParseParquet(append(file, "next"...))
 	if err != nil || string(rest) != "next" {
 		t.Fatalf("ParseParquet leaves %q, %v, want next", rest, err)
@@ -293,6 +295,7 @@ func TestSplitBlockHashes(t *testing.T) {
 	for i := range uint64(1000) {
 		s.AddHash(HashUint64(i, 0))
 	}
+
 	for n := range 130 {
 		hs := make([]uint64, n)
 		for i := range hs {
@@ -311,6 +314,7 @@ func TestSplitBlockHashes(t *testing.T) {
 			}
 		}
 	}
+
 	if got := new(SplitBlock).HasHashes(nil, []uint64{1}); len(got) != 1 || got[0] {
 		t.Errorf("HasHashes of the zero SplitBlock = %v, want false", got)
 	}

@@ -185,6 +185,7 @@ func TestTrapZero(t *testing.T) {
 	if got := append(f.HasHashes(nil, []uint64{1, 2}), c.HasHashes(nil, []uint64{3})...); !slices.Equal(got, make([]bool, 3)) {
 		t.Errorf("HasHashes of zero filters = %v, want 3 times false", got)
 	}
+
 	f.Clear()
 	if err := f.Fold(2); err != nil {
 		t.Errorf("Fold = %v of the zero Filter, want nil", err)
@@ -192,6 +193,7 @@ func TestTrapZero(t *testing.T) {
 	if !f.Clone().Equal(&Filter{}) {
 		t.Error("a clone of the zero Filter is not equal to it")
 	}
+
 	if err := f.Union(New(1, 0.1, nil)); !errors.Is(err, ErrMismatch) {
 		t.Errorf("union with the zero filter: %v", err)
 	}

@@ -116,11 +116,13 @@ func TestTrapOneNode(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
+
 	for _, g := range []interface{ Get(string) (string, bool) }{s, r, m} {
 		if name, ok := g.Get("k"); name != "a" || !ok {
 			t.Errorf("%T: Get = %q, %t, want a, true", g, name, ok)
 		}
 	}
+
 	for range s.Plan(s) {
 		t.Error("a plan to move nothing moves something")
 	}
@@ -131,6 +133,7 @@ func TestTrapOneNode(t *testing.T) {
 	if got := moves[0]; got.Fraction() != 1 || got.To != "" {
 		t.Errorf("when the last node leaves, %v moves to %q, want all to none", got.Fraction(), got.To)
 	}
+
 	for _, got := range [][]string{s.AppendN(nil, "k", 3), s.AppendShard(nil, "k", 3), r.AppendN(nil, "k", 3)} {
 		if len(got) != 1 {
 			t.Errorf("a list of one node is %q", got)
@@ -261,6 +264,7 @@ func TestTrapConcurrentGet(t *testing.T) {
 		for i := range want {
 			want[i] = strings.Join(s.AppendN(nil, fmt.Sprint(i), 3), " ")
 		}
+
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
