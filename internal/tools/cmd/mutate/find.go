@@ -39,6 +39,9 @@ func compareMutants(a, b *mutant) int {
 	return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), strings.Compare(a.to, b.to))
 }
 
+// reach is the number of the run that notes which mutants are reached.
+const reach = -1
+
 // hooks is the file that is added to the package. Its functions are the only
 // place that knows which mutant acts.
 const hooks = `package PKG
@@ -46,11 +49,24 @@ const hooks = `package PKG
 import (
 	mutateos "os"
 	mutatestrconv "strconv"
+	mutateatomic "sync/atomic"
 )
 
-var mutateActive, _ = mutatestrconv.Atoi(mutateos.Getenv("MUTANT"))
+var (
+	mutateActive, _ = mutatestrconv.Atoi(mutateos.Getenv("MUTANT"))
+	mutateReached   [COUNT]mutateatomic.Bool
+)
 
-func mutateOn(id int) bool { return mutateActive == id }
+func mutateOn(id int) bool {
+	if mutateActive == REACH && !mutateReached[id].Swap(true) {
+		f, err := mutateos.OpenFile(mutateos.Getenv("REACHED"), mutateos.O_APPEND|mutateos.O_CREATE|mutateos.O_WRONLY, 0o644)
+		if err == nil {
+			_, _ = f.WriteString(mutatestrconv.Itoa(id) + "\n")
+			_ = f.Close()
+		}
+	}
+	return mutateActive == id
+}
 
 func mutatePick[T any](on bool, a, b func() T) T {
 	if on {

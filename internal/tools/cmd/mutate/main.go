@@ -9,6 +9,9 @@
 // that always holds, a statement that is left out. All mutants are compiled
 // into one test binary, each behind a number, and an environment variable
 // chooses the one that acts; so a mutant costs a run of the tests and no build.
+// Each test is run once by itself to learn which mutants it reaches. A mutant
+// meets the quick ones of those first, then the others, and all tests only if it
+// survives.
 //
 // The tests run with -short; with -full the survivors meet the whole tests,
 // too. A survivor is a hole in the tests or a change without effect. Those
@@ -123,6 +126,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (survived
 	}
 	fmt.Fprintf(stderr, "%s: %d of %d mutants, tests take %v\n", name, len(b.mutants), total, b.short.Round(time.Millisecond))
 
+	if err := b.reach(ctx, tmp); err != nil {
+		return 0, err
+	}
 	b.try(ctx, s, stderr)
 	return report(stdout, name, b.mutants, known), ctx.Err()
 }
@@ -168,11 +174,22 @@ func report(out io.Writer, name string, list []*mutant, known map[string]string)
 
 // A binary is the tests of a package with its mutants in it.
 type binary struct {
-	dir, path string
-	mutants   []*mutant
-	skip      []string // tests that fail without a mutant: they look at the code itself
-	short     time.Duration
+	dir, path   string
+	mutants     []*mutant
+	skip        []string // tests that fail without a mutant: they look at the code itself
+	short       time.Duration
+	reachedFile string              // where the runs of reach write
+	reached     map[int][]timedTest // by mutant: the tests that reach it
 }
+
+// A timedTest is a top-level test and the time that it takes.
+type timedTest struct {
+	name string
+	took time.Duration
+}
+
+// quickTest is the time of a test that runs before the others.
+const quickTest = 100 * time.Millisecond
 
 // compile builds the tests of the package in dir with the mutants. Those that
 // the compiler refuses are left out.
@@ -263,7 +280,8 @@ func writeMutants(dir, tmp string, list []*mutant) (overlay string, err error) {
 			return "", err
 		}
 	}
-	if err := write("mutate_hooks.go", []byte(strings.Replace(hooks, "PKG", pkg, 1))); err != nil {
+	hook := strings.NewReplacer("PKG", pkg, "COUNT", strconv.Itoa(len(list)+1), "REACH ", strconv.Itoa(reach)+" ").Replace(hooks)
+	if err := write("mutate_hooks.go", []byte(hook)); err != nil {
 		return "", err
 	}
 
@@ -294,6 +312,70 @@ func (b *binary) baseline(ctx context.Context) error {
 	return errors.New("the tests fail without a mutant")
 }
 
+// reach runs each test by itself, to learn how long it takes and which mutants
+// it reaches. Where chance decides, other runs may reach others.
+func (b *binary) reach(ctx context.Context, tmp string) error {
+	out, err := b.tests(ctx, 0, time.Minute, "-test.list", "^(Test|Example|Fuzz)")
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+
+	b.reached = map[int][]timedTest{}
+	file := filepath.Join(tmp, "reached.txt")
+	b.reachedFile = file
+	for name := range strings.FieldsSeq(string(out)) {
+		if slices.Contains(b.skip, name) {
+			continue
+		}
+		if err := os.RemoveAll(file); err != nil {
+			return err
+		}
+		start := time.Now()
+		if out, err := b.tests(ctx, reach, time.Hour, "-test.short", "-test.run", "^"+name+"$"); err != nil {
+			return fmt.Errorf("%s fails by itself: %w\n%s", name, err, out)
+		}
+		test := timedTest{name, time.Since(start)}
+
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for id := range strings.FieldsSeq(string(text)) {
+			if n, err := strconv.Atoi(id); err == nil {
+				b.reached[n] = append(b.reached[n], test)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// kills reports whether the short tests notice m: the quick ones of those that
+// reach it, then the others, then all of them.
+func (b *binary) kills(ctx context.Context, m *mutant) bool {
+	var quick, slow []string
+	var took time.Duration
+	for _, t := range b.reached[m.id] {
+		took += t.took
+		if t.took < quickTest {
+			quick = append(quick, t.name)
+		} else {
+			slow = append(slow, t.name)
+		}
+	}
+
+	for _, names := range [][]string{quick, slow} {
+		if len(names) == 0 {
+			continue
+		}
+		run := "^(" + strings.Join(names, "|") + ")$"
+		if _, err := b.tests(ctx, m.id, 4*took+20*time.Second, "-test.short", "-test.run", run); err != nil {
+			return true
+		}
+	}
+	_, err := b.tests(ctx, m.id, 4*b.short+20*time.Second, "-test.short")
+	return err != nil
+}
+
 // failedTests returns the top-level tests that failed according to out.
 func failedTests(out []byte) (names []string) {
 	for line := range strings.Lines(string(out)) {
@@ -318,7 +400,7 @@ func (b *binary) tests(ctx context.Context, id int, limit time.Duration, flags .
 
 	cmd := exec.CommandContext(ctx, b.path, flags...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id))
+	cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id), "REACHED="+b.reachedFile)
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout = &limited{w: &out, left: 1 << 20}
@@ -353,11 +435,11 @@ func (b *binary) try(ctx context.Context, s *settings, stderr io.Writer) {
 		// Ends when next is closed.
 		workers.Go(func() {
 			for m := range next {
-				_, err := b.tests(ctx, m.id, 4*b.short+20*time.Second, "-test.short")
-				if err == nil && s.full {
-					_, err = b.tests(ctx, m.id, 20*b.short+time.Minute)
+				m.killed = b.kills(ctx, m)
+				if !m.killed && s.full {
+					_, err := b.tests(ctx, m.id, 20*b.short+time.Minute)
+					m.killed = err != nil
 				}
-				m.killed = err != nil
 
 				mu.Lock()
 				done++
