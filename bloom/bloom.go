@@ -42,8 +42,8 @@ package bloom
 
 import "fmt"
 
-// A shape is what two filters must share, besides their size, for their bits to
-// mean the same.
+// A shape holds the parameters that two filters must share, besides their size,
+// for their bits to mean the same.
 type shape struct {
 	perKey  int // lines of a key
 	perLane int // bits of a key in a lane

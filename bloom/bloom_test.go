@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// An answer is what a method returned, and what it should have.
+// An answer is the result of a method, and the one that it should have.
 type answer struct {
 	call      string
 	got, want bool
@@ -145,7 +145,7 @@ func TestPanics(t *testing.T) {
 }
 
 // TestSlow checks that the textbook filter of the same size errs about as
-// often, so that our layout costs what the package comment says and no more.
+// often, so that our layout costs no more than the package comment says.
 func TestSlow(t *testing.T) {
 	const n, p, probes = 20_000, 0.01, 100_000
 	slow, f := newSlowFilter(n, p), New(n, p, nil)

@@ -8,8 +8,8 @@ import (
 )
 
 // sample is the number of lines that Len, FillRatio and Rate read at first, 4
-// MiB. Lines are independent, so what a sample says differs from the whole by
-// about 1/√sample of what lines differ among each other.
+// MiB. Lines are independent, so a sample differs from the whole by about
+// 1/√sample of the differences among lines.
 const sample = 1 << 16
 
 // sparse is the number of bits below which a sample says too little: a filter
@@ -18,7 +18,7 @@ const sample = 1 << 16
 // Rate is 1 %, and of Len less.
 const sparse = sample * lineBits / 8
 
-// A census is what the lines of a filter, or a sample of them, hold.
+// A census sums up the lines of a filter, or a sample of them.
 type census struct {
 	fill float64 // share of the bits that are set
 	rate float64 // mean over lines of the probability that a key never added finds its pattern
@@ -118,7 +118,7 @@ func toInt(x float64) int {
 func (f *Filter) FillRatio() float64 { return f.census().fill }
 
 // Rate returns the probability that a key that was never added is reported now,
-// computed from the bits that are set and not from what the filter was made
+// computed from the bits that are set and not from the size the filter was made
 // for. It reads as much as Len: it is exact if that is the whole filter, as it
 // is up to 4 MiB, and else within 5 %.
 func (f *Filter) Rate() float64 { return power(f.census().rate, max(f.perKey, 1)) }

@@ -110,8 +110,8 @@ func (c *Counting) AddString(key string) bool { return c.AddHash(HashString(key,
 // AddUint64 is [Counting.Add] for numbers, which are keys of their own.
 func (c *Counting) AddUint64(v uint64) bool { return c.AddHash(HashUint64(v, c.seed)) }
 
-// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it
-// must be.
+// AddHash adds the key whose hash is h, see [Filter.AddHash] for what it must
+// be.
 func (c *Counting) AddHash(h uint64) bool {
 	added := false
 	g := h

@@ -17,7 +17,7 @@ const (
 	version     = 1
 	headerBytes = 64
 	sumBytes    = 8
-	chunkBytes  = 1 << 16 // what is encoded at a time, and the first step of reading
+	chunkBytes  = 1 << 16 // bytes that are encoded at a time, and the first step of reading
 )
 
 // A kind is the type of filter that was stored.
@@ -30,7 +30,7 @@ const (
 	kindWindow   kind = 4
 )
 
-// A header is what the first 64 bytes say.
+// A header is the contents of the first 64 bytes.
 type header struct {
 	shape
 	kind  kind
@@ -101,7 +101,7 @@ func allZero(b []byte) bool {
 	return true
 }
 
-// validate checks the shape and the size of what has lines.
+// validate checks the shape and the size of a type that has lines.
 func (h *header) validate() error {
 	if h.kind == kindScalable {
 		return nil // its layers have headers of their own

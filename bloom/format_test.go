@@ -221,8 +221,8 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestViewShares checks that a view of aligned bytes has no copy of them: what
-// becomes of them, here zeros, becomes of its keys.
+// TestViewShares checks that a view of aligned bytes has no copy of them: a
+// change of the bytes, here to zeros, is one of its keys.
 func TestViewShares(t *testing.T) {
 	_, b := sampleBytes(t)
 	v, err := View(b)

@@ -8,8 +8,8 @@ import (
 )
 
 // FuzzDecode gives all readers the same bytes. None may panic; they must agree,
-// and what they accept must be written back as it was. The header's sum is
-// repaired in half of the cases, to get past it.
+// and bytes that they accept must be written back as they were. The header's
+// sum is repaired in half of the cases, to get past it.
 func FuzzDecode(f *testing.F) {
 	_, b := sampleBytes(f)
 	f.Add(b, false)

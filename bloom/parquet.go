@@ -9,8 +9,8 @@ import (
 	"fmt"
 )
 
-// parquetRest is what follows numBytes in the header of a Parquet filter, in
-// the compact protocol of Thrift: algorithm BLOCK, hash XXHASH, compression
+// parquetRest holds the bytes after numBytes in the header of a Parquet filter,
+// in the compact protocol of Thrift: algorithm BLOCK, hash XXHASH, compression
 // UNCOMPRESSED.
 const parquetRest = "\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x1c\x1c\x00\x00\x00"
 
@@ -72,7 +72,7 @@ func ParseParquet(b []byte) (s *SplitBlock, rest []byte, err error) {
 	return s, body[size:], nil
 }
 
-// AppendBinary appends what AppendParquet does. It fails only for the zero
+// AppendBinary is AppendParquet with an error. It fails only for the zero
 // SplitBlock.
 func (s *SplitBlock) AppendBinary(dst []byte) ([]byte, error) {
 	if len(s.blocks) == 0 {
@@ -81,7 +81,7 @@ func (s *SplitBlock) AppendBinary(dst []byte) ([]byte, error) {
 	return s.AppendParquet(dst), nil
 }
 
-// MarshalBinary returns what AppendParquet appends.
+// MarshalBinary returns the bytes that AppendParquet appends.
 func (s *SplitBlock) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary replaces s by the filter that b holds, and nothing else, with

@@ -33,7 +33,7 @@ var keyKinds = map[string]func(seed, i uint64) uint64{
 
 // measure returns how many of the given number of keys that were not added are
 // reported, by as many filters for n keys at rate p as it takes to average over
-// what differs between small filters.
+// the spread between small filters.
 func measure(t *testing.T, n int, p float64, probes int, key func(seed, i uint64) uint64) (hits int) {
 	t.Helper()
 	filters := min(max(20000/n, 1), 200)
@@ -87,8 +87,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRateFull checks filters that hold what they were made for: that the rate
-// computed from the bits is that measured, within 10 % and 5 standard
+// TestRateFull checks filters that hold the keys they were made for: that the
+// rate computed from the bits is that measured, within 10 % and 5 standard
 // deviations; that it is at most 1.1 times the target, and at least 0.9 times
 // where the fullest lines, which differ from filter to filter, do not decide
 // it.
@@ -159,8 +159,8 @@ func TestRateFew(t *testing.T) {
 	}
 }
 
-// TestLen checks the estimate from one key to many times what the filter was
-// made for.
+// TestLen checks the estimate from one key to many times the number the filter
+// was made for.
 func TestLen(t *testing.T) {
 	f := New(1000, 1e-3, nil)
 	if n, rate, fill := f.Len(), f.Rate(), f.FillRatio(); n != 0 || rate != 0 || fill != 0 {
@@ -183,8 +183,8 @@ func TestLen(t *testing.T) {
 	}
 }
 
-// TestSample checks that what is computed from a sample of a large filter is
-// that of the whole.
+// TestSample checks that a figure that is computed from a sample of a large
+// filter is that of the whole.
 func TestSample(t *testing.T) {
 	n := 5_000_000
 	if testing.Short() || raceEnabled || invariants {

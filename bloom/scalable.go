@@ -59,9 +59,9 @@ func (s *Scalable) AddString(key string) bool { return s.AddHash(HashString(key,
 // AddUint64 is [Scalable.Add] for numbers, which are keys of their own.
 func (s *Scalable) AddUint64(v uint64) bool { return s.AddHash(HashUint64(v, s.opts.Seed)) }
 
-// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it
-// must be. It takes time in proportion to the number of filters, and that of
-// making one when the last is full.
+// AddHash adds the key whose hash is h, see [Filter.AddHash] for what it must
+// be. It takes time in proportion to the number of filters, and that of making
+// one when the last is full.
 func (s *Scalable) AddHash(h uint64) bool {
 	s.mustUse()
 	last := len(s.layers) - 1

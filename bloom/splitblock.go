@@ -54,7 +54,7 @@ type SplitBlock struct {
 
 // NewSplitBlock returns an empty filter for n different keys and a rate of at
 // most p. If opts is nil, the defaults are used: the size is a power of two
-// from 64 bytes to 128 MiB, which is what all readers take. It panics unless
+// from 64 bytes to 128 MiB, a size that all readers take. It panics unless
 // 1e-12 <= p < 1 and 0 <= n <= 2^48, and if the filter would be larger than
 // that, or with AnySize larger than the 2 GiB of the format.
 func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
@@ -77,7 +77,7 @@ func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
 		panic(fmt.Sprintf(errBlockLimit, n, p, "2 GiB"))
 	}
 
-	// Round up to what all readers take.
+	// Round up to a size that all readers take.
 	count := max((uint64(n)*loadUnit+uint64(lo)-1)/uint64(lo), 1)
 	if !opts.resolve().AnySize {
 		count = max(uint64(1)<<bits.Len64(count-1), minPortable)

@@ -129,8 +129,8 @@ func TestTrapSplitBlockSize(t *testing.T) {
 	}
 }
 
-// TestParquetHostile checks that what is not a filter is refused, and takes no
-// memory.
+// TestParquetHostile checks that bytes that are no filter are refused, and
+// takes no memory.
 func TestParquetHostile(t *testing.T) {
 	file := parquetFile(t)
 	for i := range file {
@@ -191,8 +191,8 @@ func TestParquetHostile(t *testing.T) {
 	mustPanic(t, "zero SplitBlock", func() { zero.AppendParquet(nil) })
 }
 
-// FuzzParquet gives ParseParquet any bytes. What it accepts must be written
-// back as it was, but for the length, which has more than one form.
+// FuzzParquet gives ParseParquet any bytes. Bytes that it accepts must be
+// written back as they were, but for the length, which has more than one form.
 func FuzzParquet(f *testing.F) {
 	f.Add(parquetFile(f))
 	f.Add([]byte("\x15\xff\xff\xff\xff\x0f" + parquetRest))

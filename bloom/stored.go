@@ -36,7 +36,7 @@ func (c *Counting) AppendBinary(dst []byte) ([]byte, error) {
 	return appendPlain(dst, kindCounting, c.shape, c.lines), nil
 }
 
-// MarshalBinary returns what AppendBinary appends.
+// MarshalBinary returns the bytes that AppendBinary appends.
 func (c *Counting) MarshalBinary() ([]byte, error) {
 	return c.AppendBinary(make([]byte, 0, plainSize(len(c.lines))))
 }
@@ -75,7 +75,7 @@ func (s *Scalable) AppendBinary(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// MarshalBinary returns what AppendBinary appends.
+// MarshalBinary returns the bytes that AppendBinary appends.
 func (s *Scalable) MarshalBinary() ([]byte, error) {
 	size := headerBytes
 	for _, f := range s.layers {
@@ -200,7 +200,7 @@ func (w *Window) wall() time.Time {
 	return time.Now()
 }
 
-// MarshalBinary returns what AppendBinary appends.
+// MarshalBinary returns the bytes that AppendBinary appends.
 func (w *Window) MarshalBinary() ([]byte, error) {
 	return w.AppendBinary(make([]byte, 0, headerBytes+windowBytes+len(w.lines)*(stampBytes+lineBytes)+sumBytes))
 }

@@ -53,8 +53,8 @@ func sampleOf(t *testing.T, of func() stored) (stored, []byte) {
 	return f, b
 }
 
-// TestStored checks for each type that what is read has the answers of what was
-// written, goes on from there, and writes the same bytes.
+// TestStored checks for each type that a value that is read answers as the one
+// that was written, goes on from there, and writes the same bytes.
 func TestStored(t *testing.T) {
 	for name, typ := range storedTypes {
 		t.Run(name, func(t *testing.T) {

@@ -33,35 +33,35 @@ func parseText(v encoding.BinaryUnmarshaler, text []byte) error {
 // MarshalText returns the binary form in base64.
 func (f *Filter) MarshalText() ([]byte, error) { return textOf(f) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (f *Filter) UnmarshalText(text []byte) error { return parseText(f, text) }
 
 // MarshalText returns the binary form in base64.
 func (c *Concurrent) MarshalText() ([]byte, error) { return textOf(c) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (c *Concurrent) UnmarshalText(text []byte) error { return parseText(c, text) }
 
 // MarshalText returns the binary form in base64.
 func (c *Counting) MarshalText() ([]byte, error) { return textOf(c) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (c *Counting) UnmarshalText(text []byte) error { return parseText(c, text) }
 
 // MarshalText returns the binary form in base64.
 func (s *Scalable) MarshalText() ([]byte, error) { return textOf(s) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (s *Scalable) UnmarshalText(text []byte) error { return parseText(s, text) }
 
 // MarshalText returns the binary form in base64.
 func (w *Window) MarshalText() ([]byte, error) { return textOf(w) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (w *Window) UnmarshalText(text []byte) error { return parseText(w, text) }
 
 // MarshalText returns the binary form in base64.
 func (s *SplitBlock) MarshalText() ([]byte, error) { return textOf(s) }
 
-// UnmarshalText reads what MarshalText returned; see UnmarshalBinary.
+// UnmarshalText reads the text of MarshalText; see UnmarshalBinary.
 func (s *SplitBlock) UnmarshalText(text []byte) error { return parseText(s, text) }

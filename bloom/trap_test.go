@@ -20,8 +20,8 @@ import (
 // Each test is a fault that a filter in use had, or has. The names of the
 // libraries are those of their repositories on GitHub.
 
-// A pattern is what a key sets in a line: for each lane the number of a word
-// and its bits.
+// A pattern is the bits that a key sets in a line: for each lane the number of
+// a word and its bits.
 type pattern struct {
 	word [lanes]uint64
 	mask [lanes]uint64
@@ -253,7 +253,7 @@ func TestTrapOnlyDuplicates(t *testing.T) {
 // TestTrapSeedIsNoSecret: ipfs/bbloom had its keys in the source, and a seed
 // stands in the bytes of a filter. Whoever knows the hash finds keys that the
 // filter takes for others, and finds them for the next filter too; if the hash
-// is keyed with what nobody knows, those keys are as any.
+// is keyed with a number that nobody knows, those keys are as any.
 func TestTrapSeedIsNoSecret(t *testing.T) {
 	const n, p, wanted = 1000, 0.01, 1000
 	f, secret, seed := New(n, p, nil), New(n, p, nil), maphash.MakeSeed()

@@ -133,8 +133,8 @@ func (w *Window) AddString(key string) bool { return w.AddHash(HashString(key, w
 // AddUint64 is [Window.Add] for numbers, which are keys of their own.
 func (w *Window) AddUint64(v uint64) bool { return w.AddHash(HashUint64(v, w.seed)) }
 
-// AddHash adds the key whose hash is h, of which [Filter.AddHash] says what it
-// must be.
+// AddHash adds the key whose hash is h, see [Filter.AddHash] for what it must
+// be.
 func (w *Window) AddHash(h uint64) bool { return !w.seen(h) }
 
 // Seen reports whether key may have come within the window, and adds it: false

@@ -2,8 +2,8 @@
 
 package breaker
 
-// An admission is what admitted a call: the generation, the ticket, which is 0
-// unless the call is a probe, and the reading at which it started.
+// An admission is the right of one call to run: the generation, the ticket,
+// which is 0 unless the call is a probe, and the reading at which it started.
 type admission struct {
 	gen, ticket uint32
 	start       int64 // or untimed

@@ -12,7 +12,7 @@ package breaker
 //	└────────────────┴─────────────┴────────────┴─────┘
 //	                  of probes; 0 unless half-open
 //
-//	Breaker ─▶ period   what belongs to one generation: its settings, the
+//	Breaker ─▶ period   the parts of one generation: its settings, the
 //	                    counters of its calls, the error of its rejections
 //
 // Each change of state starts a generation, and with it a period of its own. An
@@ -114,7 +114,7 @@ type Breaker struct {
 	all     atomic.Pointer[totals] // nil unless Options.Count was ever set
 	clock   clock                  // set once
 
-	mu     sync.Mutex // protects what follows, and every change of word and per
+	mu     sync.Mutex // protects the fields below, and every change of word and per
 	row    int32      // openings since the breaker was last stable
 	ticket uint32     // the last given
 	opened uint64

@@ -996,7 +996,7 @@ func TestTripTakesTime(t *testing.T) {
 }
 
 // TestLongestOpen checks that Jitter does not take the longest open time beyond
-// what 64 bits hold.
+// the range of 64 bits.
 func TestLongestOpen(t *testing.T) {
 	o := Options{OpenFor: math.MaxInt64, Jitter: 0.9, rand: func() float64 { return 0.999 }}
 	if got := newConfig(&o).delay(3); got != maxReading {

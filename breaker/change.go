@@ -11,7 +11,7 @@ type Change struct {
 	At         time.Time // when the change took effect
 	Generation uint32    // of To; one more than that of the change before
 	Until      time.Time // when an open breaker tries again, else the zero time
-	Cause      error     // what tripped it, else nil
+	Cause      error     // of the trip, else nil
 	Stats      Stats     // at the end of From
 }
 
@@ -28,7 +28,7 @@ type changeQueue struct {
 }
 
 // queueLocked adds c to the changes to deliver. If there are too many the
-// oldest goes: the newest says what the state is.
+// oldest goes: the newest has the state in force.
 func (b *Breaker) queueLocked(c Change) {
 	if b.queue == nil {
 		b.queue = &changeQueue{}

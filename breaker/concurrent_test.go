@@ -24,7 +24,7 @@ type op struct {
 	outcome Outcome
 }
 
-// A result is what an operation returned.
+// A result holds the values that an operation returned.
 type result struct {
 	ok          bool // admitted, or counted
 	seen        bool // the caller sees what follows, and ok of a report
@@ -44,7 +44,7 @@ type spec struct {
 	outstanding int
 	ticket      uint32
 	successes   int
-	held        [specProcs]struct{ gen, ticket uint32 } // what admitted the call of each goroutine
+	held        [specProcs]struct{ gen, ticket uint32 } // the admission of each goroutine's call
 }
 
 const specProbes, specSuccesses, specFailures = 2, 3, 2

@@ -36,8 +36,8 @@ func (c *counter) inc() {
 // spread makes stripes.
 func (c *counter) spread() { c.stripes.CompareAndSwap(nil, new([counterStripes]stripe)) }
 
-// take returns the count, and takes it back to zero. What is added meanwhile is
-// in this count or the next.
+// take returns the count, and takes it back to zero. A call that is added
+// meanwhile is in this count or the next.
 func (c *counter) take() uint64 {
 	n := c.n.Swap(0)
 	if all := c.stripes.Load(); all != nil {

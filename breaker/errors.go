@@ -39,11 +39,12 @@ type OpenError struct {
 	Name  string    // Options.Name
 	State State     // Open, HalfOpen, Recovering or ForcedOpen
 	Until time.Time // calls before this are rejected; zero if not known
-	Cause error     // what opened the breaker, or nil
+	Cause error     // the failure that opened the breaker, or nil
 	now   func() time.Time
 }
 
-// Error says which breaker rejected the call, and what opened it.
+// Error names the breaker that rejected the call, and the failure that opened
+// it.
 func (e *OpenError) Error() string {
 	s := "breaker: " + e.State.String()
 	if e.Name != "" {

@@ -383,9 +383,9 @@ func ExampleStats_prometheus() {
 
 // A transport is an http.RoundTripper with a breaker for each host. An answer
 // of 5xx is a failure, but is returned. The timeout, unlike Options.Timeout,
-// lasts until the body is closed: its context must outlive the round trip.
-// What the caller cancels is ignored, so a host that hangs trips the breaker
-// only if timeout is less than the deadlines of the callers.
+// lasts until the body is closed: its context must outlive the round trip. A
+// call that its caller cancels is ignored, so a host that hangs trips the
+// breaker only if timeout is less than the deadlines of the callers.
 type transport struct {
 	next    http.RoundTripper
 	hosts   *breaker.Group[string]

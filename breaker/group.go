@@ -27,7 +27,7 @@ type Group[K comparable] struct {
 	recent atomic.Pointer[sharedConfig]
 	pause  atomic.Int64 // new keys for which a full group does not search
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	members []*member[K]
 	hand    int // the place at which the last search ended
 	evicted atomic.Uint64
@@ -42,7 +42,7 @@ type member[K comparable] struct {
 	used  atomic.Bool // since the hand passed
 }
 
-// A sharedConfig is what the Options at an address say.
+// A sharedConfig is the resolved form of the Options at an address.
 type sharedConfig struct {
 	opts *Options // keeps the address from being used again
 	c    *config

@@ -89,9 +89,9 @@ func TestGroupFull(t *testing.T) {
 	}
 }
 
-// TestGroupForget checks that what a breaker knows ages out: a group whose keys
-// all died once holds a new dead host, which then gets no more calls than a
-// rule needs. It is forgotten at Forget exactly, and never if forced.
+// TestGroupForget checks that the history of a breaker ages out: a group whose
+// keys all died once holds a new dead host, which then gets no more calls than
+// a rule needs. It is forgotten at Forget exactly, and never if forced.
 func TestGroupForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGroup(&GroupOptions[int]{Max: 64, Forget: 10 * time.Minute, Options: func(int) *Options {
@@ -197,7 +197,8 @@ func TestGroupPlaces(t *testing.T) {
 	}
 }
 
-// TestGroupShare checks that keys with the same Options share what they say.
+// TestGroupShare checks that keys with the same Options share their resolved
+// form.
 func TestGroupShare(t *testing.T) {
 	opts := &Options{Failures: 7}
 	g := NewGroup(&GroupOptions[int]{Options: func(k int) *Options {

@@ -8,7 +8,8 @@ import (
 	"weak"
 )
 
-// A period is what belongs to one generation. Only its counters change.
+// A period holds the settings and counters of one generation. Only its counters
+// change.
 type period struct {
 	gen          uint32
 	plain        bool // see [period.succeed]
@@ -82,7 +83,7 @@ func (per *period) add(t int64, failed, slow bool) {
 	}
 }
 
-// sum returns what the window holds at reading t.
+// sum returns the counts of the window at reading t.
 func (per *period) sum(t int64) tally {
 	switch {
 	case per.ring != nil:

@@ -24,8 +24,8 @@ type Permit struct {
 	turn uint64
 }
 
-// A slot is what all copies of a permit share. It is used again, by permits of
-// later turns. The slot of a permit that is lost is garbage.
+// A slot is the state that all copies of a permit share. It is used again, by
+// permits of later turns. The slot of a permit that is lost is garbage.
 type slot struct {
 	turn atomic.Uint64 // of the permit that was not reported yet
 	b    *Breaker

@@ -86,7 +86,7 @@ func drawOptions(t *rapid.T) *Options {
 type breakerMachine struct {
 	lazy    bool
 	clock   fakeClock
-	rand    float64 // what chance comes out as
+	rand    float64 // the number that chance gives
 	b       *Breaker
 	base    time.Time
 	model   *slowBreaker

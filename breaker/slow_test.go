@@ -33,8 +33,8 @@ type slowOutcome struct {
 	failed, slow bool
 }
 
-// A slowPermit is what admits a call: its generation, its ticket if it is a
-// probe, its start.
+// A slowPermit is the admission of a call: its generation, its ticket if it is
+// a probe, its start.
 type slowPermit struct {
 	gen, ticket uint32
 	start       int64
@@ -71,7 +71,7 @@ func (m *slowBreaker) open(at, d int64) {
 	m.move(Open, at, at+d)
 }
 
-// settle makes what time has brought.
+// settle makes the changes that time has brought.
 func (m *slowBreaker) settle(t int64) {
 	for {
 		switch {

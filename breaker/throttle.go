@@ -32,9 +32,9 @@ type Throttle struct {
 	reject atomic.Uint64 // the bits of the probability
 }
 
-// What the window of a Throttle counts. A request is sent or rejected. An
-// ignored call takes back what it counted as sent, in the bucket of then: a
-// bucket alone may be below zero.
+// The kinds of requests that the window of a Throttle counts. A request is sent
+// or rejected. An ignored call takes back its count as sent, in the bucket of
+// then: a bucket alone may be below zero.
 const (
 	sent = iota
 	accepted

@@ -614,7 +614,7 @@ func TestTrapHighThroughput(t *testing.T) {
 }
 
 // TestTrapWindowExpires checks that a window that is read long after does not
-// show what is over.
+// show a window that is over.
 func TestTrapWindowExpires(t *testing.T) {
 	b, clock := byHand(Options{FailureRatio: 1})
 	for range 10 {

@@ -8,10 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// A tally is what a window holds, by what it counts.
+// A tally holds the counts of a window, by kind.
 type tally [3]uint64
 
-// What the window of a Breaker counts. Slow calls may be failures too.
+// The kinds of calls that the window of a Breaker counts. Slow calls may be
+// failures too.
 const (
 	calls = iota
 	failures
@@ -44,7 +45,7 @@ type ring struct {
 	past tally // of the buckets that are over
 }
 
-// A bucket holds the counters of one epoch, by what they count.
+// A bucket holds the counters of one epoch, by kind.
 type bucket [3]atomic.Uint64
 
 // newRing returns a ring of n buckets over span, at reading t.
@@ -144,7 +145,7 @@ func (r *ring) sumLocked() (sum tally) {
 	return sum
 }
 
-// total returns what was counted since the start.
+// total returns the counts since the start.
 func (r *ring) total(t int64) tally {
 	r.at(t)
 	r.mu.Lock()
@@ -163,7 +164,7 @@ func (r *ring) total(t int64) tally {
 type last struct {
 	waiting counter // successes that have no place yet
 
-	mu   sync.Mutex // protects what follows
+	mu   sync.Mutex // protects the fields below
 	n    int
 	next int // the place of the next call
 	tally

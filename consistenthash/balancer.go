@@ -29,13 +29,13 @@ type Balancer struct {
 	_      [56]byte
 	view   atomic.Pointer[view]
 
-	mu       sync.Mutex // protects what follows, and the making of views
+	mu       sync.Mutex // protects the fields below, and the making of views
 	counters map[string]*counter
 	admitted uint64 // by counters that are retired
 	away     uint64
 }
 
-// A view is a snapshot with what a Balancer knows about its nodes.
+// A view is a snapshot with the counters and bounds of its nodes.
 type view struct {
 	snap     *Snapshot
 	counters []*counter // of each node

@@ -68,8 +68,8 @@ func (s *Snapshot) count() error {
 	return nil
 }
 
-// complete fills in what follows from nodes and counts. The points that old has
-// too are taken from there.
+// complete derives the other fields from nodes and counts. The points that old
+// has too are taken from there.
 func (s *Snapshot) complete(old *Snapshot) {
 	s.names = make([]string, len(s.nodes))
 	for i, n := range s.nodes {

@@ -59,11 +59,11 @@ func (s Snapshot) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns the binary form of s; see [Snapshot.AppendBinary].
 func (s Snapshot) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
-// UnmarshalBinary makes s what data says. Any bytes are safe: an error, which
-// wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], leaves s as it was. The
-// members are checked before they are placed, and at most as many points are
-// made as the Options.MaxPoints permit that s has: those of [NewSnapshot], or
-// the default for a zero Snapshot.
+// UnmarshalBinary makes s the snapshot in data. Any bytes are safe: an error,
+// which wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], leaves s as it was.
+// The members are checked before they are placed, and at most as many points
+// are made as the Options.MaxPoints permit that s has: those of [NewSnapshot],
+// or the default for a zero Snapshot.
 func (s *Snapshot) UnmarshalBinary(data []byte) error {
 	if len(data) < headSize+tailSize || string(data[:len(magic)]) != magic {
 		return fmt.Errorf("%w: no header", ErrCorrupt)
@@ -107,7 +107,7 @@ func (s *Snapshot) UnmarshalBinary(data []byte) error {
 // is given.
 func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) error {
 	if opts.VirtualNodes == 0 {
-		opts.VirtualNodes = -1 // what is stored is never the default
+		opts.VirtualNodes = -1 // a stored number is never the default
 	}
 	if err := opts.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -176,8 +176,8 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON makes s what data says; null says nothing. A fingerprint that
-// is missing is not checked, so that a person can write a snapshot; so are
+// UnmarshalJSON makes s the snapshot in data; null says nothing. A fingerprint
+// that is missing is not checked, so that a person can write a snapshot; so are
 // virtualNodes, which are then the default. It is as safe as
 // [Snapshot.UnmarshalBinary], with the same errors.
 func (s *Snapshot) UnmarshalJSON(data []byte) error {

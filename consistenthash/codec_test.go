@@ -173,8 +173,8 @@ func TestNodeJSON(t *testing.T) {
 	}
 }
 
-// TestLaterVersions checks that what a later version may write is ErrVersion,
-// and not taken for damage.
+// TestLaterVersions checks that bytes of a later version are ErrVersion, and
+// not taken for damage.
 func TestLaterVersions(t *testing.T) {
 	data, err := mustSnapshot(t, nil, Node{Name: "a"}).MarshalBinary()
 	if err != nil {
@@ -229,7 +229,7 @@ func TestTrapCostOfBytes(t *testing.T) {
 		return // checks allocate, and the rest takes their time
 	}
 
-	// What is accepted takes 60 bytes a point on the way, as documented.
+	// Bytes that are accepted take 60 bytes a point on the way, as documented.
 	data[len(data)-16] ^= 1
 	allocated = allocatedBy(func() { err = small.UnmarshalBinary(withChecksum(data)) })
 	if err != nil || allocated > 62*900_000 {

@@ -64,7 +64,7 @@ import (
 // [Ring.Snapshot].
 type Ring struct {
 	current atomic.Pointer[Snapshot]
-	empty   Snapshot // has the options; what an empty ring is
+	empty   Snapshot // has the options; the snapshot of an empty ring
 
 	mu sync.Mutex // held by writers, from reading current to replacing it
 }
@@ -109,7 +109,7 @@ func (r *Ring) Add(nodes ...Node) error {
 // Remove removes the nodes named and returns how many of them were members.
 // The complexity is O(V) where V is the number of points.
 func (r *Ring) Remove(names ...string) (removed int) {
-	_ = r.change(func(s *Snapshot) (*Snapshot, error) { // what is left is valid
+	_ = r.change(func(s *Snapshot) (*Snapshot, error) { // the nodes that stay are valid
 		next := s.Without(names...)
 		removed = len(s.given()) - len(next.given())
 		return next, nil
@@ -123,7 +123,7 @@ func (r *Ring) Set(nodes ...Node) error {
 	return r.change(func(s *Snapshot) (*Snapshot, error) { return s.build(nodes) })
 }
 
-// SetSnapshot makes the ring what s is, its options included. A snapshot that
+// SetSnapshot makes the ring that of s, its options included. A snapshot that
 // was read from bytes becomes a ring, and one that was kept comes back.
 func (r *Ring) SetSnapshot(s *Snapshot) {
 	_ = r.change(func(*Snapshot) (*Snapshot, error) { return s, nil }) // never fails
@@ -151,7 +151,7 @@ func (r *Ring) Snapshot() *Snapshot {
 // MarshalJSON returns the JSON form of the ring's [Snapshot].
 func (r *Ring) MarshalJSON() ([]byte, error) { return r.Snapshot().MarshalJSON() }
 
-// UnmarshalJSON makes the ring what data says; see [Snapshot.UnmarshalJSON].
+// UnmarshalJSON makes the ring the one in data; see [Snapshot.UnmarshalJSON].
 func (r *Ring) UnmarshalJSON(data []byte) error {
 	return r.change(func(old *Snapshot) (*Snapshot, error) {
 		s := &Snapshot{opts: Options{MaxPoints: old.opts.MaxPoints}}

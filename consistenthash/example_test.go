@@ -136,7 +136,7 @@ func Example_compositeKeys() {
 	// by tenant: true
 }
 
-// What moves when a node joins: a quarter, and all to it.
+// The keys that move when a node joins: a quarter, and all to it.
 func ExampleSnapshot_Plan() {
 	var ring consistenthash.Ring
 	_ = ring.Set(consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"}, consistenthash.Node{Name: "c"})
@@ -162,7 +162,7 @@ func ExampleSnapshot_Plan_data() {
 		at  uint64
 		key string
 	}
-	var index []record // what a store has as an index on the position
+	var index []record // a store's index on the position
 	for i := range 1000 {
 		key := fmt.Sprint("user:", i)
 		index = append(index, record{before.Hash(key), key})
@@ -237,7 +237,7 @@ func ExampleNewBalancer() {
 	// 100 true
 }
 
-// Counters for expvar: what the bound costs, and the load of each node.
+// Counters for expvar: the cost of the bound, and the load of each node.
 func ExampleBalancer_Stats() {
 	var ring consistenthash.Ring
 	_ = ring.Set(consistenthash.Node{Name: "a"}, consistenthash.Node{Name: "b"})

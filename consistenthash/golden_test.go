@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// What version 1 of the placement and of the format gives TestGolden.
+// The placement and the bytes of version 1, for TestGolden.
 const (
 	golden      = "cbbcbaaabaaaabbacbbbbabc"
 	goldenBytes = "6173686c61726368010000000000000000000000000000009600000004000000000000000000f03f01006100000000000000000040010062000000" +

@@ -14,7 +14,7 @@ const NoShare = -1
 // A Node is a member of a ring.
 //
 // In JSON its members are name, weight and zone. A weight that is missing is 1;
-// one that is 0 is [NoShare], since that is what a person who writes 0 means.
+// one that is 0 is [NoShare], since a person who writes 0 means that.
 type Node struct {
 	// Name identifies the node, in all processes and forever: its points follow
 	// from it.
@@ -25,9 +25,9 @@ type Node struct {
 	// the weights of the others; with [NoShare] it has none.
 	Weight float64
 
-	// Zone is what the node fails together with: a rack, a building, a region.
-	// The nodes of a preference list come from as many zones as there are. No
-	// zone is a zone like any other.
+	// Zone names the things that fail together with the node: a rack, a
+	// building, a region. The nodes of a preference list come from as many
+	// zones as there are. No zone is a zone like any other.
 	Zone string
 }
 
@@ -51,7 +51,7 @@ func (n Node) MarshalJSON() ([]byte, error) {
 	return json.Marshal(d)
 }
 
-// UnmarshalJSON makes n what data says.
+// UnmarshalJSON makes n the node in data.
 func (n *Node) UnmarshalJSON(data []byte) error {
 	var d nodeDocument
 	if err := json.Unmarshal(data, &d); err != nil {

@@ -34,7 +34,7 @@ type Options struct {
 const (
 	defaultVirtualNodes = 150
 	defaultMaxPoints    = 1 << 20
-	mostPoints          = 1 << 28 // what fits into the 32 bits of a table entry
+	mostPoints          = 1 << 28 // as many as the 32 bits of a table entry can number
 	maxName             = 1<<16 - 1
 )
 

@@ -331,7 +331,7 @@ func TestPropPlan(t *testing.T) {
 		}
 
 		moves := slices.Collect(from.Plan(to))
-		store := map[uint64]string{} // what is where
+		store := map[uint64]string{} // the node that holds each position
 		for _, h := range positions(from, to) {
 			store[h] = ownerName(from, h)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Stats describe a [Snapshot]. The load of a node is its share of the ring
-// divided by its share of the weights, so that 1 is what it should have.
+// divided by its share of the weights, so that 1 is its due.
 type Stats struct {
 	Nodes      int     // members
 	Zones      int     // distinct zones of those that have a share
@@ -83,7 +83,7 @@ func (s BalancerStats) Sub(prev BalancerStats) BalancerStats {
 }
 
 // AwayRatio returns the share of the requests that were admitted to another
-// node than the owner of their key, 0 if there were none: what the bound costs
+// node than the owner of their key, 0 if there were none: the cost of the bound
 // in warm caches.
 func (s BalancerStats) AwayRatio() float64 {
 	if s.Admitted == 0 {

@@ -34,7 +34,7 @@ func TestTrapBadCounts(t *testing.T) {
 	}
 }
 
-// TestTrapInput: what is wrong is an error and changes nothing.
+// TestTrapInput: bad input is an error and changes nothing.
 func TestTrapInput(t *testing.T) {
 	var ring Ring
 	if err := ring.Set(Node{Name: "a"}); err != nil {
@@ -141,9 +141,9 @@ func TestTrapOneNode(t *testing.T) {
 	}
 }
 
-// TestTrapCollisions: where points collide, who owns them depends on the names
-// and not on who came last, and who leaves takes only its own along; with a map
-// from point to node it is otherwise (stathat/consistent#5,
+// TestTrapCollisions: where points collide, their owner depends on the names
+// and not on the order of joining, and a node that leaves takes only its own
+// along; with a map from point to node it is otherwise (stathat/consistent#5,
 // lafikl/consistent#10, go-zero#5595).
 func TestTrapCollisions(t *testing.T) {
 	same := &Options{Hash: func(string) uint64 { return 1 << 60 }, VirtualNodes: 3}
@@ -298,9 +298,9 @@ func TestTrapMD5(t *testing.T) {
 	}
 }
 
-// TestTrapReplicas: copies are on distinct nodes, and who joins only pushes
-// itself into lists, which keep their order; by the order of a list of nodes,
-// growth shuffles them (thanos#5427, thanos#5604).
+// TestTrapReplicas: copies are on distinct nodes, and a node that joins only
+// pushes itself into lists, which keep their order; by the order of a list of
+// nodes, growth shuffles them (thanos#5427, thanos#5604).
 func TestTrapReplicas(t *testing.T) {
 	s := mustSnapshot(t, nil, numbered(10)...)
 	more, err := s.With(Node{Name: "new"})

@@ -10,8 +10,8 @@
 // into one test binary, each behind a number, and an environment variable
 // chooses the one that acts; so a mutant costs a run of the tests and no build.
 // Each test is run once by itself to learn which mutants it reaches. A mutant
-// meets the quick ones of those first, then the others, and all tests only if it
-// survives.
+// meets the quick ones of those first, then the others, and all tests only if
+// it survives.
 //
 // The tests run with -short; with -full the survivors meet the whole tests,
 // too. A survivor is a hole in the tests or a change without effect. Those
