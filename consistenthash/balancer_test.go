@@ -291,6 +291,28 @@ func TestTrapLeaveWithLoad(t *testing.T) {
 	}
 }
 
+// TestTrapComeBackWithLoad checks that a node that came back with a lease is a
+// member like any other when the lease ends.
+func TestTrapComeBackWithLoad(t *testing.T) {
+	var ring Ring
+	_ = ring.Set(Node{Name: "a"})
+	b := NewBalancer(&ring, 2)
+	old, _ := b.Acquire("k")
+	ring.Remove("a")
+	b.Acquire("k") // the balancer learns that a has left
+	_ = ring.Add(Node{Name: "a"})
+
+	l, ok := b.Acquire("k")
+	if !ok {
+		t.Fatal("Acquire finds no node after the only one came back")
+	}
+	old.Release()
+	l.Release()
+	if l, ok := b.AcquireOther("k", "b"); !ok || l.Node() != "a" {
+		t.Errorf("AcquireOther = %q, %t when all leases of a have ended, want a", l.Node(), ok)
+	}
+}
+
 // TestModelBalancer compares each admission with a model that counts in a map,
 // looks for the owner in a sorted list and has exact fractions.
 func TestModelBalancer(t *testing.T) { rapid.Check(t, modelBalancer) }
