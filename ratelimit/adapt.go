@@ -44,7 +44,7 @@ const minSamples = 20
 
 // A sampler gathers the samples of a window.
 type sampler struct {
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	end     int64      // the reading at which the window is over
 	busy    bool       // a goroutine is in Update
 	sum     float64    // nanoseconds of all calls
@@ -113,11 +113,14 @@ func (c *Concurrency) adapt(now int64) {
 	c.set = false
 	c.mu.Unlock()
 
+	// The algorithm is the caller's code: it runs without the lock.
 	limit := c.opts.Adapt.Update(s)
 	if math.IsNaN(limit) {
 		limit = s.Limit
 	}
 	limit = min(max(limit, float64(c.opts.Min)), float64(c.opts.Max))
+
+	// A limit that was set meanwhile stands.
 	c.mu.Lock()
 	if !c.set {
 		c.setLimitLocked(limit)
@@ -129,8 +132,8 @@ func (c *Concurrency) adapt(now int64) {
 // AIMD is the [Algorithm] of congestion avoidance in TCP: the limit grows by
 // Increase in each window that was used and in which nothing was dropped, and
 // shrinks to Backoff of itself in each that had a drop. It needs operations
-// that fail when there are too many: give them a timeout somewhat above what
-// they take, and call [Permit.Drop] when it passes. The zero value is ready for
+// that fail when there are too many: give them a timeout somewhat above their
+// duration, and call [Permit.Drop] when it passes. The zero value is ready for
 // use.
 type AIMD struct {
 	// Increase is added to the limit. If zero, 1.

@@ -19,7 +19,7 @@ type station struct {
 	fakeClock
 	rng     *rand.Rand
 	c       *Concurrency
-	arrival float64 // a second; what finds no permit is lost
+	arrival float64 // a second; an operation that finds no permit is lost
 	servers int
 	service time.Duration
 	fixed   bool                     // M/D/c
@@ -30,7 +30,7 @@ type station struct {
 	events departures
 	free   []int64 // when each busy server is free, as a heap of its own
 	limits []int
-	ended  func(took time.Duration) // if not nil, sees what was done
+	ended  func(took time.Duration) // if not nil, sees each operation done
 }
 
 type departure struct {
@@ -144,7 +144,7 @@ func newStation(t *testing.T, seed uint64, servers int, fixed bool, limit int, a
 	return s
 }
 
-// load sets the arrivals, as a multiple of what the servers can do.
+// load sets the arrivals, as a multiple of the capacity of the servers.
 func (s *station) load(x float64) {
 	s.arrival = x * float64(s.servers) / s.service.Seconds()
 }
@@ -174,7 +174,7 @@ func TestAdaptiveSettles(t *testing.T) {
 		name  string
 		fixed bool
 		make  func() Algorithm
-		// A caller who gives up after this part more than the service time
+		// A caller gives up after this part more than the service time, and
 		// calls Drop.
 		patience  float64
 		tolerance float64
@@ -253,9 +253,9 @@ func TestGradient2NoCollapse(t *testing.T) {
 	}
 }
 
-// TestAdaptiveRefuses checks what the limit is for: with half as much again
-// asked for as can be done, those who are admitted take little longer than they
-// would alone, and nearly all that the servers can do is done.
+// TestAdaptiveRefuses checks the purpose of the limit: with half as many
+// operations again as the servers can do, those admitted take little longer
+// than they would alone, and the servers stay nearly as busy as they can be.
 func TestAdaptiveRefuses(t *testing.T) {
 	s := newStation(t, 1, 40, false, 1000, &Gradient2{})
 	s.run(time.Minute)
@@ -267,8 +267,12 @@ func TestAdaptiveRefuses(t *testing.T) {
 		}
 	}
 	s.run(time.Minute)
-	if most := 40 * 60 * 100; done < most*9/10 || late > done/50 { // exp(-5) of them alone: 0.7 %
-		t.Errorf("%d of %d done, %d late", done, most, late)
+	most := 40 * 60 * 100
+	if done < most*9/10 {
+		t.Errorf("%d done, want %d or more of %d", done, most*9/10, most)
+	}
+	if late > done/50 { // exp(-5) of them alone: 0.7 %
+		t.Errorf("%d of %d are late, want at most %d", late, done, done/50)
 	}
 }
 
@@ -284,8 +288,11 @@ func TestTrapTimeoutGrowth(t *testing.T) {
 		for range 120 {
 			highest = max(highest, int(s.run(time.Second)))
 		}
-		if got := s.c.Limit(); highest > 100 || got > 5 {
-			t.Errorf("%s: the limit is %d, and was %d", name, got, highest)
+		if highest > 100 {
+			t.Errorf("%s: the highest limit is %d, want at most 100", name, highest)
+		}
+		if got := s.c.Limit(); got > 5 {
+			t.Errorf("%s: the limit is %d, want at most 5", name, got)
 		}
 	}
 }
@@ -293,7 +300,7 @@ func TestTrapTimeoutGrowth(t *testing.T) {
 // TestTrapOverloadGrowth checks the fault of Gradient2 adding room for a queue
 // to a limit that it shrinks, so that it grows under a mild overload
 // (concurrency-limits #134), and following its own growth with its average of
-// the past. Here what is a little too slow shrinks it.
+// the past. Here operations that are a little too slow shrink it.
 func TestTrapOverloadGrowth(t *testing.T) {
 	g := &Gradient2{Probe: -1}
 	g.Update(Sample{Limit: 10, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 100}) // learns 10 ms
@@ -313,8 +320,11 @@ func TestTrapOverloadGrowth(t *testing.T) {
 	done, total := 0, time.Duration(0)
 	s.ended = func(took time.Duration) { done++; total += took }
 	late := s.run(2 * time.Minute)
-	if mean := total / time.Duration(done); mean > s.service*115/100 || late > 1.2*early {
-		t.Errorf("under mild overload the limit goes from %v to %v, where operations take %v", early, late, mean)
+	if got, most := total/time.Duration(done), s.service*115/100; got > most {
+		t.Errorf("operations take %v under a mild overload, want at most %v", got, most)
+	}
+	if late > 1.2*early {
+		t.Errorf("the limit goes from %v to %v, want at most %v", early, late, 1.2*early)
 	}
 }
 
@@ -325,9 +335,9 @@ func TestAdaptiveUnused(t *testing.T) {
 		s := newStation(t, 1, 40, false, 100, a)
 		s.load(0.5) // 20 in flight
 		s.run(time.Minute)
-		if lo, hi := s.limits[0], s.limits[len(s.limits)-1]; lo != 100 || hi != 100 {
-			t.Errorf("%s: a limit of 100 with 20 in flight went to %d..%d", name, lo, hi)
-		}
+		lo, hi := s.limits[0], s.limits[len(s.limits)-1]
+		check(t, lo, 100, "%s: the lowest limit with 20 in flight", name)
+		check(t, hi, 100, "%s: the highest limit with 20 in flight", name)
 	}
 }
 
@@ -400,9 +410,10 @@ func TestGradient2Dip(t *testing.T) {
 		t.Fatalf("after %d windows: %v of %v", impatience, dip, limit)
 	}
 	update(dip, 30)
-	if back := update(dip, 30); back >= limit || g.baseline != 20 {
-		t.Errorf("back at %v of %v, with a baseline of %v", back, limit, g.baseline)
+	if back := update(dip, 30); back >= limit {
+		t.Errorf("back at %v after the dip, want less than %v", back, limit)
 	}
+	check(t, g.baseline, 20, "baseline after the dip")
 
 	// In a dip to half, a queue takes half as long: how long it takes without
 	// one is not known.
@@ -415,9 +426,8 @@ func TestGradient2Dip(t *testing.T) {
 
 	// SetLimit during a dip ends it.
 	g.phase, g.from, g.saved = settling, 90, 95
-	if got := update(100, 20); got != 110 || g.phase != steady {
-		t.Errorf("after SetLimit: %v, phase %v", got, g.phase)
-	}
+	check(t, update(100, 20), 110, "limit after SetLimit")
+	check(t, g.phase, steady, "phase after SetLimit")
 }
 
 // TestGradient2Recovers checks that the limit, which a measurement that was far
@@ -434,8 +444,8 @@ func TestGradient2Recovers(t *testing.T) {
 	}
 }
 
-// TestAdapt checks what a Concurrency tells its algorithm, and what it makes of
-// the answers.
+// TestAdapt checks the samples that a Concurrency gives its algorithm, and the
+// limits that it makes of the answers.
 func TestAdapt(t *testing.T) {
 	var clock fakeClock
 	var samples []Sample
@@ -466,12 +476,12 @@ func TestAdapt(t *testing.T) {
 		before := c.target
 		answer, samples = step.answer, nil
 		window()
-		if want := (Sample{Limit: before, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 18, Dropped: 2}); len(samples) != 1 || samples[0] != want {
+		want := []Sample{{Limit: before, InFlight: 1, RTT: 10 * time.Millisecond, Calls: 18, Dropped: 2}}
+		if !slices.Equal(samples, want) {
 			t.Fatalf("samples %+v, want %+v", samples, want)
 		}
-		if c.target != step.limit || c.Limit() != step.permits {
-			t.Errorf("answer %v: limit %v, %d permits", answer, c.target, c.Limit())
-		}
+		check(t, c.target, step.limit, "limit after the answer %v", answer)
+		check(t, c.Limit(), step.permits, "permits after the answer %v", answer)
 	}
 
 	during = func() { c.SetLimit(40) }
@@ -489,8 +499,12 @@ func TestAdapt(t *testing.T) {
 	samples = nil
 	window()
 	window()
-	if c.Limit() != 5 || c.InFlight() > 1 || len(samples) == 0 {
-		t.Errorf("after a panic: limit %d, %d in flight, %d samples", c.Limit(), c.InFlight(), len(samples))
+	check(t, c.Limit(), 5, "limit after a panic")
+	if got := c.InFlight(); got > 1 {
+		t.Errorf("%d in flight after a panic, want at most 1", got)
+	}
+	if len(samples) == 0 {
+		t.Error("no samples after a panic, want some")
 	}
 }
 
@@ -531,9 +545,8 @@ func TestAdaptWindow(t *testing.T) {
 	}
 	clock.t -= int64(time.Hour) // operations never take less than nothing
 	end(1, -time.Hour)
-	if s := c.sampler.current; s.Calls != 1 || c.sampler.sum != 0 {
-		t.Errorf("%+v of %v ns", s, c.sampler.sum)
-	}
+	check(t, c.sampler.current.Calls, 1, "calls in the window")
+	check(t, c.sampler.sum, 0, "time of the calls")
 }
 
 // TestAdaptOneAtATime checks that Update is not called again while it runs,
@@ -564,11 +577,12 @@ func TestAdaptOneAtATime(t *testing.T) {
 	})})
 	end(20)
 	end(1)
-	if len(calls) != 2 || calls[0] != 20 || calls[1] != 51 {
-		t.Errorf("windows of %v permits, want 20 and what ended meanwhile", calls)
+	if want := []int{20, 51}; !slices.Equal(calls, want) {
+		t.Errorf("windows of %v permits, want %v", calls, want)
 	}
 }
 
+// An algorithm is an Algorithm that is a function.
 type algorithm func(Sample) float64
 
 func (a algorithm) Update(s Sample) float64 { return a(s) }
@@ -607,11 +621,10 @@ func TestSetLimitEndsDip(t *testing.T) {
 // comes while the Algorithm chooses another.
 func TestSetLimitDuringUpdate(t *testing.T) {
 	var c *Concurrency
-	algorithm := algorithmFunc(func(s Sample) float64 {
-		c.SetLimit(int(s.Limit)) // to what it was
+	c = NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithm(func(s Sample) float64 {
+		c.SetLimit(int(s.Limit)) // as before
 		return 50
-	})
-	c = NewConcurrency(10, &ConcurrencyOptions{Adapt: algorithm, Window: 1})
+	})})
 	for range 2 * minSamples {
 		p, _ := c.TryAcquire()
 		p.Release()
@@ -621,17 +634,12 @@ func TestSetLimitDuringUpdate(t *testing.T) {
 	}
 }
 
-// An algorithmFunc is an Algorithm that is a function.
-type algorithmFunc func(Sample) float64
-
-func (f algorithmFunc) Update(s Sample) float64 { return f(s) }
-
 // TestAdaptClockJumps checks that operations that last longer than the clock
 // can tell have a duration that is not negative.
 func TestAdaptClockJumps(t *testing.T) {
 	clock := fakeClock{t: -maxReading}
 	var got Sample
-	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithmFunc(func(s Sample) float64 {
+	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithm(func(s Sample) float64 {
 		got = s
 		return s.Limit
 	}), Now: clock.now})
@@ -642,8 +650,9 @@ func TestAdaptClockJumps(t *testing.T) {
 		clock.t = maxReading
 		p.Release()
 	}
-	if got.Calls != minSamples || got.RTT < maxReading-1 {
-		t.Errorf("%d calls that took %v, want %d that took 146 years", got.Calls, got.RTT, minSamples)
+	check(t, got.Calls, minSamples, "Calls")
+	if got.RTT < maxReading-1 {
+		t.Errorf("RTT = %v, want 146 years", got.RTT)
 	}
 }
 
@@ -652,7 +661,7 @@ func TestAdaptClockJumps(t *testing.T) {
 func TestSampleOfDrops(t *testing.T) {
 	var clock fakeClock
 	var got Sample
-	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithmFunc(func(s Sample) float64 {
+	c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithm(func(s Sample) float64 {
 		got = s
 		return s.Limit
 	}), Now: clock.now})
@@ -661,9 +670,9 @@ func TestSampleOfDrops(t *testing.T) {
 		clock.sleep(time.Millisecond)
 		p.Drop()
 	}
-	if got.Dropped != minSamples || got.RTT != 0 || got.StdErr != 0 {
-		t.Errorf("%d dropped, %v ± %v, want %d, 0 ± 0", got.Dropped, got.RTT, got.StdErr, minSamples)
-	}
+	check(t, got.Dropped, minSamples, "Dropped")
+	check(t, got.RTT, 0, "RTT")
+	check(t, got.StdErr, 0, "StdErr")
 }
 
 // TestAIMDBounds checks the bounds of Increase.

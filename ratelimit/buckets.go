@@ -40,6 +40,8 @@ func (b *buckets) encode() []byte {
 	for _, m := range b.marks {
 		out = binary.LittleEndian.AppendUint64(out, m)
 	}
+
+	// Each bucket, with the limit that it counts by.
 	for i := range b.n {
 		s, l := b.states[i], b.limits[i]
 		for _, v := range []int64{s.Base, s.Spent, l.Rate.count, int64(l.Rate.per), int64(l.Burst)} {
@@ -73,6 +75,7 @@ func decodeBuckets(data []byte) (b buckets, err error) {
 		return buckets{}, ErrCorrupt
 	}
 
+	// The checksum holds. The limits must be valid nevertheless.
 	data = data[headerSize:]
 	next := func() int64 {
 		v := binary.LittleEndian.Uint64(data)
@@ -119,6 +122,8 @@ func (b *buckets) adopt(limits []Limit, now int64) (changed bool) {
 		copy(b.limits[:], limits)
 		return false
 	}
+
+	// A limit that changed keeps what was spent, as SetLimit does.
 	for i, l := range limits {
 		switch {
 		case i >= b.n:
@@ -149,6 +154,8 @@ func (b *buckets) takeAll(limits []Limit, now int64, n int) (worst Decision, cha
 			worst = d
 		}
 	}
+
+	// All or nothing.
 	if ok {
 		b.states = states
 	}

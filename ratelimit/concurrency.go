@@ -67,12 +67,11 @@ type Concurrency struct {
 
 	refused, waited, canceled, dropped atomic.Uint64
 
-	mu       sync.Mutex // protects what follows
-	line     queue
-	target   float64 // the limit before it was rounded
-	set      bool    // SetLimit was called since the last sample of the sampler
-	events   []limitEvent
-	draining bool // a goroutine is calling OnLimit
+	mu      sync.Mutex // protects the fields below
+	line    queue
+	target  float64 // the limit before it was rounded
+	set     bool    // SetLimit was called since the last sample of the sampler
+	changes changeQueue
 }
 
 const (
@@ -261,6 +260,8 @@ func (c *Concurrency) AcquirePriority(ctx context.Context, priority int) (Permit
 	if err := ctx.Err(); err != nil {
 		return Permit{}, err
 	}
+
+	// The usual ways: a permit that ended on this processor, or a free place.
 	if p, ok := c.takeSpare(); ok {
 		return p, nil
 	}
@@ -349,6 +350,7 @@ func (c *Concurrency) leave(w *waiter, err error) error {
 		c.word.Add(^uint64(0))
 	}
 
+	// The place of the permit is taken. Serve those that it may have held up.
 	if err == nil {
 		c.waited.Add(1)
 	}
@@ -390,6 +392,7 @@ func (c *Concurrency) serveLocked() {
 		c.line.finish(w, nil)
 	}
 
+	// Nobody waits: permits end without the lock again.
 	if c.line.first() == nil {
 		c.word.And(^uint64(queueBit))
 		c.line.pool = nil
@@ -401,8 +404,8 @@ func (c *Concurrency) serveLocked() {
 
 // SetLimit changes the limit, now. A higher one admits callers in line at once;
 // a lower one ends no permit, but none is given until fewer are in flight. With
-// Adapt, the limit goes on from there; Min and Max bound what Adapt chooses,
-// not SetLimit. It panics if limit is not between 1 and 2^30-1.
+// Adapt, the limit goes on from there; Min and Max bound the choice of Adapt,
+// not that of SetLimit. It panics if limit is not between 1 and 2^30-1.
 func (c *Concurrency) SetLimit(limit int) {
 	checkLimit(limit)
 	c.mu.Lock()
@@ -431,7 +434,7 @@ func (c *Concurrency) setLimitLocked(target float64) {
 		// Permits come and go meanwhile: try until none did.
 		if c.word.CompareAndSwap(w, w&^uint64(maxLimit<<limitShift)|limit<<limitShift) {
 			if c.opts.OnLimit != nil {
-				c.events = append(c.events, limitEvent{int(old), int(limit)})
+				c.queueLocked(limitChange{int(old), int(limit)})
 			}
 			break
 		}
@@ -461,6 +464,9 @@ func (c *Concurrency) Queued() int { return int(c.line.length.Load()) }
 // Stats returns the counters of c. Permits granted at once are not counted,
 // since that would cost as much as granting them.
 func (c *Concurrency) Stats() ConcurrencyStats {
+	c.mu.Lock()
+	unseen := c.changes.unseen
+	c.mu.Unlock()
 	return ConcurrencyStats{
 		Limit:    c.Limit(),
 		InFlight: c.InFlight(),
@@ -469,43 +475,6 @@ func (c *Concurrency) Stats() ConcurrencyStats {
 		Refused:  c.refused.Load(),
 		Canceled: c.canceled.Load(),
 		Dropped:  c.dropped.Load(),
+		Unseen:   unseen,
 	}
-}
-
-// A limitEvent is a change of the limit that OnLimit has not seen yet.
-type limitEvent struct{ old, limit int }
-
-// deliver calls OnLimit for each change, unless another goroutine is at it: one
-// at a time, in the order of the changes, and under no lock. A callback that
-// panics does not take the rest of the events with it.
-func (c *Concurrency) deliver() {
-	c.mu.Lock()
-	if c.draining {
-		c.mu.Unlock()
-		return
-	}
-
-	// If OnLimit panics, the other changes are delivered after it.
-	c.draining = true
-	done := false
-	defer func() {
-		if !done {
-			c.mu.Lock()
-			c.draining = false
-			c.mu.Unlock()
-			c.deliver()
-		}
-	}()
-
-	for len(c.events) > 0 {
-		e := c.events[0]
-		c.events = c.events[1:]
-		c.mu.Unlock()
-		c.opts.OnLimit(e.old, e.limit)
-		c.mu.Lock()
-	}
-	c.events = nil
-	c.draining = false
-	done = true
-	c.mu.Unlock()
 }

@@ -4,7 +4,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
@@ -19,13 +18,13 @@ import (
 )
 
 // TestModelConcurrency drives a Concurrency with callers that ask, wait, give
-// up and end permits in any order, while the limit changes, and compares who
-// was admitted with a list.
+// up and end permits in any order, while the limit changes, and compares the
+// callers admitted with a list.
 func TestModelConcurrency(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, modelConcurrency) })
 }
 
-// A request is a caller of Acquire and what became of it.
+// A request is a call of Acquire and its outcome.
 type request struct {
 	id, priority int
 	cancel       context.CancelFunc
@@ -41,7 +40,7 @@ func modelConcurrency(t *rapid.T) {
 		c.stripes = make([]spareStripe, 2) // as of a larger limit
 	}
 	var held []Permit   // in flight
-	var line []*request // who waits, in order
+	var line []*request // the waiters, in order
 	ids := 0
 
 	// serve admits from the model's line, and checks that the same happened.
@@ -50,9 +49,10 @@ func modelConcurrency(t *rapid.T) {
 		for len(line) > 0 && len(held) < limit {
 			r := line[0]
 			line = line[1:]
-			if !r.over.Load() || r.err != nil {
-				t.Fatalf("request %d of priority %d was not admitted: %v", r.id, r.priority, r.err)
+			if !r.over.Load() {
+				t.Fatalf("request %d of priority %d still waits, want it admitted", r.id, r.priority)
 			}
+			checkErr(t, r.err, nil, "request %d of priority %d", r.id, r.priority)
 			held = append(held, r.permit)
 			r.cancel()
 		}
@@ -74,17 +74,19 @@ func modelConcurrency(t *rapid.T) {
 			line = append(line, r) // serve takes it out again
 			serve(t)
 		case full && (len(line) == 0 || line[len(line)-1].priority >= r.priority):
-			if !r.over.Load() || !errors.Is(r.err, ErrLimited) {
-				t.Fatalf("a full line of %d let request %d in: %v", len(line), r.id, r.err)
+			if !r.over.Load() {
+				t.Fatalf("request %d waits in a full line of %d, want it refused", r.id, len(line))
 			}
+			checkErr(t, r.err, ErrLimited, "request %d at a full line of %d", r.id, len(line))
 			r.cancel()
 		default:
 			if full {
 				last := line[len(line)-1]
 				line = line[:len(line)-1]
-				if !last.over.Load() || !errors.Is(last.err, ErrLimited) {
-					t.Fatalf("request %d did not give way to %d: %v", last.id, r.id, last.err)
+				if !last.over.Load() {
+					t.Fatalf("request %d still waits, want its place given to %d", last.id, r.id)
 				}
+				checkErr(t, last.err, ErrLimited, "request %d whose place went to %d", last.id, r.id)
 				last.cancel()
 			}
 			at := len(line)
@@ -120,9 +122,11 @@ func modelConcurrency(t *rapid.T) {
 			r := line[i]
 			r.cancel()
 			synctest.Wait()
-			if line = slices.Delete(line, i, i+1); !r.over.Load() || !errors.Is(r.err, context.Canceled) {
-				t.Fatalf("request %d was canceled: %v", r.id, r.err)
+			line = slices.Delete(line, i, i+1)
+			if !r.over.Load() {
+				t.Fatalf("request %d still waits, want it canceled", r.id)
 			}
+			checkErr(t, r.err, context.Canceled, "request %d", r.id)
 		},
 
 		"end": func(t *rapid.T) {
@@ -152,9 +156,10 @@ func modelConcurrency(t *rapid.T) {
 				}
 			}
 			s := c.Stats()
-			if s.Limit != limit || s.InFlight != len(held) || s.Queued != len(line) || c.Queued() != s.Queued {
-				t.Fatalf("%+v, want %d of %d in flight and %d queued", s, len(held), limit, len(line))
-			}
+			check(t, s.Limit, limit, "Limit")
+			check(t, s.InFlight, len(held), "InFlight")
+			check(t, s.Queued, len(line), "Stats().Queued")
+			check(t, c.Queued(), len(line), "Queued()")
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.checkLocked()
@@ -186,9 +191,10 @@ func TestAcquireOrder(t *testing.T) {
 			synctest.Wait() // it is in line before the next
 		}
 
-		if _, ok := c.TryAcquire(); ok || c.Queued() != 6 {
-			t.Errorf("TryAcquire = %v with %d in line", ok, c.Queued())
+		if _, ok := c.TryAcquire(); ok {
+			t.Error("TryAcquire = true with callers in line, want false")
 		}
+		check(t, c.Queued(), 6, "Queued")
 		first.Release()
 		synctest.Wait()
 		if !slices.Equal(order, []int{5, 1, 4, 0, 2, 3}) {
@@ -233,19 +239,18 @@ func TestTrapGrantRacesCancel(t *testing.T) {
 			cancel()        // it will run, but has not seen yet
 			first.Release() // that it was granted
 			wg.Wait()
-			if got := c.Stats(); got.InFlight != 0 || got.Queued != 0 {
-				t.Fatalf("a permit was lost: %+v", got)
-			}
+			check(t, c.Stats().InFlight, 0, "InFlight")
+			check(t, c.Stats().Queued, 0, "Queued")
 		}
 
-		if s := c.Stats(); handedOn != 200 || s.Canceled != uint64(handedOn) || s.Waited != uint64(400-handedOn) {
-			t.Errorf("%d of 200 were handed on: %+v", handedOn, s)
-		}
+		check(t, handedOn, 200, "permits handed on")
+		check(t, c.Stats().Canceled, 200, "Canceled")
+		check(t, c.Stats().Waited, 200, "Waited")
 	})
 }
 
-// TestCallerIsReused checks that the place in line of a caller who was granted
-// a permit and handed it on says nothing to the next who gets it.
+// TestCallerIsReused checks that the place in line of a caller that was granted
+// a permit and handed it on says nothing to the next caller in that place.
 func TestCallerIsReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)
@@ -268,18 +273,18 @@ func TestCallerIsReused(t *testing.T) {
 		wait(t.Context())
 		wait(t.Context())
 		cancel()
-		first.Release() // to the first in line, who hands it on to the second; the third still waits
+		first.Release() // to the first in line, which hands it on to the second; the third still waits
 		synctest.Wait()
 		wait(t.Context()) // in the place of the second
 		wait(t.Context()) // in that of the first
-		if got, s := admitted.Load(), c.Stats(); got != 1 || s.InFlight != 1 || s.Queued != 3 {
-			t.Errorf("%d admitted, %+v", got, s)
-		}
+		check(t, admitted.Load(), 1, "admitted")
+		check(t, c.InFlight(), 1, "InFlight")
+		check(t, c.Queued(), 3, "Queued")
 		close(hold)
 		synctest.Wait()
-		if got, s := admitted.Load(), c.Stats(); got != 4 || s.InFlight != 0 || s.Queued != 0 {
-			t.Errorf("%d admitted in the end, %+v", got, s)
-		}
+		check(t, admitted.Load(), 4, "admitted in the end")
+		check(t, c.InFlight(), 0, "InFlight in the end")
+		check(t, c.Queued(), 0, "Queued in the end")
 	})
 }
 
@@ -300,9 +305,10 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 		old.Ignore()
 	}
 
-	if _, ok := c.TryAcquire(); ok || c.InFlight() != 2 {
-		t.Errorf("%d in flight, want 2", c.InFlight())
+	if _, ok := c.TryAcquire(); ok {
+		t.Error("TryAcquire = true at the limit, want false")
 	}
+	check(t, c.InFlight(), 2, "InFlight")
 	Permit{}.Release()
 	a.Drop()
 	b.Ignore()
@@ -366,10 +372,12 @@ func TestTrapInFlightRace(t *testing.T) {
 	}
 	wg.Wait()
 
-	s := c.Stats()
-	if most.Load() > limit || s.InFlight != 0 || s.Queued != 0 || served.Load()+gaveUp.Load() != 16*500 {
-		t.Errorf("up to %d at once, %d served, %d gave up: %+v", most.Load(), served.Load(), gaveUp.Load(), s)
+	if got := most.Load(); got > limit {
+		t.Errorf("up to %d at once, want at most %d", got, limit)
 	}
+	check(t, served.Load()+gaveUp.Load(), 16*500, "callers served or gone")
+	check(t, c.InFlight(), 0, "InFlight")
+	check(t, c.Queued(), 0, "Queued")
 }
 
 // TestConcurrencyLinearizable checks histories of permits taken and ended by
@@ -460,7 +468,7 @@ func TestOnLimit(t *testing.T) {
 
 	for g := range 4 {
 		wg.Go(func() {
-			for i := range 100 {
+			for i := range maxQueued / 4 { // so that all can wait
 				c.SetLimit(20 + g + 4*i)
 			}
 		})
@@ -470,8 +478,9 @@ func TestOnLimit(t *testing.T) {
 	last := 1
 
 	for i := 0; i < len(seen); i += 2 {
-		if seen[i] != last || seen[i+1] == last {
-			t.Fatalf("change %d is from %d to %d after %d", i/2, seen[i], seen[i+1], last)
+		check(t, seen[i], last, "limit before change %d", i/2)
+		if seen[i+1] == last {
+			t.Fatalf("change %d is to %d, want another limit than before", i/2, last)
 		}
 		last = seen[i+1]
 	}
@@ -481,27 +490,72 @@ func TestOnLimit(t *testing.T) {
 	}
 }
 
+// TestTrapOnLimitHangs checks that an OnLimit that hangs costs a bounded amount
+// of memory: the newest changes wait, and the others are counted.
+func TestTrapOnLimitHangs(t *testing.T) {
+	hang, hangs := make(chan struct{}), make(chan struct{})
+	var seen []int
+	c := NewConcurrency(1, &ConcurrencyOptions{OnLimit: func(_, limit int) {
+		if len(seen) == 0 {
+			close(hangs)
+			<-hang
+		}
+		seen = append(seen, limit)
+	}})
+	var wg sync.WaitGroup
+	wg.Go(func() { c.SetLimit(2) })
+	<-hangs
+
+	// The first change is with OnLimit; maxQueued of the others wait.
+	for limit := range maxQueued {
+		c.SetLimit(3 + limit)
+	}
+	if got := c.Stats().Unseen; got != 0 {
+		t.Errorf("Unseen = %d with a full queue, want 0", got)
+	}
+	const last = 2 + maxQueued + 1000
+	for limit := 3 + maxQueued; limit <= last; limit++ {
+		c.SetLimit(limit)
+	}
+	if got := c.Stats().Unseen; got != 1000 {
+		t.Errorf("Unseen = %d, want 1000", got)
+	}
+	if got := cap(c.changes.waiting); got > 4*maxQueued {
+		t.Errorf("room for %d changes, want at most %d", got, 4*maxQueued)
+	}
+
+	close(hang)
+	wg.Wait()
+	want := []int{2}
+	for limit := last - maxQueued + 1; limit <= last; limit++ {
+		want = append(want, limit)
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("OnLimit saw %v, want %v", seen, want)
+	}
+}
+
 // TestAcquireContext checks refusals before and during a wait.
 func TestAcquireContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewConcurrency(1, nil)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := c.Acquire(ended); !errors.Is(err, context.Canceled) || c.InFlight() != 0 {
-			t.Errorf("err = %v", err)
-		}
+		_, err := c.Acquire(ended)
+		checkErr(t, err, context.Canceled, "Acquire")
+		check(t, c.InFlight(), 0, "InFlight")
 
 		p, err := c.Acquire(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("Acquire: err = %v, want nil", err)
 		}
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		if _, err := c.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
-			t.Errorf("err = %v after %v", err, time.Since(start))
-		}
+		_, err = c.Acquire(ctx)
+		checkErr(t, err, context.DeadlineExceeded, "Acquire")
+		check(t, time.Since(start), time.Second, "wait")
 		p.Release()
 		if p, err = c.Acquire(t.Context()); err != nil {
 			t.Error(err)
@@ -532,9 +586,8 @@ func TestConcurrencyBubbles(t *testing.T) {
 			time.Sleep(time.Second)
 			first.Release()
 			synctest.Wait()
-			if s := c.Stats(); s.InFlight != 0 || s.Queued != 0 {
-				t.Errorf("%+v", s)
-			}
+			check(t, c.InFlight(), 0, "InFlight")
+			check(t, c.Queued(), 0, "Queued")
 		})
 	}
 }
@@ -558,12 +611,11 @@ func TestConcurrencyOptions(t *testing.T) {
 	if err := (&ConcurrencyOptions{Min: 4, Max: 4, Window: 1}).Validate(); err != nil {
 		t.Errorf("Validate = %v for Min equal to Max, want nil", err)
 	}
-	if err := (*ConcurrencyOptions)(nil).Validate(); err != nil {
-		t.Error(err)
-	}
-	if c := NewConcurrency(2000, &ConcurrencyOptions{Adapt: &AIMD{}}); c.opts.Max != 2000 || c.opts.Min != 1 {
-		t.Errorf("Min %d, Max %d", c.opts.Min, c.opts.Max)
-	}
+	checkErr(t, (*ConcurrencyOptions)(nil).Validate(), nil, "Validate of nil")
+	checkErr(t, (&ConcurrencyOptions{Min: maxLimit, Max: maxLimit}).Validate(), nil, "Validate of the largest")
+	c := NewConcurrency(2000, &ConcurrencyOptions{Adapt: &AIMD{}})
+	check(t, c.opts.Min, 1, "Min")
+	check(t, c.opts.Max, 2000, "Max")
 }
 
 // TestSparePlaces checks that places left in stripes are called in when they
@@ -603,9 +655,10 @@ func TestSparePlaces(t *testing.T) {
 			}
 			held = append(held, p)
 		}
-		if _, ok := c.TryAcquire(); ok || c.InFlight() != 40 {
-			t.Errorf("round %d: TryAcquire = %v with %d of 40 in flight", round, ok, c.InFlight())
+		if _, ok := c.TryAcquire(); ok {
+			t.Errorf("round %d: TryAcquire = true at the limit, want false", round)
 		}
+		check(t, c.InFlight(), 40, "round %d: InFlight", round)
 		for i, p := range held {
 			p.Release()
 			p.Release()
@@ -622,6 +675,56 @@ func TestSparePlaces(t *testing.T) {
 	}
 	if got := len(NewConcurrency(1000, &ConcurrencyOptions{Adapt: &AIMD{}}).stripes); got != 0 {
 		t.Errorf("a limit that adapts has %d stripes, want 0", got)
+	}
+}
+
+// fillStripes gives c n stripes, each with a spare place.
+func fillStripes(c *Concurrency, n int) {
+	c.stripes = make([]spareStripe, n)
+	for i := range c.stripes {
+		c.takePlace()
+		c.stripes[i].spare.Store(c.permit().slot)
+	}
+}
+
+// TestSpareIsTaken checks that a permit takes the spare place of its stripe,
+// and no other.
+func TestSpareIsTaken(t *testing.T) {
+	c := NewConcurrency(40, nil)
+	fillStripes(c, 1)
+	for range 3 {
+		p, _ := c.TryAcquire()
+		check(t, outOf(c.word.Load()), 1, "places out")
+		p.Release()
+	}
+}
+
+// TestAcquireCallsIn checks that Acquire calls in the spare places of other
+// stripes rather than wait.
+func TestAcquireCallsIn(t *testing.T) {
+	c := NewConcurrency(4, nil)
+	fillStripes(c, 4)
+	for i := range 4 {
+		_, err := c.Acquire(t.Context())
+		checkErr(t, err, nil, "Acquire")
+		check(t, c.InFlight(), i+1, "InFlight")
+	}
+}
+
+// TestSpareAgain checks that places are spare again once no more than a quarter
+// of the limit is out.
+func TestSpareAgain(t *testing.T) {
+	c := NewConcurrency(8, nil)
+	c.stripes = make([]spareStripe, 1)
+	held := make([]Permit, 8)
+	for i := range held {
+		held[i], _ = c.TryAcquire()
+	}
+	c.TryAcquire() // calls in the spare places
+	for out := 7; out >= 0; out-- {
+		held[out].Release()
+		scarce := c.word.Load()&scarceBit != 0
+		check(t, scarce, out > 2, "places are scarce with %d out", out)
 	}
 }
 

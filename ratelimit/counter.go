@@ -29,7 +29,7 @@ type counter interface {
 	// forget forgets up to n of the oldest events, and returns their number.
 	forget(n int64) int64
 	// hold remembers n events, not before those it has, that stop counting at
-	// the reading until or later, in what expire has left.
+	// the reading until or later, after expire.
 	hold(until, n int64)
 	// clear forgets everything.
 	clear()
@@ -105,10 +105,8 @@ func (l *eventLog) live(until int64) bool { return until > l.latest }
 
 func (l *eventLog) forget(n int64) int64 {
 	n = min(n, int64(l.size))
-	if n > 0 {
-		l.head = (l.head + int(n)) & (len(l.times) - 1)
-		l.size -= int(n)
-	}
+	l.head = (l.head + int(n)) & (len(l.times) - 1)
+	l.size -= int(n)
 	return n
 }
 

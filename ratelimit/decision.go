@@ -68,9 +68,9 @@ func tighter(a, b Decision) bool {
 // refusal that time lifts. The fields of other policies, if there are any, are
 // joined to them.
 //
-// Times are in whole seconds, rounded up. The quota of a policy is what its
-// rate admits in that time: 100 a second with a burst of 20 is told as
-// q=100;w=1. Headers panics if name is not printable ASCII.
+// Times are in whole seconds, rounded up. The quota of a policy is the number
+// of events that its rate admits in that time: 100 a second with a burst of 20
+// is told as q=100;w=1. Headers panics if name is not printable ASCII.
 //
 //	for field, value := range d.Headers("api") {
 //		w.Header().Set(field, value)
@@ -99,6 +99,7 @@ func (d Decision) Headers(name string, others ...iter.Seq2[string, string]) iter
 		}
 	}
 
+	// The fields are made once, however often they are read.
 	policy := strings.Join(policies, ", ")
 	state := strings.Join(states, ", ")
 	return func(yield func(string, string) bool) {

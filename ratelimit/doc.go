@@ -61,14 +61,14 @@
 //
 // Waits are served in the order of arrival, and one that is canceled leaves no
 // trace (TestPropWaitCancel, TestPropKeyedWait). Reservations canceled before
-// their time give back what they took (TestPropCancelRestores), later ones
+// their time give back their tokens (TestPropCancelRestores), later ones
 // nothing (TestTrapDeferCancel). SetLimit neither loses nor repeats an
 // admission (TestSetLimitConcurrent).
 //
 // A Keyed never holds more than MaxKeys keys (TestKeyedBound), and admits for
-// each key what a Limiter of its own does (TestModelKeyed), plus at most the
-// tokens that [KeyedStats] counts as forgiven (TestKeyedFlood). Tiers and gates
-// go all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
+// each key the events of a Limiter of its own (TestModelKeyed), plus at most
+// the tokens that [KeyedStats] counts as forgiven (TestKeyedFlood). Tiers and
+// gates go all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
 //
 // A sliding Window admits at most n events in any length of time, and a fixed
 // window up to 2n around an edge (TestPropWindow). A quota admits n from one

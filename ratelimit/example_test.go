@@ -145,7 +145,7 @@ func ExampleLimiter_Return() {
 	// 5
 }
 
-// The other side has forgiven what was asked of it.
+// The other side has forgiven the requests sent so far.
 func ExampleLimiter_Fill() {
 	clock := newClock()
 	lim := ratelimit.New(ratelimit.PerHour(1), 10, clock.opts())
@@ -156,7 +156,7 @@ func ExampleLimiter_Fill() {
 	// 10
 }
 
-// The other side says 429: what we thought was left is not.
+// The other side says 429: the tokens that we counted are not there.
 func ExampleLimiter_Drain() {
 	clock := newClock()
 	lim := ratelimit.New(ratelimit.PerSecond(1), 10, clock.opts())
@@ -221,7 +221,7 @@ func ExampleLimiter_TakeReserving() {
 	// checkout: true true
 }
 
-// The cost of work is known only afterwards: admit on what is left, then
+// The cost of work is known only afterwards: admit while tokens are left, then
 // charge.
 func ExampleLimiter_Charge() {
 	clock := newClock()
@@ -283,8 +283,8 @@ func ExampleKeyed_TakeLimits() {
 	// 999 9
 }
 
-// New limits for all keys, from a configuration that was changed: what was
-// spent stays spent.
+// New limits for all keys, from a configuration that was changed: spent tokens
+// stay spent.
 func ExampleKeyed_SetLimits() {
 	clock := newClock()
 	api := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerMinute(10)}},
@@ -376,7 +376,7 @@ func ExampleMaskAddr() {
 	// 192.0.2.7
 }
 
-// "100 a minute" for people who count: never more than 100 in any minute.
+// "100 a minute" as people count: never more than 100 in any minute.
 func ExampleNewSlidingLog() {
 	clock := newClock()
 	log := ratelimit.NewSlidingLog(100, time.Minute, clock.opts())
@@ -534,7 +534,7 @@ func ExampleConcurrency_AcquirePriority() {
 		p.Release()
 		person <- err
 	}()
-	err := <-crawler // who gave its place in line to the person
+	err := <-crawler // it gave its place in line to the person
 	fmt.Println(errors.Is(err, ratelimit.ErrLimited), err)
 	busy.Release()
 	fmt.Println(<-person)
@@ -581,7 +581,7 @@ func ExampleGradient2() {
 	// true true
 }
 
-// With timeouts: what takes too long says that too many run.
+// With timeouts: an operation that takes too long says that too many run.
 func ExampleAIMD() {
 	c := ratelimit.NewConcurrency(100, &ratelimit.ConcurrencyOptions{Adapt: &ratelimit.AIMD{}, Window: time.Nanosecond})
 	for range 20 {
@@ -645,8 +645,8 @@ func (brokenStore) CompareAndSwap(context.Context, string, []byte, []byte, time.
 	return false, errors.New("connection refused")
 }
 
-// In front of the store, what this process alone would refuse costs no round
-// trip.
+// A request that this process alone would refuse costs no round trip to the
+// store.
 func ExampleShared_Gate() {
 	clock := newClock()
 	local := ratelimit.NewKeyed[string]([]ratelimit.Limit{{Rate: ratelimit.PerSecond(10)}},

@@ -14,8 +14,8 @@ type Gate interface {
 	Return(n int)
 }
 
-// A revoker is a gate that takes back exactly what it gave, for All: Return
-// does not know whose tokens are returned.
+// A revoker is a gate that takes back exactly the tokens it gave, for All:
+// Return does not know whose tokens are returned.
 type revoker interface {
 	Gate
 	takeFor(n int) (Decision, receipt)
@@ -38,7 +38,7 @@ type member struct {
 	index int
 }
 
-// All returns a gate that allows what every one of gates allows: all or
+// All returns a gate that allows a request if every one of gates does: all or
 // nothing. It takes from them in order; when one refuses, the tokens of the
 // earlier ones are returned to them at once, so that a long quota is not spent
 // on refusals of a short one. Put the gate that refuses most often first.
@@ -77,6 +77,8 @@ func (a *all) Take(n int) Decision {
 			d = m.gate.Take(n)
 		}
 		d.Gate = m.index
+
+		// A refusal: the gates before give back exactly what they took.
 		if !d.OK {
 			a.revokeAll(n, receipts)
 			return a.tightest(n, i+1, d)

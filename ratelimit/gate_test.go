@@ -20,16 +20,15 @@ func TestAllKeepsCanceledPlace(t *testing.T) {
 
 	closed := New(Rate{}, 0, nil)
 	for range 3 {
-		if d := All(lim, closed).Take(1); d.OK || d.Gate != 1 {
-			t.Errorf("All(...).Take(1) = %+v, want a refusal by gate 1", d)
-		}
+		d := All(lim, closed).Take(1)
+		check(t, d.OK, false, "OK")
+		check(t, d.Gate, 1, "gate of the refusal")
 	}
 	if got := lim.Allow(); !got {
 		t.Errorf("Allow = %v, want true: the place of the canceled reservation", got)
 	}
-	if got := lim.Allow(); got || b.Delay() != time.Second {
-		t.Errorf("Allow = %v with a promise in %v, want false and 1s", got, b.Delay())
-	}
+	check(t, lim.Allow(), false, "Allow again")
+	check(t, b.Delay(), time.Second, "Delay of the other promise")
 }
 
 // TestStripedRefusalTakesNothing checks that a request that is refused leaves
@@ -81,18 +80,13 @@ func TestAllNested(t *testing.T) {
 	day := NewQuota(10, Daily(nil), opts)
 	keyed := NewKeyed[int]([]Limit{{PerSecond(1), 5}, {PerHour(1), 2}}, &KeyedOptions{Now: clock.now})
 	g := All(New(PerSecond(1), 9, opts), All(day, keyed.Gate(1)))
-	if d := g.Take(2); !d.OK || d.Gate != 1 || d.Tier != 1 || d.Remaining != 0 {
-		t.Errorf("Take(2) = %+v, want OK by tier 1 of gate 1", d)
-	}
-	if d := g.Take(1); d.OK || d.Gate != 1 || d.Tier != 1 {
-		t.Errorf("Take(1) = %+v, want a refusal by tier 1 of gate 1", d)
-	}
+	check(t, g.Take(2), Decision{OK: true, Limit: 2, ResetAfter: 2 * time.Hour, Window: 2 * time.Hour, Tier: 1, Gate: 1}, "Take(2)")
+	check(t, g.Take(1), Decision{Limit: 2, RetryAfter: time.Hour, ResetAfter: 2 * time.Hour, Window: 2 * time.Hour, Tier: 1, Gate: 1}, "Take(1)")
+	check(t, g.Peek(1), g.Take(1), "Peek(1)")
 	slow, fast := New(PerHour(1), 1, opts), New(PerSecond(1), 1, opts)
 	slow.Drain()
 	fast.Drain()
-	if d := All(fast, All(slow)).Take(1); d.OK || d.Gate != 1 || d.RetryAfter != time.Hour {
-		t.Errorf("Take(1) = %+v, want the refusal of gate 1, for an hour", d)
-	}
+	check(t, All(fast, All(slow)).Take(1), Decision{Limit: 1, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: time.Hour, Gate: 1}, "Take(1)")
 	if got := day.Peek(0).Remaining; got != 8 {
 		t.Errorf("%d left of the day, want 8", got)
 	}
@@ -122,9 +116,10 @@ func TestDenyEverything(t *testing.T) {
 		"Shared":   shared.Gate(t.Context(), "key"),
 	} {
 		for range 2 {
-			if d := g.Take(1); d.OK || d.RetryAfter >= 0 || d.Limit != 0 || d.Remaining != 0 {
-				t.Errorf("%s: Take(1) = %+v, want a refusal for good", name, d)
-			}
+			d := g.Take(1)
+			checkNever(t, d, "%s: Take(1)", name)
+			check(t, d.Limit, 0, "%s: Limit", name)
+			check(t, d.Remaining, 0, "%s: Remaining", name)
 		}
 		if d := g.Take(0); !d.OK {
 			t.Errorf("%s: Take(0) = %+v, want OK", name, d)

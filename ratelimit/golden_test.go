@@ -33,9 +33,9 @@ func TestGolden(t *testing.T) {
 	if got := b.encode(); !bytes.Equal(got, want) {
 		t.Fatalf("the state is\n%x, want\n%x", got, want)
 	}
-	if got, err := decodeBuckets(want); got != b || err != nil {
-		t.Fatalf("decodeBuckets = %+v, %v, want %+v", got, err, b)
-	}
+	got, err := decodeBuckets(want)
+	checkErr(t, err, nil, "decodeBuckets")
+	check(t, got, b, "decodeBuckets")
 
 	// A Shared writes the same, but for the mark and the checksum.
 	store := NewMemStore(nil)
@@ -93,9 +93,9 @@ func TestStateErrors(t *testing.T) {
 		}
 
 		store := NewMemStore(nil)
-		if ok, err := store.CompareAndSwap(t.Context(), "key", nil, bytes, 0); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
+		ok, err := store.CompareAndSwap(t.Context(), "key", nil, bytes, 0)
+		checkErr(t, err, nil, "CompareAndSwap")
+		check(t, ok, true, "CompareAndSwap")
 
 		if _, err := NewShared(store, []Limit{{PerSecond(1), 2}}, nil).Take(t.Context(), "key", 1); !errors.Is(err, tt.want) {
 			t.Errorf("%s: Take: err = %v, want %v", name, err, tt.want)

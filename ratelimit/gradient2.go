@@ -14,7 +14,7 @@ import (
 // ready for use; it must not be copied once in use.
 //
 // It is named after the algorithm of Netflix's concurrency-limits and differs
-// where that grows without bound. What is compared with is not an average of
+// where that grows without bound. The time to compare with is not an average of
 // the past, which follows a slow growth, but a measurement: under load, the
 // limit dips for two windows of every Probe, to about three quarters, which
 // OnLimit sees. A dropped operation counts as one that took twice as long as it
@@ -29,7 +29,7 @@ import (
 //
 // Let one guard stand before a resource, best in the process that owns it. A
 // guard sees the queue that its own dip takes away; of three or more before one
-// resource each takes the queue of the others for what operations take, and
+// resource each takes the queue of the others for the time of an operation, and
 // their limits together grow too high.
 type Gradient2 struct {
 	// Tolerance is how much longer than alone an operation may take, as a

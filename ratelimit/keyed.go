@@ -123,6 +123,8 @@ func (s *shard[K]) follow(p *plan) {
 		s.widen(len(next.meters))
 		d := s.near(next.since)
 
+		// Debts are carried over to the new limits. Keys with limits of their
+		// own keep them.
 		old := s.plan
 		s.plan, s.rule = next, next
 		for i := range s.keys {
@@ -178,8 +180,8 @@ func (k *Keyed[K]) AllowN(key K, n int) bool {
 // key may go back, as for [Limiter.AllowAt], and those of different keys come
 // in any order. A key that is not held, at a time before one at which the table
 // has forgotten a full bucket, is judged as of that later time; with times that
-// never fall, nothing depends on what the table forgets, and decisions are the
-// same in every run.
+// never fall, nothing depends on the keys that the table forgets, and decisions
+// are the same in every run.
 func (k *Keyed[K]) AllowAt(key K, t time.Time, n int) bool {
 	k.current()
 	return k.takeAt(key, k.table.clock.at(t), checkN(n), 0, nil, nil)
@@ -261,6 +263,7 @@ func (s *shard[K]) takeSlot(t *table[K], key K, h uint64, d, n, keep int64, own 
 		s.setPlan(i, own, d)
 	}
 
+	// Decide, and find a place for a key that is new.
 	next, ok := p.admit(s.spent(i), d, n, keep)
 	noRoom := false
 	if ok && n > 0 && i < 0 {
@@ -268,6 +271,7 @@ func (s *shard[K]) takeSlot(t *table[K], key K, h uint64, d, n, keep int64, own 
 		noRoom = i < 0
 	}
 
+	// Only a success changes the slot.
 	switch {
 	case !ok || noRoom:
 		s.denied++
@@ -297,6 +301,7 @@ func (k *Keyed[K]) Peek(key K, n int) Decision {
 	p := s.planOf(i)
 	spent, d := s.peek(i, t)
 
+	// Nothing is placed, and no clock moved.
 	next, ok := p.admit(spent[:], d, tokens, 0)
 	if !ok || tokens == 0 {
 		return p.describe(spent[:], d, tokens, ok)
@@ -396,6 +401,7 @@ func (k *Keyed[K]) change(key K, create bool, f func(m *meter, spent, v int64) i
 			return
 		}
 
+		// Each tier of the key.
 		p := s.planOf(i)
 		spent := s.at(i)
 		for j := range p.meters {

@@ -20,7 +20,7 @@ var floodKeys = flag.Int("flood", 1_000_000, "distinct keys in TestKeyedFlood, s
 
 // TestModelKeyed checks that a Keyed decides for each key as a Limiter of its
 // own for each tier would, for any mix of calls, while the table grows, forgets
-// what is full, and changes limits.
+// full buckets, and changes limits.
 func TestModelKeyed(t *testing.T) { rapid.Check(t, modelKeyed) }
 
 func FuzzModelKeyed(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelKeyed)) }
@@ -88,8 +88,9 @@ func modelKeyed(t *rapid.T) {
 			}
 			own[key] = false
 			want, _ := take(model(key, shared, true), n)
-			if got.OK != want.OK || got.OK && got != want {
-				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, n, got, want)
+			check(t, got.OK, want.OK, "OK of Take(%d, %d)", key, n)
+			if got.OK {
+				check(t, got, want, "Take(%d, %d)", key, n)
 			}
 		},
 
@@ -187,9 +188,12 @@ func modelKeyed(t *rapid.T) {
 		},
 
 		"": func(t *rapid.T) {
-			if got := k.Stats(); got.Keys > 41 || got.Evicted > 0 || got.Keys != k.Len() {
-				t.Fatalf("%+v with 41 keys and room for 1024", got)
+			s := k.Stats()
+			if s.Keys > 41 {
+				t.Errorf("%d keys are held, want at most 41", s.Keys)
 			}
+			check(t, s.Evicted, 0, "Evicted with room for 1024")
+			check(t, k.Len(), s.Keys, "Len")
 			for i := range k.table.shards {
 				k.table.shards[i].checkLocked(&k.table)
 			}
@@ -239,9 +243,11 @@ func TestKeyedBound(t *testing.T) {
 		}
 
 		s := k.Stats()
-		if s.Keys < size-size/8-8 || s.Keys > size || s.Evicted != uint64(2*size-s.Keys) || s.Forgiven != s.Evicted {
-			t.Errorf("size %d: %+v", size, s)
+		if s.Keys < size-size/8-8 || s.Keys > size {
+			t.Errorf("size %d: %d keys, want %d to %d", size, s.Keys, size-size/8-8, size)
 		}
+		check(t, s.Evicted, uint64(2*size-s.Keys), "size %d: Evicted", size)
+		check(t, s.Forgiven, s.Evicted, "size %d: Forgiven", size)
 	}
 }
 
@@ -283,8 +289,14 @@ func TestKeyedFlood(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	checkEnvelope(t, limit, 2, abuses)
 	s := k.Stats()
-	if s.Keys > maxKeys || s.Evicted == 0 || s.Forgiven < s.Evicted {
-		t.Errorf("%+v", s)
+	if s.Keys > maxKeys {
+		t.Errorf("%d keys are held, want at most %d", s.Keys, maxKeys)
+	}
+	if s.Evicted == 0 {
+		t.Error("Evicted = 0, want more")
+	}
+	if s.Forgiven < s.Evicted {
+		t.Errorf("%d tokens forgiven with %d keys, want one of each or more", s.Forgiven, s.Evicted)
 	}
 
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
@@ -306,11 +318,12 @@ func TestTrapForgottenThenBack(t *testing.T) {
 			admitted++
 		}
 		clock.t = int64(20 * time.Second)
-		k.Charge(i, 100) // the table grows, without what is full
+		k.Charge(i, 100) // the table grows, without full buckets
 	}
-	if s := k.Stats(); admitted > 2 || s.Forgiven > 0 { // one at 10 s, one at 20 s
-		t.Errorf("%d admitted, %+v", admitted, s)
+	if admitted > 2 { // one at 10 s, one at 20 s
+		t.Errorf("%d admitted, want at most 2", admitted)
 	}
+	check(t, k.Stats().Forgiven, 0, "Forgiven")
 }
 
 // TestSetLimitsAtItsTime checks that a change counts from when it was made, not
@@ -340,8 +353,12 @@ func TestKeyedGrows(t *testing.T) {
 		for i := range k.table.shards {
 			slots += len(k.table.shards[i].keys)
 		}
-		if most := 8*n + len(k.table.shards)*2*ways; n == 0 && slots > 0 || slots > most {
-			t.Errorf("%d keys take %d slots", n, slots)
+		most := 8*n + len(k.table.shards)*2*ways
+		if n == 0 {
+			most = 0
+		}
+		if slots > most {
+			t.Errorf("%d keys take %d slots, want at most %d", n, slots, most)
 		}
 	}
 }
@@ -351,6 +368,7 @@ func TestKeyedGrows(t *testing.T) {
 func TestKeyedDenyNew(t *testing.T) {
 	var clock fakeClock
 	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	check(t, k.Peek(1000, 1).OK, true, "OK of Peek with room")
 	admitted := 0
 
 	for i := range 100 {
@@ -360,13 +378,18 @@ func TestKeyedDenyNew(t *testing.T) {
 	}
 
 	d := k.Take(1000, 1)
-	if admitted > 16 || admitted < 9 || k.Stats().Evicted > 0 || d.OK || d.RetryAfter != time.Second || k.Peek(1000, 1) != d {
-		t.Errorf("%d admitted, %+v, %+v", admitted, k.Stats(), d)
+	if admitted > 16 || admitted < 9 {
+		t.Errorf("%d admitted, want 9 to 16", admitted)
 	}
+	check(t, k.Stats().Evicted, 0, "Evicted")
+	check(t, d.OK, false, "OK of Take(1000)")
+	check(t, d.RetryAfter, time.Second, "RetryAfter")
+	check(t, k.Peek(1000, 1), d, "Peek(1000)")
 
 	k.Charge(1000, 5)
-	if got := k.TakeUpTo(1000, 5); got != 0 || k.Len() > 16 {
-		t.Errorf("TakeUpTo took %d without room, %d keys", got, k.Len())
+	check(t, k.TakeUpTo(1000, 5), 0, "TakeUpTo without room")
+	if got := k.Len(); got > 16 {
+		t.Errorf("%d keys are held, want at most 16", got)
 	}
 	clock.t += int64(d.RetryAfter)
 	if !k.Allow(1000) {
@@ -379,9 +402,7 @@ func TestKeyedDenyNew(t *testing.T) {
 		forever.Allow(i)
 	}
 
-	if d := forever.Take(1000, 1); d.OK || d.RetryAfter >= 0 {
-		t.Errorf("no room forever: %+v", d)
-	}
+	checkNever(t, forever.Take(1000, 1), "Take without room forever")
 
 	none := NewKeyed[int]([]Limit{{Rate{}, 1}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
 
@@ -412,17 +433,18 @@ func TestTrapTiersAllOrNothing(t *testing.T) {
 		t.Errorf("All spent the long quota: %d left", left)
 	}
 	clock.t += int64(time.Second)
-	if d := k.Take("x", 1); !d.OK || d.Remaining != 0 || d.Tier != 0 {
-		t.Errorf("%+v", d)
-	}
+	check(t, k.Take("x", 1), Decision{OK: true, Limit: 1, ResetAfter: time.Second, Window: time.Second}, "Take")
 
 	if got := k.TakeUpTo("y", 500); got != 1 {
 		t.Errorf("TakeUpTo = %d", got)
 	}
 
 	k.Drain("x")
-	if d := k.Take("x", 1); d.OK || d.Tier != 1 || d.RetryAfter <= time.Second {
-		t.Errorf("the longest refusal is not the one described: %+v", d)
+	d := k.Take("x", 1)
+	check(t, d.OK, false, "OK of an empty key")
+	check(t, d.Tier, 1, "tier of the longest refusal")
+	if d.RetryAfter <= time.Second {
+		t.Errorf("RetryAfter = %v, want that of the day, more than 1s", d.RetryAfter)
 	}
 }
 
@@ -437,22 +459,16 @@ func TestTrapPlanChange(t *testing.T) {
 		t.Fatalf("TakeUpTo = %d", got)
 	}
 
-	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 989 {
-		t.Errorf("the larger plan: %+v", d)
-	}
+	check(t, k.TakeLimits("x", 1, large).Remaining, 989, "tokens left by the larger plan")
 
 	if d := k.Take("x", 1); d.OK {
 		t.Errorf("the smaller plan forgot: %+v", d)
 	}
 
-	if d := k.TakeLimits("x", 1, large); !d.OK || d.Remaining != 988 {
-		t.Errorf("the larger plan again: %+v", d)
-	}
+	check(t, k.TakeLimits("x", 1, large).Remaining, 988, "tokens left by the larger plan")
 
 	k.SetLimits(Limit{PerHour(20), 20})
-	if d := k.Take("x", 1); !d.OK || d.Remaining != 7 {
-		t.Errorf("the new limit: %+v", d)
-	}
+	check(t, k.Take("x", 1).Remaining, 7, "tokens left by the new limit")
 
 	if got := k.Limits(); !slices.Equal(got, []Limit{{PerHour(20), 20}}) {
 		t.Errorf("Limits() = %v", got)
@@ -480,8 +496,8 @@ func TestKeyedFar(t *testing.T) {
 	}
 }
 
-// TestKeyedConcurrent checks that what many goroutines take of few keys at a
-// standing clock adds up exactly.
+// TestKeyedConcurrent checks that the tokens many goroutines take of few keys
+// at a standing clock add up exactly.
 func TestKeyedConcurrent(t *testing.T) {
 	var clock fakeClock
 	const burst = 1000
@@ -540,8 +556,13 @@ func TestKeyedConcurrent(t *testing.T) {
 		}
 	}
 
-	if s := k.Stats(); s.Sub(KeyedStats{Allowed: 1}).Allowed != s.Allowed-1 || s.Allowed == 0 || s.Denied == 0 {
-		t.Errorf("%+v", s)
+	s := k.Stats()
+	check(t, s.Sub(KeyedStats{Allowed: 1}).Allowed, s.Allowed-1, "Allowed less 1")
+	if s.Allowed == 0 {
+		t.Error("Allowed = 0, want more")
+	}
+	if s.Denied == 0 {
+		t.Error("Denied = 0, want more")
 	}
 }
 
@@ -704,9 +725,9 @@ func TestKeyedAll(t *testing.T) {
 	for key, d := range k.All() {
 		seen[key] = d.Remaining
 	}
-	if len(seen) != 25 || seen[1] != 2 || seen[49] != 2 {
-		t.Errorf("All shows %v, want the 25 odd keys with 2 left", seen)
-	}
+	check(t, len(seen), 25, "keys that All shows")
+	check(t, seen[1], 2, "tokens left to key 1")
+	check(t, seen[49], 2, "tokens left to key 49")
 	n := 0
 	for range k.All() {
 		if n++; n == 7 {
@@ -728,18 +749,21 @@ func TestKeyedClear(t *testing.T) {
 	}
 	k.Delete(7)
 	w.Delete(7)
-	if k.Len() != 99 || w.Len() != 99 || !k.Allow(7) || !w.Allow(7) || k.Allow(8) || w.Allow(8) {
-		t.Errorf("%d and %d keys after Delete(7), want 99, and 7 alone full", k.Len(), w.Len())
+	for i, g := range []interface {
+		Allow(key int) bool
+		Len() int
+	}{k, w} {
+		check(t, g.Len(), 99, "table %d: Len after Delete", i)
+		check(t, g.Allow(7), true, "table %d: Allow(7) after Delete(7)", i)
+		check(t, g.Allow(8), false, "table %d: Allow(8) after Delete(7)", i)
 	}
 	k.Clear()
 	w.Clear()
-	if k.Len() != 0 || w.Len() != 0 {
-		t.Errorf("%d and %d keys after Clear, want none", k.Len(), w.Len())
-	}
+	check(t, k.Len(), 0, "Len of the Keyed after Clear")
+	check(t, w.Len(), 0, "Len of the KeyedWindow after Clear")
 	for key := range 100 {
-		if got := k.TakeUpTo(key, 5); got != 3 || !w.AllowN(key, 3) {
-			t.Errorf("key %d: %d tokens after Clear, want 3", key, got)
-		}
+		check(t, k.TakeUpTo(key, 5), 3, "tokens of key %d after Clear", key)
+		check(t, w.AllowN(key, 3), true, "AllowN(%d, 3) after Clear", key)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type lines[K comparable] struct {
 	waiting atomic.Int64 // lines; written with mu held
 
-	mu    sync.Mutex // protects what follows, and the lines
+	mu    sync.Mutex // protects the fields below, and the lines
 	byKey map[K]*line[K]
 }
 
@@ -62,6 +62,8 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 	if k.lines.waiting.Load() == 0 && k.takeAt(key, k.read(), n, 0, nil, nil) {
 		return nil
 	}
+
+	// Wait in the line of the key.
 	l, w, err := k.enqueue(ctx, key, n, limit)
 	if w == nil {
 		return err
@@ -73,6 +75,8 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 
 	k.lines.mu.Lock()
 	defer k.lines.mu.Unlock()
+
+	// The context ended first: those behind move up.
 	if !w.done {
 		w.err = ctx.Err()
 		k.withdrawLocked(l)
@@ -104,7 +108,7 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 		ahead = l.owed
 	}
 
-	// Refuse what would last too long.
+	// Refuse a wait that would last too long.
 	delay, ok := k.delay(key, t, n, ahead)
 	if !ok {
 		return nil, nil, &WaitError{N: int(n), Delay: math.MaxInt64, err: ErrBurst}
@@ -119,6 +123,7 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 		return nil, nil, &WaitError{N: int(n), Delay: delay, err: ErrLimited}
 	}
 
+	// Join the line, which may be new.
 	if l == nil {
 		l = &line[K]{key: key}
 		if k.lines.byKey == nil {
@@ -151,6 +156,8 @@ func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
 		if n > m.burst {
 			return 0, false
 		}
+
+		// The line before n counts, too.
 		v := m.supply(d)
 		start := max(spent[j], v)
 		cost := m.cost(n) + m.cost(ahead)
@@ -164,6 +171,7 @@ func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
 		longest = max(longest, wait)
 	}
 
+	// A full table makes a new key wait for a slot.
 	if i < 0 && k.table.denyNew && !s.hasRoom(h, d) {
 		wait := s.roomAfter(h, d)
 		if wait < 0 {
@@ -273,6 +281,8 @@ func (ls *lines[K]) change(k *Keyed[K], key K, t int64, f func()) {
 		f()
 		return
 	}
+
+	// The promise to the head of the line is made again after the change.
 	k.withdrawLocked(l)
 	f()
 	k.serveLocked(l, t)
@@ -319,6 +329,7 @@ func (k *Keyed[K]) promise(key K, t, n int64) (p promise, ok, possible bool) {
 		}
 	}
 
+	// Every tier promises the same time.
 	p = promise{at: due + s.base, n: n, plan: plan}
 	spent := s.at(i)
 	for j := range plan.meters {
@@ -341,6 +352,8 @@ func (k *Keyed[K]) retract(key K, p *promise) {
 	if i < 0 {
 		return // forgotten meanwhile
 	}
+
+	// Limits may have changed since: then give back by the new ones.
 	spent := s.at(i)
 	plan := s.planOf(i)
 	for j := range plan.meters {
@@ -380,6 +393,8 @@ func (k *keyedReserver[K]) cancel(r Reservation) {
 	if k.read() > r.at {
 		return // the events may have happened
 	}
+
+	// The key may be forgotten, or have other limits.
 	s, h := k.table.lock(k.key)
 	defer s.mu.Unlock()
 	i := s.find(k.key, h)

@@ -48,13 +48,13 @@ func TestKeyedWaitFIFO(t *testing.T) {
 		wg.Wait()
 
 		for key, got := range order {
-			if !slices.IsSorted(got) || len(got) != 10 {
+			check(t, len(got), 10, "grants of key %d", key)
+			if !slices.IsSorted(got) {
 				t.Errorf("key %d: order of grants %v, want that of arrival", key, got)
 			}
 		}
-		if k.lines.waiting.Load() != 0 || len(k.lines.byKey) != 0 {
-			t.Errorf("%d lines are left over", len(k.lines.byKey))
-		}
+		check(t, k.lines.waiting.Load(), 0, "lines counted")
+		check(t, len(k.lines.byKey), 0, "lines left over")
 	})
 }
 
@@ -227,12 +227,29 @@ func TestKeyedWaitServedByOthers(t *testing.T) {
 				k.AllowN(1, 2)
 				time.AfterFunc(time.Second, func() { tt.do(k) })
 
-				if err := k.Wait(t.Context(), 1, 2); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
-					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
-				}
+				checkErr(t, k.Wait(t.Context(), 1, 2), tt.err, "Wait")
+				check(t, time.Since(start), tt.want, "time of Wait")
 			})
 		})
 	}
+}
+
+// TestKeyedWaitPlanChange checks that a waiter whose key moves to other limits
+// gives back its tokens by those, when it gives up.
+func TestKeyedWaitPlanChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+		k.Allow(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { checkErr(t, k.Wait(ctx, 1, 1), context.Canceled, "Wait") })
+		synctest.Wait()
+		other := Limit{PerSecond(1000), 1}
+		check(t, k.TakeLimits(1, 1, other).RetryAfter, 2*time.Millisecond, "RetryAfter with a waiter ahead")
+		cancel()
+		wg.Wait()
+		check(t, k.TakeLimits(1, 1, other).RetryAfter, time.Millisecond, "RetryAfter after it gave up")
+	})
 }
 
 // TestKeyedReserve checks promises of several tiers: each is due when all tiers
@@ -244,9 +261,8 @@ func TestKeyedReserve(t *testing.T) {
 	var rs []Reservation
 	for i, want := range []time.Duration{0, 1, 2, 10, 20} {
 		r := k.Reserve(1, 1)
-		if got := r.Delay(); !r.OK() || got != want*time.Second {
-			t.Errorf("reservation %d is due in %v, want %v", i, got, want*time.Second)
-		}
+		check(t, r.OK(), true, "OK of reservation %d", i)
+		check(t, r.Delay(), want*time.Second, "Delay of reservation %d", i)
 		rs = append(rs, r)
 	}
 	if got := k.Allow(1); got {
@@ -283,16 +299,15 @@ func TestSharedWait(t *testing.T) {
 		s := NewShared(NewMemStore(nil), []Limit{{PerSecond(1), 2}}, nil)
 		start := time.Now()
 		for i, want := range []time.Duration{0, 0, time.Second, 2 * time.Second} {
-			if err := s.Wait(t.Context(), "key", 1); err != nil || time.Since(start) != want {
-				t.Errorf("wait %d: err %v after %v, want %v", i, err, time.Since(start), want)
-			}
+			checkErr(t, s.Wait(t.Context(), "key", 1), nil, "wait %d", i)
+			check(t, time.Since(start), want, "end of wait %d", i)
 		}
 
 		soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		if err := s.Wait(soon, "key", 1); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrLimited) {
-			t.Errorf("err = %v, want the deadline at once", err)
-		}
+		err := s.Wait(soon, "key", 1)
+		checkErr(t, err, context.DeadlineExceeded, "Wait beyond the deadline")
+		checkErr(t, err, ErrLimited, "Wait beyond the deadline")
 		if err := s.Wait(t.Context(), "key", 3); !errors.Is(err, ErrBurst) {
 			t.Errorf("err = %v, want ErrBurst", err)
 		}

@@ -95,7 +95,7 @@ func newKeyedWindow[K comparable](
 
 // A windowRule is the rule of a KeyedWindow: a window that is used, with the
 // lock of its shard held, for one key after another. It takes on the words of a
-// slot, and leaves there what has become of them. The first word is the number
+// slot, and leaves them there after the decision. The first word is the number
 // of events that count; the others are the counter's.
 type windowRule struct {
 	state  windowState
@@ -233,6 +233,7 @@ func (w *KeyedWindow[K]) takeAt(key K, t, n, limit int64, rec *receipt) Decision
 		}
 	}
 
+	// Count the decision.
 	switch {
 	case !d.OK:
 		s.denied++

@@ -20,8 +20,8 @@ type single interface {
 }
 
 // TestPropKeyedWindow checks that a KeyedWindow decides for each key exactly as
-// a Window or Quota of its own, while the table grows and forgets what no
-// longer counts.
+// a Window or Quota of its own, while the table grows and forgets events that
+// no longer count.
 func TestPropKeyedWindow(t *testing.T) { rapid.Check(t, propKeyedWindow) }
 
 func FuzzPropKeyedWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propKeyedWindow)) }
@@ -64,9 +64,8 @@ func propKeyedWindow(t *rapid.T) {
 		"Take": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			peek, got, want := w.Peek(key, k), w.Take(key, k), models[key].Take(k)
-			if got != want || peek != want {
-				t.Fatalf("Take(%d, %d) = %+v after Peek %+v, want %+v", key, k, got, peek, want)
-			}
+			check(t, peek, want, "Peek(%d, %d)", key, k)
+			check(t, got, want, "Take(%d, %d)", key, k)
 		},
 
 		"AllowN": func(t *rapid.T) {
@@ -98,9 +97,9 @@ func propKeyedWindow(t *rapid.T) {
 		"Gate": func(t *rapid.T) {
 			key, k := key(t), k(t)
 			g := All(w.Gate(key))
-			if peek, got, want := g.Peek(k), g.Take(k), models[key].Take(k); got != want || peek.OK != want.OK {
-				t.Fatalf("Take(%d, %d) = %+v, want %+v", key, k, got, want)
-			}
+			peek, got, want := g.Peek(k), g.Take(k), models[key].Take(k)
+			check(t, peek.OK, want.OK, "OK of Peek(%d, %d)", key, k)
+			check(t, got, want, "Take(%d, %d)", key, k)
 		},
 
 		"Reset": func(t *rapid.T) {
@@ -110,9 +109,12 @@ func propKeyedWindow(t *rapid.T) {
 		},
 
 		"": func(t *rapid.T) {
-			if s := w.Stats(); s.Keys > 105 || s.Evicted > 0 || s.Keys != w.Len() {
-				t.Fatalf("%+v with 105 keys and room for 1024", s)
+			s := w.Stats()
+			if s.Keys > 105 {
+				t.Errorf("%d keys are held, want at most 105", s.Keys)
 			}
+			check(t, s.Evicted, 0, "Evicted with room for 1024")
+			check(t, w.Len(), s.Keys, "Len")
 		},
 	})
 }
@@ -161,8 +163,8 @@ func keyedWindows(n int, o *KeyedOptions) map[string]*KeyedWindow[int] {
 }
 
 // TestKeyedWindowFlood checks that a client over its limit gets nothing from a
-// flood of keys used once, that memory is bounded, and that what was forgiven
-// is counted.
+// flood of keys used once, that memory is bounded, and that forgiven events are
+// counted.
 func TestKeyedWindowFlood(t *testing.T) {
 	var clock fakeClock
 	for name, w := range keyedWindows(5, &KeyedOptions{MaxKeys: 256, Now: clock.now}) {
@@ -176,8 +178,15 @@ func TestKeyedWindowFlood(t *testing.T) {
 			}
 		}
 		s := w.Stats()
-		if abuses != 5 || s.Keys > 256 || s.Evicted == 0 || s.Forgiven != s.Evicted || s.Allowed != 5005 || s.Denied != 4995 {
-			t.Errorf("%s: %d abuses, %+v", name, abuses, s)
+		check(t, abuses, 5, "%s: abuses", name)
+		check(t, s.Allowed, 5005, "%s: Allowed", name)
+		check(t, s.Denied, 4995, "%s: Denied", name)
+		check(t, s.Forgiven, s.Evicted, "%s: Forgiven", name)
+		if s.Keys > 256 {
+			t.Errorf("%s: %d keys are held, want at most 256", name, s.Keys)
+		}
+		if s.Evicted == 0 {
+			t.Errorf("%s: Evicted = 0, want more", name)
 		}
 	}
 }
@@ -196,17 +205,20 @@ func TestKeyedWindowDenyNew(t *testing.T) {
 		}
 
 		d := w.Take(1000, 1)
-		if admitted > 16 || admitted < 9 || d.OK || d.RetryAfter <= 0 || d.Remaining != 2 || w.Peek(1000, 1) != d {
-			t.Errorf("%s: %d admitted, %+v, Peek %+v", name, admitted, d, w.Peek(1000, 1))
+		if admitted > 16 || admitted < 9 {
+			t.Errorf("%s: %d admitted, want 9 to 16", name, admitted)
 		}
+		checkLater(t, d, "%s: Take(1000) without room", name)
+		check(t, d.Remaining, 2, "%s: Remaining", name)
+		check(t, w.Peek(1000, 1), d, "%s: Peek(1000)", name)
 		clock.t += int64(d.RetryAfter) - 1
 		if w.Allow(1000) {
 			t.Errorf("%s: admitted before RetryAfter", name)
 		}
 		clock.t++
-		if !w.Peek(1000, 1).OK || !w.Allow(1000) || w.Stats().Evicted != 0 {
-			t.Errorf("%s: refused after RetryAfter", name)
-		}
+		check(t, w.Peek(1000, 1).OK, true, "%s: Peek after RetryAfter", name)
+		check(t, w.Allow(1000), true, "%s: Allow after RetryAfter", name)
+		check(t, w.Stats().Evicted, 0, "%s: Evicted", name)
 	}
 }
 
@@ -226,9 +238,11 @@ func TestKeyedWindowConcurrent(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := admitted.Load(); got != 4*50 && (name != "quota" || got != 8*50) { // a day may have ended
-			t.Errorf("%s: %d admitted", name, got)
+		got, want := admitted.Load(), int64(4*50)
+		if name == "quota" && got == 2*want {
+			continue // a day has ended
 		}
+		check(t, got, want, "%s: admitted", name)
 	}
 }
 
@@ -252,22 +266,22 @@ func TestKeyedQuotaDays(t *testing.T) {
 	}
 
 	now = now.Add(time.Hour)
-	if !w.AllowN("a", 2) || !w.AllowN("b", 2) || w.Allow("a") || w.Take("b", 3).RetryAfter >= 0 {
-		t.Error("a new day has no quota, or too much")
+	checkNever(t, w.Take("b", 3), "Take(b, 3)")
+	for _, key := range []string{"a", "b"} {
+		check(t, w.AllowN(key, 2), true, "AllowN(%s, 2) on a new day", key)
+		check(t, w.Allow(key), false, "Allow(%s) after two", key)
 	}
 
 	now = now.Add(-time.Hour) // the clock is set back to yesterday
-	if w.Allow("a") || w.Allow("b") {
-		t.Error("a clock that was set back grants a second quota")
-	}
+	check(t, w.Allow("a"), false, "Allow(a) by a clock that was set back")
+	check(t, w.Allow("b"), false, "Allow(b) by a clock that was set back")
 
 	w.Delete("b")
-	if w.Allow("a") || !w.AllowN("b", 2) {
-		t.Error("Reset does not forget b alone")
-	}
+	check(t, w.Allow("a"), false, "Allow(a) after Delete(b)")
+	check(t, w.AllowN("b", 2), true, "AllowN(b, 2) after Delete(b)")
 
 	now = now.AddDate(0, 0, 3)
-	w.Return("a", 2) // what was counted on another day
+	w.Return("a", 2) // of the events of another day
 	if d := w.Peek("a", 0); d.Remaining != 2 {
 		t.Errorf("%+v", d)
 	}
@@ -294,9 +308,9 @@ func TestCellCount(t *testing.T) {
 			t.Errorf("%v events count, want 1", got)
 		}
 	}
-	if d := w.Take(1, 3); !d.OK || d.Remaining != 0 {
-		t.Errorf("%+v", d)
-	}
+	d := w.Take(1, 3)
+	check(t, d.OK, true, "OK of Take(3)")
+	check(t, d.Remaining, 0, "Remaining")
 }
 
 // TestKeyedWindowSizes checks the number of words a slot that doc comments
@@ -346,20 +360,14 @@ func TestTrapHundredAMinuteEach(t *testing.T) {
 func TestTakeLimit(t *testing.T) {
 	var clock fakeClock
 	for name, w := range keyedWindows(16, &KeyedOptions{Now: clock.now}) {
-		if d := w.TakeLimit(1, 3, 2); d.OK || d.RetryAfter >= 0 || d.Limit != 2 {
-			t.Errorf("%s: TakeLimit(3, 2) = %+v, want a refusal for good", name, d)
-		}
-		if d := w.TakeLimit(1, 2, 2); !d.OK || d.Remaining != 0 {
-			t.Errorf("%s: TakeLimit(2, 2) = %+v, want OK", name, d)
-		}
-		if d := w.TakeLimit(1, 1, 2); d.OK || d.RetryAfter <= 0 {
-			t.Errorf("%s: TakeLimit(1, 2) = %+v, want a refusal", name, d)
-		}
-		if d := w.TakeLimit(1, 6, 8); !d.OK || d.Remaining != 0 {
-			t.Errorf("%s: TakeLimit(6, 8) = %+v, want OK", name, d)
-		}
-		if d := w.Take(1, 8); !d.OK || d.Limit != 16 || d.Remaining != 0 {
-			t.Errorf("%s: Take(8) = %+v, want OK of 16", name, d)
-		}
+		checkNever(t, w.TakeLimit(1, 3, 2), "%s: TakeLimit(3, 2)", name)
+		check(t, w.TakeLimit(1, 2, 2).OK, true, "%s: TakeLimit(2, 2)", name)
+		checkLater(t, w.TakeLimit(1, 1, 2), "%s: TakeLimit(1, 2)", name)
+		check(t, w.Peek(1, 0).Limit, 16, "%s: Limit of Peek", name)
+		check(t, w.TakeLimit(1, 6, 8).OK, true, "%s: TakeLimit(6, 8)", name)
+		d := w.Take(1, 8)
+		check(t, d.OK, true, "%s: Take(8)", name)
+		check(t, d.Limit, 16, "%s: Limit of Take", name)
+		check(t, d.Remaining, 0, "%s: Remaining of Take", name)
 	}
 }

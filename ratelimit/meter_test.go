@@ -47,8 +47,14 @@ func FuzzSupply(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propSupply)) }
 func propSupply(t *rapid.T) {
 	l := drawLimit(t, "limit")
 	m := newMeter(l)
-	if m.unit < 1 || m.capacity < 1 || m.capacity > maxCapacity || m.span < 1 {
-		t.Fatalf("meter of %v: %+v", l, m)
+	if m.unit < 1 {
+		t.Fatalf("%v: unit = %d, want a positive number", l, m.unit)
+	}
+	if m.capacity < 1 || m.capacity > maxCapacity {
+		t.Fatalf("%v: capacity = %d, want 1 to %d", l, m.capacity, int64(maxCapacity))
+	}
+	if m.span < 1 {
+		t.Fatalf("%v: span = %d, want a positive number", l, m.span)
 	}
 	if l.Rate.count > 0 {
 		// unit/q ≤ max(2 ns, fill/2^60), where fill = burst·per/count and q =
@@ -71,14 +77,17 @@ func propSupply(t *rapid.T) {
 	a := rapid.Int64Range(-m.span, m.span).Draw(t, "a")
 	b := rapid.Int64Range(a, m.span).Draw(t, "b")
 	va, vb := m.supply(a), m.supply(b)
-	if va < -maxSupply || vb > maxSupply || vb < va {
-		t.Fatalf("%v: supply(%d) = %d, supply(%d) = %d", l, a, va, b, vb)
+	if va < -maxSupply || vb > maxSupply {
+		t.Fatalf("%v: supply from %d to %d, want within %d", l, va, vb, int64(maxSupply))
+	}
+	if vb < va {
+		t.Fatalf("%v: supply(%d) = %d, want %d or more as at %d", l, b, vb, va, a)
 	}
 	got := new(big.Rat).SetInt64(vb - va)
 	want := new(big.Rat).Sub(exactSupply(&m, b), exactSupply(&m, a))
 	diff, _ := new(big.Rat).Sub(got, want).Float64()
 	if diff > 1 || diff < -3 {
-		t.Fatalf("%v: supply from %d to %d is %d units, exactly %v", l, a, b, vb-va, want)
+		t.Fatalf("%v: supply from %d to %d is %d units, want %v, at most 1 above and 3 below", l, a, b, vb-va, want)
 	}
 
 	v := rapid.Int64Range(-maxSupply, maxSupply).Draw(t, "v")
@@ -122,8 +131,8 @@ func TestInSpanOverflow(t *testing.T) {
 				t.Errorf("%v: %d - %d is in the span", l, tt.t, tt.base)
 			}
 		}
-		if !m.inSpan(m.span) || !m.inSpan(-m.span) || m.inSpan(m.span+1) || m.inSpan(-m.span-1) {
-			t.Errorf("%v: span %d is not closed", l, m.span)
+		for x, want := range map[int64]bool{m.span: true, -m.span: true, m.span + 1: false, -m.span - 1: false} {
+			check(t, m.inSpan(x), want, "%v: inSpan(%d)", l, x)
 		}
 	}
 }
@@ -140,5 +149,24 @@ func TestMeterLargestSpan(t *testing.T) {
 	}
 	if got := m.supply(160); got < 9 || got > 10 {
 		t.Errorf("supply after 160 ns = %d, want 10, or 9 by rounding", got)
+	}
+}
+
+// TestConvertRoundsUp checks that a debt which is no whole number of the other
+// meter's units becomes the next larger one.
+func TestConvertRoundsUp(t *testing.T) {
+	m, to := meter{unit: 3}, meter{unit: 1}
+	for debt, want := range map[int64]int64{0: 0, 1: 1, 2: 1, 3: 1, 4: 2, -1: 0, -4: -1} {
+		check(t, m.convert(&to, debt, 0), want, "debt of %d units", debt)
+	}
+	check(t, to.convert(&m, 5, 0), 15, "debt of 5 units in smaller ones")
+}
+
+// TestUntilNext checks the time until the next nanosecond.
+func TestUntilNext(t *testing.T) {
+	m := newMeter(Limit{PerSecond(1), 1})
+	at := m.when(m.unit)
+	for gap := range int64(3) {
+		check(t, m.until(m.unit, at-gap), time.Duration(gap), "time until %d ns later", gap)
 	}
 }

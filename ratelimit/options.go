@@ -101,8 +101,9 @@ type ConcurrencyOptions struct {
 	Window time.Duration
 
 	// OnLimit is called after each change of the limit, one at a time and in
-	// order, under no lock, in a goroutine that changed it. It may use the
-	// Concurrency.
+	// order, under no lock, by a goroutine that caused one. It may call the
+	// Concurrency. While it runs, up to 128 further changes wait; after that
+	// the oldest are dropped, and ConcurrencyStats.Unseen counts them.
 	OnLimit func(old, limit int)
 
 	// Now is the clock that operations are timed by, if Adapt is set. If nil,
@@ -115,6 +116,8 @@ func (o *ConcurrencyOptions) Validate() error {
 	if o == nil {
 		return nil
 	}
+
+	// Limits.
 	for _, f := range []struct {
 		name  string
 		value int

@@ -57,6 +57,8 @@ func (p Period) next(t time.Time) time.Time {
 		m, d = m+1, 1
 	}
 
+	// Midnight by the wall clock is at another instant in each zone offset:
+	// take the first offset in which it fits.
 	midnight := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 	for {
 		_, offset := t.Zone()

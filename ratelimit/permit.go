@@ -58,6 +58,8 @@ func (p Permit) end(how ending) {
 	if s == nil || !s.gen.CompareAndSwap(p.gen, p.gen+1) {
 		return
 	}
+
+	// The slot is this call's now, and the next permit may reuse it.
 	c := s.c
 	start := s.start
 	if how == dropped {

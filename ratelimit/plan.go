@@ -13,8 +13,8 @@ import (
 const maxTiers = 8
 
 // A plan is the limits of a key, its tiers. It is the rule of a slot that holds
-// what was spent, a word a tier. It never changes, except that SetLimits gives
-// it a successor.
+// the spending, a word a tier. It never changes, except that SetLimits gives it
+// a successor.
 type plan struct {
 	meters []meter
 	limits []Limit
@@ -90,6 +90,8 @@ func (p *plan) due(spent []int64, d, n int64) (at int64, ok bool) {
 		if n > m.burst {
 			return never, false
 		}
+
+		// The tier is due when its supply reaches the need.
 		need := max(spent[j], m.supply(d)) + n*m.unit - m.capacity
 		if need > m.supply(d) {
 			at = max(at, m.when(need))
@@ -137,6 +139,7 @@ func (p *plan) victim(words []int64, width int, d int64, a, b int) (best int, le
 		supply[j&(maxTiers-1)] = p.meters[j].supply(d)
 	}
 
+	// The key that owes least, and the first that owes nothing.
 	best = -1
 	for _, from := range [2]int{a, b} {
 		for i := from; i < from+ways; i++ {

@@ -38,7 +38,7 @@ func (m *limiterMachine) limit(t *rapid.T, label string) Limit {
 	return l
 }
 
-// tokens draws a number of tokens that is often near what is left.
+// tokens draws a number of tokens that is often near the number left.
 func (m *limiterMachine) tokens(t *rapid.T) int {
 	m.model.advance(m.clock.t)
 	left := m.model.left()
@@ -51,8 +51,8 @@ func (m *limiterMachine) tokens(t *rapid.T) int {
 		rapid.IntRange(0, math.MaxInt)).Draw(t, "n")
 }
 
-// decided fails the test if ok is not what the model says about n tokens while
-// keep stay.
+// decided fails the test unless ok is the decision of the model about n tokens
+// while keep stay.
 func (m *limiterMachine) decided(t *rapid.T, n, keep int, ok bool) {
 	m.model.advance(m.clock.t)
 	left := m.model.left()
@@ -108,7 +108,7 @@ func modelLimiter(t *rapid.T) {
 			n := m.tokens(t)
 			got := m.lim.TakeUpTo(n)
 			if got < 0 || got > n {
-				t.Fatalf("TakeUpTo(%d) = %d", n, got)
+				t.Fatalf("TakeUpTo(%d) = %d, want 0 to %d", n, got, n)
 			}
 			m.decided(t, got, 0, true)
 			if got < n {
@@ -183,8 +183,10 @@ func (m *limiterMachine) described(t *rapid.T, n int, d Decision) {
 	left := m.model.left()
 	diff := new(big.Rat).Sub(left, ratOf(d.Remaining))
 	below := new(big.Rat).Neg(m.tol)
-	if d.Limit != m.model.limit.Burst || left.Sign() > 0 && (diff.Cmp(below) < 0 || diff.Cmp(new(big.Rat).Add(big.NewRat(1, 1), m.tol)) > 0) {
-		t.Fatalf("%+v, but %v tokens are left", d, left)
+	above := new(big.Rat).Add(big.NewRat(1, 1), m.tol)
+	check(t, d.Limit, m.model.limit.Burst, "Limit")
+	if left.Sign() > 0 && (diff.Cmp(below) < 0 || diff.Cmp(above) > 0) {
+		t.Fatalf("Remaining = %d, want %v rounded down", d.Remaining, left)
 	}
 	switch {
 	case d.OK && d.RetryAfter != 0:
@@ -316,8 +318,8 @@ func propEnvelope(t *rapid.T) {
 }
 
 // TestPropComplete checks the other half of the law: an ideal bucket fed the
-// same admissions lacks what is denied, or would without 2 ns of refill.
-// Extreme rates matter here.
+// same admissions lacks the tokens of a denied event, or would without 2 ns of
+// refill. Extreme rates matter here.
 func TestPropComplete(t *testing.T) { rapid.Check(t, propComplete) }
 
 func propComplete(t *rapid.T) {

@@ -65,6 +65,7 @@ func (q *queue) join(priority int) *waiter {
 	}
 	*w = waiter{priority: priority, ready: w.ready, prev: v.tail}
 
+	// It comes last of its priority.
 	if v.tail != nil {
 		v.tail.next = w
 	} else {
@@ -102,6 +103,7 @@ func (q *queue) remove(w *waiter) {
 		v.tail = w.prev
 	}
 
+	// A priority without waiters has no level.
 	if v.head == nil {
 		q.levels = slices.Delete(q.levels, i, i+1)
 	}

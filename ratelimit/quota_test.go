@@ -77,8 +77,11 @@ func TestPeriodFirstInstant(t *testing.T) {
 			for at.Year() == year {
 				end := Daily(loc).next(at)
 				number := func(t time.Time) int { y, m, d := t.In(loc).Date(); return (y*100+int(m))*100 + d }
-				if number(end) <= number(at) || number(end.Add(-1)) > number(at) {
-					t.Fatalf("%s: the day of %v ends at %v", name, at, end)
+				if got := number(end); got <= number(at) {
+					t.Fatalf("%s: the day after %d is %d, want a later one", name, number(at), got)
+				}
+				if got := number(end.Add(-1)); got > number(at) {
+					t.Fatalf("%s: the day %d begins before %v, want then", name, got, end)
 				}
 				at = end
 			}
@@ -92,26 +95,19 @@ func TestQuota(t *testing.T) {
 	berlin := place(t, "Europe/Berlin")
 	now := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin) // the day has 23 hours
 	q := NewQuota(10, Daily(berlin), &Options{Now: func() time.Time { return now }})
-	if d := q.Take(4); d != (Decision{OK: true, Limit: 10, Remaining: 6, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}) {
-		t.Errorf("%+v", d)
-	}
-
-	if d := q.Peek(6); d.Remaining != 0 || !d.OK {
-		t.Errorf("%+v", d)
-	}
+	check(t, q.Take(4), Decision{OK: true, Limit: 10, Remaining: 6, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}, "Take(4)")
+	check(t, q.Peek(6), Decision{OK: true, Limit: 10, ResetAfter: 23 * time.Hour, Window: 24 * time.Hour}, "Peek(6)")
 
 	now = now.Add(22 * time.Hour)
-	if d := q.Take(7); d != (Decision{Limit: 10, Remaining: 6, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: 24 * time.Hour}) {
-		t.Errorf("%+v", d)
-	}
+	check(t, q.Take(7), Decision{Limit: 10, Remaining: 6, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: 24 * time.Hour}, "Take(7)")
 
 	if d := q.Take(11); d.RetryAfter >= 0 {
 		t.Errorf("more than the quota comes in %v", d.RetryAfter)
 	}
 	q.Return(1)
-	if !q.AllowN(7) || q.Allow() || !q.AllowN(0) {
-		t.Error("after Return(1) 7 are left")
-	}
+	check(t, q.AllowN(7), true, "AllowN(7) after Return(1)")
+	check(t, q.Allow(), false, "Allow with none left")
+	check(t, q.AllowN(0), true, "AllowN(0) with none left")
 
 	now = now.Add(time.Hour) // midnight
 	if !q.AllowN(10) {
@@ -128,17 +124,16 @@ func TestQuota(t *testing.T) {
 		t.Error("a day that comes twice grants a second quota")
 	}
 	q.Return(100)
-	if d := q.Peek(0); d.Remaining != 10 || d.ResetAfter != 0 {
-		t.Errorf("after all was returned %+v", d)
-	}
+	d := q.Peek(0)
+	check(t, d.Remaining, 10, "Remaining after all was returned")
+	check(t, d.ResetAfter, 0, "ResetAfter after all was returned")
 	q.AllowAt(now.AddDate(1, 0, 0), 10) // a clock far ahead
 	if q.Allow() {
 		t.Error("before the year is over there is a quota")
 	}
 	q.Clear()
-	if !q.AllowN(10) || q.Allow() {
-		t.Error("Reset does not begin a period")
-	}
+	check(t, q.AllowN(10), true, "AllowN(10) after Clear")
+	check(t, q.Allow(), false, "Allow after 10")
 }
 
 // TestQuotaConcurrent checks the number of admissions of one day under

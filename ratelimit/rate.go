@@ -13,7 +13,7 @@ import (
 )
 
 // A Rate is an exact quotient: a number of events in a length of time. The zero
-// Rate refills nothing: a bucket never gets back what it has given.
+// Rate refills nothing: a bucket never gets its tokens back.
 //
 // Two rates are equal under == if they were written alike: 60 a minute is not
 // == to 1 a second, although limiters of the two decide alike.
@@ -86,6 +86,7 @@ func (r Rate) String() string {
 		return "0/s"
 	}
 
+	// Units that have a name.
 	count := strconv.FormatInt(r.count, 10)
 	for _, p := range periods {
 		if r.per == p.d {
@@ -206,6 +207,7 @@ func (l Limit) Window() time.Duration {
 		return -1
 	}
 
+	// The time that refills a whole burst, rounded up.
 	count := uint64(l.Rate.count)
 	hi, lo := bits.Mul64(uint64(l.Burst), uint64(l.Rate.per))
 	if hi >= count {
@@ -248,6 +250,7 @@ func ParseLimit(s string) (Limit, error) {
 		return Limit{Rate: rate}, nil
 	}
 
+	// A burst is a number of its own.
 	n, err := strconv.Atoi(burst)
 	if err != nil || n < 1 || int64(n) > maxBurst {
 		return Limit{}, fmt.Errorf("ratelimit: parse limit %q: burst must be a number from 1 to 2^61", s)
@@ -281,6 +284,7 @@ func parseRate(s string) (Rate, error) {
 		return Rate{}, errors.New("want COUNT/PERIOD, COUNT per PERIOD or inf")
 	}
 
+	// A number, and a period in one of its spellings.
 	n, err := strconv.ParseInt(strings.TrimSpace(count), 10, 64)
 	if err != nil || n < 0 {
 		return Rate{}, errors.New("count must be a number from 0 to 2^63-1")

@@ -68,7 +68,7 @@ type Limiter struct {
 	clock  clock
 	holed  atomic.Bool // len(holes) > 0
 
-	mu       sync.Mutex  // protects what follows, and every fall of spent
+	mu       sync.Mutex  // protects the fields below, and every fall of spent
 	holes    spans       // canceled intervals below spent
 	promised int64       // the end of the last interval of Reserve; full if none
 	queue    queue       // of Wait
@@ -288,6 +288,8 @@ func (l *Limiter) Peek(n int) Decision {
 	s, d := b.near(State{b.base, b.spent.Load()}, t)
 	v := b.supply(d)
 	next, ok := b.admit(s.Spent, v, tokens, 0)
+
+	// The tokens may also be in a hole that a canceled reservation left.
 	switch {
 	case tokens == 0:
 		ok = true
@@ -361,7 +363,7 @@ func (l *Limiter) Fill() {
 }
 
 // lower lets spent fall to the result of target, and serves the waiters from
-// what that frees.
+// the tokens that this frees.
 func (l *Limiter) lower(target func(b *bucket, spent int64) int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -386,6 +388,8 @@ func (l *Limiter) lower(target func(b *bucket, spent int64) int64) {
 			break
 		}
 	}
+
+	// Waiters may find tokens now.
 	l.serveLocked(t)
 }
 
@@ -403,13 +407,14 @@ func (l *Limiter) Drain() {
 		}
 	}
 
+	// Holes below the new position are gone.
 	l.setHoles(l.holes.prune(empty))
 	if invariants {
 		l.checkLocked()
 	}
 }
 
-// takeFor is Take with a receipt, by which revoke gives back exactly what was
+// takeFor is Take with a receipt, by which revoke gives back exactly the tokens
 // taken. See [All].
 func (l *Limiter) takeFor(n int) (Decision, receipt) {
 	t := l.clock.read()

@@ -36,9 +36,7 @@ func TestVectors(t *testing.T) {
 	// boulder's README: 20 a second, burst 20: after one request 19 are left,
 	// reset in 50 ms.
 	lim = New(PerSecond(20), 20, &Options{Now: clock.now})
-	if d := lim.Take(1); d.Remaining != 19 || d.ResetAfter != 50*time.Millisecond || d.Limit != 20 {
-		t.Errorf("%+v", d)
-	}
+	check(t, lim.Take(1), Decision{OK: true, Limit: 20, Remaining: 19, ResetAfter: 50 * time.Millisecond, Window: time.Second}, "Take(1)")
 
 	// sethvargo/go-limiter#29: 65535 a second, a second later: 65535.
 	lim = New(PerSecond(65535), 65535, &Options{Now: clock.now})
@@ -75,9 +73,9 @@ func TestI371(t *testing.T) {
 			level, last = drained+increment, clock.t
 		}
 
-		if got := lim.Allow(); got != scheduled || got != leaky {
-			t.Fatalf("at %d: ours %v, virtual scheduling %v, leaky bucket %v", clock.t, got, scheduled, leaky)
-		}
+		got := lim.Allow()
+		check(t, got, scheduled, "at %d: Allow by virtual scheduling", clock.t)
+		check(t, got, leaky, "at %d: Allow by the leaky bucket", clock.t)
 	}
 }
 
@@ -88,9 +86,9 @@ func TestPriorityReserve(t *testing.T) {
 	for lim.TakeReserving(1, 3) {
 		low++
 	}
-	if low != 7 || !lim.AllowN(3) || lim.Allow() {
-		t.Errorf("low priority got %d", low)
-	}
+	check(t, low, 7, "events of low priority")
+	check(t, lim.AllowN(3), true, "AllowN(3)")
+	check(t, lim.Allow(), false, "Allow of an empty bucket")
 }
 
 func TestParseLimit(t *testing.T) {
@@ -119,23 +117,26 @@ func TestParseLimit(t *testing.T) {
 		{"0/s", "0/s", Limit{Rate: PerSecond(0)}},
 	} {
 		got, err := ParseLimit(tt.text)
-		if err != nil || got != tt.want || got.String() != tt.canon {
-			t.Errorf("ParseLimit(%q) = %v, %v; want %v", tt.text, got, err, tt.canon)
-		}
+		checkErr(t, err, nil, "ParseLimit(%q)", tt.text)
+		check(t, got, tt.want, "ParseLimit(%q)", tt.text)
+		check(t, got.String(), tt.canon, "String of %q", tt.text)
 	}
 
 	for _, bad := range []string{
 		"", "100", "/s", "100/", "-1/s", "1/0s", "1/-1s", "1.5/s", "1001/ns", "x/s", "1/week", "per minute", "1 per", "1perminute", "1/sburst 5", "burst 5", "1/s,, burst 5", "1/s,", "1/s burst", "1/s burst 0",
 		"1/s burst -1", "1/s 5", "1/s burst 5 6", "9223372036854775808/s", "inf burst 3", "1/s burst 2305843009213693953", "INF",
 	} {
-		if got, err := ParseLimit(bad); err == nil || got != (Limit{}) || !strings.HasPrefix(err.Error(), "ratelimit: parse limit ") {
-			t.Errorf("ParseLimit(%q) = %v, %v", bad, got, err)
+		got, err := ParseLimit(bad)
+		check(t, got, Limit{}, "ParseLimit(%q)", bad)
+		if prefix := "ratelimit: parse limit "; err == nil || !strings.HasPrefix(err.Error(), prefix) {
+			t.Errorf("ParseLimit(%q): err = %v, want %s...", bad, err, prefix)
 		}
 
 		l := Limit{PerSecond(7), 7}
-		if err := l.UnmarshalText([]byte(bad)); err == nil || l != (Limit{PerSecond(7), 7}) {
-			t.Errorf("UnmarshalText(%q) = %v, %v", bad, l, err)
+		if err := l.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("UnmarshalText(%q): err = nil, want an error", bad)
 		}
+		check(t, l, Limit{PerSecond(7), 7}, "limit after UnmarshalText(%q)", bad)
 	}
 
 	var _ encoding.TextUnmarshaler = (*Limit)(nil)
@@ -144,8 +145,8 @@ func TestParseLimit(t *testing.T) {
 	}
 }
 
-// FuzzParseLimit checks that text never panics, and that what was read is
-// written and read alike and makes a limiter.
+// FuzzParseLimit checks that text never panics, and that a limit which was read
+// is written and read alike and makes a limiter.
 func FuzzParseLimit(f *testing.F) {
 	for _, s := range []string{"100/s", "1000/h burst 50", "1/1m30s", "inf", "9/ns burst 2305843009213693951"} {
 		f.Add(s)
@@ -157,9 +158,8 @@ func FuzzParseLimit(f *testing.F) {
 		}
 		text, _ := l.MarshalText()
 		var again Limit
-		if err := again.UnmarshalText(text); err != nil || again != l {
-			t.Errorf("%q is %v, written %q, read %v, %v", s, l, text, again, err)
-		}
+		checkErr(t, again.UnmarshalText(text), nil, "UnmarshalText(%q)", text)
+		check(t, again, l, "limit of %q, written %q", s, text)
 		NewKeyed[int]([]Limit{l}, nil).Allow(1)
 	})
 }
@@ -237,7 +237,11 @@ func TestHeadersOfSeveral(t *testing.T) {
 	refused := Decision{Limit: 1, RetryAfter: 9 * time.Second, ResetAfter: 9 * time.Second, Window: 9 * time.Second}
 	longer := Decision{Limit: 1, RetryAfter: 10 * time.Second, ResetAfter: 10 * time.Second, Window: 10 * time.Second}
 
-	got := maps.Collect(tiers[0].Headers("s", tiers[1].Headers("h"), longer.Headers("x", refused.Headers("y"))))
+	sooner := Decision{Limit: 1, RetryAfter: 8 * time.Second, ResetAfter: 8 * time.Second, Window: 8 * time.Second}
+	got := maps.Collect(tiers[0].Headers("x", refused.Headers("y"), sooner.Headers("z")))
+	check(t, got["Retry-After"], "9", "Retry-After of 9 s and 8 s")
+
+	got = maps.Collect(tiers[0].Headers("s", tiers[1].Headers("h"), longer.Headers("x", refused.Headers("y"))))
 	want := map[string]string{
 		"RateLimit-Policy": `"s";q=2;w=1, "h";q=6;w=3600, "x";q=1;w=10, "y";q=1;w=9`,
 		"RateLimit":        `"s";r=0;t=1, "h";r=4;t=1200, "x";r=0;t=10, "y";r=0;t=9`,
@@ -270,9 +274,10 @@ func TestLimitAccessors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.Rate.Count() != tt.count || l.Rate.Period() != tt.period || l.Capacity() != tt.capacity || l.Window() != tt.window {
-			t.Errorf("%s: %d every %v, capacity %d, window %v; want %+v", tt.text, l.Rate.Count(), l.Rate.Period(), l.Capacity(), l.Window(), tt)
-		}
+		check(t, l.Rate.Count(), tt.count, "%s: Count", tt.text)
+		check(t, l.Rate.Period(), tt.period, "%s: Period", tt.text)
+		check(t, l.Capacity(), tt.capacity, "%s: Capacity", tt.text)
+		check(t, l.Window(), tt.window, "%s: Window", tt.text)
 	}
 }
 
@@ -344,9 +349,10 @@ func TestAllGates(t *testing.T) {
 	}
 	global.Drain()
 	users.Drain("alice")
-	if d := alice.Take(1); d.OK || d.Tier != 0 || d.RetryAfter != time.Second {
-		t.Errorf("%+v", d)
-	}
+	d := alice.Take(1)
+	check(t, d.OK, false, "OK of two empty buckets")
+	check(t, d.Tier, 0, "Tier")
+	check(t, d.RetryAfter, time.Second, "RetryAfter")
 
 	if d := All().Peek(1); !d.OK {
 		t.Errorf("All().Peek(1) = %+v, want OK", d)

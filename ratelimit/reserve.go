@@ -23,9 +23,9 @@ type Reservation struct {
 	turn   uint64
 }
 
-// A ticket is what all copies of a reservation share: the first Cancel moves it
-// to the next turn, and puts it back. That of a reservation that is kept is
-// garbage.
+// A ticket is shared by all copies of a reservation: the first Cancel moves it
+// to the next turn, and puts it back. The ticket of a reservation that is kept
+// is garbage.
 type ticket struct{ turn atomic.Uint64 }
 
 // tickets are those that no reservation uses.
@@ -42,7 +42,7 @@ func (r Reservation) ticketed() Reservation {
 type reserver interface {
 	// read returns the reading of the clock.
 	read() int64
-	// cancel gives back what r took.
+	// cancel gives back the tokens of r.
 	cancel(r Reservation)
 }
 
@@ -63,6 +63,8 @@ func (l *Limiter) Reserve(n int) Reservation {
 	if tokens > b.burst {
 		return Reservation{}
 	}
+
+	// Take a span now. It may lie in the future.
 	s, v, ok := l.reserveLocked(b, d, tokens)
 	if !ok {
 		return Reservation{}
@@ -98,11 +100,11 @@ func (r Reservation) Delay() time.Duration {
 	return gap(r.at, r.by.read())
 }
 
-// Cancel gives back exactly what r took, if its time lies ahead or is this very
-// instant. Afterwards the events may have happened, and Cancel does nothing, so
-// that "defer r.Cancel()" is safe; if they did not happen, call
-// [Limiter.Return]. Cancel does nothing if r is not OK, or was canceled by any
-// copy.
+// Cancel gives back exactly the tokens that r took, if its time lies ahead or
+// is this very instant. Afterwards the events may have happened, and Cancel
+// does nothing, so that "defer r.Cancel()" is safe; if they did not happen,
+// call [Limiter.Return]. Cancel does nothing if r is not OK, or was canceled by
+// any copy.
 func (r Reservation) Cancel() {
 	if !r.OK() || !r.ticket.turn.CompareAndSwap(r.turn, r.turn+1) {
 		return
@@ -145,6 +147,7 @@ func (l *Limiter) reserveLocked(b *bucket, d, n int64) (s span, v int64, ok bool
 		return s, v, true
 	}
 
+	// At the end, after all others.
 	for {
 		spent := b.spent.Load()
 		start := max(spent, v)
@@ -182,6 +185,7 @@ func (l *Limiter) takeHole(t, n int64) (*bucket, span, bool) {
 		return nil, span{}, false
 	}
 
+	// A hole counts as soon as the bucket has room for its end.
 	v := b.supply(d)
 	s, ok := l.holes.fit(v, b.cost(n), v+b.capacity)
 	if ok {

@@ -38,8 +38,9 @@ func TestTrapCancelOrder(t *testing.T) {
 				rs[i].Cancel()
 				rs[i].Cancel() // again: nothing
 			}
-			if got := lim.Peek(1); got != before || len(lim.holes) > 0 {
-				t.Errorf("after all were canceled %+v, before %+v; holes %v", got, before, lim.holes)
+			check(t, lim.Peek(1), before, "Peek after all were canceled")
+			if len(lim.holes) > 0 {
+				t.Errorf("holes %v after all were canceled, want none", lim.holes)
 			}
 		})
 	}
@@ -63,9 +64,8 @@ func TestTrapCancelImmediate(t *testing.T) {
 		var clock fakeClock
 		lim := New(PerSecond(1), 5, &Options{Now: clock.now})
 		r := lim.Reserve(5)
-		if !r.OK() || r.Delay() != 0 {
-			t.Fatalf("%s: Reserve(5) = %+v, want a delay of 0", name, r)
-		}
+		check(t, r.OK(), true, "%s: OK of Reserve(5)", name)
+		check(t, r.Delay(), 0, "%s: Delay", name)
 		clock.sleep(tt.after)
 		tt.cancel(lim, r)
 		if got := lim.Peek(0).Remaining; got != tt.want {
@@ -104,16 +104,15 @@ func TestCanceledPlaceIsTaken(t *testing.T) {
 	a, b, c := lim.Reserve(1), lim.Reserve(2), lim.Reserve(1) // due at 1, 3 and 4 s
 	b.Cancel()
 	d := lim.Reserve(1)
-	if a.Delay() != time.Second || c.Delay() != 4*time.Second || d.Delay() != 2*time.Second {
-		t.Errorf("due in %v, %v, %v", a.Delay(), c.Delay(), d.Delay())
-	}
+	check(t, a.Delay(), time.Second, "Delay of a")
+	check(t, c.Delay(), 4*time.Second, "Delay of c")
+	check(t, d.Delay(), 2*time.Second, "Delay of d")
 	if e := lim.Reserve(2); e.Delay() != 6*time.Second { // one token is free before c: not enough
 		t.Errorf("two more are due in %v", e.Delay())
 	}
 	clock.t = int64(3 * time.Second)
-	if !lim.Allow() || lim.Allow() {
-		t.Error("at 3 s exactly one token was free")
-	}
+	check(t, lim.Allow(), true, "Allow at 3 s")
+	check(t, lim.Allow(), false, "Allow at 3 s again")
 }
 
 // TestPropCancelRestores checks three things of reservations of any size that
@@ -139,7 +138,7 @@ func propCancelRestores(t *rapid.T) {
 
 	for range rapid.IntRange(1, 50).Draw(t, "steps") {
 		if rapid.IntRange(0, 9).Draw(t, "same limit") == 0 {
-			lim.SetLimit(l.Rate, l.Burst) // carries what is canceled and promised over
+			lim.SetLimit(l.Rate, l.Burst) // carries canceled and promised intervals over
 		}
 		clock.t += rapid.Int64Range(0, 2*int64(l.Rate.per)).Draw(t, "dt")
 		n := rapid.IntRange(1, burst).Draw(t, "n")
@@ -185,8 +184,8 @@ func propCancelRestores(t *rapid.T) {
 		t.Fatalf("nothing is promised, but %v is in debt", lim.Peek(1))
 	}
 
-	// What is left can be taken now: together with the past it keeps the law,
-	// and is all of it.
+	// The tokens left can be taken now: together with the past they keep the
+	// law, and are all that it grants.
 	for lim.Allow() {
 		events = append(events, admission{clock.t, 1})
 	}
@@ -214,17 +213,17 @@ func TestReservationSurvivesSetLimit(t *testing.T) {
 	a, b := lim.Reserve(2), lim.Reserve(2)
 	lim.SetLimit(PerSecond(7), 4)
 	lim.SetLimit(PerMinute(13), 4)
-	if a.Delay() != 2*time.Second || b.Delay() != 4*time.Second {
-		t.Errorf("promises moved: %v, %v", a.Delay(), b.Delay())
-	}
+	check(t, a.Delay(), 2*time.Second, "Delay of a after SetLimit")
+	check(t, b.Delay(), 4*time.Second, "Delay of b after SetLimit")
 	b.Cancel()
 	a.Cancel()
-	if d := lim.Peek(4); d.Remaining != 0 || d.RetryAfter.Round(time.Microsecond) != (4*time.Minute/13).Round(time.Microsecond) {
-		t.Errorf("%+v, want 4 tokens spent", d)
-	}
+	d := lim.Peek(4)
+	check(t, d.Remaining, 0, "Remaining")
+	check(t, d.RetryAfter.Round(time.Microsecond), (4 * time.Minute / 13).Round(time.Microsecond), "RetryAfter of 4 tokens")
 }
 
-// TestReserveRefuses checks that what cannot be promised is refused.
+// TestReserveRefuses checks that a reservation which cannot be promised is
+// refused.
 func TestReserveRefuses(t *testing.T) {
 	var clock fakeClock
 	lim := New(Rate{}, 2, &Options{Now: clock.now})
@@ -233,12 +232,14 @@ func TestReserveRefuses(t *testing.T) {
 			t.Errorf("reservation %d of a rate of 0: OK = %v", i, r.OK())
 		}
 	}
-	if r := New(PerSecond(1), 2, nil).Reserve(3); r.OK() || r.Delay() <= 0 {
-		t.Errorf("more than the burst was promised: %+v", r)
+	more := New(PerSecond(1), 2, nil).Reserve(3)
+	check(t, more.OK(), false, "OK of more than the burst")
+	if got := more.Delay(); got <= 0 {
+		t.Errorf("Delay = %v of more than the burst, want a positive one", got)
 	}
-	if r := New(Inf, 1, nil).Reserve(math.MaxInt); !r.OK() || r.Delay() != 0 {
-		t.Errorf("Inf refused: %+v", r)
-	}
+	all := New(Inf, 1, nil).Reserve(math.MaxInt)
+	check(t, all.OK(), true, "OK of Inf")
+	check(t, all.Delay(), 0, "Delay of Inf")
 	var none Reservation
 	none.Cancel()
 }
@@ -252,9 +253,8 @@ func TestReturnBehindPromise(t *testing.T) {
 	r := lim.Reserve(1) // due at 1 s
 	lim.Return(1)
 	lim.Fill()
-	if s := lim.Reserve(1); s.Delay() != 2*time.Second || r.Delay() != time.Second {
-		t.Errorf("two promises for one burst: %v and %v", r.Delay(), s.Delay())
-	}
+	check(t, lim.Reserve(1).Delay(), 2*time.Second, "Delay of the second promise")
+	check(t, r.Delay(), time.Second, "Delay of the first promise")
 	// A change of limit carries the promise over: now a token takes 10 s, and
 	// the last is 2 ahead.
 	lim.SetLimit(Every(10*time.Second), 1)
@@ -264,8 +264,8 @@ func TestReturnBehindPromise(t *testing.T) {
 	}
 }
 
-// TestReturnPastHoles checks that Return counts only what is spent, not what
-// was canceled.
+// TestReturnPastHoles checks that Return counts only spent tokens, not canceled
+// ones.
 func TestReturnPastHoles(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerHour(1), 9, &Options{Now: clock.now})
@@ -277,19 +277,16 @@ func TestReturnPastHoles(t *testing.T) {
 	rs[1].Cancel()
 	rs[3].Cancel()
 	lim.Return(1) // the place of 5
-	if got := lim.Peek(0).Remaining; got != 4 || len(lim.holes) != 2 {
-		t.Errorf("%d left, holes %v", got, lim.holes)
-	}
+	check(t, lim.Peek(0).Remaining, 4, "Remaining after one was returned")
+	check(t, len(lim.holes), 2, "holes")
 
-	lim.Return(1) // of 4, and with it what was canceled below
-	if got := lim.Peek(0).Remaining; got != 6 || len(lim.holes) != 1 {
-		t.Errorf("%d left, holes %v", got, lim.holes)
-	}
+	lim.Return(1) // of 4, and with it the place canceled below
+	check(t, lim.Peek(0).Remaining, 6, "Remaining after another was returned")
+	check(t, len(lim.holes), 1, "holes")
 
 	lim.Drain()
-	if got := lim.Peek(1); got.OK || len(lim.holes) != 0 {
-		t.Errorf("after Drain %+v, holes %v", got, lim.holes)
-	}
+	check(t, lim.Peek(1).OK, false, "OK after Drain")
+	check(t, len(lim.holes), 0, "holes after Drain")
 
 	lim.Fill()
 	if got := lim.Peek(0).Remaining; got != 9 {
@@ -297,15 +294,16 @@ func TestReturnPastHoles(t *testing.T) {
 	}
 
 	// A hole that a fall of spending cuts in two.
-	a, b := lim.Reserve(4), lim.Reserve(1)
+	a := lim.Reserve(4)
+	lim.Reserve(1)
 	a.Cancel()
 	lim.Return(1)
-	if got := lim.Peek(0).Remaining; got != 9 || len(lim.holes) != 0 {
-		t.Errorf("%d left, holes %v, %v", got, lim.holes, b.OK())
-	}
+	check(t, lim.Peek(0).Remaining, 9, "Remaining after a hole was cut")
+	check(t, len(lim.holes), 0, "holes after the last was returned")
 }
 
-// TestCancelAfterFill checks that what Fill has freed is not freed again.
+// TestCancelAfterFill checks that a token which Fill has freed is not freed
+// again.
 func TestCancelAfterFill(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerHour(1), 5, &Options{Now: clock.now})
@@ -313,9 +311,8 @@ func TestCancelAfterFill(t *testing.T) {
 	lim.Fill()
 	a.Cancel()
 	b.Cancel()
-	if !lim.AllowN(5) || lim.Allow() {
-		t.Errorf("more or less than a full bucket: %+v, holes %v", lim.Peek(0), lim.holes)
-	}
+	check(t, lim.AllowN(5), true, "AllowN(5) of a full bucket")
+	check(t, lim.Allow(), false, "Allow of an empty bucket")
 }
 
 // TestWaitInCanceledPlace checks that a waiter takes a place that was canceled,
@@ -326,12 +323,11 @@ func TestWaitInCanceledPlace(t *testing.T) {
 		lim.Allow()
 		a, b := lim.Reserve(1), lim.Reserve(1) // due at 1 and 2 s
 		a.Cancel()
-		if err := lim.WaitMax(t.Context(), 1, time.Second); err != nil || time.Since(start) != time.Second {
-			t.Errorf("err %v after %v; the other is due in %v", err, time.Since(start), b.Delay())
-		}
-		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 3*time.Second {
-			t.Errorf("err %v after %v", err, time.Since(start))
-		}
+		checkErr(t, lim.WaitMax(t.Context(), 1, time.Second), nil, "WaitMax")
+		check(t, time.Since(start), time.Second, "end of WaitMax")
+		check(t, b.Delay(), time.Second, "Delay of the other promise")
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait")
+		check(t, time.Since(start), 3*time.Second, "end of Wait")
 	})
 }
 

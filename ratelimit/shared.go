@@ -121,12 +121,16 @@ func (s *Shared) Wait(ctx context.Context, key string, n int) error {
 		if d.OK {
 			return nil
 		}
+
+		// Never.
 		if d.RetryAfter < 0 && n > d.Limit {
 			return &WaitError{N: n, Delay: math.MaxInt64, err: ErrBurst}
 		}
 		if d.RetryAfter < 0 {
 			return &WaitError{N: n, Delay: math.MaxInt64, err: ErrLimited}
 		}
+
+		// Later, unless the context ends before.
 		if err := tooLong(ctx, int64(n), d.RetryAfter, math.MaxInt64); err != nil {
 			return err
 		}
@@ -173,6 +177,7 @@ func (s *Shared) decide(ctx context.Context, key string, n int, f func(context.C
 		return Decision{}, ctx.Err()
 	}
 
+	// The store failed: the policy of the caller decides, or nobody.
 	s.failed.Add(1)
 	if s.opts.OnError != nil {
 		return s.opts.OnError(key, n, err), nil
@@ -217,9 +222,10 @@ const maxStuck = 20
 // reports one. It tries again when others were faster, at once and then after a
 // pause.
 //
-// A swap that was done may be reported as lost: some clients of stores repeat
-// what got no answer, and find that the state has changed, by themselves. Each
-// state carries the marks of the last writes, so that update knows its own.
+// A swap that was done may be reported as lost: some clients of stores repeat a
+// request that got no answer, and find that the state has changed, by
+// themselves. Each state carries the marks of the last writes, so that update
+// knows its own.
 func (s *Shared) update(ctx context.Context, key string, f func(b *buckets, now int64) (Decision, bool)) (Decision, error) {
 	var d Decision
 	var tried []uint64 // the marks of this call
@@ -242,6 +248,7 @@ func (s *Shared) update(ctx context.Context, key string, f func(b *buckets, now 
 		}
 		last = state
 
+		// Change the state, and mark it as this call's.
 		var changed bool
 		if d, changed = f(&b, now); !changed {
 			return d, nil
@@ -257,11 +264,12 @@ func (s *Shared) update(ctx context.Context, key string, f func(b *buckets, now 
 			return d, nil
 		}
 
+		// Another process was faster.
 		s.retries.Add(1)
 		if try == 0 {
 			continue
 		}
-		// Pause for longer and longer, at random so that those who met do not
+		// Pause for longer and longer, at random so that callers who met do not
 		// meet again.
 		if err := sleep(ctx, rand.N(time.Millisecond<<min(try, 6))); err != nil {
 			return Decision{}, fmt.Errorf("ratelimit: update %q: %w", key, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,21 +69,23 @@ func propShared(t *rapid.T) {
 		default:
 			peek, err := s.Peek(ctx, key, n)
 			got, err2 := s.Take(ctx, key, n)
-			if want := model.Take(key, n); err != nil || err2 != nil || got != want || peek != want {
-				t.Fatalf("Take(%q, %d) = %+v, %v after Peek %+v, want %+v", key, n, got, err2, peek, want)
-			}
+			want := model.Take(key, n)
+			checkErr(t, err, nil, "Peek(%q, %d)", key, n)
+			check(t, peek, want, "Peek(%q, %d)", key, n)
+			checkErr(t, err2, nil, "Take(%q, %d)", key, n)
+			check(t, got, want, "Take(%q, %d)", key, n)
 		}
 	}
 }
 
 // A badStore is a store as networks make it: it loses replies, before or after
-// it has done what was asked, answers from a replica that is behind, and lets
+// it has served the request, answers from a replica that is behind, and lets
 // others in between.
 type badStore struct {
 	Store
 	fault   func() int
 	between func()            // runs after each Load
-	stale   map[string][]byte // what replicas still hold
+	stale   map[string][]byte // states that replicas still hold
 }
 
 var errLost = errors.New("lost")
@@ -203,7 +206,7 @@ func TestSharedForgetsLate(t *testing.T) {
 	}
 }
 
-// TestSharedComplete checks that a lost reply costs no more than what it may
+// TestSharedComplete checks that a lost reply costs no more tokens than it may
 // have taken.
 func TestSharedComplete(t *testing.T) {
 	clock := fakeClock{1 << 60}
@@ -221,7 +224,7 @@ func TestSharedComplete(t *testing.T) {
 		ok, err := s.Allow(t.Context(), "key")
 		got = append(got, fmt.Sprint(ok, errors.Is(err, errLost)))
 		if len(got) == 1 {
-			faults = faults[1:] // what is next is a Load
+			faults = faults[1:] // the next request is a Load
 		}
 	}
 	if want := "false true,false true,true false,true false,false false"; strings.Join(got, ",") != want {
@@ -244,18 +247,19 @@ func TestTrapContentionError(t *testing.T) {
 				_, _ = other.Allow(t.Context(), "key")
 			}
 		}}
-		if ok, err := NewShared(busy, limits, &SharedOptions{Timeout: time.Minute}).Allow(t.Context(), "key"); !ok || err != nil || races != 101 {
-			t.Errorf("Allow = %v, %v after %d races, want true after 101", ok, err, races)
-		}
+		ok, err := NewShared(busy, limits, &SharedOptions{Timeout: time.Minute}).Allow(t.Context(), "key")
+		checkErr(t, err, nil, "Allow")
+		check(t, ok, true, "Allow")
+		check(t, races, 101, "races")
 
 		races = math.MinInt // forever
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s := NewShared(busy, limits, &SharedOptions{Timeout: -1})
 		start := time.Now()
-		if _, err := s.Take(ctx, "key", 1); err != context.DeadlineExceeded || time.Since(start) != time.Second { //nolint:errorlint // as documented
-			t.Errorf("Take: %v after %v, want the deadline after 1s", err, time.Since(start))
-		}
+		_, err = s.Take(ctx, "key", 1)
+		check(t, err, context.DeadlineExceeded, "error of Take") // as it is
+		check(t, time.Since(start), time.Second, "time of Take")
 		if err := s.Return(ctx, "key", 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Return: %v, want the deadline", err)
 		}
@@ -263,9 +267,10 @@ func TestTrapContentionError(t *testing.T) {
 		for timeout, want := range map[time.Duration]time.Duration{0: time.Second, 2 * time.Second: 2 * time.Second} {
 			s = NewShared(busy, limits, &SharedOptions{Timeout: timeout})
 			start = time.Now()
-			if d, err := s.Take(t.Context(), "key", 1); d.OK || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != want {
-				t.Errorf("Timeout %v: Take = %+v, %v after %v, want %v", timeout, d, err, time.Since(start), want)
-			}
+			d, err := s.Take(t.Context(), "key", 1)
+			checkErr(t, err, context.DeadlineExceeded, "Timeout %v: Take", timeout)
+			check(t, d.OK, false, "Timeout %v: OK of Take", timeout)
+			check(t, time.Since(start), want, "Timeout %v: time of Take", timeout)
 		}
 	})
 }
@@ -277,11 +282,15 @@ func TestTrapStoreStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewShared(swapStore{NewMemStore(nil), func() bool { return false }}, []Limit{{PerSecond(1), 1}}, &SharedOptions{Timeout: -1})
 		start := time.Now()
-		if ok, err := s.Allow(t.Context(), "key"); ok || !errors.Is(err, errStuck) || time.Since(start) > 2*time.Second {
-			t.Errorf("Allow = %v, %v after %v, want errStuck within 2s", ok, err, time.Since(start))
+		ok, err := s.Allow(t.Context(), "key")
+		checkErr(t, err, errStuck, "Allow")
+		check(t, ok, false, "Allow")
+		if got := time.Since(start); got > 2*time.Second {
+			t.Errorf("Allow took %v, want at most 2s", got)
 		}
-		if got := s.Stats(); got.Failed != 1 || got.Retries < maxStuck {
-			t.Errorf("Stats = %+v, want 1 failed and %d retries", got, maxStuck)
+		check(t, s.Stats().Failed, 1, "Failed")
+		if got := s.Stats().Retries; got < maxStuck {
+			t.Errorf("Retries = %d, want %d or more", got, maxStuck)
 		}
 	})
 }
@@ -327,17 +336,16 @@ func TestTrapSwapReportedLost(t *testing.T) {
 		s := NewShared(bad, limits, nil)
 
 		faults = 0
-		if ok, err := s.Allow(t.Context(), "key"); !ok || err != nil {
-			t.Fatalf("Allow = %v, %v, want true", ok, err)
-		}
+		ok, err := s.Allow(t.Context(), "key")
+		checkErr(t, err, nil, "Allow")
+		check(t, ok, true, "Allow")
 		faults = 0
 		if err := s.Return(t.Context(), "key", 1); err != nil {
 			t.Fatalf("Return: %v", err)
 		}
 		d, err := other.Peek(t.Context(), "key", 0)
-		if want := 100 - taken; d.Remaining != want || err != nil {
-			t.Errorf("%d others: %d left, %v, want %d", others, d.Remaining, err, want)
-		}
+		checkErr(t, err, nil, "Peek after %d others", others)
+		check(t, d.Remaining, 100-taken, "Remaining after %d others", others)
 	}
 }
 
@@ -386,9 +394,9 @@ func TestSharedReadsClockLast(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := s.Peek(t.Context(), "key", 1); err != nil || reads != 4 {
-		t.Errorf("Peek: %v after %d readings, want 4", err, reads)
-	}
+	_, err := s.Peek(t.Context(), "key", 1)
+	checkErr(t, err, nil, "Peek")
+	check(t, reads, 4, "readings")
 }
 
 // TestSharedReturnNothing checks that returning nothing, or to a key that is
@@ -396,15 +404,13 @@ func TestSharedReadsClockLast(t *testing.T) {
 func TestSharedReturnNothing(t *testing.T) {
 	swaps := 0
 	s := NewShared(swapStore{NewMemStore(nil), func() bool { swaps++; return true }}, []Limit{{PerHour(1), 2}}, nil)
-	if err := s.Return(t.Context(), "key", 5); err != nil || swaps != 0 {
-		t.Errorf("Return to an absent key: %v with %d swaps, want none", err, swaps)
-	}
+	checkErr(t, s.Return(t.Context(), "key", 5), nil, "Return to an absent key")
+	check(t, swaps, 0, "swaps of Return to an absent key")
 	if _, err := s.Take(t.Context(), "key", 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Return(t.Context(), "key", 0); err != nil || swaps != 1 {
-		t.Errorf("Return(0): %v with %d swaps, want 1", err, swaps)
-	}
+	checkErr(t, s.Return(t.Context(), "key", 0), nil, "Return(0)")
+	check(t, swaps, 1, "swaps of Take and Return(0)")
 }
 
 // A deafStore does not look at contexts.
@@ -424,19 +430,17 @@ func TestSharedEndedContext(t *testing.T) {
 	s := NewShared(deafStore{NewMemStore(nil)}, []Limit{{PerHour(1), 2}}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if d, err := s.Take(ctx, "key", 1); d.OK || !errors.Is(err, context.Canceled) {
-		t.Errorf("Take = %+v, %v, want canceled", d, err)
-	}
-	if err := s.Return(ctx, "key", 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("Return: %v, want canceled", err)
-	}
-	if d, err := s.Take(t.Context(), "key", 2); !d.OK || err != nil {
-		t.Errorf("Take(2) = %+v, %v, want OK: nothing was taken", d, err)
-	}
+	d, err := s.Take(ctx, "key", 1)
+	checkErr(t, err, context.Canceled, "Take")
+	check(t, d.OK, false, "OK of Take")
+	checkErr(t, s.Return(ctx, "key", 1), context.Canceled, "Return")
+	d, err = s.Take(t.Context(), "key", 2)
+	checkErr(t, err, nil, "Take(2)")
+	check(t, d.OK, true, "OK of Take(2), after nothing was taken")
 }
 
-// TestSharedConcurrent checks that what two processes admit at a standing clock
-// under contention adds up exactly.
+// TestSharedConcurrent checks that the events two processes admit at a standing
+// clock under contention add up exactly.
 func TestSharedConcurrent(t *testing.T) {
 	store, clock := NewMemStore(nil), fakeClock{1 << 60}
 	var admitted atomic.Int64
@@ -468,8 +472,8 @@ func TestSharedConcurrent(t *testing.T) {
 	}
 }
 
-// TestSharedPolicies checks what happens when the store fails: closed, open, or
-// local.
+// TestSharedPolicies checks the policies for a store that fails: closed, open,
+// or local.
 func TestSharedPolicies(t *testing.T) {
 	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return 0 }, between: func() {}}
 	limits := []Limit{{PerHour(1), 2}}
@@ -490,19 +494,20 @@ func TestSharedPolicies(t *testing.T) {
 		return admitted, failed
 	}
 
-	if a, f := count(nil); a != 0 || f != 5 {
-		t.Errorf("closed: %d admitted, %d errors", a, f)
+	expect := func(name string, o *SharedOptions, admitted, failed int) {
+		t.Helper()
+		a, f := count(o)
+		check(t, a, admitted, "%s: admitted", name)
+		check(t, f, failed, "%s: errors", name)
 	}
+	expect("closed", nil, 0, 5)
 	var seen error
-	if a, f := count(&SharedOptions{OnError: func(_ string, _ int, err error) Decision { seen = err; return Decision{OK: true} }}); a != 5 || f != 0 || !errors.Is(seen, errLost) {
-		t.Errorf("open: %d admitted, %d errors, saw %v", a, f, seen)
-	}
+	expect("open", &SharedOptions{OnError: func(_ string, _ int, err error) Decision { seen = err; return Decision{OK: true} }}, 5, 0)
+	checkErr(t, seen, errLost, "OnError")
 
 	local := NewKeyed[string](limits, nil)
 	onError := func(key string, n int, _ error) Decision { return local.Take(key, n) }
-	if a, f := count(&SharedOptions{OnError: onError}); a != 2 || f != 0 {
-		t.Errorf("local: %d admitted, %d errors", a, f)
-	}
+	expect("local", &SharedOptions{OnError: onError}, 2, 0)
 
 	// A clock that fails is a store that fails.
 	s := NewShared(NewMemStore(nil), limits, &SharedOptions{Now: func(context.Context) (time.Time, error) { return time.Time{}, errLost }})
@@ -510,7 +515,7 @@ func TestSharedPolicies(t *testing.T) {
 		t.Error(err)
 	}
 
-	// Of a caller who has gone nobody is told.
+	// OnError hears nothing of a caller whose context has ended.
 	ctx, cancel := context.WithCancel(t.Context())
 	s = NewShared(&badStore{Store: bad, fault: bad.fault, between: cancel}, limits, &SharedOptions{OnError: func(string, int, error) Decision {
 		t.Error("OnError was called")
@@ -518,9 +523,9 @@ func TestSharedPolicies(t *testing.T) {
 	}})
 
 	for range 2 { // it ends on the way, and has ended
-		if d, err := s.Take(ctx, "key", 1); d.OK || err != context.Canceled { //nolint:errorlint // as documented
-			t.Errorf("%+v, %v", d, err)
-		}
+		d, err := s.Take(ctx, "key", 1)
+		check(t, err, context.Canceled, "error of Take") // as it is
+		check(t, d.OK, false, "OK of Take")
 	}
 
 	if All(s.Gate(ctx, "key")).Take(1).OK {
@@ -546,9 +551,7 @@ func TestSharedLimitsChange(t *testing.T) {
 	}
 	take(deploy(Limit{PerHour(1), 10}), 10)
 	fast := deploy(Limit{PerSecond(1), 10})
-	if d := take(fast, 1); d.OK || d.RetryAfter != time.Second {
-		t.Errorf("%+v", d)
-	}
+	check(t, take(fast, 1).RetryAfter, time.Second, "RetryAfter at the new rate")
 	clock.t += int64(time.Second)
 	if d := take(fast, 1); !d.OK {
 		t.Errorf("after RetryAfter: %+v", d)
@@ -556,13 +559,14 @@ func TestSharedLimitsChange(t *testing.T) {
 
 	two := deploy(Limit{PerSecond(1), 10}, Limit{PerDay(1), 3}) // a second limit begins full
 	clock.t += int64(time.Minute)
-	if d := take(two, 3); !d.OK || d.Tier != 1 || d.Remaining != 0 {
-		t.Errorf("%+v", d)
-	}
+	d := take(two, 3)
+	check(t, d.OK, true, "OK by two limits")
+	check(t, d.Tier, 1, "Tier by two limits")
+	check(t, d.Remaining, 0, "Remaining by two limits")
 
-	if d := take(fast, 7); !d.OK || d.Remaining != 0 { // by a process that knows of one
-		t.Errorf("%+v", d)
-	}
+	d = take(fast, 7) // by a process that knows of one
+	check(t, d.OK, true, "OK by one limit")
+	check(t, d.Remaining, 0, "Remaining by one limit")
 
 	if d := take(deploy(Limit{Rate: Inf}), math.MaxInt); !d.OK {
 		t.Errorf("%+v", d)
@@ -572,21 +576,21 @@ func TestSharedLimitsChange(t *testing.T) {
 	a, b := deploy(Limit{PerDay(1), 20}, Limit{PerDay(1), 20}), deploy(Limit{PerDay(1), 15}, Limit{PerDay(1), 5})
 	take(a, 5)
 	before := take(a, 0).Remaining
-	if d := take(b, 3); d.OK || d.Tier != 1 {
-		t.Errorf("%+v", d)
-	}
+	d = take(b, 3)
+	check(t, d.OK, false, "OK of a limit of 5")
+	check(t, d.Tier, 1, "Tier of a limit of 5")
 
 	if d := take(a, 0); d.Remaining != before {
 		t.Errorf("%+v, want %d as before", d, before)
 	}
 
-	if got := deploy(Limit{Rate: PerMinute(7)}).Limits(); len(got) != 1 || got[0] != (Limit{PerMinute(7), 7}) {
-		t.Errorf("%v", got)
+	if got, want := deploy(Limit{Rate: PerMinute(7)}).Limits(), []Limit{{PerMinute(7), 7}}; !slices.Equal(got, want) {
+		t.Errorf("Limits = %v, want %v", got, want)
 	}
 }
 
 // FuzzDecodeBuckets checks that no bytes in the store panic or admit more than
-// a burst, and that what is read is written alike.
+// a burst, and that a state which is read is written alike.
 func FuzzDecodeBuckets(f *testing.F) {
 	limits := []Limit{{PerSecond(3), 5}, {Rate: Inf}}
 
@@ -619,6 +623,33 @@ func FuzzDecodeBuckets(f *testing.F) {
 	})
 }
 
+// A ttlStore remembers how long it was to keep the last state.
+type ttlStore struct {
+	Store
+	ttl time.Duration
+}
+
+func (s *ttlStore) CompareAndSwap(ctx context.Context, key string, old, next []byte, ttl time.Duration) (bool, error) {
+	s.ttl = ttl
+	return s.Store.CompareAndSwap(ctx, key, old, next, ttl)
+}
+
+// TestSharedTTL checks that the store keeps a state until its bucket is full
+// and a minute longer, or forever if that never comes or is too far.
+func TestSharedTTL(t *testing.T) {
+	now := func(context.Context) (time.Time, error) { return time.Unix(0, 0), nil }
+	for l, want := range map[Limit]time.Duration{
+		{PerSecond(1), 2}:                      time.Second + ttlSlack,
+		{Rate{}, 2}:                            0,
+		{Every(math.MaxInt64 - ttlSlack/2), 2}: 0,
+	} {
+		store := &ttlStore{Store: NewMemStore(nil)}
+		_, err := NewShared(store, []Limit{l}, &SharedOptions{Now: now}).Take(t.Context(), "key", 1)
+		checkErr(t, err, nil, "%v: Take", l)
+		check(t, store.ttl, want, "%v: ttl", l)
+	}
+}
+
 // TestMemStore checks the contract of a Store: compare, swap, forget.
 func TestMemStore(t *testing.T) {
 	var clock fakeClock
@@ -626,16 +657,17 @@ func TestMemStore(t *testing.T) {
 	ctx := t.Context()
 	swap := func(key, old, next string, ttl time.Duration, want bool) {
 		t.Helper()
-		if ok, err := store.CompareAndSwap(ctx, key, []byte(old), []byte(next), ttl); ok != want || err != nil {
-			t.Errorf("swap of %q for %q: %v, %v", old, next, ok, err)
-		}
+		ok, err := store.CompareAndSwap(ctx, key, []byte(old), []byte(next), ttl)
+		checkErr(t, err, nil, "swap of %q for %q", old, next)
+		check(t, ok, want, "swap of %q for %q", old, next)
 	}
 
 	load := func(key, want string) {
 		t.Helper()
-		if got, err := store.Load(ctx, key); string(got) != want || err != nil || (got == nil) != (want == "") {
-			t.Errorf("%s is %q, %v, want %q", key, got, err, want)
-		}
+		got, err := store.Load(ctx, key)
+		checkErr(t, err, nil, "Load(%s)", key)
+		check(t, string(got), want, "Load(%s)", key)
+		check(t, got == nil, want == "", "Load(%s) is nil", key)
 	}
 	swap("a", "x", "y", time.Second, false)
 	load("a", "")
@@ -655,13 +687,11 @@ func TestMemStore(t *testing.T) {
 	swap("a", "", "4", time.Second, true)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := store.Load(ended, "a"); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-
-	if ok, err := store.CompareAndSwap(ended, "a", []byte("4"), nil, 0); ok || !errors.Is(err, context.Canceled) {
-		t.Error(ok, err)
-	}
+	_, err := store.Load(ended, "a")
+	checkErr(t, err, context.Canceled, "Load")
+	ok, err := store.CompareAndSwap(ended, "a", []byte("4"), nil, 0)
+	checkErr(t, err, context.Canceled, "CompareAndSwap")
+	check(t, ok, false, "CompareAndSwap")
 
 	// Memory follows the keys in use.
 	m := store.(*memStore)
@@ -675,19 +705,19 @@ func TestMemStore(t *testing.T) {
 	}
 }
 
-// TestSharedGate checks that what a Shared gave is returned when a later gate
-// refuses.
+// TestSharedGate checks that the tokens of a Shared are returned when a later
+// gate refuses.
 func TestSharedGate(t *testing.T) {
 	s := NewShared(NewMemStore(nil), []Limit{{PerHour(1), 5}}, nil)
 	closed := New(Rate{}, 1, nil)
 	for range 3 {
-		if d := All(s.Gate(t.Context(), "key"), closed).Take(2); d.OK || d.Gate != 1 {
-			t.Errorf("All(...).Take(2) = %+v, want a refusal by gate 1", d)
-		}
+		d := All(s.Gate(t.Context(), "key"), closed).Take(2)
+		check(t, d.OK, false, "OK")
+		check(t, d.Gate, 1, "gate of the refusal")
 	}
-	if d, err := s.Peek(t.Context(), "key", 0); d.Remaining != 5 || err != nil {
-		t.Errorf("%+v, %v", d, err)
-	}
+	d, err := s.Peek(t.Context(), "key", 0)
+	checkErr(t, err, nil, "Peek")
+	check(t, d.Remaining, 5, "Remaining")
 }
 
 // TestStepForged checks that a state of any bytes denies or allows by the
@@ -696,9 +726,8 @@ func TestStepForged(t *testing.T) {
 	l := Limit{PerSecond(1), 1}
 	now := int64(time.Hour)
 	forged := State{Base: now + int64(time.Minute), Spent: math.MaxInt64}
-	if _, d := l.Step(forged, now, 1); d.OK || d.RetryAfter <= 0 {
-		t.Errorf("Step = %+v, want a refusal for a time", d)
-	}
+	_, d := l.Step(forged, now, 1)
+	checkLater(t, d, "Step")
 }
 
 // TestTakeNothing checks that a request for no tokens writes nothing.
@@ -706,9 +735,9 @@ func TestTakeNothing(t *testing.T) {
 	store := &countedStore{Store: NewMemStore(nil)}
 	s := NewShared(store, []Limit{{PerHour(1), 1}}, nil)
 	for _, n := range []int{0, 1, 0} {
-		if d, err := s.Take(t.Context(), "key", n); !d.OK || err != nil {
-			t.Errorf("Take(%d) = %+v, %v, want OK", n, d, err)
-		}
+		d, err := s.Take(t.Context(), "key", n)
+		checkErr(t, err, nil, "Take(%d)", n)
+		check(t, d.OK, true, "OK of Take(%d)", n)
 	}
 	if got := store.writes; got != 1 {
 		t.Errorf("%d writes, want 1", got)

@@ -6,8 +6,8 @@ import "math/big"
 
 // A slowBucket is the token bucket of the textbooks in rational numbers: the
 // reference forevery decision. It keeps the tokens spent and not yet refilled,
-// and the time of the last call; ours keeps neither, which is what makes it one
-// word and safe from clocks that go back.
+// and the time of the last call; ours keeps neither, and so is one word and
+// safe from clocks that go back.
 type slowBucket struct {
 	limit Limit
 	debt  *big.Rat // tokens; at most limit.Burst unless charged

@@ -69,6 +69,7 @@ func writeSnapshot(w io.Writer, kind uint16, at time.Time, v any) (int64, error)
 		return 0, fmt.Errorf("ratelimit: write snapshot: %d bytes are too many", len(out))
 	}
 
+	// The header comes first, and has the checksum of the rest.
 	copy(out, snapshotMagic)
 	binary.LittleEndian.PutUint16(out[8:], snapshotVersion)
 	binary.LittleEndian.PutUint16(out[10:], kind)
@@ -91,6 +92,9 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	if err != nil {
 		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
 	}
+
+	// Bytes of a later version are not damage, so magic, version and kind come
+	// before the checksum.
 	if string(header[:8]) != snapshotMagic {
 		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: not a snapshot", ErrCorrupt)
 	}
@@ -116,6 +120,8 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	if err != nil {
 		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
 	}
+
+	// The checksum stands within the header, and is not part of itself.
 	sum := crc32.Checksum(header[:12], castagnoli)
 	sum = crc32.Update(sum, castagnoli, header[16:])
 	if crc32.Update(sum, castagnoli, b.Bytes()) != binary.LittleEndian.Uint32(header[12:]) {
@@ -163,6 +169,8 @@ func (k *Keyed[K]) WriteTo(w io.Writer) (int64, error) {
 					v.Plans = append(v.Plans, saveLimits(own))
 				}
 			}
+
+			// Debts do not depend on the base of the clock.
 			debts := make([]int64, len(p.meters))
 			for j := range debts {
 				debts[j] = max(spent[j]-p.meters[j].supply(d), 0)
@@ -198,10 +206,10 @@ func restoreLimits(saved []savedLimit) ([]Limit, bool) {
 
 // ReadFrom takes over the buckets that WriteTo has written, as of the time that
 // has passed since. Tokens stay spent; limits are matched by position, as by
-// [Keyed.SetLimits], and keys of TakeLimits keep the limits they had. What k
-// has spent already counts too. Bytes that are not such a snapshot are
-// [ErrCorrupt], or [ErrVersion] if a later version wrote them; then nothing is
-// changed.
+// [Keyed.SetLimits], and keys of TakeLimits keep the limits they had. The
+// tokens that k has spent already count too. Bytes that are not such a snapshot
+// are [ErrCorrupt], or [ErrVersion] if a later version wrote them; then nothing
+// is changed.
 func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 	var v savedKeyed[K]
 	k.current()
@@ -226,6 +234,7 @@ func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)
 	}
 
+	// The time between writing and reading has paid its part of the debts.
 	t := k.read()
 	now := max(k.table.clock.wall(t), written)
 	for i, key := range v.Keys {
@@ -268,6 +277,7 @@ func (k *Keyed[K]) restore(key K, t int64, own *plan, debt func(j int, to Limit)
 		}
 	}
 
+	// The debt comes on top of what the key spent since.
 	p := s.planOf(i)
 	spent := s.at(i)
 	for j := range p.meters {
@@ -348,6 +358,8 @@ func (w *KeyedWindow[K]) ReadFrom(in io.Reader) (int64, error) {
 	if err != nil {
 		return n, err
 	}
+
+	// Check everything before anything is changed.
 	ok := len(v.Keys) == len(v.Events)
 	for i := 0; ok && i < len(v.Keys); i++ {
 		ok = validEvents(v.Events[i]) && hashable(v.Keys[i])

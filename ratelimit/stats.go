@@ -82,6 +82,7 @@ type ConcurrencyStats struct {
 	Refused  uint64 // calls refused for want of a permit or of a place in line, since the start
 	Canceled uint64 // calls whose context ended in line, since the start
 	Dropped  uint64 // permits ended by Drop, since the start
+	Unseen   uint64 // changes of the limit that OnLimit did not get to see, since the start
 }
 
 // Sub returns the change of the counters since prev, and the current Limit,
@@ -91,5 +92,6 @@ func (s ConcurrencyStats) Sub(prev ConcurrencyStats) ConcurrencyStats {
 	s.Refused -= prev.Refused
 	s.Canceled -= prev.Canceled
 	s.Dropped -= prev.Dropped
+	s.Unseen -= prev.Unseen
 	return s
 }

@@ -68,7 +68,7 @@ func NewMemStore(opts *Options) Store {
 type memStore struct {
 	now func() time.Time
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	entries map[string]memEntry
 	sweepAt int // the number of entries at which the next sweep begins
 }
@@ -111,6 +111,7 @@ func (m *memStore) CompareAndSwap(ctx context.Context, key string, old, next []b
 		return false, nil
 	}
 
+	// The state is as the caller saw it.
 	e := memEntry{state: slices.Clone(next)}
 	if ttl > 0 {
 		e.end = now.Add(ttl)

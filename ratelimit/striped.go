@@ -193,6 +193,8 @@ func (s *Striped) AllowN(n int) bool {
 	if s.shared.AllowN(int(want - got)) {
 		return true
 	}
+
+	// Too few in all: put back what was collected.
 	for i := range s.stripes {
 		got -= s.stripes[i].putLocked(got, s.batch.Load())
 	}
@@ -251,6 +253,8 @@ func (s *Striped) Return(n int) {
 		rest -= p.putLocked(rest, s.batch.Load())
 		p.mu.Unlock()
 	}
+
+	// The rest is the shared bucket's.
 	s.shared.Return(int(rest))
 }
 

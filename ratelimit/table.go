@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A table holds some words for each key, in bounded memory. A rule says what
-// the words mean.
+// A table holds some words for each key, in bounded memory. A rule gives the
+// words their meaning.
 type table[K comparable] struct {
 	shards  []shard[K]
 	shift   uint8 // of a hash, to the index of its shard
@@ -20,7 +20,7 @@ type table[K comparable] struct {
 	clock   clock
 }
 
-// A rule says what the words of a slot mean. A *plan and a *windowRule are
+// A rule gives the words of a slot their meaning. A *plan and a *windowRule are
 // rules.
 type rule interface {
 	// fresh makes words those of a key that was never seen.
@@ -45,7 +45,7 @@ const ways = 8
 // compared 8 at a time. A single choice of set would overflow long before the
 // table is full.
 type shard[K comparable] struct {
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	rule  rule       // of the slots without one of their own
 	plan  *plan      // the same, if it is a plan
 	base  int64      // readings of this shard are relative to it
@@ -80,6 +80,8 @@ func newTable[K comparable](o KeyedOptions, r rule, width int, span int64) table
 		seed:    maphash.MakeSeed(),
 		clock:   newClock(o.Now),
 	}
+
+	// A plan is the usual rule, and has ways without the interface.
 	p, _ := r.(*plan)
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -149,6 +151,7 @@ func (s *shard[K]) near(t int64) int64 {
 		return 0
 	}
 
+	// Move the base, and with it the words of all keys.
 	for t-s.base > s.span {
 		for i := range s.keys {
 			if s.occupied(i) {
@@ -187,6 +190,7 @@ func (s *shard[K]) find(key K, h uint64) int {
 	a, b := s.setsOf(h)
 	want := tagOf(h) * lowBits
 	for range 2 {
+		// Compare eight tags at once: a byte of x is 0 where one matches.
 		x := s.tags[a] ^ want
 		for m := (x - lowBits) &^ x & highBits; m != 0; m &= m - 1 {
 			if i := a*ways + bits.TrailingZeros64(m)/8; s.keys[i] == key && s.occupied(i) {
@@ -318,6 +322,8 @@ func (s *shard[K]) victim(h uint64, d int64) (best int, least float64) {
 	if s.plan != nil && len(s.own) == 0 {
 		return s.plan.victim(s.words, s.width, d, a*ways, b*ways)
 	}
+
+	// Rules may differ: ask each.
 	for _, set := range [2]int{a, b} {
 		for i := set * ways; i < (set+1)*ways; i++ {
 			owed := s.ruleOf(i).owed(s.at(i), d)
@@ -362,6 +368,7 @@ func (s *shard[K]) grow(t *table[K], d int64) {
 	s.own = nil
 	s.used = 0
 
+	// Keys that owe nothing are left behind.
 	for i := range old.keys {
 		if !old.occupied(i) {
 			continue

@@ -114,18 +114,14 @@ func TestTrapOverflow(t *testing.T) {
 	lim := New(Per(1, 86400*time.Second), 1, &Options{Now: clock.now})
 
 	for _, n := range []int{2, 2e8, mostBurst, math.MaxInt - 1, math.MaxInt} {
-		if d := lim.Take(n); d.OK || d.RetryAfter >= 0 {
-			t.Errorf("n = %d: %+v", n, d)
-		}
-
-		if lim.TakeReserving(1, n) || lim.TakeReserving(n, n) {
-			t.Errorf("keep = %d was allowed", n)
-		}
+		checkNever(t, lim.Take(n), "Take(%d)", n)
+		check(t, lim.TakeReserving(1, n), false, "TakeReserving(1, %d)", n)
+		check(t, lim.TakeReserving(n, n), false, "TakeReserving(%d, %d)", n, n)
 	}
 	clock.t += maxReading
-	if d := lim.Peek(1); !d.OK || d.Remaining != 0 {
-		t.Errorf("after 146 years: %+v", d)
-	}
+	d := lim.Peek(1)
+	check(t, d.OK, true, "OK after 146 years")
+	check(t, d.Remaining, 0, "Remaining after 146 years")
 
 	fast := New(perSecond(1e12), mostBurst, &Options{Now: clock.now})
 	fast.Drain()
@@ -134,8 +130,9 @@ func TestTrapOverflow(t *testing.T) {
 		t.Error("a clock that went back gave tokens")
 	}
 	clock.t += int64(time.Hour) + maxReading/2
-	if got, want := int64(fast.TakeUpTo(math.MaxInt)), min(int64(3600e12), math.MaxInt); got < want-1000 || got > want {
-		t.Errorf("after an hour at 10^12 a second: %d", got)
+	got, want := int64(fast.TakeUpTo(math.MaxInt)), min(int64(3600e12), math.MaxInt)
+	if got < want-1000 || got > want {
+		t.Errorf("%d tokens after an hour at 10^12 a second, want %d to %d", got, want-1000, want)
 	}
 }
 
@@ -154,9 +151,9 @@ func TestTrapChargeOverflow(t *testing.T) {
 				t.Errorf("%v: Reserve = %+v behind a debt that is saturated", l, r)
 			}
 		}
-		if d := lim.Take(1); d.OK || d.Remaining != 0 {
-			t.Errorf("%v: debt was forgiven: %+v", l, d)
-		}
+		d := lim.Take(1)
+		check(t, d.OK, false, "%v: OK with a debt", l)
+		check(t, d.Remaining, 0, "%v: Remaining with a debt", l)
 
 		lim.SetLimit(l.Rate, l.Burst)
 		lim.SetLimit(PerSecond(1e9), 1)
@@ -174,8 +171,8 @@ func TestTrapChargeOverflow(t *testing.T) {
 	}
 }
 
-// TestTrapFrozenBucket checks that what changes a bucket while SetLimit
-// replaces it neither revives the old one nor is lost.
+// TestTrapFrozenBucket checks that a change of a bucket while SetLimit replaces
+// it neither revives the old one nor is lost.
 func TestTrapFrozenBucket(t *testing.T) {
 	lim := New(PerSecond(1), 100, nil)
 	old := lim.load()
@@ -192,9 +189,9 @@ func TestTrapFrozenBucket(t *testing.T) {
 	}
 }
 
-// TestSetLimitConcurrent checks that what others take, charge and return, while
-// the limit changes all the time among values with the same burst and a rate of
-// 0, adds up exactly.
+// TestSetLimitConcurrent checks that the tokens others take, charge and return,
+// while the limit changes all the time among values with the same burst and a
+// rate of 0, adds up exactly.
 func TestSetLimitConcurrent(t *testing.T) {
 	const burst = 100_000
 	lim := New(Rate{}, burst, nil)
@@ -236,8 +233,8 @@ func TestSetLimitConcurrent(t *testing.T) {
 	}
 }
 
-// TestSetLimitRules checks the meaning of a change of limit: what is spent
-// stays spent.
+// TestSetLimitRules checks the meaning of a change of limit: spent tokens stay
+// spent.
 func TestSetLimitRules(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
@@ -248,10 +245,11 @@ func TestSetLimitRules(t *testing.T) {
 		retry       time.Duration
 	}{{100, 96, 0}, {5, 1, 0}, {2, 0, 3 * time.Second}, {10, 6, 0}} {
 		lim.SetLimit(PerSecond(1), tt.burst)
-		if d := lim.Peek(1); d.OK != (tt.retry == 0) || d.RetryAfter != tt.retry || d.Limit != tt.burst ||
-			d.OK && d.Remaining != tt.want-1 {
-			t.Errorf("burst %d: %+v", tt.burst, d)
-		}
+		d := lim.Peek(1)
+		check(t, d.OK, tt.retry == 0, "burst %d: OK", tt.burst)
+		check(t, d.RetryAfter, tt.retry, "burst %d: RetryAfter", tt.burst)
+		check(t, d.Limit, tt.burst, "burst %d: Limit", tt.burst)
+		check(t, d.Remaining, max(tt.want-1, 0), "burst %d: Remaining", tt.burst)
 	}
 
 	if got := lim.Limit(); got != (Limit{PerSecond(1), 10}) {
@@ -264,9 +262,8 @@ func TestSetLimitRules(t *testing.T) {
 		t.Error("a full bucket is not full after SetLimit")
 	}
 	full.SetLimit(Inf, 1)
-	if !full.AllowN(math.MaxInt) || full.Peek(1).Remaining != math.MaxInt {
-		t.Error("Inf refuses")
-	}
+	check(t, full.AllowN(math.MaxInt), true, "AllowN of Inf")
+	check(t, full.Peek(1).Remaining, math.MaxInt, "Remaining of Inf")
 }
 
 // TestFarReadings checks decisions at readings centuries apart.
@@ -290,7 +287,7 @@ func TestFarReadings(t *testing.T) {
 	}
 }
 
-// TestPanics checks what each mistake of a programmer is told.
+// TestPanics checks the panic of each mistake of a programmer.
 func TestPanics(t *testing.T) {
 	lim := New(PerSecond(1), 1, nil)
 	one := []Limit{{PerSecond(1), 1}}
@@ -418,13 +415,10 @@ func TestTrapContention(t *testing.T) {
 	wg.Wait()
 
 	clock.t -= int64(1000 * time.Hour)
-	if lim.Allow() || keyed.Allow("key") {
-		t.Error("a clock that was set back gave tokens")
-	}
-
-	if a, b := byLimiter.Load(), byKeyed.Load(); a != burst || b != burst {
-		t.Errorf("%d and %d admitted, want %d each", a, b, burst)
-	}
+	check(t, lim.Allow(), false, "Allow of the Limiter by a clock that was set back")
+	check(t, keyed.Allow("key"), false, "Allow of the Keyed by a clock that was set back")
+	check(t, byLimiter.Load(), burst, "admitted by the Limiter")
+	check(t, byKeyed.Load(), burst, "admitted by the Keyed")
 }
 
 // TestTrapGridPacing checks the fault of failsafe-go's smooth limiter, whose
@@ -483,9 +477,9 @@ func TestTrapWeightedWindow(t *testing.T) {
 	}
 }
 
-// TestTrapDeniedCounts checks a client that does not stop asking: where what is
-// denied counts too, as with mennanov/limiters, it is locked out forever. Here
-// it gets what it may have.
+// TestTrapDeniedCounts checks a client that does not stop asking: where denied
+// requests count too, as with mennanov/limiters, it is locked out forever. Here
+// it gets the events of its limit.
 func TestTrapDeniedCounts(t *testing.T) {
 	var clock fakeClock
 	o := &Options{Now: clock.now}

@@ -31,6 +31,8 @@ func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error 
 	if l.queue.length.Load() == 0 && l.allow(l.clock.read(), n, 0) {
 		return nil
 	}
+
+	// Wait in line.
 	w, err := l.enqueue(ctx, n, limit)
 	if err != nil {
 		return err
@@ -42,6 +44,8 @@ func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error 
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
+	// The context ended first: those behind move up.
 	if !w.done {
 		w.err = ctx.Err()
 		t := l.clock.read()
@@ -70,6 +74,7 @@ func (l *Limiter) enqueue(ctx context.Context, n int64, limit time.Duration) (*w
 		return nil, &WaitError{N: int(n), Delay: delay, err: ErrLimited}
 	}
 
+	// Join the line, and be served at once if it was empty.
 	w := l.queue.join(0)
 	w.n = n
 	w.joined = t
@@ -102,6 +107,7 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 		}
 	}
 
+	// All that wait come first.
 	cost := b.cost(n) + b.cost(l.owed)
 	if cost > maxDebt || start-v > maxDebt-cost {
 		return math.MaxInt64
@@ -114,7 +120,7 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 
 // serveLocked grants, at reading t, every waiter whose time has come, and sets
 // the timer for the next. It ends every method that holds the lock and changed
-// what waiters wait for.
+// the time of a waiter.
 //
 // A timer is always late, and the refill of that time must not be lost to a
 // full bucket while others wait. When one waiter is granted, the next one's
@@ -149,7 +155,7 @@ func (l *Limiter) serveLocked(t int64) {
 		l.queue.finish(w, nil)
 	}
 
-	// Nobody waits: let go of what is needed only meanwhile.
+	// Nobody waits: let go of the timer and the pool.
 	if l.queue.first() == nil {
 		if l.timer != nil {
 			l.timer.Stop()

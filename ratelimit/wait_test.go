@@ -100,12 +100,11 @@ func propWaitCancel(t *rapid.T) {
 	}
 	wg.Wait()
 
-	if lim.owed != 0 || lim.queue.length.Load() != 0 {
-		t.Fatalf("%d tokens are owed to %d waiters in the end, want none", lim.owed, lim.queue.length.Load())
-	}
+	check(t, lim.owed, 0, "tokens owed in the end")
+	check(t, lim.queue.length.Load(), 0, "waiters in the end")
 
-	// The model: the first in line who has not given up by the time its tokens
-	// are there gets them.
+	// The model: the first waiter in line that has not given up by the time its
+	// tokens are there gets them.
 	spent, free := time.Duration(0), time.Duration(0) // refill time used; when the line moves on
 
 	for i, w := range ws {
@@ -153,9 +152,8 @@ func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 		cancel()
 		wg.Wait()
 		start := time.Now()
-		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 100*time.Millisecond {
-			t.Errorf("waited %v, err %v", time.Since(start), err)
-		}
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait")
+		check(t, time.Since(start), 100*time.Millisecond, "time of Wait")
 	})
 }
 
@@ -187,14 +185,16 @@ func TestWaitLongRun(t *testing.T) {
 		// Every token of the time that somebody waited was used: one was there
 		// at the start.
 		if got, most := granted.Load(), 1+took.Milliseconds(); got > most || got < most*9/10 {
-			t.Errorf("%d granted in %v", got, took)
+			t.Errorf("%d granted in %v, want %d to %d", got, took, most*9/10, most)
 		}
 
 		lim.mu.Lock()
 		defer lim.mu.Unlock()
-		if lim.queue.first() != nil || lim.queue.length.Load() != 0 || lim.owed != 0 || lim.timer != nil || len(lim.holes) > 0 {
-			t.Errorf("left over: %+v, holes %v", &lim.queue, lim.holes)
-		}
+		check(t, lim.queue.first(), nil, "first in line")
+		check(t, lim.queue.length.Load(), 0, "length of the line")
+		check(t, lim.owed, 0, "tokens owed")
+		check(t, lim.timer, nil, "timer")
+		check(t, len(lim.holes), 0, "holes")
 	})
 }
 
@@ -228,9 +228,13 @@ func TestWaitRefusals(t *testing.T) {
 			}
 		}
 		var we *WaitError
-		if err := lim.WaitMax(t.Context(), 2, time.Second); !errors.As(err, &we) || we.Delay != 2*time.Second || we.N != 2 || errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("err = %#v", err)
+		err := lim.WaitMax(t.Context(), 2, time.Second)
+		if !errors.As(err, &we) {
+			t.Fatalf("err = %#v, want a WaitError", err)
 		}
+		check(t, we.N, 2, "N")
+		check(t, we.Delay, 2*time.Second, "Delay")
+		check(t, errors.Is(err, context.DeadlineExceeded), false, "err wraps DeadlineExceeded")
 
 		for want, err := range map[string]error{
 			"ratelimit: wait would be too long: 2s for 2":              lim.WaitMax(t.Context(), 2, 1),
@@ -250,14 +254,13 @@ func TestWaitRefusals(t *testing.T) {
 			t.Errorf("refusals took tokens: %+v", d)
 		}
 
-		if err := lim.WaitMax(t.Context(), 1, time.Second); err != nil || time.Since(start) != time.Second {
-			t.Errorf("err = %v after %v", err, time.Since(start))
-		}
+		checkErr(t, lim.WaitMax(t.Context(), 1, time.Second), nil, "WaitMax")
+		check(t, time.Since(start), time.Second, "time of WaitMax")
 	})
 }
 
-// TestWaitServedByOthers checks that Return, Fill and SetLimit serve those who
-// wait, and that a limit that became too small refuses them.
+// TestWaitServedByOthers checks that Return, Fill and SetLimit serve the
+// waiters, and that a limit that became too small refuses them.
 func TestWaitServedByOthers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do   func(*Limiter)
@@ -281,12 +284,11 @@ func TestWaitServedByOthers(t *testing.T) {
 				if name == "Return" || name == "SetLimit" {
 					n = 1
 				}
-				if err := lim.Wait(t.Context(), n); !errors.Is(err, tt.err) || time.Since(start) != tt.want {
-					t.Errorf("err %v after %v, want %v after %v", err, time.Since(start), tt.err, tt.want)
-				}
-				if lim.owed != 0 || lim.queue.length.Load() != 0 || lim.timer != nil {
-					t.Errorf("%d tokens are owed to %d waiters afterwards, want none and no timer", lim.owed, lim.queue.length.Load())
-				}
+				checkErr(t, lim.Wait(t.Context(), n), tt.err, "Wait")
+				check(t, time.Since(start), tt.want, "time of Wait")
+				check(t, lim.owed, 0, "tokens owed afterwards")
+				check(t, lim.queue.length.Load(), 0, "waiters afterwards")
+				check(t, lim.timer, nil, "timer afterwards")
 			})
 		})
 	}
@@ -323,8 +325,9 @@ func TestWaitFrozenClock(t *testing.T) {
 		lim.Allow()
 		time.AfterFunc(5*time.Second, func() { at.Store(int64(time.Second)) })
 		start := time.Now()
-		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) < 5*time.Second || time.Since(start) > 6*time.Second {
-			t.Errorf("err %v after %v", err, time.Since(start))
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait")
+		if got := time.Since(start); got < 5*time.Second || got > 6*time.Second {
+			t.Errorf("Wait took %v, want 5s to 6s", got)
 		}
 	})
 }
@@ -363,8 +366,8 @@ func TestWaitLateTimer(t *testing.T) {
 	})
 }
 
-// TestWaitNoCatchUp checks the limit of that: time that a waiter who gives up
-// held is not made up for by those behind it.
+// TestWaitNoCatchUp checks the limit of that: time that a waiter held before it
+// gave up is not made up for by those behind it.
 func TestWaitNoCatchUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(1), 10, nil)
@@ -385,7 +388,7 @@ func TestWaitNoCatchUp(t *testing.T) {
 		time.Sleep(9900 * time.Millisecond)
 		cancel()
 		synctest.Wait()
-		if got := granted.Load(); got != 9 { // what the bucket holds
+		if got := granted.Load(); got != 9 { // tokens that the bucket holds
 			t.Errorf("%d granted when the first gave up, want 9", got)
 		}
 		time.Sleep(10 * time.Second)
@@ -416,13 +419,11 @@ func TestTrapSynctestBubbles(t *testing.T) {
 	// 0 there too.
 	synctest.Test(t, func(t *testing.T) {
 		lim := New(PerSecond(1), 1, nil)
-		if !lim.Allow() || lim.Allow() {
-			t.Error("a new limiter in a bubble is not full")
-		}
+		check(t, lim.Allow(), true, "Allow of a new limiter in a bubble")
+		check(t, lim.Allow(), false, "Allow again")
 		time.Sleep(100 * 365 * 24 * time.Hour)
-		if !lim.Allow() || lim.Allow() {
-			t.Error("after a century the bucket is not full")
-		}
+		check(t, lim.Allow(), true, "Allow after a century")
+		check(t, lim.Allow(), false, "Allow after a century again")
 	})
 }
 
@@ -458,6 +459,7 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, full := c.Acquire(ctx)
+
 	for name, err := range map[string]error{
 		"deadline": lim.Wait(ctx, 1),
 		"WaitMax":  lim.WaitMax(ctx, 1, 0),
@@ -468,8 +470,10 @@ func TestRefused(t *testing.T) {
 			error
 			Refused() bool
 		}](err)
-		if !ok || !r.Refused() {
-			t.Errorf("%s: %v is no refusal", name, err)
+		if !ok {
+			t.Errorf("%s: err = %v, want one with Refused", name, err)
+		} else {
+			check(t, r.Refused(), true, "%s: Refused", name)
 		}
 	}
 }
@@ -488,9 +492,10 @@ func TestWaitDelayInLine(t *testing.T) {
 
 		err := lim.WaitMax(ctx, 1, 15*time.Second)
 		we, ok := errors.AsType[*WaitError](err)
-		if !ok || we.Delay != 16*time.Second {
-			t.Errorf("err = %v, want a WaitError of 16s", err)
+		if !ok {
+			t.Fatalf("err = %v, want a WaitError", err)
 		}
+		check(t, we.Delay, 16*time.Second, "Delay")
 	})
 }
 
@@ -503,13 +508,22 @@ func TestWaitShort(t *testing.T) {
 		lim.Allow()
 		keyed.Allow(1)
 		start := time.Now()
-		if err := lim.Wait(t.Context(), 1); err != nil || time.Since(start) != 10*time.Microsecond {
-			t.Errorf("Limiter: err %v after %v, want nil after 10µs", err, time.Since(start))
-		}
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait of the Limiter")
+		check(t, time.Since(start), 10*time.Microsecond, "time of the Limiter")
 		keyed.Allow(1)
 		start = time.Now()
-		if err := keyed.Wait(t.Context(), 1, 1); err != nil || time.Since(start) != 10*time.Microsecond {
-			t.Errorf("Keyed: err %v after %v, want nil after 10µs", err, time.Since(start))
-		}
+		checkErr(t, keyed.Wait(t.Context(), 1, 1), nil, "Wait of the Keyed")
+		check(t, time.Since(start), 10*time.Microsecond, "time of the Keyed")
 	})
+}
+
+// TestDelayOfNothing checks that a waiter which finds its tokens there, since
+// they came on its way into the line, waits for no time and not forever.
+func TestDelayOfNothing(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 1, &Options{Now: clock.now})
+	lim.mu.Lock()
+	defer lim.mu.Unlock()
+	b, d := lim.currentLocked(clock.t)
+	check(t, lim.delayLocked(b, d, 1), 0, "delay")
 }

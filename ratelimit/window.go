@@ -10,7 +10,7 @@ import (
 )
 
 // A Window admits a number of events in a length of time, as people count: "100
-// a minute". Its kinds differ in what a minute is: see [NewSlidingLog],
+// a minute". Its kinds differ in the meaning of a minute: see [NewSlidingLog],
 // [NewSlidingWindow], [NewFixedWindow], and [NewQuota] for days and months of
 // the calendar. It is safe for concurrent use by multiple goroutines, must not
 // be copied, needs no Close and starts no goroutine. Methods of a zero Window
@@ -20,7 +20,7 @@ import (
 type Window struct {
 	clock clock
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	state windowState
 	stats WindowStats
 }
@@ -239,6 +239,7 @@ func (w *windowState) take(t, n, limit int64) Decision {
 		w.used += n
 	}
 
+	// Tell when all of it is forgotten.
 	d := w.describe(t, n, limit, w.used, ok)
 	if w.used > 0 {
 		d.ResetAfter = gap(w.counter.free(t, w.used), t)
@@ -259,6 +260,7 @@ func (w *windowState) peek(t, n, limit int64) Decision {
 		reset = w.counter.until(t)
 	}
 
+	// As take, and nothing changes.
 	d := w.describe(t, n, limit, used, ok)
 	d.ResetAfter = gap(reset, t)
 	return d
