@@ -4,6 +4,7 @@ package bloom
 
 import (
 	"math"
+	"math/bits"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -172,6 +173,36 @@ func TestCountingRate(t *testing.T) {
 
 		if got := c.Rate(); got > p/1000 { // a few counters may have been full
 			t.Errorf("p = %g: Rate of what is empty %g", p, got)
+		}
+	}
+}
+
+// TestCountingEachQuarter checks that a key is new if its counters of any one
+// quarter are zero, and that a key has as many counters there as the shape says.
+func TestCountingEachQuarter(t *testing.T) {
+	for perLane := 1; perLane <= maxCounters; perLane++ {
+		most := 0
+		for h := range uint64(100) {
+			m0, _, _, _ := counters(mix64(h), perLane)
+			most = max(most, bits.OnesCount64(m0))
+		}
+		if most != perLane {
+			t.Errorf("a key has up to %d counters a quarter, want %d", most, perLane)
+		}
+
+		for quarter := range 4 {
+			c := NewCounting(1, 0.1, nil)
+			c.perLane = perLane
+			for i := range c.lines {
+				for j := range c.lines[i] {
+					if j/2 != quarter {
+						c.lines[i][j] = math.MaxUint64
+					}
+				}
+			}
+			if !c.AddHash(42) {
+				t.Errorf("AddHash = false with quarter %d empty, want true", quarter)
+			}
 		}
 	}
 }

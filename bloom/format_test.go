@@ -235,6 +235,33 @@ func TestViewShares(t *testing.T) {
 	}
 }
 
+// TestProbeError checks that the error of the reader is that of the probe.
+func TestProbeError(t *testing.T) {
+	_, b := sampleBytes(t)
+	bad := errors.New("bad sector")
+	p, err := OpenProbe(failing{bytes.NewReader(b), headerBytes, bad})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := p.HasString("alice"); !ok || !errors.Is(err, bad) {
+		t.Errorf("HasString = %t, %v, want true, %v", ok, err, bad)
+	}
+}
+
+// failing is a file whose bytes from good on cannot be read.
+type failing struct {
+	*bytes.Reader
+	good int64
+	err  error
+}
+
+func (f failing) ReadAt(b []byte, off int64) (int, error) {
+	if off+int64(len(b)) > f.good {
+		return 0, f.err
+	}
+	return f.Reader.ReadAt(b, off)
+}
+
 // TestProbe checks a probe against the filter, and that it reads one line, or
 // two where the first does not settle it.
 func TestProbe(t *testing.T) {

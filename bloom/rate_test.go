@@ -205,6 +205,48 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// TestSampleSpread checks that a sample is taken from all of a filter: hashes of
+// the caller's may set one half of it only.
+func TestSampleSpread(t *testing.T) {
+	f := &Filter{shape: New(1, 0.01, nil).shape, lines: make([]line, 4*sample)}
+	for i := range f.lines[:2*sample] {
+		f.lines[i] = line{255, 255, 255, 255, 255, 255, 255, 255}
+	}
+	if got, want := f.FillRatio(), 0.5*8/wordBits; math.Abs(got-want) > 0.01*want {
+		t.Errorf("FillRatio = %g with half of the lines empty, want %g", got, want)
+	}
+}
+
+// TestScalableRate checks the rate of a filter that is empty, and of one that
+// has grown.
+func TestScalableRate(t *testing.T) {
+	s := NewScalable(100, 0.01, nil)
+	if got := s.Rate(); got != 0 {
+		t.Errorf("Rate = %g of an empty Scalable, want 0", got)
+	}
+	for i := range uint64(5000) {
+		s.AddUint64(i)
+	}
+	if got := s.Rate(); got <= 0 || got > 0.01 {
+		t.Errorf("Rate = %g after 5,000 keys, want at most 0.01", got)
+	}
+}
+
+// TestFoldableSizes checks that sizes that can be folded are at most an eighth
+// above those that cannot, and the same up to 16 lines.
+func TestFoldableSizes(t *testing.T) {
+	for n := 1; n < 8000; n += 3 {
+		plain, foldable := len(New(n, 0.01, nil).lines), len(New(n, 0.01, &Options{Foldable: true}).lines)
+		most := plain + plain/8
+		if plain <= 16 {
+			most = plain
+		}
+		if foldable < plain || foldable > most {
+			t.Errorf("n = %d: %d lines, want %d to %d", n, foldable, plain, most)
+		}
+	}
+}
+
 // table is the table of the package comment: bits a key, those of the textbook,
 // and the bits that a key sets, for two rates a line.
 func table() (lines []string) {

@@ -73,7 +73,7 @@ func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
 			hi = mid
 		}
 	}
-	if lo == 0 || uint64(n)*loadUnit > uint64(lo)*maxBlocks {
+	if uint64(n)*loadUnit > uint64(lo)*maxBlocks {
 		panic(fmt.Sprintf(errBlockLimit, n, p, "2 GiB"))
 	}
 

@@ -319,6 +319,18 @@ func TestWindowStoredAge(t *testing.T) {
 	}
 }
 
+// TestWindowStoredSmallest checks that a window for one key a generation is
+// read.
+func TestWindowStoredSmallest(t *testing.T) {
+	b, err := NewWindow(1, 0.1, 0, nil).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := new(Window).UnmarshalBinary(b); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWindowStoredTwice checks that a window which is stored in the middle of a
 // turn, read, and stored once more goes on in the middle of that turn.
 func TestWindowStoredTwice(t *testing.T) {

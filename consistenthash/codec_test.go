@@ -10,6 +10,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -234,6 +235,20 @@ func TestTrapCostOfBytes(t *testing.T) {
 	allocated = allocatedBy(func() { err = small.UnmarshalBinary(withChecksum(data)) })
 	if err != nil || allocated > 62*900_000 {
 		t.Errorf("900,000 points: %v after %d bytes, want at most 62 each", err, allocated)
+	}
+}
+
+// TestTrapForgedCount checks that memory for nodes is taken only for as many as
+// the bytes can hold.
+func TestTrapForgedCount(t *testing.T) {
+	data, err := mustSnapshot(t, nil, Node{Name: strings.Repeat("a", 60_000)}).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(data[headSize-4:], 100_000)
+	allocated := allocatedBy(func() { err = new(Snapshot).UnmarshalBinary(withChecksum(data)) })
+	if !errors.Is(err, ErrCorrupt) || allocated > 1<<18 {
+		t.Errorf("100,000 nodes in 60 KB: %v after %d bytes, want %v after 256 KB", err, allocated, ErrCorrupt)
 	}
 }
 

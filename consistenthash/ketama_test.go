@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -125,6 +126,30 @@ func TestTrapKetamaWeights(t *testing.T) {
 	}
 	if got := len(ring.Snapshot().points); got != 1265 {
 		t.Errorf("the ring has %d points after it was empty, want 1264 and the sentinel", got)
+	}
+}
+
+// TestKetamaDrained checks that a server without a share takes no part, also in
+// the shares of the others, and that the largest weight is that of 32 bits.
+func TestKetamaDrained(t *testing.T) {
+	servers := memcachedServers()
+	without, err := NewKetama(servers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := NewKetama(append(servers, Node{Name: "10.9.9.9", Weight: NoShare})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(with.points, without.points) {
+		t.Errorf("%d points with a drained server, want the %d without it", len(with.points), len(without.points))
+	}
+
+	if _, err := NewKetama(Node{Name: "a", Weight: math.MaxUint32}); err != nil {
+		t.Errorf("a weight of 2^32-1: %v", err)
+	}
+	if _, err := NewKetama(Node{Name: "a", Weight: 1 << 32}); !errors.Is(err, ErrWeight) {
+		t.Errorf("a weight of 2^32: %v, want %v", err, ErrWeight)
 	}
 }
 

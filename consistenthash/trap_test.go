@@ -363,3 +363,20 @@ func TestTrapEntropy(t *testing.T) {
 		}
 	}
 }
+
+// TestTrapFraction checks the part of the ring that the smallest and the
+// largest range cover.
+func TestTrapFraction(t *testing.T) {
+	for _, tt := range []struct {
+		r    Range
+		want float64
+	}{
+		{Range{5, 5}, 1.0 / (1 << 64)},
+		{Range{0, 1}, 2.0 / (1 << 64)},
+		{Range{0, math.MaxUint64}, 1},
+	} {
+		if got := tt.r.Fraction(); got != tt.want {
+			t.Errorf("Fraction of %v = %g, want %g", tt.r, got, tt.want)
+		}
+	}
+}
