@@ -177,8 +177,9 @@ func TestCountingRate(t *testing.T) {
 	}
 }
 
-// TestCountingEachQuarter checks that a key is new if its counters of any one
-// quarter are zero, and that a key has as many counters there as the shape says.
+// TestCountingEachQuarter checks that a key is new if its counters of any
+// quarter are zero, and that a key has as many counters there as the shape
+// says.
 func TestCountingEachQuarter(t *testing.T) {
 	for perLane := 1; perLane <= maxCounters; perLane++ {
 		most := 0

@@ -205,8 +205,8 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestSampleSpread checks that a sample is taken from all of a filter: hashes of
-// the caller's may set one half of it only.
+// TestSampleSpread checks that a sample is taken from all of a filter: hashes
+// of the caller's may set only one half.
 func TestSampleSpread(t *testing.T) {
 	f := &Filter{shape: New(1, 0.01, nil).shape, lines: make([]line, 4*sample)}
 	for i := range f.lines[:2*sample] {
