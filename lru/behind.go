@@ -24,7 +24,8 @@ import (
 // refused go first, and each refused one waits for a time of its own.
 //
 // It is safe for concurrent use by multiple goroutines. A goroutine runs only
-// while the store is written to.
+// while the store is written to. Use [NewBehind]: methods of a zero Behind
+// panic, but for Pending and Stats.
 //
 //	B1 pending has the writes that the store does not have for sure, by key.
 //	B2 fresh and refused have those of them that are not being saved, each once;
@@ -95,9 +96,16 @@ func NewBehind[K comparable, V any](c *Cache[K, V], store Store[K, V], opts *Beh
 	}
 }
 
+func (b *Behind[K, V]) mustBeMade() {
+	if b.c == nil {
+		panic("lru: zero Behind: use NewBehind")
+	}
+}
+
 // Load returns the value of key: the one written last, or else [Cache.Load] by
 // the store.
 func (b *Behind[K, V]) Load(ctx context.Context, key K) (V, error) {
+	b.mustBeMade()
 	return b.c.LoadFunc(ctx, key, b.fetch)
 }
 
@@ -133,6 +141,7 @@ func (b *Behind[K, V]) Delete(ctx context.Context, key K) error {
 }
 
 func (b *Behind[K, V]) write(ctx context.Context, key K, value V, remove bool) error {
+	b.mustBeMade()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -157,6 +166,7 @@ func (b *Behind[K, V]) write(ctx context.Context, key K, value V, remove bool) e
 		return ErrClosed
 	}
 
+	// The cache knows the value before the caller goes on.
 	b.enqueueLocked(key, value, remove)
 	b.scheduleLocked()
 	b.mu.Unlock()
@@ -172,6 +182,8 @@ func (b *Behind[K, V]) enqueueLocked(key K, value V, remove bool) {
 		w = &write[K, V]{key: key}
 		b.pending[key] = w
 	}
+
+	// The newest value replaces one that was not saved yet.
 	w.seq++
 	w.value = value
 	w.remove = remove
@@ -179,6 +191,8 @@ func (b *Behind[K, V]) enqueueLocked(key K, value V, remove bool) {
 		b.stats.Merged++
 		return
 	}
+
+	// A write that is being saved joins again when that call ends.
 	if !w.busy {
 		w.queued = true
 		b.fresh = append(b.fresh, w)
@@ -218,6 +232,8 @@ func (b *Behind[K, V]) scheduleLocked() {
 	if len(b.fresh) > 0 && b.opts.Interval > 0 {
 		b.wakeLocked(after(now, b.opts.Interval))
 	}
+
+	// Refused writes have times of their own.
 	if len(b.refused) > 0 {
 		due := int64(never)
 		for _, w := range b.refused {
@@ -233,6 +249,9 @@ func (b *Behind[K, V]) wakeLocked(at int64) {
 		return
 	}
 	b.alarm = at
+
+	// The function of the timer takes the lock, so it finds the state as it is
+	// then.
 	d := time.Duration(at - b.clock.read())
 	if b.timer != nil {
 		b.timer.Reset(d)
@@ -291,6 +310,8 @@ func (b *Behind[K, V]) nextBatch(n int) []saving[K, V] {
 		limit = 1
 	}
 
+	// Fresh writes come first, at most n of them: those that were there at the
+	// start.
 	var list []saving[K, V]
 	if n > 0 {
 		n = min(n, limit, len(b.fresh))
@@ -302,6 +323,7 @@ func (b *Behind[K, V]) nextBatch(n int) []saving[K, V] {
 		return list
 	}
 
+	// Then refused ones that are due, in batches that halve with each failure.
 	now := b.clock.read()
 	skipped := 0
 	for _, w := range b.refused {
@@ -332,6 +354,7 @@ func (w *write[K, V]) begin() saving[K, V] {
 func (b *Behind[K, V]) saveBatch(list []saving[K, V]) (ok bool) {
 	var err error
 	guard(func() { err = b.apply(list) }, func(p any, returned bool) {
+		// A store that panics or ends its goroutine has failed.
 		if !returned {
 			err = errorOf(p)
 		}
@@ -341,6 +364,7 @@ func (b *Behind[K, V]) saveBatch(list []saving[K, V]) (ok bool) {
 			return
 		}
 		for i := range list {
+			// Only the error of a call for one key is that key's fault.
 			w := list[i].w
 			if len(list) == 1 {
 				list[i].giveUp = b.opts.OnError(w.key, err, w.tries+1)
@@ -369,6 +393,7 @@ func (b *Behind[K, V]) apply(list []saving[K, V]) error {
 		return b.store.Set(ctx, s.w.key, s.value)
 	}
 
+	// One call for all.
 	var sets []Pair[K, V]
 	var deletes []K
 	for i := range list {
@@ -395,6 +420,8 @@ func (b *Behind[K, V]) settle(list []saving[K, V], err error) {
 		b.failures = 0
 		b.resumeAt = math.MinInt64
 	}
+
+	// Each write learns what became of it.
 	for i := range list {
 		if b.settleWriteLocked(&list[i], err, len(list) == 1) {
 			dropped = append(dropped, list[i].w.key)
@@ -433,10 +460,13 @@ func (b *Behind[K, V]) settleWriteLocked(s *saving[K, V], err error, alone bool)
 		w.due = after(b.clock.read(), b.backoff(w.failures))
 	}
 
+	// Nothing newer was written meanwhile.
 	if w.saved == w.seq {
 		delete(b.pending, w.key)
 		return dropped
 	}
+
+	// It goes to the back of its line.
 	w.queued = true
 	if w.failures > 0 {
 		b.refused = append(b.refused, w)
@@ -508,6 +538,7 @@ func (b *Behind[K, V]) Stats() BehindStats {
 // an error that wraps ctx.Err(), and the last error of the store, if it failed;
 // pending writes stay so.
 func (b *Behind[K, V]) Flush(ctx context.Context) error {
+	b.mustBeMade()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.flushLocked(ctx)
@@ -528,6 +559,8 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 		w.due = math.MinInt64
 	}
 	b.startLocked()
+
+	// Wait for the writes that were there, not for those that join meanwhile.
 	for len(marks) > 0 {
 		if m := marks[0]; m.w.saved >= m.seq {
 			marks = marks[1:]
@@ -547,6 +580,7 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 // their keys. The store keeps what it has of them, and the cache drops them.
 // After Close it makes the Behind come to its end though the store is down.
 func (b *Behind[K, V]) GiveUp() (keys []K) {
+	b.mustBeMade()
 	b.mu.Lock()
 	for _, list := range [][]*write[K, V]{b.fresh, b.refused} {
 		for _, w := range list {
@@ -573,6 +607,7 @@ func (b *Behind[K, V]) GiveUp() (keys []K) {
 // Flush. When it returns nil, nothing of b runs any more. If ctx ends first, b
 // goes on trying to save: Close may be called again, or GiveUp.
 func (b *Behind[K, V]) Close(ctx context.Context) error {
+	b.mustBeMade()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
@@ -580,6 +615,8 @@ func (b *Behind[K, V]) Close(ctx context.Context) error {
 	if err := b.flushLocked(ctx); err != nil {
 		return err
 	}
+
+	// A call of the store may be under way for writes that were given up.
 	for b.saving {
 		if err := b.awaitLocked(ctx); err != nil {
 			return fmt.Errorf("lru: Close: %w", err)

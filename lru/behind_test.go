@@ -29,8 +29,11 @@ func (b *Behind[K, V]) check(t interface {
 	defer b.mu.Unlock()
 	queued := 0
 	for key, w := range b.pending {
-		if w.key != key || w.saved >= w.seq {
-			t.Errorf("B1 violated: %v is %+v", key, *w)
+		if w.key != key {
+			t.Errorf("B1 violated: %v is pending under %v", w.key, key)
+		}
+		if w.saved >= w.seq {
+			t.Errorf("B1 violated: %v is pending, saved up to %d of %d", key, w.saved, w.seq)
 		}
 		if w.queued {
 			queued++
@@ -77,7 +80,7 @@ func TestBehind(t *testing.T) {
 		// yet.
 		for k := range 5 {
 			if v, err := b.Load(ctx, k); v != 95+k || err != nil {
-				t.Errorf("Load(%d) = %d, %v", k, v, err)
+				t.Errorf("Load(%d) = %d, %v, want %d", k, v, err, 95+k)
 			}
 		}
 
@@ -87,9 +90,7 @@ func TestBehind(t *testing.T) {
 		if _, err := b.Load(ctx, 3); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Load of what was deleted = %v", err)
 		}
-		if s.count() != 0 || b.Pending() != 5 {
-			t.Errorf("saved %d, %d pending", s.count(), b.Pending())
-		}
+		checkAnswers(t, answer{"saved", s.count(), 0}, answer{"Pending", b.Pending(), 5})
 
 		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
@@ -98,18 +99,14 @@ func TestBehind(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if s.count() != 5 || b.Pending() != 0 {
-			t.Errorf("saved %d, %d pending", s.count(), b.Pending())
-		}
+		checkAnswers(t, answer{"saved", s.count(), 5}, answer{"Pending", b.Pending(), 0})
 		if want := map[int]int{0: 95, 1: 96, 2: 97, 4: 99}; !maps.Equal(s.m, want) {
 			t.Errorf("the store has %v, want %v", s.m, want)
 		}
 
 		b.check(t)
 		_ = b.Set(ctx, 1, 7)
-		if err := b.Close(ctx); err != nil || s.m[1] != 7 {
-			t.Errorf("Close = %v, the store has %v", err, s.m)
-		}
+		checkAnswers(t, answer{"Close", b.Close(ctx), nil}, answer{"the store", s.state()[1], 7})
 		if err := b.Set(ctx, 1, 8); !errors.Is(err, ErrClosed) {
 			t.Errorf("Set after Close = %v", err)
 		}
@@ -120,7 +117,7 @@ func TestBehind(t *testing.T) {
 			t.Errorf("the second Close = %v", err)
 		}
 		if v, err := b.Load(ctx, 1); v != 7 || err != nil {
-			t.Errorf("Load after Close = %d, %v", v, err)
+			t.Errorf("Load after Close = %d, %v, want 7", v, err)
 		}
 	})
 }
@@ -145,9 +142,7 @@ func TestBehindApply(t *testing.T) {
 
 		_ = b.Delete(t.Context(), 1)
 		time.Sleep(time.Hour)
-		if len(got) != 0 || b.Pending() != 5 {
-			t.Errorf("applied %v, %d pending", got, b.Pending())
-		}
+		checkAnswers(t, answer{"applied", len(got), 0}, answer{"Pending", b.Pending(), 5})
 		if err := b.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -199,14 +194,15 @@ func TestBehindRewritten(t *testing.T) {
 				}
 
 				c.Set(2, 2) // evicts it
-				if v, err := b.Load(t.Context(), 1); v != want[1] || remove != errors.Is(err, ErrNotFound) {
-					t.Errorf("Load = %d, %v", v, err)
-				}
+				v, err := b.Load(t.Context(), 1)
+				checkAnswers(t, answer{"Load", v, want[1]}, answer{"ErrNotFound", errors.Is(err, ErrNotFound), remove})
 				b.check(t)
 				close(release)
-				if err := b.Flush(t.Context()); err != nil || !maps.Equal(s.state(), want) || b.Pending() != 0 {
-					t.Errorf("Flush = %v, the store has %v, want %v", err, s.state(), want)
-				}
+				checkAnswers(t,
+					answer{"Flush", b.Flush(t.Context()), nil},
+					answer{"the store", s.state(), want},
+					answer{"Pending", b.Pending(), 0},
+				)
 			})
 		}
 	}
@@ -225,9 +221,7 @@ func TestBehindHalf(t *testing.T) {
 			_ = b.Set(t.Context(), k, k)
 			synctest.Wait()
 		}
-		if n := s.count(); n != 5 || b.Pending() != 0 {
-			t.Errorf("%d saved, %d pending", n, b.Pending())
-		}
+		checkAnswers(t, answer{"saved", s.count(), 5}, answer{"Pending", b.Pending(), 0})
 	})
 }
 
@@ -287,9 +281,10 @@ func TestBehindFull(t *testing.T) {
 		b.check(t)
 		close(release)
 		synctest.Wait()
-		if want := map[int]int{0: 0, 1: 1, 2: 2, 3: 33, 5: 5}; !maps.Equal(s.m, want) || b.Pending() != 0 {
-			t.Errorf("the store has %v, want %v", s.m, want)
-		}
+		checkAnswers(t,
+			answer{"the store", s.m, map[int]int{0: 0, 1: 1, 2: 2, 3: 33, 5: 5}},
+			answer{"Pending", b.Pending(), 0},
+		)
 	})
 }
 
@@ -309,9 +304,7 @@ func TestBehindDown(t *testing.T) {
 		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
 			Interval: time.Second, Backoff: time.Second, OnError: func(key int, err error, tries int) bool {
 				reported++
-				if key != 1 || !errors.Is(err, down) || tries != reported {
-					t.Errorf("OnError(%d, %v, %d), want 1, %v, %d", key, err, tries, down, reported)
-				}
+				checkAnswers(t, answer{"key", key, 1}, answer{"error", err, down}, answer{"tries", tries, reported})
 				return false
 			},
 		})
@@ -320,23 +313,17 @@ func TestBehindDown(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Second)
 		defer cancel()
 		err := b.Close(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, down) {
-			t.Errorf("Close = %v", err)
-		}
+		checkAnswers(t, answer{"Close", err, context.DeadlineExceeded}, answer{"Close", err, down})
 
 		want := []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183}
 		for i := range want {
 			want[i] *= time.Second
 		}
 
-		if fmt.Sprint(tries) != fmt.Sprint(want) || reported != len(want) {
-			t.Errorf("tried at %v, %d reported, want %v", tries, reported, want)
-		}
+		checkAnswers(t, answer{"tried at", tries, want}, answer{"reported", reported, len(want)})
 		b.check(t)
 		s.before = nil
-		if err := b.Close(t.Context()); err != nil || s.m[1] != 1 {
-			t.Errorf("Close = %v, the store has %v", err, s.m)
-		}
+		checkAnswers(t, answer{"Close", b.Close(t.Context()), nil}, answer{"the store", s.state()[1], 1})
 	})
 }
 
@@ -351,9 +338,8 @@ func TestBehindTimeout(t *testing.T) {
 			},
 		})
 		_ = b.Set(t.Context(), 1, 1)
-		if err := b.Flush(t.Context()); err != nil || deadline != time.Second {
-			t.Errorf("Flush = %v, the store had %v", err, deadline)
-		}
+		err := b.Flush(t.Context())
+		checkAnswers(t, answer{"Flush", err, nil}, answer{"time for the store", deadline, time.Second})
 	})
 }
 
@@ -369,20 +355,17 @@ func TestBehindMerges(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 
-		if err := b.Close(t.Context()); err != nil || s.m[1] != 5999 {
-			t.Errorf("Close = %v, the store has %v", err, s.m)
-		}
+		checkAnswers(t, answer{"Close", b.Close(t.Context()), nil}, answer{"the store", s.state()[1], 5999})
 		if n := len(s.saves); n < 11 || n > 14 {
-			t.Errorf("%d saves in a minute", n)
+			t.Errorf("%d saves in a minute, want 11 to 14", n)
 		}
 	})
 }
 
 func TestBehindRefuses(t *testing.T) {
 	b := NewBehind(New[float64, int](100, nil), nil, &BehindOptions[float64, int]{Interval: -1})
-	if err := b.Set(context.Background(), math.NaN(), 1); err == nil || b.Pending() != 0 {
-		t.Errorf("Set(NaN) = %v, %d pending", err, b.Pending())
-	}
+	err := b.Set(context.Background(), math.NaN(), 1)
+	checkAnswers(t, answer{"Set(NaN) fails", err != nil, true}, answer{"Pending", b.Pending(), 0})
 	mustPanic(t, "lru: BehindOptions.MaxPending", func() {
 		NewBehind(New[int, int](1, nil), nil, &BehindOptions[int, int]{MaxPending: -1})
 	})
@@ -496,9 +479,11 @@ func propBehind(t *rapid.T) {
 	})
 
 	well.Store(true)
-	if err := b.Close(ctx); err != nil || b.Pending() != 0 || !maps.Equal(s.m, model) {
-		t.Fatalf("Close = %v, the store has %v, want %v", err, s.m, model)
-	}
+	checkAnswers(t,
+		answer{"Close", b.Close(ctx), nil},
+		answer{"Pending", b.Pending(), 0},
+		answer{"the store", s.state(), model},
+	)
 }
 
 // TestBehindConcurrent has each of several writers write keys of its own, and

@@ -3,6 +3,7 @@
 package lru
 
 import (
+	"math"
 	"runtime"
 	"time"
 )
@@ -75,6 +76,7 @@ func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 		r.tags = mergedTags(r.tags, a.Tags)
 	}
 
+	// What the caller gave comes before what the options say.
 	switch {
 	case a.Cost != 0:
 		r.cost = int64(a.Cost)
@@ -101,6 +103,8 @@ func (o *op[K, V]) inheritLocked(r *request[K, V], s uint32) {
 	sh := o.sh
 	flags := sh.meta[s].flags
 	r.keepTTL = flags&givenTTL != 0
+
+	// A cost or tags that were given hold for the new value, too.
 	if flags&givenCost != 0 {
 		r.cost = sh.cost(s)
 	}
@@ -136,12 +140,22 @@ func (o *op[K, V]) lock() {
 	o.now = o.sh.advanceLocked(o.now)
 }
 
-// pauseLocked lets other calls use the shard for a moment.
-func (o *op[K, V]) pauseLocked() {
-	o.end()
-	o.tokens = 0
-	o.now = o.c.reading()
-	o.lock()
+// sweep changes all shards, one after the other. It calls f with a shard locked
+// until f reports that it has done all of it; in between, other calls use the
+// shard. A panic of OnRemove goes on when the last shard is done.
+func (c *Cache[K, V]) sweep(f func(o *op[K, V]) (more bool)) {
+	now := c.reading() // may panic, and then nothing has changed
+	i := 0
+	finish(func() {
+		for i < len(c.shards) {
+			o := op[K, V]{c: c, sh: &c.shards[i], now: now}
+			o.lock()
+			if !f(&o) {
+				i++
+			}
+			o.end()
+		}
+	})
 }
 
 // end gives back the tokens that are left, unlocks, and reports.
@@ -153,6 +167,9 @@ func (o *op[K, V]) end() {
 	if sh.n == 0 && sh.used >= minRenew {
 		sh.renewLocked()
 	}
+
+	// Events and alarms are claimed with the lock held, and acted upon without
+	// it.
 	next := sh.deadlines.earliest()
 	if invariants && sh.n <= checkedLen {
 		sh.checkLocked()
@@ -205,6 +222,8 @@ func (o *op[K, V]) removeLocked(s uint32, cause Cause) {
 			sh.evictedAge = saturated(sh.evictedAge, o.now-sh.born[s])
 		}
 	}
+
+	// A remembered failure is no value, so nobody is told of it.
 	if !sh.failures[s].bare {
 		o.noteLocked(sh.cells[s].key, sh.cells[s].value, cause)
 	}
@@ -269,6 +288,7 @@ func (o *op[K, V]) putLocked(r *request[K, V], onlyAbsent bool) (out outcome[V])
 			out.old = o.sh.cells[s].value
 		}
 
+		// The key is there, which is all that was asked.
 		if s != 0 && onlyAbsent {
 			o.useLocked(s)
 			return out
@@ -281,6 +301,7 @@ func (o *op[K, V]) putLocked(r *request[K, V], onlyAbsent bool) (out outcome[V])
 			return out
 		}
 
+		// A value that the caller sets is newer than any load under way.
 		if r.flight == nil {
 			o.sh.detachLocked(o.sh.flights[r.key])
 		}
@@ -345,10 +366,9 @@ func (o *op[K, V]) makeRoomLocked(r *request[K, V], s uint32) bool {
 		return true
 	}
 
-	// Entries that have expired are dead anyway.
-	for o.sh.deadlines.earliest() <= o.now {
-		o.expireLocked(o.sh.deadlines.heap[0])
-	}
+	o.purgeLocked(math.MaxInt) // entries that have expired are dead anyway
+
+	// The shard alone may not be able to.
 	give := sh.givesLocked(class, s)
 	if saturated(saturated(o.tokens, o.c.free.Load()), give) < need {
 		return false
@@ -387,13 +407,9 @@ func (o *op[K, V]) coverLocked(need int64) bool {
 }
 
 // evictLocked evicts from the shard until o has need tokens, and reports
-// whether it could. Expired entries go first, whatever their priority.
+// whether it could. Entries that have expired must be gone.
 func (o *op[K, V]) evictLocked(a *arrival, need int64) bool {
 	for !o.coverLocked(need) {
-		if d := &o.sh.deadlines; d.earliest() <= o.now {
-			o.expireLocked(d.heap[0])
-			continue
-		}
 		s := o.sh.victim(a)
 		if s == 0 {
 			return false
@@ -427,14 +443,13 @@ func (o *op[K, V]) reclaim(r *request[K, V], s uint32) (again bool) {
 	for i := range o.c.shards {
 		o.sh = &o.c.shards[i]
 		o.lock()
-		for o.sh.deadlines.earliest() <= o.now {
-			o.expireLocked(o.sh.deadlines.heap[0])
-		}
+		o.purgeLocked(math.MaxInt)
 		protected = saturated(protected, o.sh.protectedFrom(class, r, o.sh == own))
 		o.sh.mu.Unlock()
 	}
 	again = protected <= o.c.cap.Load()-r.cost
 
+	// Evict from the other shards in turn, so that all of them give.
 	for range o.c.shards {
 		if !again {
 			break
@@ -445,6 +460,7 @@ func (o *op[K, V]) reclaim(r *request[K, V], s uint32) (again bool) {
 			continue
 		}
 		o.lock()
+		o.purgeLocked(math.MaxInt) // another shard may have known a later time
 		done := o.evictLocked(&arrival{class: class}, need)
 		o.sh.mu.Unlock()
 		if done {
@@ -597,6 +613,7 @@ func (u *unreported[K, V]) next() (r removal[K, V], ok bool) {
 			return *first, true
 		}
 
+		// A cleared shard holds the entries that were in it: go through them.
 		for u.slot++; u.slot <= old.used; u.slot++ {
 			at := uint32(u.slot)
 			flags := old.meta[at].flags

@@ -402,9 +402,8 @@ func TestReclaimGivesBack(t *testing.T) {
 	if r := <-done; r != (keyResult{}) {
 		t.Errorf("Swap returned %d, %v of a key that had gone", r.v, r.ok)
 	}
-	if v, ok := c.Get(a); v != 10 || !ok || c.Len() != 1 {
-		t.Errorf("Get = %d, %v, %d entries", v, ok, c.Len())
-	}
+	v, _ := c.Get(a)
+	checkAnswers(t, answer{"Get", v, 10}, answer{"Len", c.Len(), 1})
 
 	c.checkCost()
 }

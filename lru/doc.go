@@ -98,7 +98,8 @@
 //
 // A [Cache], a [Through] and a [Behind] are safe for concurrent use by multiple
 // goroutines. An [Exact] is not. A Cache needs no Close: its goroutines end
-// with the loads that they run, and its timer does not keep it alive.
+// with the loads that they run, and its timer does not keep it alive. A shard
+// that grows keeps its callers waiting, for about 0.1 µs an entry.
 //
 // # Errors
 //
@@ -108,10 +109,9 @@
 //
 // # Format
 //
-// A snapshot is little-endian: "ashlarlr", uint16 format (1), six bytes 0,
-// int64 time of writing in nanoseconds since 1970; frames of a uint32 length
-// and as many bytes of encoding/gob; a length of 0; xxhash64 of all before. It
-// stays readable.
+// A snapshot is little-endian, and stays readable: "ashlarlr", uint16 format
+// (1), six bytes 0, int64 nanoseconds since 1970; frames of a uint32 length and
+// as many bytes of encoding/gob; a length of 0; xxhash64 of all before.
 //
 // # References
 //

@@ -139,6 +139,7 @@ func (c *Exact[K, V]) Set(key K, value V) (out Pair[K, V], evicted bool) {
 		c.grow()
 	}
 
+	// There is room now.
 	s := c.slab.alloc(h, key)
 	c.slab.cells[s].value = value
 	c.order.push(c.slab.links, s)

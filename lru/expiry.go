@@ -109,6 +109,8 @@ func (d *deadlines) down(i int) {
 		if child >= len(d.heap) {
 			break
 		}
+
+		// The earlier of two children moves up.
 		if r := child + 1; r < len(d.heap) && d.at[d.heap[r]] < d.at[d.heap[child]] {
 			child = r
 		}
@@ -147,11 +149,13 @@ func (c *Cache[K, V]) prolongLocked(sh *shard[K, V], s uint32, now int64) {
 func (o *op[K, V]) expireLocked(s uint32) {
 	sh := o.sh
 	m := &sh.meta[s]
-	if m.flags&hidden != 0 || !sh.isStale(s, o.now, o.c.opts.StaleIfError) {
+	if !sh.isStale(s, o.now, o.c.opts.StaleIfError) {
 		o.removeLocked(s, Expired)
 		return
 	}
 
+	// The value is kept for a failure of the backend. It is hidden, and a
+	// victim before all others.
 	sh.queues.unlink(s)
 	sh.costByRank[m.rank()] -= sh.cost(s)
 	m.flags = m.flags&^(classMask|pinned) | stale
@@ -195,6 +199,7 @@ func (c *Cache[K, V]) arm(t int64) {
 		return
 	}
 
+	// The timer must not keep the cache alive.
 	ref := weak.Make(c)
 	a.timer = time.AfterFunc(d, func() {
 		if c := ref.Value(); c != nil {
@@ -218,19 +223,15 @@ const expireBatch = 128
 // expireAll removes expired entries and returns the earliest deadline left.
 func (c *Cache[K, V]) expireAll() (next int64) {
 	next = never
-	for i := range c.shards {
-		for more := true; more; {
-			o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
-			o.lock()
-			o.purgeLocked(expireBatch)
-			t := o.sh.deadlines.earliest()
-			more = t <= o.now
-			if !more {
-				next = min(next, t)
-			}
-			o.end()
+	c.sweep(func(o *op[K, V]) (more bool) {
+		o.purgeLocked(expireBatch)
+		t := o.sh.deadlines.earliest()
+		if t <= o.now {
+			return true
 		}
-	}
+		next = min(next, t)
+		return false
+	})
 	return next
 }
 

@@ -34,14 +34,15 @@ func TestExpiryExact(t *testing.T) {
 		c.SetTTL("second", 2, time.Second)
 		c.SetAttr("forever", 3, Attr{TTL: Forever})
 		time.Sleep(time.Second - 1)
-		if v, ok := c.Get("second"); v != 2 || !ok || c.Len() != 3 {
-			t.Errorf("1 ns before: %d, %v, %d entries", v, ok, c.Len())
-		}
+		v, _ := c.Get("second")
+		checkAnswers(t, answer{"Get, 1 ns before", v, 2}, answer{"Len, 1 ns before", c.Len(), 3})
 
 		time.Sleep(time.Nanosecond)
-		if c.Has("second") || c.Len() != 2 || c.Cost() != 2 {
-			t.Errorf("at the deadline: %v, %d entries, cost %d", c.Has("second"), c.Len(), c.Cost())
-		}
+		checkAnswers(t,
+			answer{"Has, at the deadline", c.Has("second"), false},
+			answer{"Len, at the deadline", c.Len(), 2},
+			answer{"Cost, at the deadline", c.Cost(), 2},
+		)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		mu.Lock()
@@ -68,9 +69,7 @@ func TestExpiryTimely(t *testing.T) {
 					rings.Add(1)
 				}
 				late.Store(max(late.Load(), int64(time.Since(start)-ttl))) // rings come one after the other
-				if cause != Expired || time.Since(start) < ttl {
-					t.Errorf("%v after %v: %v", ttl, time.Since(start), cause)
-				}
+				checkAnswers(t, answer{"cause", cause, Expired}, answer{"too early", time.Since(start) < ttl, false})
 			},
 		})
 
@@ -81,8 +80,11 @@ func TestExpiryTimely(t *testing.T) {
 
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n.Load() != 1000 || late.Load() > int64(time.Millisecond) {
-			t.Errorf("%d of 1000 removed, up to %d ns late", n.Load(), late.Load())
+		if got := n.Load(); got != 1000 {
+			t.Errorf("%d removed, want 1000", got)
+		}
+		if got, want := time.Duration(late.Load()), time.Millisecond; got > want {
+			t.Errorf("removed up to %v late, want at most %v", got, want)
 		}
 		if rings.Load() > 101 {
 			t.Errorf("the alarm rang %d times in 100 ms", rings.Load())
@@ -101,7 +103,7 @@ func TestJitter(t *testing.T) {
 	for range n {
 		d := c.jittered(time.Hour)
 		if d > time.Hour || d <= 48*time.Minute {
-			t.Fatalf("a TTL of %v", d)
+			t.Fatalf("a TTL of %v, want more than 48m, at most 1h", d)
 		}
 		parts[min(int((time.Hour-d)*10/(12*time.Minute)), 9)]++
 	}
@@ -138,7 +140,7 @@ func TestJitterSpread(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		if n := c.Len(); n < 400 || n > 600 {
-			t.Errorf("%d of 1000 left half way", n)
+			t.Errorf("%d of 1000 left half way, want 400 to 600", n)
 		}
 
 		time.Sleep(3 * time.Minute)
@@ -221,12 +223,12 @@ func TestNowLazy(t *testing.T) {
 	}
 
 	now = now.Add(time.Second)
-	if c.alarm.timer != nil || removed != 0 {
-		t.Errorf("%d removed before the cache was used", removed)
-	}
-	if c.Len() != 0 || removed != 5 {
-		t.Errorf("%d entries, %d removed", c.Len(), removed)
-	}
+	checkAnswers(t,
+		answer{"without a timer", c.alarm.timer == nil, true},
+		answer{"removed before the cache was used", removed, 0},
+	)
+	n := c.Len()
+	checkAnswers(t, answer{"Len", n, 0}, answer{"removed", removed, 5})
 }
 
 // TestClockBack lets the clock go back: what has expired stays so.
@@ -240,9 +242,8 @@ func TestClockBack(t *testing.T) {
 	}
 
 	now = now.Add(-time.Hour)
-	if _, ok := c.Get(1); ok || c.Has(1) {
-		t.Error("expired, and there again")
-	}
+	_, ok := c.Get(1)
+	checkAnswers(t, answer{"Get of what has expired", ok, false}, answer{"Has", c.Has(1), false})
 	c.Set(2, 2) // lives from the latest reading
 	now = now.Add(time.Hour + time.Second - 1)
 	if !c.Has(2) {
@@ -266,9 +267,7 @@ func TestClockFar(t *testing.T) {
 	}
 
 	now = now.AddDate(9000, 0, 0)
-	if c.Has(1) || c.Len() != 0 {
-		t.Error("there after 9000 years")
-	}
+	checkAnswers(t, answer{"Has after 9000 years", c.Has(1), false}, answer{"Len", c.Len(), 0})
 	c.SetTTL(2, 2, Forever)
 	c.Set(3, 3)
 	c.Delete(2)
@@ -299,13 +298,9 @@ func TestDeadlines(t *testing.T) {
 				want := int64(never)
 				for s, at := range model {
 					want = min(want, at)
-					if !d.due(s, at) || d.due(s, at-1) {
-						t.Fatalf("slot %d is not due at %d", s, at)
-					}
+					checkAnswers(t, answer{"due", d.due(s, at), true}, answer{"due before", d.due(s, at-1), false})
 				}
-				if d.earliest() != want || d.checkHeap() != len(model) {
-					t.Fatalf("earliest %d, want %d", d.earliest(), want)
-				}
+				checkAnswers(t, answer{"earliest", d.earliest(), want}, answer{"deadlines", d.checkHeap(), len(model)})
 			},
 		})
 	})

@@ -100,6 +100,7 @@ func (c *Cache[K, V]) launch(ctx context.Context, f *flight[K, V]) {
 		t.wanted++ // nobody else looks at it while the call that launches still waits
 	}
 
+	// The load outlives the call that began it, if others wait for it.
 	if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -161,6 +162,8 @@ func (c *Cache[K, V]) runMany(f *flight[K, V]) {
 			c.landAll(f, got, err, !returned)
 			return
 		}
+
+		// The flights were landed by a timeout: the values come too late.
 		for g := f; g != nil; g = g.next {
 			if value, ok := got[g.key]; ok {
 				c.discard(g, value, nil)
@@ -249,6 +252,7 @@ func (c *Cache[K, V]) land(f *flight[K, V], value V, err error, panicked bool) {
 		}
 	}
 
+	// The caller's functions may panic, and the load must land nevertheless.
 	guard(ask, func(p any, returned bool) {
 		if !returned {
 			err = errorOf(p)
@@ -290,6 +294,7 @@ func (c *Cache[K, V]) settle(f *flight[K, V], r *request[K, V], v verdict, err e
 		o.failLocked(f, r, v)
 	}
 
+	// Let those that wait see it.
 	o.sh.detachLocked(f)
 	f.landed.Store(true)
 	if f.done != nil {
@@ -319,6 +324,8 @@ func (o *op[K, V]) failLocked(f *flight[K, V], r *request[K, V], v verdict) {
 		s = 0
 	}
 
+	// A stale value is the answer, a value that lives stays, and an absent one
+	// is remembered as failed.
 	switch {
 	case s != 0 && sh.isStale(s, o.now, o.c.opts.StaleIfError):
 		if !v.missing && !f.panicked {
@@ -344,6 +351,8 @@ func (o *op[K, V]) backOffLocked(f *flight[K, V], s uint32, least time.Duration)
 	if f.detached {
 		return
 	}
+
+	// Without ErrorTTL the pause doubles with each failure in a row.
 	wait := least
 	if o.c.opts.ErrorTTL == nil {
 		first := minRetry
@@ -402,6 +411,8 @@ func (f *flight[K, V]) leave() {
 		return
 	}
 
+	// Nobody waits any more. The last key that a call of the loader is wanted
+	// for ends it.
 	sh.detachLocked(f)
 	tasks.Lock()
 	f.task.wanted--

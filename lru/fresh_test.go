@@ -45,6 +45,7 @@ func TestAgeZones(t *testing.T) {
 			{20 * time.Second, ErrNotFound, false, 0, true, false, 0, 2},
 		} {
 			synctest.Test(t, func(t *testing.T) {
+				t.Logf("%+v", tt)
 				loads := 0
 				o := &Options[string, int]{
 					TTL: ttl * time.Second, RefreshAfter: refresh * time.Second, StaleIfError: stale,
@@ -66,27 +67,27 @@ func TestAgeZones(t *testing.T) {
 				}
 
 				e, err := c.LoadEntry(t.Context(), "k")
-				if e.Value != tt.value || (err != nil) != tt.fails || (e.Err != nil) != tt.stale {
-					t.Errorf("%+v: Load = %+v, %v", tt, e, err)
+				var fails, stale error
+				if tt.fails {
+					fails = tt.err
 				}
-				if tt.fails && !errors.Is(err, tt.err) || tt.stale && !errors.Is(e.Err, tt.err) {
-					t.Errorf("%+v: Load = %+v, %v", tt, e, err)
+				if tt.stale {
+					stale = tt.err
 				}
+				checkAnswers(t, answer{"value", e.Value, tt.value}, answer{"error", err, fails}, answer{"why stale", e.Err, stale})
 
 				age, left := tt.age, ttl*time.Second-tt.age
 				if tt.value != 1 {
 					age, left = 0, ttl*time.Second
 				}
-				if !tt.fails && (e.Age != age || e.Left != max(left, 0)) {
-					t.Errorf("%+v: age %v, left %v", tt, e.Age, e.Left)
+				if !tt.fails {
+					checkAnswers(t, answer{"Age", e.Age, age}, answer{"Left", e.Left, max(left, 0)})
 				}
 
 				synctest.Wait()
 				next, _ := c.Load(t.Context(), "k")
 				synctest.Wait()
-				if next != tt.next || loads != tt.loads {
-					t.Errorf("%+v: next %d after %d loads", tt, next, loads)
-				}
+				checkAnswers(t, answer{"next", next, tt.next}, answer{"loads", loads, tt.loads})
 				if n := c.Stats().StaleHits; (n != 0) != tt.stale {
 					t.Errorf("%+v: %d stale hits", tt, n)
 				}
@@ -133,7 +134,7 @@ func TestRefreshRaces(t *testing.T) {
 				time.Sleep(time.Second)
 				for range 3 { // hits do not wait, and do not begin another load
 					if v, err := c.Load(t.Context(), 7); v != 1 || err != nil {
-						t.Fatalf("Load = %d, %v", v, err)
+						t.Fatalf("Load = %d, %v, want 1", v, err)
 					}
 					synctest.Wait()
 				}
@@ -141,9 +142,8 @@ func TestRefreshRaces(t *testing.T) {
 				tt.do(c)
 				close(g.release)
 				synctest.Wait()
-				if v, _ := c.Get(7); v != tt.value || g.calls.Load() != 1 {
-					t.Errorf("Get = %d after %d loads, want %d", v, g.calls.Load(), tt.value)
-				}
+				v, _ := c.Get(7)
+				checkAnswers(t, answer{"Get", v, tt.value}, answer{"loads", g.calls.Load(), int64(1)})
 
 				c.checkIdle(t)
 			})
@@ -151,8 +151,8 @@ func TestRefreshRaces(t *testing.T) {
 	}
 }
 
-// TestRefreshJoined has a value expire while it is reloaded: who needs it then
-// waits for that load.
+// TestRefreshJoined has a value expire while it is reloaded: a caller that
+// needs it then waits for that load.
 func TestRefreshJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -168,9 +168,11 @@ func TestRefreshJoined(t *testing.T) {
 		b := goLoad(t.Context(), c, 7)
 		close(g.release)
 		synctest.Wait()
-		if a.err == nil || b.v != 107 || g.calls.Load() != 1 {
-			t.Errorf("got %+v, %+v after %d loads", *a, *b, g.calls.Load())
-		}
+		checkAnswers(t,
+			answer{"the first fails", a.err != nil, true},
+			answer{"the second", b.v, 107},
+			answer{"loads", g.calls.Load(), int64(1)},
+		)
 
 		c.checkIdle(t)
 	})
@@ -196,7 +198,7 @@ func TestRefreshBounds(t *testing.T) {
 		get := func(loads int64) {
 			t.Helper()
 			if got, err := c.LoadAll(t.Context(), all); len(got) != 10 || err != nil {
-				t.Errorf("LoadAll = %v, %v", got, err)
+				t.Errorf("LoadAll = %v, %v, want 10 values", got, err)
 			}
 			synctest.Wait()
 			if g.calls.Load() != loads {
@@ -222,9 +224,7 @@ func TestRefreshBounds(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		_, _ = c.Load(t.Context(), 0)
 		synctest.Wait()
-		if g.calls.Load() != 11 || reported.Load() != 11 {
-			t.Errorf("%d loads, %d failures reported", g.calls.Load(), reported.Load())
-		}
+		checkAnswers(t, answer{"loads", g.calls.Load(), int64(11)}, answer{"reported", reported.Load(), int64(11)})
 
 		c.checkIdle(t)
 	})
@@ -242,16 +242,16 @@ func TestRefreshPanic(t *testing.T) {
 		c.Set(1, 1)
 		time.Sleep(time.Second)
 		if v, err := c.Load(t.Context(), 1); v != 1 || err != nil {
-			t.Errorf("Load = %d, %v", v, err)
+			t.Errorf("Load = %d, %v, want 1", v, err)
 		}
 
 		synctest.Wait()
 		var p *PanicError
 		if !errors.As(reported, &p) || p.Value != "boom" {
-			t.Errorf("reported %v", reported)
+			t.Errorf("reported %v, want a PanicError of boom", reported)
 		}
 		if v, ok := c.Get(1); v != 1 || !ok {
-			t.Errorf("Get = %d, %v", v, ok)
+			t.Errorf("Get = %d, %v, want 1, true", v, ok)
 		}
 
 		c.checkIdle(t)
@@ -281,9 +281,12 @@ func TestErrorTTL(t *testing.T) {
 			synctest.Wait()
 		}
 
-		if loads != 1 || c.Len() != 0 || c.Cost() != 1 || c.Has(1) {
-			t.Errorf("%d loads, %d entries, cost %d", loads, c.Len(), c.Cost())
-		}
+		checkAnswers(t,
+			answer{"loads", loads, 1},
+			answer{"Len", c.Len(), 0},
+			answer{"Cost", c.Cost(), 1},
+			answer{"Has", c.Has(1), false},
+		)
 		if _, ok := c.Get(1); ok {
 			t.Error("Get found an error")
 		}
@@ -306,8 +309,11 @@ func TestErrorTTL(t *testing.T) {
 			"Swap":   func() { c.Swap(1, 5) },
 		} {
 			write()
-			if v, err := c.Load(t.Context(), 1); v != 5 || err != nil || c.Len() != 1 {
-				t.Errorf("after %s: Load = %d, %v, %d entries", name, v, err, c.Len())
+			if v, err := c.Load(t.Context(), 1); v != 5 || err != nil {
+				t.Errorf("after %s: Load = %d, %v, want 5", name, v, err)
+			}
+			if got := c.Len(); got != 1 {
+				t.Errorf("after %s: %d entries, want 1", name, got)
 			}
 			c.Delete(1)
 			_, _ = c.Load(t.Context(), 1)
@@ -328,24 +334,19 @@ func TestErrorTTL(t *testing.T) {
 		if removed != 0 {
 			t.Errorf("%d errors were reported as removed", removed)
 		}
-		if s := c.Stats(); s.Added != 5 || s.Len != 0 {
-			t.Errorf("stats %+v", s)
-		}
+		s := c.Stats()
+		checkAnswers(t, answer{"Added", s.Added, uint64(5)}, answer{"Len", s.Len, 0})
 
 		c.Clear()
 		c.checkIdle(t)
-		if removed != 0 || c.Cost() != 0 {
-			t.Errorf("%d reported, cost %d", removed, c.Cost())
-		}
+		checkAnswers(t, answer{"reported", removed, 0}, answer{"Cost", c.Cost(), 0})
 		for k := range 4 { // there is no room for an error
 			c.SetAttr(100+k, 1, Attr{Pinned: true})
 		}
 
 		_, _ = c.Load(t.Context(), 1)
 		synctest.Wait()
-		if removed != 0 || c.Len() != 4 {
-			t.Errorf("%d reported, %d entries", removed, c.Len())
-		}
+		checkAnswers(t, answer{"reported", removed, 0}, answer{"Len", c.Len(), 4})
 		c.checkIdle(t)
 	})
 }
@@ -364,18 +365,20 @@ func TestStaleErrorTTL(t *testing.T) {
 		time.Sleep(time.Hour)
 
 		for range 60 {
-			if e, err := c.LoadEntry(t.Context(), 1); e.Value != 1 || err != nil || e.Err == nil || e.Left != 0 {
-				t.Fatalf("Load = %+v, %v", e, err)
-			}
+			e, err := c.LoadEntry(t.Context(), 1)
+			checkAnswers(t,
+				answer{"LoadEntry", err, nil},
+				answer{"Value", e.Value, 1},
+				answer{"stale", e.Err != nil, true},
+				answer{"Left", e.Left, time.Duration(0)},
+			)
 			time.Sleep(time.Second)
 		}
 
-		if loads != 6 || c.Stats().StaleHits != 60 {
-			t.Errorf("%d loads, %d stale hits", loads, c.Stats().StaleHits)
-		}
+		checkAnswers(t, answer{"loads", loads, 6}, answer{"StaleHits", c.Stats().StaleHits, uint64(60)})
 		got, err := c.LoadAll(t.Context(), []int{1})
 		if got[1] != 1 || err != nil {
-			t.Errorf("LoadAll = %v, %v", got, err)
+			t.Errorf("LoadAll = %v, %v, want 1", got, err)
 		}
 		if _, err := c.Refresh(t.Context(), 1); err == nil {
 			t.Error("Refresh returned what is stale")
@@ -431,21 +434,25 @@ func TestStaleGone(t *testing.T) {
 					c.SetAttr(1, 1, Attr{Pinned: true})
 					time.Sleep(time.Minute)
 					synctest.Wait()
-					if c.Len() != 0 || c.Cost() != 1 || len(removed) != 0 || c.Has(1) {
-						t.Fatalf("%d entries, cost %d, removed %v", c.Len(), c.Cost(), removed)
-					}
+					checkAnswers(t,
+						answer{"Len", c.Len(), 0},
+						answer{"Cost", c.Cost(), 1},
+						answer{"removed", len(removed), 0},
+						answer{"Has", c.Has(1), false},
+					)
 
 					tt.do(c)
 					synctest.Wait()
 					v, err := c.Load(t.Context(), 1)
-					if (err != nil) != tt.gone || v != 1 && !tt.gone {
-						t.Errorf("Load = %d, %v", v, err)
+					checkAnswers(t, answer{"Load fails", err != nil, tt.gone})
+					if v != 1 && !tt.gone {
+						t.Errorf("Load = %d, want 1", v)
 					}
 
 					synctest.Wait()
 					c.Clear()
 					if i := slices.IndexFunc(removed, func(r removal[int, int]) bool { return r.value == 1 }); i < 0 || removed[i].cause != Expired {
-						t.Errorf("removed %v", removed)
+						t.Errorf("removed %v, want 1 as Expired", removed)
 					}
 					n := 0
 					for _, r := range removed {
@@ -512,8 +519,9 @@ func TestFailureRaces(t *testing.T) {
 				tt.do(c)
 				close(g.release)
 				synctest.Wait()
-				if !errors.Is(r.err, tt.gets) || r.err == nil && r.v != 1 {
-					t.Errorf("Load = %+v, want %v", *r, tt.gets)
+				checkAnswers(t, answer{"Load", r.err, tt.gets})
+				if r.err == nil && r.v != 1 {
+					t.Errorf("Load = %d, want 1", r.v)
 				}
 				if v, _ := c.Get(7); v != tt.value {
 					t.Errorf("Get = %d, want %d", v, tt.value)
@@ -630,7 +638,7 @@ func TestHiddenApart(t *testing.T) {
 
 	for k := 1; k <= 2; k++ {
 		if v, ok := c.Get(k); v != 10+k || !ok {
-			t.Errorf("after ReadFrom, Get(%d) = %d, %v", k, v, ok)
+			t.Errorf("after ReadFrom, Get(%d) = %d, %v, want %d, true", k, v, ok, 10+k)
 		}
 	}
 

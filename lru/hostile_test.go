@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,9 +53,7 @@ func TestReclaimForgetsGone(t *testing.T) {
 			}
 
 			got, _ := c.AttrOf(a)
-			if got.TTL != time.Minute || got.Tags != nil || got.Cost != 10 {
-				t.Errorf("%s, idle %v: AttrOf = %+v, want a minute, a cost of 10, no tags", name, idle, got)
-			}
+			checkAnswers(t, answer{fmt.Sprintf("%s, idle %v: AttrOf", name, idle), got, Attr{TTL: time.Minute, Cost: 10}})
 			clock.sleep(time.Minute)
 			if c.Has(a) {
 				t.Errorf("%s, idle %v: the entry outlives its TTL", name, idle)
@@ -111,21 +108,35 @@ func TestSnapshotAge(t *testing.T) {
 // depth returns the number of frames on the stack, at most 200.
 func depth() int { return runtime.Callers(0, make([]uintptr, 200)) }
 
-// TestRemovePanics has OnRemove end in a panic, or Goexit, each time: all
-// events are reported, of all shards, the first panic goes on, and the stack
-// does not grow with their number.
+// TestRemovePanics has OnRemove end in a panic, or Goexit, each time: the call
+// removes what it would remove without, all events are reported, of all shards,
+// the first panic goes on, and the stack does not grow with their number.
 func TestRemovePanics(t *testing.T) {
-	const n = 300
-	for name, do := range map[string]func(c *Cache[int, int]){
-		"Clear":   func(c *Cache[int, int]) { c.Clear() },
-		"Resize":  func(c *Cache[int, int]) { c.Resize(1) },
-		"reclaim": func(c *Cache[int, int]) { c.SetAttr(n, 0, Attr{Cost: n}) },
+	const n = 600 // more than expireBatch and tagBatch in each shard
+	for name, tt := range map[string]struct {
+		do   func(c *Cache[int, int], clock *fakeClock)
+		left int
+	}{
+		"Clear":      {func(c *Cache[int, int], _ *fakeClock) { c.Clear() }, 0},
+		"DeleteTag":  {func(c *Cache[int, int], _ *fakeClock) { c.DeleteTag("all") }, 0},
+		"DeleteFunc": {func(c *Cache[int, int], _ *fakeClock) { c.DeleteFunc(func(int, int) bool { return true }) }, 0},
+		"Resize":     {func(c *Cache[int, int], _ *fakeClock) { c.Resize(1) }, 1},
+		"reclaim":    {func(c *Cache[int, int], _ *fakeClock) { c.SetAttr(n, 0, Attr{Cost: n}) }, 1},
+		"expiry": {func(c *Cache[int, int], clock *fakeClock) {
+			clock.sleep(time.Hour)
+			c.Stats()
+		}, 0},
+		"Clear of the expired": {func(c *Cache[int, int], clock *fakeClock) {
+			clock.sleep(time.Hour)
+			c.Clear()
+		}, 0},
 	} {
 		for _, exits := range []bool{false, true} {
-			var told []int
+			var clock fakeClock
+			told := map[int]bool{}
 			deepest := 0
-			c := New(n, &Options[int, int]{Shards: 2, OnRemove: func(k, _ int, _ Cause) {
-				told = append(told, k)
+			c := New(n, &Options[int, int]{Shards: 2, TTL: time.Hour, Now: clock.now, OnRemove: func(k, _ int, _ Cause) {
+				told[k] = true
 				deepest = max(deepest, depth())
 				if exits {
 					runtime.Goexit()
@@ -133,7 +144,7 @@ func TestRemovePanics(t *testing.T) {
 				panic(len(told))
 			}})
 			for i := range n {
-				c.Set(i, i)
+				c.SetAttr(i, i, Attr{Tags: []string{"all"}})
 			}
 
 			var p any
@@ -141,22 +152,77 @@ func TestRemovePanics(t *testing.T) {
 			go func() { // ends with the call
 				defer close(done)
 				defer func() { p = recover() }()
-				do(c)
+				tt.do(c, &clock)
 			}()
 			<-done
-			if name == "Clear" && len(told) < n {
-				c.opts.OnRemove = func(k, _ int, _ Cause) { told = append(told, k) }
-				c.Clear() // the shard that the first call did not come to
+			if got := c.shards[0].n + c.shards[1].n; got != tt.left {
+				t.Errorf("%s: %d entries are left, want %d", name, got, tt.left)
 			}
+			for i := range n {
+				if got, want := told[i], !c.Has(i); got != want {
+					t.Errorf("%s: told of %d: %t, want %t", name, i, got, want)
+				}
+			}
+			if want := any(1); !exits && p != want {
+				t.Errorf("%s: panicked with %v, want %v", name, p, want)
+			}
+			if !exits && deepest >= 100 {
+				t.Errorf("%s: OnRemove ran under %d frames, want less than 100", name, deepest)
+			}
+		}
+	}
+}
 
-			slices.Sort(told)
-			told = slices.Compact(told)
-			if got, want := len(told), n-c.Len(); name != "reclaim" && got != want || got < n-1 {
-				t.Errorf("%s: told of %d keys, want %d", name, got, want)
+// TestPanicsEndCalls has other functions than OnRemove panic: the call ends
+// there, whatever OnRemove did before.
+func TestPanicsEndCalls(t *testing.T) {
+	now := time.Now
+	c := New(10, &Options[int, int]{
+		Shards: 1, TTL: time.Hour,
+		Now:      func() time.Time { return now() },
+		OnRemove: func(int, int, Cause) { panic("OnRemove") },
+	})
+	fill := func() {
+		now = time.Now
+		for i := range 10 {
+			c.PeekOrSet(i, i)
+		}
+	}
+
+	fill()
+	asked := 0
+	mustPanic(t, "del", func() {
+		c.DeleteFunc(func(int, int) bool {
+			asked++
+			panic("del")
+		})
+	})
+	if asked != 1 {
+		t.Errorf("del was called %d times, want 1", asked)
+	}
+	mustPanic(t, "OnRemove", func() {
+		c.DeleteFunc(func(int, int) bool {
+			if asked++; asked > 3 {
+				panic("del")
 			}
-			if !exits && (p != 1 || deepest >= 100) {
-				t.Errorf("%s: panicked with %v in %d frames, want 1 in less than 100", name, p, deepest)
-			}
+			return true
+		})
+	})
+	if want := 4; asked != want {
+		t.Errorf("del was called %d times, want %d", asked, want)
+	}
+
+	for name, do := range map[string]func(){
+		"Clear":      c.Clear,
+		"DeleteTag":  func() { c.DeleteTag("all") },
+		"DeleteFunc": func() { c.DeleteFunc(func(int, int) bool { return true }) },
+	} {
+		fill()
+		now = func() time.Time { panic("Now") }
+		mustPanic(t, "Now", do)
+		now = time.Now
+		if got := c.Len(); got != 10 {
+			t.Errorf("%s: %d entries are left, want 10", name, got)
 		}
 	}
 }
@@ -189,8 +255,14 @@ func TestLoadManyPanics(t *testing.T) {
 			defer func() { p = recover() }()
 			_, _ = c.LoadAll(context.Background(), keys)
 		}()
-		if failed != n || deepest >= 100 || panics && p != 1 {
-			t.Errorf("%d loads failed, %d frames, panic %v; want %d, less than 100, 1", failed, deepest, p, n)
+		if failed != n {
+			t.Errorf("%d loads failed, want %d", failed, n)
+		}
+		if deepest >= 100 {
+			t.Errorf("OnLoadError ran under %d frames, want less than 100", deepest)
+		}
+		if panics && p != 1 {
+			t.Errorf("panicked with %v, want 1", p)
 		}
 		if got := c.Stats().Loading; got != 0 {
 			t.Errorf("%d loads under way", got)
@@ -269,4 +341,43 @@ func TestClockBounds(t *testing.T) {
 	if got := c.at(c.base.Add(-maxReading)); got != -maxReading {
 		t.Errorf("reading = %d, want %d", got, int64(-maxReading))
 	}
+}
+
+// TestReclaimExpires makes room in a shard that learns only meanwhile, from
+// another one, that an entry has expired: that entry goes, and no other.
+func TestReclaimExpires(t *testing.T) {
+	var clock fakeClock
+	var told []string
+	c := New(10, &Options[int, int]{
+		Shards: 4, Now: clock.now,
+		OnRemove: func(_, v int, cause Cause) { told = append(told, fmt.Sprint(v, " ", cause)) },
+	})
+	due := keyIn(c, 1, 0)
+	other := keyIn(c, 2, 0)
+	c.SetAttr(due, 1, Attr{Cost: 3, TTL: 15})
+	c.SetAttr(keyIn(c, 1, due+1), 2, Attr{Cost: 3})
+	c.SetAttr(other, 3, Attr{Cost: 4})
+	clock.sleep(20)
+	c.Get(other)
+	clock.sleep(-10)
+	c.SetAttr(keyIn(c, 0, 0), 4, Attr{Cost: 3})
+	if want := fmt.Sprint("[1 ", Expired, "]"); fmt.Sprint(told) != want {
+		t.Errorf("told of %v, want %s", told, want)
+	}
+}
+
+// TestTagsOfMoved deletes an entry of one tag beside an entry of two: the other
+// tag still lists each of its entries.
+func TestTagsOfMoved(t *testing.T) {
+	c := New[string, int](10, &Options[string, int]{Shards: 1})
+	c.SetAttr("a", 1, Attr{Tags: []string{"t"}})
+	c.SetAttr("b", 2, Attr{Tags: []string{"u"}})
+	c.SetAttr("c", 3, Attr{Tags: []string{"t", "u"}})
+	checkAnswers(t,
+		answer{"Delete(a)", c.Delete("a"), true}, // c is the first of t now, and still the second of u
+		answer{"Delete(c)", c.Delete("c"), true},
+		answer{"DeleteTag(u)", c.DeleteTag("u"), 1},
+		answer{"Has(b)", c.Has("b"), false},
+		answer{"Len", c.Len(), 0},
+	)
 }

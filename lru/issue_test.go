@@ -28,14 +28,14 @@ func TestUnbounded(t *testing.T) {
 		if !c.SetAttr(1, 1, first) {
 			t.Errorf("%s: the first was refused", name)
 		}
-		if c.SetAttr(2, 2, Attr{Cost: 100}) || c.Has(2) || !c.Has(1) {
-			t.Errorf("%s: SetAttr stored %v, want it refused", name, slices.Collect(c.Keys()))
-		}
+		checkAnswers(t,
+			answer{name + ": SetAttr", c.SetAttr(2, 2, Attr{Cost: 100}), false},
+			answer{name + ": keys", slices.Collect(c.Keys()), []int{1}},
+		)
 		big := New(Unbounded, &Options[int, int]{Shards: 4, Cost: func(int, int) int { return math.MaxInt }})
 		big.SetAttr(1, 1, first)
-		if _, ok := big.Update(2, func(int, bool) (int, bool) { return 2, true }); ok || !big.Has(1) {
-			t.Errorf("%s: Update stored its value, want it refused", name)
-		}
+		_, ok := big.Update(2, func(int, bool) (int, bool) { return 2, true })
+		checkAnswers(t, answer{name + ": Update", ok, false}, answer{name + ": Has(1)", big.Has(1), true})
 		c.checkCost()
 	}
 
@@ -194,9 +194,10 @@ func TestUpdateKeeps(t *testing.T) {
 	check := func(what string, left time.Duration, cost int, tags ...string) {
 		t.Helper()
 		a, ok := c.AttrOf("attempts")
-		if !ok || a.TTL != left || a.Cost != cost || !slices.Equal(a.Tags, tags) {
-			t.Errorf("%s: %+v, %v, want TTL %v, cost %d, tags %q", what, a, ok, left, cost, tags)
-		}
+		checkAnswers(t,
+			answer{what + ": ok", ok, true},
+			answer{what, a, Attr{TTL: left, Cost: cost, Tags: tags}},
+		)
 	}
 
 	c.SetTTL("attempts", 1, time.Minute)
@@ -304,8 +305,11 @@ func TestRefusalEvictsNothing(t *testing.T) {
 		if got := c.Stats(); got.Evicted != 0 || got.Len != 42 {
 			t.Errorf("%d shards: %d evicted, %d left, want 0, 42", shards, got.Evicted, got.Len)
 		}
-		if !c.SetAttr(3, 3, Attr{Cost: 40}) || c.Len() != 3 {
-			t.Errorf("%d shards: 40 does not fit beside 60: %d entries", shards, c.Len())
+		if !c.SetAttr(3, 3, Attr{Cost: 40}) {
+			t.Errorf("%d shards: 40 does not fit beside 60", shards)
+		}
+		if got := c.Len(); got != 3 {
+			t.Errorf("%d shards: %d entries, want 3", shards, got)
 		}
 
 		c.checkCost()
@@ -347,9 +351,7 @@ func TestDetachedReported(t *testing.T) {
 		c.Set(7, -1)
 		close(g.release)
 		synctest.Wait()
-		if want := []string{fmt.Sprint(7, r.v, Rejected)}; !r.back || !slices.Equal(events, want) {
-			t.Errorf("events %q, want %q", events, want)
-		}
+		checkAnswers(t, answer{"back", r.back, true}, answer{"events", events, []string{fmt.Sprint(7, r.v, Rejected)}})
 
 		c.checkIdle(t)
 	})
@@ -361,6 +363,7 @@ func TestDetachedReported(t *testing.T) {
 func TestSnapshotReader(t *testing.T) {
 	var clock fakeClock
 	c := New(100, &Options[string, int]{Now: clock.now, TrackAge: true})
+	clock.sleep(time.Minute)
 	c.Set("plain", 1)
 	c.SetTTL("given", 2, 3*time.Hour)
 	clock.sleep(10 * time.Minute)
@@ -578,9 +581,12 @@ func TestClearCauses(t *testing.T) {
 	if want := []string{"1 Expired", "2 Invalidated"}; !slices.Equal(events, want) {
 		t.Errorf("events %q, want %q", events, want)
 	}
-	if s := c.Stats(); s.Expired != 1 || s.Invalidated != 1 || s.Cost != 0 {
-		t.Errorf("%+v, want one expired, one invalidated, cost 0", s)
-	}
+	s := c.Stats()
+	checkAnswers(t,
+		answer{"Expired", s.Expired, uint64(1)},
+		answer{"Invalidated", s.Invalidated, uint64(1)},
+		answer{"Cost", s.Cost, 0},
+	)
 }
 
 // TestResizePins checks that a Resize below the pinned entries looks at each of
@@ -642,15 +648,17 @@ func TestZeroTTL(t *testing.T) {
 			events = append(events, fmt.Sprint(v, cause))
 		}})
 		c.Set(1, 1)
-		if c.SetTTL(1, 2, ttl) || c.Has(1) {
-			t.Errorf("SetTTL(%d) stored its value, or left the old one", ttl)
-		}
+		checkAnswers(t,
+			answer{fmt.Sprintf("SetTTL(%d)", ttl), c.SetTTL(1, 2, ttl), false},
+			answer{fmt.Sprintf("Has after SetTTL(%d)", ttl), c.Has(1), false},
+		)
 		if want := []string{"1 Replaced", "2 Expired"}; !slices.Equal(events, want) {
 			t.Errorf("SetTTL(%d): events %q, want %q", ttl, events, want)
 		}
-		if !c.SetTTL(1, 3, 1) || !c.SetTTL(2, 2, Forever) {
-			t.Error("the shortest or the longest TTL was refused")
-		}
+		checkAnswers(t,
+			answer{"SetTTL(1)", c.SetTTL(1, 3, 1), true},
+			answer{"SetTTL(Forever)", c.SetTTL(2, 2, Forever), true},
+		)
 	}
 }
 
@@ -666,9 +674,7 @@ func TestPeekOrSet(t *testing.T) {
 	if v, loaded := c.PeekOrSet("c", 3); v != 3 || loaded {
 		t.Errorf("PeekOrSet = %d, %v, want 3, false", v, loaded)
 	}
-	if c.Has("a") || !c.Has("b") {
-		t.Error("PeekOrSet has counted as a use")
-	}
+	checkAnswers(t, answer{"Has of the least recent", c.Has("a"), false}, answer{"Has of the next", c.Has("b"), true})
 	if s := c.Stats(); s.Hits+s.Misses != 0 {
 		t.Errorf("%d hits, %d misses, want none", s.Hits, s.Misses)
 	}
@@ -752,9 +758,12 @@ func TestLoadTimeoutBounds(t *testing.T) {
 			}
 		}
 
-		if e, err := c.LoadEntry(t.Context(), 2); e.Value != 2 || err != nil || !errors.Is(e.Err, context.DeadlineExceeded) {
-			t.Errorf("LoadEntry = %+v, %v, want the stale value", e, err)
-		}
+		e, err := c.LoadEntry(t.Context(), 2)
+		checkAnswers(t,
+			answer{"LoadEntry", err, nil},
+			answer{"the stale value", e.Value, 2},
+			answer{"why it is stale", e.Err, context.DeadlineExceeded},
+		)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		slices.Sort(events)
@@ -805,9 +814,10 @@ func TestReclaimExpired(t *testing.T) {
 	c := New[int, int](10, &Options[int, int]{Shards: 2, Now: clock.now})
 	c.SetAttr(keyIn(c, 0, 0), 1, Attr{Cost: 9, Pinned: true, TTL: time.Second})
 	clock.sleep(time.Second)
-	if k := keyIn(c, 1, 0); !c.SetAttr(k, 2, Attr{Cost: 10}) || c.Len() != 1 {
-		t.Errorf("refused, or not alone: %d entries", c.Len())
-	}
+	checkAnswers(t,
+		answer{"SetAttr", c.SetAttr(keyIn(c, 1, 0), 2, Attr{Cost: 10}), true},
+		answer{"Len", c.Len(), 1},
+	)
 	c.checkCost()
 }
 
@@ -837,7 +847,7 @@ func TestExactLoopUses(t *testing.T) {
 			t.Errorf("%v: visited %v, want %v", tt.c.order.discipline, got, tt.want)
 		}
 		if k, _, ok := tt.c.Oldest(); k != 0 || !ok {
-			t.Errorf("the oldest is %d, %v, want 0", k, ok)
+			t.Errorf("the oldest is %d, %v, want 0, true", k, ok)
 		}
 		tt.c.check()
 	}
@@ -863,9 +873,8 @@ func TestVersionRound(t *testing.T) {
 		c.Set(1, 2)
 		return v == 1
 	})
-	if v, ok := c.Get(1); n != 0 || v != 2 || !ok {
-		t.Errorf("DeleteFunc removed %d; Get = %d, %v, want 0, 2, true", n, v, ok)
-	}
+	v, ok := c.Get(1)
+	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Get", v, 2}, answer{"Get: ok", ok, true})
 }
 
 // TestErrorMisses checks that an error that is returned again counts as a miss,
@@ -880,7 +889,10 @@ func TestErrorMisses(t *testing.T) {
 			t.Errorf("Load = %v, want %v", err, ErrNotFound)
 		}
 	}
-	if s := c.Stats(); s.Misses != 3 || s.Loads != 1 || s.Hits != 0 {
-		t.Errorf("%d misses, %d loads, %d hits, want 3, 1, 0", s.Misses, s.Loads, s.Hits)
-	}
+	s := c.Stats()
+	checkAnswers(t,
+		answer{"Misses", s.Misses, uint64(3)},
+		answer{"Loads", s.Loads, uint64(1)},
+		answer{"Hits", s.Hits, uint64(0)},
+	)
 }

@@ -37,40 +37,60 @@ func (c *Cache[K, V]) DeleteFunc(del func(key K, value V) bool) (n int) {
 		sh.mu.Unlock()
 	}
 
-	c.visit(true, func(sh *shard[K, V], e *visited[K, V]) bool {
-		if !del(e.key, e.value) {
-			return true
+	w := walk[K, V]{c: c, all: true}
+	ended := false // by a panic, but not one of OnRemove
+	finish(func() {
+		if ended {
+			return
 		}
-		o := op[K, V]{c: c, sh: sh, now: c.reading()}
-		o.lock()
-		switch {
-		case !sh.isSameLocked(e):
-			// The entry was removed or replaced while del ran.
-		case sh.gone(e.slot, o.now):
-			o.removeLocked(e.slot, Expired)
-		default:
-			o.removeLocked(e.slot, Invalidated)
-			n++
+		ended = true
+		for w.next() {
+			if del(w.key, w.value) {
+				o := op[K, V]{c: c, sh: &c.shards[w.shard], now: c.reading()}
+				o.lock()
+				n += o.invalidateSameLocked(&w.visited)
+				ended = false
+				o.end()
+				ended = true
+			}
 		}
-		o.end()
-		return true
 	})
 	return n
 }
 
-// visit calls f for each entry, without a lock held, until f returns false. An
-// entry does not change its slot, so it is visited once. Stale entries are
-// visited only if all is set.
-func (c *Cache[K, V]) visit(all bool, f func(sh *shard[K, V], e *visited[K, V]) bool) {
-	for i := range c.shards {
-		sh := &c.shards[i]
-		var e visited[K, V]
-		for e.slot = 1; c.nextEntry(sh, &e, all); e.slot++ {
-			if !f(sh, &e) {
-				return
-			}
-		}
+// invalidateSameLocked removes the entry e for DeleteFunc, and returns 1 if it
+// was there and the same.
+func (o *op[K, V]) invalidateSameLocked(e *visited[K, V]) int {
+	switch {
+	case !o.sh.isSameLocked(e):
+		return 0 // it was removed or replaced while del ran
+	case o.sh.gone(e.slot, o.now):
+		o.removeLocked(e.slot, Expired)
+		return 0
 	}
+	o.removeLocked(e.slot, Invalidated)
+	return 1
+}
+
+// A walk visits all entries, without a lock held in between. An entry does not
+// change its slot, so it is visited once.
+type walk[K comparable, V any] struct {
+	c     *Cache[K, V]
+	all   bool // stale entries are visited, too
+	shard int
+	visited[K, V]
+}
+
+// next goes to the next entry, and reports whether there is one.
+func (w *walk[K, V]) next() bool {
+	for ; w.shard < len(w.c.shards); w.shard++ {
+		w.slot++
+		if w.c.nextEntry(&w.c.shards[w.shard], &w.visited, w.all) {
+			return true
+		}
+		w.slot = 0
+	}
+	return false
 }
 
 // nextEntry copies the first entry of sh at or after e.slot to e, and reports
@@ -99,7 +119,11 @@ func (c *Cache[K, V]) nextEntry(sh *shard[K, V], e *visited[K, V], all bool) boo
 // which may use c in every way. The complexity is that of DeleteFunc.
 func (c *Cache[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		c.visit(false, func(_ *shard[K, V], e *visited[K, V]) bool { return yield(e.key, e.value) })
+		for w := (walk[K, V]{c: c}); w.next(); {
+			if !yield(w.key, w.value) {
+				return
+			}
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,7 +62,7 @@ func TestLessonBlog(t *testing.T) {
 		c.Delete("posts")
 		time.Sleep(time.Second)
 		if got, err := c.Load(t.Context(), "posts"); got != "hello, world, again" || err != nil {
-			t.Errorf("Load = %q, %v, want the new list", got, err)
+			t.Errorf("Load = %q, %v, want hello, world, again", got, err)
 		}
 	})
 }
@@ -100,9 +99,10 @@ func TestLessonGame(t *testing.T) {
 		before := stores["sessions"].state()[1]
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if got := stores["sessions"].state()[1]; before != 100 || got != 7 {
-			t.Errorf("write-behind: the database has %d, and then %d, want 100, 7", before, got)
-		}
+		checkAnswers(t,
+			answer{"write-behind: the database", before, 100},
+			answer{"write-behind: the database, then", stores["sessions"].state()[1], 7},
+		)
 
 		// The catalog: nobody waits for the database once it is loaded.
 		catalog := New(1000, &Options[int, int]{
@@ -113,17 +113,17 @@ func TestLessonGame(t *testing.T) {
 		time.Sleep(51 * time.Minute)
 		old, _ := catalog.Load(ctx, 1)
 		synctest.Wait()
-		if got, ok := catalog.Get(1); old != 100 || got != 101 || !ok {
-			t.Errorf("refresh-ahead: %d, and then %d, want 100, 101", old, got)
-		}
+		got, _ := catalog.Get(1)
+		checkAnswers(t, answer{"refresh-ahead", old, 100}, answer{"refresh-ahead, then", got, 101})
 
 		// Analytics: written often, read rarely, so the cache does not keep it.
 		c := New[int, int](1000, nil)
 		analytics := NewThrough(c, stores["analytics"])
 		_ = analytics.Around(ctx, 1, 5)
-		if got := stores["analytics"].state()[1]; got != 5 || c.Has(1) {
-			t.Errorf("write-around: the database has %d, want 5; the cache has it: %v, want false", got, c.Has(1))
-		}
+		checkAnswers(t,
+			answer{"write-around: the database", stores["analytics"].state()[1], 5},
+			answer{"write-around: the cache has it", c.Has(1), false},
+		)
 	})
 }
 
@@ -149,10 +149,11 @@ func TestLessonDrivers(t *testing.T) {
 
 		synctest.Wait()
 		got := b.Stats()
-		if got.Writes != uint64(300*drivers) || got.Saved != uint64(drivers) || got.Pending != 0 {
-			t.Errorf("%d writes became %d saves, %d pending, want %d, %d, 0",
-				got.Writes, got.Saved, got.Pending, 300*drivers, drivers)
-		}
+		checkAnswers(t,
+			answer{"Writes", got.Writes, uint64(300 * drivers)},
+			answer{"Saved", got.Saved, uint64(drivers)},
+			answer{"Pending", got.Pending, 0},
+		)
 		if got.Merged != uint64(299*drivers) {
 			t.Errorf("%d writes were merged, want %d", got.Merged, 299*drivers)
 		}
@@ -187,9 +188,8 @@ func TestLessonIdempotency(t *testing.T) {
 		time.Sleep(time.Minute)
 		again := pay("order-17")
 		other := pay("order-18")
-		if want := "receipt 1"; !slices.Equal(got, []string{want, want, want}) || again != want {
-			t.Errorf("the calls got %q and later %q, want %q each", got, again, want)
-		}
+		want := "receipt 1"
+		checkAnswers(t, answer{"the calls", got, []string{want, want, want}}, answer{"a later call", again, want})
 		if other != "receipt 2" || charges != 2 {
 			t.Errorf("another key got %q after %d charges, want receipt 2 after 2", other, charges)
 		}
@@ -273,9 +273,11 @@ func TestLessonTicker(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		after, _ := c.Get("EUR")
-		if during != 100 || !ok || after != 101 {
-			t.Errorf("%d, %v while it is loaded and %d afterwards, want 100, true, 101", during, ok, after)
-		}
+		checkAnswers(t,
+			answer{"while it is loaded", during, int64(100)},
+			answer{"while it is loaded: ok", ok, true},
+			answer{"afterwards", after, int64(101)},
+		)
 		cancel()
 		synctest.Wait()
 	})

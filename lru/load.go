@@ -145,6 +145,7 @@ func (c *Cache[K, V]) loadEntry(ctx context.Context, key K, load loadFunc[K, V])
 		return l.entry, l.err
 	}
 
+	// The key is absent: wait for its load.
 	e, err := c.attend(ctx, &l)
 	switch {
 	case e.Err != nil:
@@ -170,6 +171,7 @@ func (c *Cache[K, V]) lookLocked(sh *shard[K, V], l *lookup[K, V]) {
 		return
 	}
 
+	// An entry is a value, a remembered failure, or a value that failures keep.
 	f, failed := sh.failures[s]
 	switch {
 	case !sh.gone(s, l.now):
@@ -205,6 +207,7 @@ func (c *Cache[K, V]) lookOrJoinLocked(sh *shard[K, V], l *lookup[K, V], t *task
 		return
 	}
 
+	// A load that would wait for itself ends here, before it waits.
 	f := sh.flights[l.key]
 	if f == nil && within(l.caller, c, l.key) || f != nil && !l.caller.blockOn(f.task) {
 		l.done = true
@@ -224,6 +227,8 @@ func (c *Cache[K, V]) lookOrJoinLocked(sh *shard[K, V], l *lookup[K, V], t *task
 		}
 		l.caller.blockOn(t)
 	}
+
+	// Either way the caller waits for f.
 	sh.misses++
 	l.flight = f
 	l.joinedAt = sh.deletions
@@ -236,6 +241,7 @@ func (c *Cache[K, V]) registerRefreshLocked(sh *shard[K, V], l *lookup[K, V]) *f
 		return nil
 	}
 
+	// Nobody waits for a refresh. There may be too many of them.
 	var t *task
 	if l.batch != nil && c.opts.LoadMany != nil {
 		t = l.batch.refreshTask(c)
@@ -280,6 +286,7 @@ func (c *Cache[K, V]) attend(ctx context.Context, l *lookup[K, V]) (Entry[V], er
 		}
 	}
 
+	// The flight may be another call's.
 	if !f.wait(ctx) {
 		return Entry[V]{}, ctx.Err()
 	}
@@ -311,6 +318,7 @@ func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (value V, err error) {
 		return value, ErrRecursiveLoad
 	}
 
+	// The load is registered in place of any other.
 	e, err := c.attend(ctx, &l)
 	if err != nil {
 		return value, err
@@ -329,6 +337,8 @@ func (c *Cache[K, V]) registerReload(l *lookup[K, V]) bool {
 		return false
 	}
 
+	// Calls that wait for the load before get its value. Later ones wait for
+	// this.
 	sh.detachLocked(sh.flights[l.key])
 	l.flight = c.registerLocked(sh, l.key, l.hash, t)
 	l.flight.load = l.load

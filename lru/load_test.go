@@ -113,17 +113,17 @@ func TestLoadRaces(t *testing.T) {
 
 				close(g.release)
 				synctest.Wait()
-				if !first.back || first.v != 107 || first.err != nil {
-					t.Errorf("the load returned %+v", *first)
-				}
+				checkAnswers(t, answer{"the load", *first, loaded{v: 107, back: true}})
 				if _, ok := c.Get(7); ok != tt.stored {
 					t.Errorf("Get found it: %v, want %v", ok, tt.stored)
 				}
 
 				v, err := c.Load(t.Context(), 7)
-				if v != tt.next || err != nil || g.calls.Load() != tt.loads {
-					t.Errorf("the next Load returned %d, %v after %d loads, want %d after %d", v, err, g.calls.Load(), tt.next, tt.loads)
-				}
+				checkAnswers(t,
+					answer{"the next Load", v, tt.next},
+					answer{"the next Load: error", err, nil},
+					answer{"loads", g.calls.Load(), tt.loads},
+				)
 				synctest.Wait()
 				c.checkIdle(t)
 			})
@@ -169,7 +169,7 @@ func TestLoadOnce(t *testing.T) {
 				}
 				wg.Go(func() {
 					if v, err := c.Load(ctx, i%keys); v != i%keys || err != nil {
-						t.Errorf("Load(%d) = %d, %v", i%keys, v, err)
+						t.Errorf("Load(%d) = %d, %v, want %d", i%keys, v, err, i%keys)
 					}
 				})
 			}
@@ -183,12 +183,14 @@ func TestLoadOnce(t *testing.T) {
 			}
 
 			s := c.Stats()
-			if s.Loads != keys || s.Joined != callers-keys || s.Misses != callers || s.LoadFailures != 0 {
-				t.Errorf("stats %+v", s)
-			}
-			if s.LoadTime != keys*time.Millisecond || s.MeanLoadTime() != time.Millisecond {
-				t.Errorf("loads took %v, %v each", s.LoadTime, s.MeanLoadTime())
-			}
+			checkAnswers(t,
+				answer{"Loads", s.Loads, uint64(keys)},
+				answer{"Joined", s.Joined, uint64(callers - keys)},
+				answer{"Misses", s.Misses, uint64(callers)},
+				answer{"LoadFailures", s.LoadFailures, uint64(0)},
+				answer{"LoadTime", s.LoadTime, keys * time.Millisecond},
+				answer{"MeanLoadTime", s.MeanLoadTime(), time.Millisecond},
+			)
 
 			c.checkIdle(t)
 		})
@@ -223,7 +225,7 @@ func TestLoadStorm(t *testing.T) {
 					defer cancel()
 				}
 				if v, err := c.Load(ctx, i%4); v != i%4 || err != nil {
-					t.Errorf("Load(%d) = %d, %v", i%4, v, err)
+					t.Errorf("Load(%d) = %d, %v, want %d", i%4, v, err, i%4)
 				}
 			})
 		}
@@ -270,18 +272,22 @@ func TestLoadContext(t *testing.T) {
 		first, second := goLoad(ctx, c, 7), goLoad(t.Context(), c, 7)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !first.back || !errors.Is(first.err, context.DeadlineExceeded) || second.back {
-			t.Errorf("after a second: %+v, %+v", *first, *second)
-		}
+		checkAnswers(t,
+			answer{"the first is back", first.back, true},
+			answer{"the first", first.err, context.DeadlineExceeded},
+			answer{"the second is back", second.back, false},
+		)
 
 		close(g.release)
 		synctest.Wait()
-		if second.v != 107 || second.err != nil || value != "trace" || deadline {
-			t.Errorf("the second got %+v, the loader %v, %v", *second, value, deadline)
-		}
-		if v, ok := c.Get(7); v != 107 || !ok || g.calls.Load() != 1 {
-			t.Errorf("Get = %d, %v after %d loads", v, ok, g.calls.Load())
-		}
+		v, _ := c.Get(7)
+		checkAnswers(t,
+			answer{"the second", *second, loaded{v: 107, back: true}},
+			answer{"the value of the context", value, "trace"},
+			answer{"the context has a deadline", deadline, false},
+			answer{"Get", v, 107},
+			answer{"loads", g.calls.Load(), int64(1)},
+		)
 
 		// All give up: the load goes on, and fills the cache.
 		g.release = make(chan struct{})
@@ -296,7 +302,7 @@ func TestLoadContext(t *testing.T) {
 		close(g.release)
 		synctest.Wait()
 		if v, ok := c.Get(8); v != 208 || !ok {
-			t.Errorf("Get = %d, %v", v, ok)
+			t.Errorf("Get = %d, %v, want 208, true", v, ok)
 		}
 		c.checkIdle(t)
 	})
@@ -312,15 +318,15 @@ func TestLoadAbandoned(t *testing.T) {
 		a, b := goLoad(ctx1, c, 7), goLoad(ctx2, c, 7)
 		cancel1()
 		synctest.Wait()
-		if !a.back || b.back || c.Stats().Loading != 1 {
-			t.Errorf("one of two has left: %+v, %+v, %d", *a, *b, c.Stats().Loading)
-		}
+		checkAnswers(t,
+			answer{"the first is back", a.back, true},
+			answer{"the second is back", b.back, false},
+			answer{"Loading", c.Stats().Loading, 1},
+		)
 
 		cancel2()
 		synctest.Wait()
-		if !b.back || c.Stats().Loading != 0 {
-			t.Errorf("both have left: %+v, %d", *b, c.Stats().Loading)
-		}
+		checkAnswers(t, answer{"the second is back", b.back, true}, answer{"Loading", c.Stats().Loading, 0})
 		if g.calls.Load() != 1 {
 			t.Errorf("%d loads", g.calls.Load())
 		}
@@ -339,9 +345,11 @@ func TestLoadTimeout(t *testing.T) {
 		start := time.Now()
 		_, err := c.Load(context.Background(), 1)
 		synctest.Wait()
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second || len(failures) != 1 {
-			t.Errorf("Load returned %v after %v, reported %v", err, time.Since(start), failures)
-		}
+		checkAnswers(t,
+			answer{"Load", err, context.DeadlineExceeded},
+			answer{"time", time.Since(start), time.Second},
+			answer{"reported", len(failures), 1},
+		)
 		c.checkIdle(t)
 	})
 }
@@ -379,12 +387,17 @@ func TestLoadPanic(t *testing.T) {
 					} {
 						p := recovered(f)
 						e, ok := p.(*PanicError)
-						if !ok || !errors.Is(e, boom) || !strings.Contains(e.Error(), "boom") || len(e.Stack) == 0 {
-							t.Errorf("%s panicked with %v", name, p)
+						if !ok {
+							t.Fatalf("%s panicked with %v, want a PanicError", name, p)
 						}
+						checkAnswers(t,
+							answer{name, e, boom},
+							answer{name + ": boom in the text", strings.Contains(e.Error(), "boom"), true},
+							answer{name + ": without a stack", len(e.Stack) == 0, false},
+						)
 						synctest.Wait()
 						if err := reported.Swap(nil); err == nil || !errors.Is(*err, boom) {
-							t.Errorf("%s: reported %v", name, err)
+							t.Errorf("%s: reported %v, want %v", name, err, boom)
 						}
 						c.checkIdle(t)
 					}
@@ -429,9 +442,11 @@ func TestLoadGoexit(t *testing.T) {
 			r := goLoad(t.Context(), c, 7)
 			close(release)
 			synctest.Wait()
-			if !left || !r.back || !errors.Is(r.err, ErrGoexit) {
-				t.Errorf("left %v, the other got %+v", left, *r)
-			}
+			checkAnswers(t,
+				answer{"the first has left", left, true},
+				answer{"the other is back", r.back, true},
+				answer{"the other", r.err, ErrGoexit},
+			)
 
 			_, err := c.LoadAll(t.Context(), []int{7, 8})
 			if !errors.Is(err, ErrGoexit) {
@@ -520,9 +535,8 @@ func TestLoadCycle(t *testing.T) {
 		x, y := goLoad(t.Context(), c, 1), goLoad(context.Background(), c, 2)
 		close(both)
 		synctest.Wait()
-		if !x.back || !y.back || x.err != nil || y.err != nil || x.v != y.v || told.Load() != 1 {
-			t.Errorf("got %+v, %+v, %d told", *x, *y, told.Load())
-		}
+		want := loaded{v: x.v, back: true}
+		checkAnswers(t, answer{"one", *x, want}, answer{"the other", *y, want}, answer{"told", told.Load(), int64(1)})
 
 		c.checkIdle(t)
 	})
@@ -546,11 +560,11 @@ func TestLoadNested(t *testing.T) {
 		}})
 
 		if v, err := c.Load(t.Context(), 20); v != 6765 || err != nil {
-			t.Errorf("the 20th Fibonacci number is %d, %v", v, err)
+			t.Errorf("the 20th Fibonacci number is %d, %v, want 6765", v, err)
 		}
 		c.Clear()
 		if v, err := c.Load(late, 20); v != 6765 || err != nil {
-			t.Errorf("from the context of a load that has ended: %d, %v", v, err)
+			t.Errorf("from the context of a load that has ended: %d, %v, want 6765", v, err)
 		}
 
 		synctest.Wait()
@@ -563,9 +577,7 @@ func TestLoadNaN(t *testing.T) {
 	c := New(100, &Options[float64, int]{Load: func(context.Context, float64) (int, error) { n++; return n, nil }})
 	for i := 1; i < 4; i++ {
 		e, err := c.LoadEntry(context.Background(), math.NaN())
-		if e.Value != i || e.Left != 0 || err != nil {
-			t.Errorf("Load %d returned %+v, %v", i, e, err)
-		}
+		checkAnswers(t, answer{"Value", e.Value, i}, answer{"Left", e.Left, time.Duration(0)}, answer{"error", err, nil})
 	}
 	c.checkIdle(t)
 }
@@ -617,20 +629,20 @@ func TestLoadAll(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) || err != nil {
 				t.Errorf("LoadAll = %v, %v, want %v", got, err, want)
 			}
-			if n := calls.Load(); many && n != 1 || !many && n != 3 {
-				t.Errorf("%d calls", n)
+			times := int64(3)
+			if many {
+				times = 1
 			}
+			checkAnswers(t, answer{"calls", calls.Load(), times})
 
 			got, err = c.LoadAll(context.Background(), []int{3, 5, 8, 18})
 			want = map[int]int{3: 30, 5: 50}
-			if fmt.Sprint(got) != fmt.Sprint(want) || !errors.Is(err, boom) {
-				t.Errorf("LoadAll = %v, %v, want %v", got, err, want)
-			}
+			checkAnswers(t, answer{"LoadAll", got, want}, answer{"LoadAll: error", err, boom})
 			if many && err.Error() != "boom" {
 				t.Errorf("one failure is reported as %q", err)
 			}
 			if v, ok := c.Get(5); v != 50 || !ok {
-				t.Errorf("what was loaded is %d, %v", v, ok)
+				t.Errorf("what was loaded is %d, %v, want 50, true", v, ok)
 			}
 
 			// The caller gives up: it gets what there is.
@@ -642,9 +654,8 @@ func TestLoadAll(t *testing.T) {
 			synctest.Wait()
 			got, err = c.LoadAll(ctx, []int{3, 6, 7, 11})
 			want = map[int]int{3: 30, 11: 110}
-			if fmt.Sprint(got) != fmt.Sprint(want) || err == nil || err.Error() != context.DeadlineExceeded.Error() {
-				t.Errorf("LoadAll = %v, %v, want %v", got, err, want)
-			}
+			text := fmt.Sprint(context.DeadlineExceeded) // once, and not for each key
+			checkAnswers(t, answer{"LoadAll", got, want}, answer{"LoadAll: error", fmt.Sprint(err), text})
 
 			close(g.release)
 			synctest.Wait()
@@ -664,7 +675,7 @@ func TestLoadManyAlone(t *testing.T) {
 	}})
 
 	if v, err := c.Load(context.Background(), 1); v != 10 || err != nil {
-		t.Errorf("Load = %d, %v", v, err)
+		t.Errorf("Load = %d, %v, want 10", v, err)
 	}
 	if _, err := c.Load(context.Background(), 2); !errors.Is(err, ErrNotFound) {
 		t.Errorf("Load of what is not there = %v", err)
@@ -713,7 +724,7 @@ func TestRefresh(t *testing.T) {
 		go func() { _, _ = c.Refresh(t.Context(), 7) }()
 		synctest.Wait()
 		if v, err := c.Load(t.Context(), 7); v != 1 || err != nil {
-			t.Errorf("while it is reloaded, Load = %d, %v", v, err)
+			t.Errorf("while it is reloaded, Load = %d, %v, want 1", v, err)
 		}
 
 		second := make(chan int, 1)
@@ -723,9 +734,10 @@ func TestRefresh(t *testing.T) {
 		}()
 		synctest.Wait()
 		close(g.release)
-		if v := <-second; v != 207 && v != 107 || g.calls.Load() != 2 {
-			t.Errorf("the second Refresh = %d after %d loads", v, g.calls.Load())
+		if v := <-second; v != 207 && v != 107 {
+			t.Errorf("the second Refresh = %d, want 207 or 107", v)
 		}
+		checkAnswers(t, answer{"loads", g.calls.Load(), int64(2)})
 
 		synctest.Wait()
 		v, _ := c.Get(7)
@@ -735,19 +747,20 @@ func TestRefresh(t *testing.T) {
 		g.err = h.err
 		g.err = errors.New("down")
 		if v, err := c.Refresh(t.Context(), 7); v != 0 || err == nil {
-			t.Errorf("Refresh = %d, %v", v, err)
+			t.Errorf("Refresh = %d, %v, want 0 and an error", v, err)
 		}
 		if v, ok := c.Get(7); v != 207 || !ok {
-			t.Errorf("after a failure, Get = %d, %v", v, ok)
+			t.Errorf("after a failure, Get = %d, %v, want 207, true", v, ok)
 		}
 
 		g.err = ErrNotFound
-		if _, err := c.Refresh(t.Context(), 7); !errors.Is(err, ErrNotFound) || c.Has(7) {
-			t.Errorf("Refresh = %v, there: %v", err, c.Has(7))
-		}
-		if s := c.Stats(); s.Invalidated != 1 || s.LoadFailures != 2 {
-			t.Errorf("stats %+v", s)
-		}
+		_, err := c.Refresh(t.Context(), 7)
+		checkAnswers(t,
+			answer{"Refresh", err, ErrNotFound},
+			answer{"Has", c.Has(7), false},
+			answer{"Invalidated", c.Stats().Invalidated, uint64(1)},
+			answer{"LoadFailures", c.Stats().LoadFailures, uint64(2)},
+		)
 
 		synctest.Wait()
 		c.checkIdle(t)
@@ -833,9 +846,10 @@ func TestLoadOutdated(t *testing.T) {
 					}
 					close(g.release)
 					synctest.Wait()
-					if first.v != 107 || first.err != nil || second.v != tt.v || second.err != nil || !second.back {
-						t.Errorf("got %+v, %+v, want %d", *first, *second, tt.v)
-					}
+					checkAnswers(t,
+						answer{"the first", *first, loaded{v: 107, back: true}},
+						answer{"the second", *second, loaded{v: tt.v, back: true}},
+					)
 
 					c.checkIdle(t)
 				})
@@ -880,9 +894,8 @@ func TestLoadWaited(t *testing.T) {
 		b := goLoad(inner, c, 1)
 		close(g.release)
 		synctest.Wait()
-		if a.v != 101 || a.err != nil || b.v != 101 || b.err != nil {
-			t.Errorf("got %+v, %+v", *a, *b)
-		}
+		want := loaded{v: 101, back: true}
+		checkAnswers(t, answer{"the first", *a, want}, answer{"the second", *b, want})
 
 		c.checkIdle(t)
 	})

@@ -56,6 +56,7 @@ func (c *Cache[K, V]) LoadAll(ctx context.Context, keys []K) (map[K]V, error) {
 		})
 	}
 
+	// Answer what is there, begin the loads of the rest, and only then wait.
 	for i := range list {
 		c.lookInBatch(ctx, &b, &list[i])
 	}
@@ -64,6 +65,8 @@ func (c *Cache[K, V]) LoadAll(ctx context.Context, keys []K) (map[K]V, error) {
 	if b.panicked != nil {
 		panic(b.panicked)
 	}
+
+	// A tag was deleted while these were loaded.
 	for _, key := range b.again {
 		value, err := c.LoadFunc(ctx, key, load)
 		b.include(key, value, err)
@@ -102,6 +105,7 @@ func (c *Cache[K, V]) lookInBatch(ctx context.Context, b *batch[K, V], l *lookup
 	c.lookOrJoinLocked(sh, l, t)
 	sh.mu.Unlock()
 
+	// Loads that this call begins run together, if LoadMany can.
 	f := l.flight
 	switch {
 	case l.done && f != nil && c.opts.LoadMany != nil:
@@ -116,6 +120,7 @@ func (c *Cache[K, V]) lookInBatch(ctx context.Context, b *batch[K, V], l *lookup
 		b.single = append(b.single, f)
 	}
 
+	// The answer is there, or will be.
 	if l.done {
 		b.include(l.key, l.entry.Value, l.err)
 	} else {
@@ -137,6 +142,7 @@ func (c *Cache[K, V]) runBatch(ctx context.Context, b *batch[K, V]) {
 		return
 	}
 
+	// The call's own load comes last: it may run in this goroutine.
 	c.launch(ctx, b.own)
 	if c.runsInline(ctx) {
 		c.runMany(b.own)
@@ -152,6 +158,8 @@ func (c *Cache[K, V]) awaitBatch(ctx context.Context, b *batch[K, V]) {
 	failed := false
 	for i := range b.joined {
 		f := b.joined[i].flight
+
+		// The error of one call of LoadMany is reported once.
 		landed := f.wait(ctx)
 		b.caller.unblock(f.task)
 		switch {

@@ -132,6 +132,8 @@ func New[K comparable, V any](capacity int, opts *Options[K, V]) *Cache[K, V] {
 		salt:   rand.Uint64(),
 		clock:  newClock(o.Now),
 	}
+
+	// All capacity is free, and no alarm is set.
 	c.cap.Store(int64(capacity))
 	c.free.Store(int64(capacity))
 	c.alarm.at.Store(never)
@@ -244,6 +246,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		return value, false
 	}
 
+	// A hit.
 	sh.hits++
 	sh.hit(s)
 	c.prolongLocked(sh, s, now)
@@ -451,6 +454,7 @@ func (c *Cache[K, V]) Update(key K, fn func(old V, ok bool) (value V, keep bool)
 		}
 		value, keep := fn(old, s != 0)
 
+		// The function wants the key absent.
 		if !keep {
 			o.overrideLocked(key, r.hash)
 			if s != 0 {
@@ -507,6 +511,7 @@ func (c *Cache[K, V]) Touch(key K, ttl time.Duration) bool {
 	o := c.begin(h)
 	defer o.end()
 
+	// A TTL that has passed already removes the entry.
 	s := o.findLocked(key, h)
 	if ttl <= 0 {
 		o.overrideLocked(key, h)
@@ -602,6 +607,8 @@ func (c *Cache[K, V]) Resize(capacity int) (evicted int) {
 		sh.target = c.targetFor(capacity)
 		sh.mu.Unlock()
 	}
+
+	// Callbacks run without a lock.
 	c.reclaiming.Unlock()
 	c.reportAll()
 	return evicted
@@ -622,6 +629,8 @@ func (o *op[K, V]) shrink(need int64) (evicted int) {
 			had := o.tokens
 			o.purgeLocked(purgeBatch)
 
+			// One victim a shard and round: all shards give alike. Pinned
+			// entries go when nothing else is left.
 			s := uint32(0)
 			if o.tokens == had {
 				s = o.sh.victim(&arrival{class: 2})
@@ -645,25 +654,27 @@ func (o *op[K, V]) shrink(need int64) (evicted int) {
 // gives their memory back. The lock of a shard is held for O(1), but for loads
 // under way and entries that have expired and were not yet removed.
 func (c *Cache[K, V]) Clear() {
-	for i := range c.shards {
-		o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
-		o.lock()
-		for o.purgeLocked(expireBatch); o.sh.deadlines.earliest() <= o.now; o.purgeLocked(expireBatch) {
-			o.pauseLocked()
+	c.sweep(func(o *op[K, V]) (more bool) {
+		sh := o.sh
+		o.purgeLocked(expireBatch)
+		if sh.deadlines.earliest() <= o.now {
+			return true
 		}
 
-		sh := o.sh
 		sh.detachAllLocked()
-		if sh.n > 0 {
-			old := sh.contents
-			sh.removed[Invalidated] += uint64(sh.n - sh.hidden)
-			sh.removed[Expired] += uint64(sh.stale.n)
-			o.tokens += sh.totalCost()
-			sh.renewLocked()
-			if c.opts.OnRemove != nil {
-				sh.outbox = append(sh.outbox, removal[K, V]{cleared: &old})
-			}
+		if sh.n == 0 {
+			return false
 		}
-		o.end()
-	}
+
+		// The shard gets new tables. The old ones go to OnRemove as they are.
+		old := sh.contents
+		sh.removed[Invalidated] += uint64(sh.n - sh.hidden)
+		sh.removed[Expired] += uint64(sh.stale.n)
+		o.tokens += sh.totalCost()
+		sh.renewLocked()
+		if c.opts.OnRemove != nil {
+			sh.outbox = append(sh.outbox, removal[K, V]{cleared: &old})
+		}
+		return false
+	})
 }

@@ -3,13 +3,39 @@
 package lru
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
+
+// An answer is what a call returned, or left behind, and what it should be.
+type answer struct {
+	of        string
+	got, want any // a wanted error may be wrapped
+}
+
+// checkAnswers reports each answer that is not as it should be. The calls were
+// made in the order of the list.
+func checkAnswers(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, answers ...answer,
+) {
+	t.Helper()
+	for _, a := range answers {
+		err, _ := a.got.(error)
+		want, isError := a.want.(error)
+		if isError && errors.Is(err, want) || !isError && reflect.DeepEqual(a.got, a.want) {
+			continue
+		}
+		t.Errorf("%s = %v (%[2]T), want %v (%[3]T)", a.of, a.got, a.want)
+	}
+}
 
 func TestOptionsValidate(t *testing.T) {
 	type options = Options[int, int]
@@ -50,6 +76,35 @@ func TestPanics(t *testing.T) {
 	mustPanic(t, "lru: Attr.Cost must not be negative, got -1", func() { c.SetAttr(1, 1, Attr{Cost: -1}) })
 	mustPanic(t, "lru: Attr.Priority must be -1, 0 or 1, got 2", func() { c.SetAttr(1, 1, Attr{Priority: 2}) })
 	mustPanic(t, "lru: zero Cache: use New", func() { new(Cache[int, int]).Get(1) })
+
+	ctx := context.Background()
+	var b Behind[int, int]
+	for _, use := range []func(){
+		func() { _, _ = b.Load(ctx, 1) },
+		func() { _ = b.Set(ctx, 1, 1) },
+		func() { _ = b.Delete(ctx, 1) },
+		func() { _ = b.Flush(ctx) },
+		func() { b.GiveUp() },
+		func() { _ = b.Close(ctx) },
+	} {
+		mustPanic(t, "lru: zero Behind: use NewBehind", use)
+	}
+	if got := b.Stats(); got != (BehindStats{}) {
+		t.Errorf("Stats = %+v, want zeros", got)
+	}
+	if got := b.Pending(); got != 0 {
+		t.Errorf("Pending = %d, want 0", got)
+	}
+
+	var w Through[int, int]
+	for _, use := range []func(){
+		func() { _, _ = w.Load(ctx, 1) },
+		func() { _ = w.Set(ctx, 1, 1) },
+		func() { _ = w.Around(ctx, 1, 1) },
+		func() { _ = w.Delete(ctx, 1) },
+	} {
+		mustPanic(t, "lru: zero Through: use NewThrough", use)
+	}
 	// A key that cannot be compared panics before a lock is taken, whoever
 	// hashes it.
 	d := New(10, &Options[any, int]{Hash: func(any) uint64 { return 1 }})
@@ -61,9 +116,7 @@ func TestPanics(t *testing.T) {
 		} {
 			mustPanic(t, "[]int", f)
 		}
-		if !c.Set(1, 1) || c.Len() != 1 {
-			t.Error("the cache cannot be used after a panic")
-		}
+		checkAnswers(t, answer{"Set after a panic", c.Set(1, 1), true}, answer{"Len", c.Len(), 1})
 	}
 }
 
@@ -73,7 +126,7 @@ func TestUpdatePanic(t *testing.T) {
 	c.Set(1, 1)
 	mustPanic(t, "fn", func() { c.Update(1, func(int, bool) (int, bool) { panic("fn") }) })
 	if v, ok := c.Get(1); v != 1 || !ok {
-		t.Errorf("Get = %d, %v", v, ok)
+		t.Errorf("Get = %d, %v, want 1, true", v, ok)
 	}
 	c.checkCost()
 }
@@ -93,26 +146,25 @@ func TestSetRefused(t *testing.T) {
 	})
 	c.Set("a", 1)
 	c.Set("b", 2)
-	if c.Set("a", 11) || c.Has("a") || !c.Has("b") {
-		t.Error("too large: stored, or the old value is there, or others went")
-	}
-	if c.SetTTL("b", 3, 0) || c.Has("b") {
-		t.Error("too old: stored, or the old value is there")
-	}
+	checkAnswers(t,
+		answer{"Set of what is too large", c.Set("a", 11), false},
+		answer{"Has of its key", c.Has("a"), false},
+		answer{"Has of another", c.Has("b"), true},
+		answer{"SetTTL of what is too old", c.SetTTL("b", 3, 0), false},
+		answer{"Has of its key", c.Has("b"), false},
+	)
 
 	want := "[{a 1 Replaced} {a 11 Rejected} {b 2 Replaced} {b 3 Expired}]"
 	if got := fmt.Sprint(events); got != want {
 		t.Errorf("events %v, want %v", events, want)
 	}
 	nan := New[float64, int](10, nil)
-	if nan.Set(math.NaN(), 1) || nan.Len() != 0 {
-		t.Error("NaN is stored")
-	}
+	checkAnswers(t, answer{"Set(NaN)", nan.Set(math.NaN(), 1), false}, answer{"Len", nan.Len(), 0})
 	if v, ok := nan.Update(math.NaN(), func(int, bool) (int, bool) { return 1, true }); ok || v != 0 {
-		t.Errorf("Update(NaN) = %d, %v", v, ok)
+		t.Errorf("Update(NaN) = %d, %v, want 0, false", v, ok)
 	}
 	if v, loaded := nan.GetOrSet(math.NaN(), 7); loaded || v != 7 {
-		t.Errorf("GetOrSet(NaN) = %d, %v", v, loaded)
+		t.Errorf("GetOrSet(NaN) = %d, %v, want 7, false", v, loaded)
 	}
 }
 
@@ -128,23 +180,29 @@ func TestPins(t *testing.T) {
 			}
 		}
 
-		if c.Set(9, 9) || c.Has(9) || c.Len() != 4 {
-			t.Errorf("%d shards: pinned entries were evicted", shards)
-		}
+		t.Logf("%d shards", shards)
+		checkAnswers(t,
+			answer{"Set beside pinned entries", c.Set(9, 9), false},
+			answer{"Has", c.Has(9), false},
+			answer{"Len", c.Len(), 4},
+		)
 		if _, ok := c.Update(9, func(int, bool) (int, bool) { return 9, true }); ok {
 			t.Errorf("%d shards: Update found room", shards)
 		}
-		if c.Pin(9) || c.Unpin(9) || !c.Set(2, 22) {
-			t.Error("Pin of what is not there, or Set of what is pinned")
-		}
+		checkAnswers(t,
+			answer{"Pin of an absent key", c.Pin(9), false},
+			answer{"Unpin of an absent key", c.Unpin(9), false},
+			answer{"Set of a pinned key", c.Set(2, 22), true},
+		)
 
 		c.Unpin(2)
-		if !c.Set(9, 9) || c.Has(2) {
-			t.Errorf("%d shards: the one without a pin was not evicted", shards)
-		}
-		if n := c.Resize(1); n != 3 || c.Len() != 1 || c.Has(9) {
-			t.Errorf("%d shards: Resize evicted %d, left %d", shards, n, c.Len())
-		}
+		checkAnswers(t,
+			answer{"Set after an Unpin", c.Set(9, 9), true},
+			answer{"Has of the one without a pin", c.Has(2), false},
+			answer{"Resize", c.Resize(1), 3},
+			answer{"Len", c.Len(), 1},
+			answer{"Has of the one that was not pinned", c.Has(9), false},
+		)
 
 		c.checkCost()
 	}
@@ -158,19 +216,26 @@ func TestPriority(t *testing.T) {
 		c.SetAttr("low", 1, Attr{Priority: -1})
 		c.Set("normal", 1)
 		c.Set("a", 1)
-		if c.Has("low") || !c.Has("normal") || !c.Has("high") {
-			t.Errorf("%v: low was not the first to go", p)
-		}
+		t.Log(p)
+		checkAnswers(t,
+			answer{"Has(low)", c.Has("low"), false},
+			answer{"Has(normal)", c.Has("normal"), true},
+			answer{"Has(high)", c.Has("high"), true},
+		)
 
 		c.SetAttr("b", 1, Attr{Priority: 1})
 		c.SetAttr("c", 1, Attr{Priority: 1})
-		if c.Set("d", 1) || c.SetAttr("e", 1, Attr{Priority: -1}) || c.Len() != 3 {
-			t.Errorf("%v: high was evicted for less", p)
-		}
+		checkAnswers(t,
+			answer{"Set beside high ones", c.Set("d", 1), false},
+			answer{"SetAttr beside high ones", c.SetAttr("e", 1, Attr{Priority: -1}), false},
+			answer{"Len", c.Len(), 3},
+		)
 		c.Set("high", 2) // keeps its priority
-		if c.SetAttr("f", 1, Attr{Priority: 1}); c.Len() != 3 || !c.Has("f") {
-			t.Errorf("%v: high was not evicted for high", p)
-		}
+		checkAnswers(t,
+			answer{"SetAttr of a high one", c.SetAttr("f", 1, Attr{Priority: 1}), true},
+			answer{"Has", c.Has("f"), true},
+			answer{"Len", c.Len(), 3},
+		)
 
 		c.checkCost()
 	}
@@ -208,12 +273,12 @@ func TestStats(t *testing.T) {
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if r := got.HitRatio(); r != 0.5 || got.MeanEvictedAge() != 1500*time.Millisecond {
-		t.Errorf("hit ratio %v, mean age %v", r, got.MeanEvictedAge())
-	}
-	if (Stats{}).HitRatio() != 0 || (Stats{}).MeanEvictedAge() != 0 {
-		t.Error("ratios of nothing are not 0")
-	}
+	checkAnswers(t,
+		answer{"HitRatio", got.HitRatio(), 0.5},
+		answer{"MeanEvictedAge", got.MeanEvictedAge(), 1500 * time.Millisecond},
+		answer{"HitRatio of nothing", Stats{}.HitRatio(), 0.0},
+		answer{"MeanEvictedAge of nothing", Stats{}.MeanEvictedAge(), time.Duration(0)},
+	)
 }
 
 func TestNames(t *testing.T) {
@@ -260,7 +325,7 @@ func TestScanResistance(t *testing.T) {
 	}
 	tiny, lru := replay(fixedCache(20, PolicyTinyLFU), keys), replay(fixedCache(20, PolicyLRU), keys)
 	if tiny < 19_000 || lru > 11_000 {
-		t.Errorf("of 20,000: default %d, LRU %d", tiny, lru)
+		t.Errorf("of 20,000: default %d, LRU %d, want at least 19,000, at most 11,000", tiny, lru)
 	}
 }
 
@@ -273,18 +338,15 @@ func TestDeleteFuncChanged(t *testing.T) {
 		c.Set(1, "new")
 		return v == "old"
 	})
-	if v, ok := c.Get(1); n != 0 || v != "new" || !ok {
-		t.Errorf("DeleteFunc removed %d, left %q, %v", n, v, ok)
-	}
+	v, _ := c.Get(1)
+	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Get", v, "new"})
 
 	n = c.DeleteFunc(func(int, string) bool {
 		c.Delete(1)
 		c.Set(2, "other") // in the slot that has become free
 		return true
 	})
-	if n != 0 || !c.Has(2) {
-		t.Errorf("DeleteFunc removed %d, and another key: %v", n, !c.Has(2))
-	}
+	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Has of another key", c.Has(2), true})
 }
 
 // TestDeleteFuncExpired has an entry expire while del looks at it: that is why
@@ -300,9 +362,7 @@ func TestDeleteFuncExpired(t *testing.T) {
 		now = now.Add(time.Second)
 		return true
 	})
-	if n != 0 || !slices.Equal(causes, []Cause{Expired}) {
-		t.Errorf("DeleteFunc removed %d, causes %v", n, causes)
-	}
+	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"causes", causes, []Cause{Expired}})
 }
 
 // TestResizeExpired shrinks a cache by what has expired, and nothing else.
@@ -315,9 +375,7 @@ func TestResizeExpired(t *testing.T) {
 			c.SetTTL(i, i, time.Second)
 		}
 		now = now.Add(time.Second)
-		if n := c.Resize(1); n != 0 || !c.Has(0) || c.Len() != 1 {
-			t.Errorf("pinned %v: Resize evicted %d, %d left", pin, n, c.Len())
-		}
+		checkAnswers(t, answer{"Resize", c.Resize(1), 0}, answer{"Has", c.Has(0), true}, answer{"Len", c.Len(), 1})
 		c.checkCost()
 	}
 }
@@ -337,9 +395,7 @@ func TestLoopChanges(t *testing.T) {
 		c.Delete(99 - k)
 	}
 
-	if n != 50 || c.Len() != 0 {
-		t.Errorf("%d visits, %d left", n, c.Len())
-	}
+	checkAnswers(t, answer{"visits", n, 50}, answer{"Len", c.Len(), 0})
 	for i := range 100 {
 		c.Set(i, i)
 	}
@@ -369,7 +425,7 @@ func TestShardsFor(t *testing.T) {
 		t.Errorf("%d shards for 100", n)
 	}
 	if n := shardsFor(math.MaxInt, 2); n < 4 || n&(n-1) != 0 {
-		t.Errorf("%d shards for a large cache", n)
+		t.Errorf("%d shards for a large cache, want a power of two from 4 on", n)
 	}
 }
 

@@ -40,10 +40,10 @@ type Options[K comparable, V any] struct {
 	// lock, after the fact, and in order for each key. The goroutine that
 	// caused a removal calls it before its call returns, unless another one is
 	// calling it for the same shard: then that one does. If it panics, the call
-	// does so when the other events are reported, and has perhaps not come to
-	// its end: Clear leaves the shards that follow. Entries that expire
-	// unnoticed are reported from a goroutine of their own, where a panic ends
-	// the program.
+	// does so when the other events are reported. Clear, DeleteTag, DeleteFunc
+	// and Resize have removed everything then; LoadAll has perhaps not come to
+	// its end. Entries that expire unnoticed are reported from a goroutine of
+	// their own, where a panic ends the program.
 	OnRemove func(key K, value V, cause Cause)
 
 	// Policy chooses what to evict when the cache is full. If zero,

@@ -159,6 +159,8 @@ func (g *groups) dropIfEmpty(i uint32) {
 	} else {
 		g.last = e.prev
 	}
+
+	// The place is used again.
 	g.all[i] = group{next: g.free}
 	g.free = i
 }
@@ -187,6 +189,7 @@ func (g *groups) touch(links []link, s uint32) {
 		next = g.insertGroup(i, want)
 	}
 
+	// The slot moves to the group of its new count.
 	g.all[i].slots.unlink(links, s)
 	g.all[next].slots.pushFront(links, s)
 	g.of[s] = next
@@ -206,6 +209,7 @@ func (g *groups) raise(links []link, s uint32, count uint64) {
 		return
 	}
 
+	// The slot moves to the group of count, which may have to be made.
 	g.all[from].slots.unlink(links, s)
 	g.dropIfEmpty(from) // not if from is at, which holds others
 	if g.all[at].count != count {

@@ -159,6 +159,8 @@ func (q *queues) extend(n int, links []link) {
 		q.rebuildSketch(n)
 		q.ghost = newGhost(n + n/4)
 	}
+
+	// Queues with frequencies have tables of their own, as long as the slab.
 	for i := range q.classes {
 		if q.count[i] > 0 {
 			q.reserve(&q.classes[i])
@@ -220,9 +222,9 @@ const (
 // windowOf returns how many of n entries the window may hold.
 func (q *queues) windowOf(n int) int { return max(int(float64(n)*q.share), 1) }
 
-// widen has the window of c grow.
+// widen has the window of c grow: to the largest share if c is empty.
 func (q *queues) widen(c *queue) {
-	q.share = min(q.share+1/float64(max(c.window.n+c.main.n, 1)), maxShare)
+	q.share = min(q.share+1/float64(c.window.n+c.main.n), maxShare)
 }
 
 // narrow has the window of c shrink.
@@ -259,6 +261,7 @@ func (q *queues) push(s uint32, a *arrival) {
 		return
 	}
 
+	// The others compete within their priority.
 	i := m.class()
 	c := &q.classes[i]
 	q.count[i]++
@@ -301,6 +304,7 @@ func (q *queues) unlink(s uint32) {
 		q.worn = 0
 	}
 
+	// The links are those of the queue that the flags name.
 	i := m.class()
 	c := &q.classes[i]
 	if m.competes() {
@@ -353,6 +357,8 @@ func (q *queues) victim(a *arrival) uint32 {
 	if q.stale.n > 0 {
 		return q.stale.tail
 	}
+
+	// Lower priorities go first, and none above that of the arrival.
 	for i := range a.class + 1 {
 		if q.count[i] == 0 {
 			continue
@@ -393,6 +399,7 @@ const (
 // long ago goes to main at once if it is popular enough; joins says that it
 // would come to c.
 func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
+	// The two candidates: the entry under the hand, and the tail of the window.
 	m := q.underHand(c)
 	w := c.window.tail
 	over := c.window.n - q.windowOf(c.window.n+c.main.n)
@@ -420,6 +427,8 @@ func (q *queues) contest(c *queue, a *arrival, joins bool) uint32 {
 	if f <= q.sketch.count(q.meta[m].hash)+margin && (f < sureFrequency || q.random(luckOdds) != 0) {
 		return w
 	}
+
+	// The tail of the window is used more: it moves to main in place of m.
 	q.promote(c, w)
 	if over > 0 && c.window.n > 0 {
 		return c.window.tail
@@ -465,6 +474,8 @@ func (q *queues) underHand(c *queue) uint32 {
 		if s == 0 || q.meta[s].flags&hitMask == 0 {
 			return s
 		}
+
+		// An entry that was used since is spared once for each use.
 		m := &q.meta[s]
 		m.flags--
 		if m.flags&hitMask == 0 {

@@ -77,6 +77,7 @@ func (sh *shard[K, V]) growLocked() {
 	}
 	n = min(n, maxSlots)
 
+	// Every table that is made grows with the slab.
 	sh.slab.extend(n, func(s uint32) uint32 { return sh.meta[s].hash })
 	sh.queues.extend(n, sh.slab.links)
 	if sh.costs != nil {
@@ -170,6 +171,7 @@ func (sh *shard[K, V]) freeLocked(s uint32) {
 	}
 	delete(sh.failures, s)
 
+	// The slot is as new when it is allocated again.
 	sh.queues.unlink(s)
 	sh.setDeadline(s, never)
 	sh.setTags(s, nil)
@@ -205,7 +207,7 @@ func (sh *contents[K, V]) gone(s uint32, now int64) bool {
 // load fails: for the time keep after its deadline.
 func (sh *contents[K, V]) isStale(s uint32, now int64, keep time.Duration) bool {
 	switch {
-	case keep == 0 || sh.failures[s].bare:
+	case sh.failures[s].bare:
 		return false
 	case sh.meta[s].flags&hidden != 0:
 		return !sh.deadlines.due(s, now)

@@ -51,6 +51,8 @@ func (k *sketch) add(h uint32) {
 		return
 	}
 
+	// Counts halve from time to time, so that what was frequent once does not
+	// stay so.
 	k.adds++
 	if k.adds >= resetEvery*k.n {
 		k.halve()

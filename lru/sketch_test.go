@@ -45,13 +45,9 @@ func TestSketchHalve(t *testing.T) {
 		k.add(12345)
 	}
 
-	if n := k.count(12345); n != 15 || k.adds != 15 {
-		t.Errorf("100 times: %d, %d additions", n, k.adds)
-	}
+	checkAnswers(t, answer{"count of 100", int(k.count(12345)), 15}, answer{"additions", int(k.adds), 15})
 	k.halve()
-	if n := k.count(12345); n != 7 || k.adds != 7 {
-		t.Errorf("halved: %d, %d additions", n, k.adds)
-	}
+	checkAnswers(t, answer{"count, halved", int(k.count(12345)), 7}, answer{"additions, halved", int(k.adds), 7})
 
 	for h := range uint32(2000) {
 		k.add(h * 2654435761)
@@ -148,7 +144,7 @@ func TestRandomUniform(t *testing.T) {
 
 	for i, k := range counts {
 		if d := k - n/10; d < -255 || d > 255 {
-			t.Errorf("place %d: %d of %d", i, k, n)
+			t.Errorf("place %d: %d of %d, want %d +- 255", i, k, n, n/10)
 		}
 	}
 }

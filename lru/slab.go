@@ -68,6 +68,8 @@ func (b *slab[K, V]) find(h uint32, key K) uint32 {
 		return 0
 	}
 
+	// Compare a byte of the hash in all lanes at once, then the keys of those
+	// that match.
 	tag := tagOf(h)
 	for i := x.home(h); ; i = x.after(i) {
 		bucket := &x.buckets[i]

@@ -74,6 +74,7 @@ func (f *frame[K, V]) isValid() bool {
 		}
 	}
 
+	// Lengths agree: look at the values.
 	for i := range n {
 		switch {
 		case f.Left[i] < 0, f.Ages[i] < -1, f.Costs[i] < 1, f.Priorities[i] < -1, f.Priorities[i] > 1,
@@ -114,7 +115,6 @@ func (k *sink) write(b []byte) error {
 //
 // To replace a file safely, write to another one next to it, sync, and rename.
 func (c *Cache[K, V]) WriteTo(w io.Writer) (int64, error) {
-	c.expireIfTimed()
 	k := &sink{w: w, sum: xxhash.New()}
 	if err := c.writeSnapshot(k); err != nil {
 		return k.n, fmt.Errorf("lru: WriteTo: %w", err)
@@ -142,6 +142,7 @@ func (c *Cache[K, V]) writeSnapshot(k *sink) error {
 		n = max(min(2*n, frameLen, n*frameBytes/size), 1)
 	}
 
+	// An empty frame is the last one.
 	if err := k.write(make([]byte, 4)); err != nil {
 		return err
 	}
@@ -172,6 +173,7 @@ func (c *Cache[K, V]) writeFrame(k *sink, list []ranking[K]) (int, error) {
 		sh.mu.Unlock()
 	}
 
+	// The length comes before the frame, which has to be made first.
 	b := bytes.NewBuffer(make([]byte, 4))
 	if err := gob.NewEncoder(b).Encode(&f); err != nil {
 		return 0, err
@@ -227,6 +229,7 @@ func (c *Cache[K, V]) ReadFrom(r io.Reader) (int64, error) {
 		return k.n, err
 	}
 
+	// The checksum holds: decode, and look at each value.
 	var frames []frame[K, V]
 	for _, b := range raw {
 		var f frame[K, V]
@@ -261,6 +264,7 @@ func readFrames(k *source) (written time.Time, frames [][]byte, err error) {
 	}
 	written = time.Unix(0, int64(binary.LittleEndian.Uint64(head[16:])))
 
+	// Frames come with their length, which bounds the memory for each.
 	for {
 		size, err := k.read(4)
 		if err != nil {
@@ -314,6 +318,7 @@ func (c *Cache[K, V]) restore(frames []frame[K, V], ago time.Duration) {
 		}
 	}
 
+	// The most used come last, so that they are the newest.
 	for i := range slices.Backward(list) {
 		r := &list[i]
 		if r.ttl != Forever {

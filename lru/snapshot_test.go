@@ -30,7 +30,7 @@ func snapshotOf[K comparable, V any](t testing.TB, c *Cache[K, V]) []byte {
 	var b bytes.Buffer
 	n, err := c.WriteTo(&b)
 	if err != nil || n != int64(b.Len()) {
-		t.Fatalf("WriteTo = %d, %v, wrote %d", n, err, b.Len())
+		t.Fatalf("WriteTo = %d, %v, want %d, nil", n, err, b.Len())
 	}
 	return b.Bytes()
 }
@@ -56,9 +56,11 @@ func TestSnapshot(t *testing.T) {
 		if rest, _ := io.ReadAll(from); string(rest) != "more" {
 			t.Errorf("ReadFrom left %q", rest)
 		}
-		if d.Len() != 602 || d.Cost() != 604 || d.Has("soon") {
-			t.Errorf("%d entries, cost %d", d.Len(), d.Cost())
-		}
+		checkAnswers(t,
+			answer{"Len", d.Len(), 602},
+			answer{"Cost", d.Cost(), 604},
+			answer{"Has of what has expired", d.Has("soon"), false},
+		)
 
 		d.checkCost()
 		for k, v := range d.All() {
@@ -125,7 +127,7 @@ func TestSnapshotOrder(t *testing.T) {
 				t.Errorf("%v: order %v, was %v", p, again, hot)
 			}
 			if p == PolicyLFU && (again[0] != 13 && again[0] != 6 && again[0] != 5 || level(again[19]) > 0) {
-				t.Errorf("%v: order %v, was %v", p, again, hot)
+				t.Errorf("%v: order %v, want 13, 6 or 5 first, and a multiple of 7 last, as in %v", p, again, hot)
 			}
 		} else if !slices.Equal(hot, again) {
 			t.Errorf("%v: order %v, was %v", p, again, hot)
@@ -142,18 +144,17 @@ func TestSnapshotCost(t *testing.T) {
 	}
 
 	d := New(10, &Options[int, int]{Cost: func(_, v int) int { return 4 }, Shards: 1})
-	if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil || d.Len() != 2 || d.Cost() != 8 {
-		t.Errorf("%v, %d entries, cost %d", err, d.Len(), d.Cost())
-	}
+	_, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c)))
+	checkAnswers(t, answer{"ReadFrom", err, nil}, answer{"Len", d.Len(), 2}, answer{"Cost", d.Cost(), 8})
+
 	// What is there already takes no room of the others.
 	e := New[int, int](10, nil)
 	for i := range 5 {
 		e.Set(i, -1)
 	}
 
-	if _, err := e.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil || e.Len() != 10 {
-		t.Errorf("%v, %d entries", err, e.Len())
-	}
+	_, err = e.ReadFrom(bytes.NewReader(snapshotOf(t, c)))
+	checkAnswers(t, answer{"ReadFrom", err, nil}, answer{"Len", e.Len(), 10})
 	if v, _ := e.Get(0); v != -1 {
 		t.Errorf("the value that was there is now %d", v)
 	}
@@ -238,9 +239,11 @@ func TestSnapshotHostile(t *testing.T) {
 	} {
 		c := New[int, int](10, nil)
 		n, err := c.ReadFrom(bytes.NewReader(test.bytes))
-		if !errors.Is(err, test.want) || n != int64(len(test.bytes)) || c.Len() != test.n {
-			t.Errorf("%s: ReadFrom = %d, %v, %d entries, want %v, %d", name, n, err, c.Len(), test.want, test.n)
-		}
+		checkAnswers(t,
+			answer{name + ": ReadFrom", err, test.want},
+			answer{name + ": bytes", n, int64(len(test.bytes))},
+			answer{name + ": Len", c.Len(), test.n},
+		)
 		c.checkCost()
 	}
 }
@@ -270,7 +273,7 @@ func TestSnapshotDamage(t *testing.T) {
 		t.Errorf("%d entries of damaged snapshots", d.Len())
 	}
 	if _, err := d.ReadFrom(iotest.ErrReader(errLimit)); !errors.Is(err, errLimit) || errors.Is(err, ErrCorrupt) {
-		t.Errorf("a reader that fails: %v", err)
+		t.Errorf("ReadFrom = %v, want %v alone", err, errLimit)
 	}
 
 	huge := append(slices.Clone(good[:headerBytes]), 0xff, 0xff, 0xff, 0xff)
@@ -311,9 +314,11 @@ func TestSnapshotGolden(t *testing.T) {
 	if got := maps.Collect(c.All()); !maps.Equal(got, map[string]int{"a": 1, "b": 2, "c": 3, "d": 0}) {
 		t.Errorf("read %v", got)
 	}
-	if c.Cost() != 7 || c.DeleteTag("t") != 1 || c.Has("c") {
-		t.Errorf("cost %d, or a tag is lost", c.Cost())
-	}
+	checkAnswers(t,
+		answer{"Cost", c.Cost(), 7},
+		answer{"DeleteTag", c.DeleteTag("t"), 1},
+		answer{"Has", c.Has("c"), false},
+	)
 }
 
 // TestPropSnapshot restores a random cache into another one: what is there is
@@ -366,14 +371,17 @@ func FuzzReadFrom(f *testing.F) {
 		}
 		c := New[int, int](10, nil)
 		n, err := c.ReadFrom(bytes.NewReader(b))
-		if n > int64(len(b)) || err != nil && c.Len() > 0 {
-			t.Fatalf("ReadFrom = %d, %v, %d entries", n, err, c.Len())
+		if n > int64(len(b)) {
+			t.Fatalf("ReadFrom = %d bytes, want at most %d", n, len(b))
+		}
+		if err != nil && c.Len() > 0 {
+			t.Fatalf("ReadFrom = %v, and left %d entries, want 0", err, c.Len())
 		}
 		if err == nil {
 			again := snapshotOf(t, c)
 			d := New[int, int](10, nil)
 			if _, err := d.ReadFrom(bytes.NewReader(again)); err != nil || d.Len() != c.Len() {
-				t.Fatalf("written again: %v, %d of %d entries", err, d.Len(), c.Len())
+				t.Fatalf("written again: %v, %d entries, want %d", err, d.Len(), c.Len())
 			}
 		}
 

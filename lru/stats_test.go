@@ -17,15 +17,25 @@ func TestNamesAsText(t *testing.T) {
 	for p := range PolicyRandom + 1 {
 		text, err := p.MarshalText()
 		var got Policy
-		if uerr := got.UnmarshalText(text); err != nil || uerr != nil || got != p || string(text) != p.String() {
-			t.Errorf("%v: text %q, %v, read as %v, %v", p, text, err, got, uerr)
+		checkAnswers(t,
+			answer{"MarshalText", err, nil},
+			answer{"the text", string(text), p.String()},
+			answer{"UnmarshalText", got.UnmarshalText(text), nil},
+		)
+		if got != p {
+			t.Errorf("read %v, want %v", got, p)
 		}
 	}
 	for c := Evicted; c < causes; c++ {
 		text, err := c.MarshalText()
 		var got Cause
-		if uerr := got.UnmarshalText(text); err != nil || uerr != nil || got != c || string(text) != c.String() {
-			t.Errorf("%v: text %q, %v, read as %v, %v", c, text, err, got, uerr)
+		checkAnswers(t,
+			answer{"MarshalText", err, nil},
+			answer{"the text", string(text), c.String()},
+			answer{"UnmarshalText", got.UnmarshalText(text), nil},
+		)
+		if got != c {
+			t.Errorf("read %v, want %v", got, c)
 		}
 	}
 

@@ -2,7 +2,10 @@
 
 package lru
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // A tagSet is the slots that have a tag.
 type tagSet struct {
@@ -97,36 +100,29 @@ const tagBatch = 256
 // that is set meanwhile may stay. Locks are let go every few hundred entries.
 // The complexity is O(shards + n) where n is the number of entries removed.
 func (c *Cache[K, V]) DeleteTag(tag string) (n int) {
-	for i := range c.shards {
-		o := op[K, V]{c: c, sh: &c.shards[i], now: c.reading()}
-		o.lock()
-		o.sh.noteDeletionLocked(tag)
-		left := 0
-		if set := o.sh.tagged[tag]; set != nil {
-			left = len(set.slots)
+	left := 0 // entries of the set that are not removed yet, while begun
+	begun := false
+	c.sweep(func(o *op[K, V]) (more bool) {
+		if !begun {
+			begun = true
+			left = math.MaxInt
+			o.sh.noteDeletionLocked(tag)
 		}
 
 		// Entries are removed from the last of the set to the first. One that
 		// is tagged meanwhile comes last, so those that had the tag at the
 		// beginning keep places below left.
-		for left > 0 {
-			for range tagBatch {
-				set := o.sh.tagged[tag]
-				if set == nil {
-					left = 0
-				}
-				if left == 0 {
-					break
-				}
-				left = min(left, len(set.slots)) - 1
-				n += o.invalidateLocked(set.slots[left])
+		for range tagBatch {
+			set := o.sh.tagged[tag]
+			if set == nil || left == 0 {
+				begun = false
+				return false
 			}
-			if left > 0 {
-				o.pauseLocked()
-			}
+			left = min(left, len(set.slots)) - 1
+			n += o.invalidateLocked(set.slots[left])
 		}
-		o.end()
-	}
+		return true
+	})
 	return n
 }
 

@@ -106,7 +106,7 @@ func TestThrough(t *testing.T) {
 
 	check("Around", 0, 11)
 	if v, err := w.Load(ctx, 1); v != 11 || err != nil {
-		t.Errorf("Load = %d, %v", v, err)
+		t.Errorf("Load = %d, %v, want 11", v, err)
 	}
 	check("Load", 11, 11)
 	if err := w.Delete(ctx, 1); err != nil {
@@ -169,7 +169,7 @@ func TestThroughFaults(t *testing.T) {
 					defer close(done)
 					defer func() { _ = recover() }()
 					if err := do(w); name == "error" && !errors.Is(err, down) || name != "error" {
-						t.Errorf("%s, %s: returned %v", op, name, err)
+						t.Errorf("%s, %s: returned %v, want %v or no return", op, name, err, down)
 					}
 				}()
 
@@ -227,9 +227,8 @@ func TestThroughOrder(t *testing.T) {
 
 		close(release)
 		synctest.Wait()
-		if v, _ := c.Get(1); v != 1 || s.m[1] != 1 {
-			t.Errorf("the cache has %d, the store %d", v, s.m[1])
-		}
+		v, _ := c.Get(1)
+		checkAnswers(t, answer{"the cache", v, 1}, answer{"the store", s.m[1], 1})
 	})
 }
 
@@ -278,7 +277,7 @@ func TestThroughConcurrent(t *testing.T) {
 		wg.Wait()
 		for k, v := range c.All() {
 			if got, ok := s.m[k]; !ok || got != v {
-				t.Errorf("the cache has %d = %d, the store %d, %v", k, v, got, ok)
+				t.Errorf("of %d the store has %d, %v, want %d as the cache", k, got, ok, v)
 			}
 		}
 

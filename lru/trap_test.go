@@ -37,7 +37,7 @@ func TestTrapLostSets(t *testing.T) {
 		for i := n; i < 3*n; i++ {
 			c.Set(i, i)
 			if v, ok := c.Get(i); !ok || v != i {
-				t.Fatalf("%v: Set(%d) is not there at once", p, i)
+				t.Fatalf("%v: Get(%d) = %d, %v after Set, want %d, true", p, i, v, ok, i)
 			}
 		}
 	}
@@ -45,9 +45,7 @@ func TestTrapLostSets(t *testing.T) {
 	// No hidden cost is added to what Cost says: 60 fits into 100
 	// (dgraph-io/ristretto#363).
 	c := New(100, &Options[int, int]{Cost: func(int, int) int { return 60 }})
-	if !c.Set(1, 1) || c.Cost() != 60 {
-		t.Errorf("a cost of 60 in a capacity of 100: cost %d", c.Cost())
-	}
+	checkAnswers(t, answer{"Set of 60 into 100", c.Set(1, 1), true}, answer{"Cost", c.Cost(), 60})
 }
 
 // TestTrapHashAlone is a cache that stores hashes in place of keys, and returns
@@ -59,7 +57,7 @@ func TestTrapHashAlone(t *testing.T) {
 	}
 	for i := range 100 {
 		if v, ok := c.Get(i); !ok || v != i {
-			t.Fatalf("Get(%d) = %d, %v", i, v, ok)
+			t.Fatalf("Get(%d) = %d, %v, want %d, true", i, v, ok, i)
 		}
 	}
 	c.checkCost()
@@ -112,13 +110,10 @@ func TestTrapEvictBeforeFull(t *testing.T) {
 				c.Set(i, i)
 			}
 
-			if evicted > 0 || c.Len() != n {
-				t.Errorf("%d shards: %d of %d kept", shards, c.Len(), n)
-			}
+			t.Logf("%d shards", shards)
+			checkAnswers(t, answer{"evicted", evicted, 0}, answer{"Len", c.Len(), n})
 			c.Set(n, n)
-			if evicted != 1 || c.Len() != n {
-				t.Errorf("%d shards: one more evicted %d, %d left of %d", shards, evicted, c.Len(), n)
-			}
+			checkAnswers(t, answer{"evicted for one more", evicted, 1}, answer{"Len", c.Len(), n})
 		}
 	}
 }
@@ -253,7 +248,7 @@ func TestTrapExpiredPresent(t *testing.T) {
 
 		c.Len()
 		if len(causes) == 0 || causes[0] != Expired {
-			t.Errorf("%s: removed as %v", name, causes)
+			t.Errorf("%s: removed as %v, want %v first", name, causes, Expired)
 		}
 	}
 }
@@ -314,19 +309,25 @@ func TestTrapOverflow(t *testing.T) {
 		Cost: func(_, v int) int { return math.MaxInt - v },
 	})
 	now = now.Add(100 * 365 * 24 * time.Hour)
-	if !c.Set(1, 0) || !c.Has(1) || c.Cost() != math.MaxInt {
-		t.Errorf("the largest of all: cost %d", c.Cost())
-	}
-	if !c.Set(2, 0) || !c.Has(2) || c.Has(1) || c.Cost() != math.MaxInt {
-		t.Errorf("another one: cost %d", c.Cost())
-	}
-	if !c.SetTTL(2, 1, math.MaxInt64) || !c.Touch(2, math.MaxInt64-1) || !c.Has(2) {
-		t.Error("a TTL without end has ended")
-	}
 	const less = math.MaxInt / 4
-	if c.Resize(less); c.Cap() != less || c.Len() != 0 {
-		t.Errorf("capacity %d, %d entries", c.Cap(), c.Len())
-	}
+	checkAnswers(t,
+		answer{"Set of the largest of all", c.Set(1, 0), true},
+		answer{"Has(1)", c.Has(1), true},
+		answer{"Cost", c.Cost(), math.MaxInt},
+
+		answer{"Set of another", c.Set(2, 0), true},
+		answer{"Has(2)", c.Has(2), true},
+		answer{"Has(1)", c.Has(1), false},
+		answer{"Cost", c.Cost(), math.MaxInt},
+
+		answer{"SetTTL without end", c.SetTTL(2, 1, math.MaxInt64), true},
+		answer{"Touch almost without end", c.Touch(2, math.MaxInt64-1), true},
+		answer{"Has(2)", c.Has(2), true},
+
+		answer{"Resize", c.Resize(less), 1},
+		answer{"Cap", c.Cap(), less},
+		answer{"Len", c.Len(), 0},
+	)
 	if got := after(math.MinInt64, math.MaxInt64-1); got != -2 {
 		t.Errorf("after the earliest reading: %d", got)
 	}
@@ -403,8 +404,15 @@ func TestTrapEscape(t *testing.T) {
 
 	runtime.GC()
 	for i := range 1000 {
-		if v, ok := c.Get(i); !ok || *v.p != [4]int{i, i, i, i} || v.s != strconv.Itoa(i) {
-			t.Fatalf("%d: %v", i, v)
+		v, ok := c.Get(i)
+		if !ok {
+			t.Fatalf("Get(%d) found nothing", i)
+		}
+		if want := [4]int{i, i, i, i}; *v.p != want {
+			t.Fatalf("Get(%d) = %v, want %v", i, *v.p, want)
+		}
+		if want := strconv.Itoa(i); v.s != want {
+			t.Fatalf("Get(%d) = %q, want %q", i, v.s, want)
 		}
 	}
 }
@@ -425,13 +433,11 @@ func TestTrapRetention(t *testing.T) {
 	sh := &c.shards[0]
 	for s := range sh.cells {
 		if sh.cells[s] != (cell[string, *int]{}) || sh.tags[s] != nil {
-			t.Fatalf("slot %d holds %v and tags %v", s, sh.cells[s], sh.tags[s])
+			t.Fatalf("slot %d holds %v and tags %v, want nothing", s, sh.cells[s], sh.tags[s])
 		}
 	}
 
-	if len(sh.tagged) > 0 || len(sh.deadlines.heap) > 0 {
-		t.Errorf("%d tags and %d deadlines are left", len(sh.tagged), len(sh.deadlines.heap))
-	}
+	checkAnswers(t, answer{"tags", len(sh.tagged), 0}, answer{"deadlines", len(sh.deadlines.heap), 0})
 }
 
 // TestTrapTagLeak is an index of tags that keeps what no entry has any more.
@@ -450,9 +456,7 @@ func TestTrapTagLeak(t *testing.T) {
 	if n > 2*10+len(c.shards) {
 		t.Errorf("%d tags of 10 entries", n)
 	}
-	if got := c.DeleteTag("all"); got != 10 || c.Len() != 0 {
-		t.Errorf("DeleteTag removed %d, %d left", got, c.Len())
-	}
+	checkAnswers(t, answer{"DeleteTag", c.DeleteTag("all"), 10}, answer{"Len", c.Len(), 0})
 }
 
 // TestTrapTouchRaces is a new deadline for a value that has been replaced
@@ -468,8 +472,11 @@ func TestTrapTouchRaces(t *testing.T) {
 		wg.Wait()
 		// Whichever was last decides, and the other leaves nothing behind.
 		d := c.shardOf(c.hash(1)).deadlines
-		if at := d.earliest(); at != 1000 && at != 10_000 || len(d.heap) != 1 {
-			t.Fatalf("deadline %d of %d", at, len(d.heap))
+		if at := d.earliest(); at != 1000 && at != 10_000 {
+			t.Fatalf("deadline %d, want 1000 or 10000", at)
+		}
+		if got := len(d.heap); got != 1 {
+			t.Fatalf("%d deadlines, want 1", got)
 		}
 	}
 }
@@ -530,9 +537,12 @@ func TestTrapSnapshotSize(t *testing.T) {
 	}
 
 	s := small.Stats()
-	if s.Hits+s.Misses != 0 || s.Len != 50 || removed != 0 || !small.Has(-1) {
-		t.Errorf("%+v, %d removed", s, removed)
-	}
+	checkAnswers(t,
+		answer{"lookups", s.Hits + s.Misses, uint64(0)},
+		answer{"Len", s.Len, 50},
+		answer{"removed", removed, 0},
+		answer{"Has of what was there", small.Has(-1), true},
+	)
 }
 
 // TestTrapPhases is a policy that holds on to what was popular once: a queue of
@@ -622,9 +632,8 @@ func TestTrapStaleResurrection(t *testing.T) {
 			c.Delete(i) // while it is loaded
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if v, _ := c.Load(t.Context(), i); v != truth || !r.back {
-				t.Fatalf("after Delete, Load = %d, want %d", v, truth)
-			}
+			v, _ := c.Load(t.Context(), i)
+			checkAnswers(t, answer{"Load after Delete", v, truth}, answer{"the load before is back", r.back, true})
 
 			time.Sleep(time.Second)
 			_, _ = c.Load(t.Context(), i) // refreshes
@@ -671,13 +680,14 @@ func TestTrapLoaderPanic(t *testing.T) {
 		}
 
 		wg.Wait()
-		if panics.Load() != 10 || exits.Load() != 10 {
-			t.Errorf("%d were told of the panic, %d of Goexit", panics.Load(), exits.Load())
-		}
+		checkAnswers(t,
+			answer{"told of the panic", panics.Load(), int64(10)},
+			answer{"told of Goexit", exits.Load(), int64(10)},
+		)
 		for key := range 2 {
 			v, err := c.LoadFunc(t.Context(), key, func(context.Context, int) (int, error) { return 5, nil })
 			if v != 5 || err != nil {
-				t.Errorf("afterwards LoadFunc = %d, %v", v, err)
+				t.Errorf("afterwards LoadFunc = %d, %v, want 5", v, err)
 			}
 		}
 
@@ -719,7 +729,7 @@ func TestTrapLockDuringLoad(t *testing.T) {
 	}})
 
 	if v, err := c.Load(context.Background(), 1); v != 1 || err != nil {
-		t.Errorf("Load = %d, %v", v, err)
+		t.Errorf("Load = %d, %v, want 1", v, err)
 	}
 	c.checkIdle(t)
 }
@@ -747,14 +757,16 @@ func TestTrapCanceledFlight(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		second := goLoad(t.Context(), c, 7)
-		if !errors.Is(first.err, context.Canceled) || second.v != 2 || second.err != nil {
-			t.Errorf("the first got %+v, the second %+v", *first, *second)
-		}
+		checkAnswers(t,
+			answer{"the first", first.err, context.Canceled},
+			answer{"the second", second.v, 2},
+			answer{"the second: error", second.err, nil},
+		)
 
 		close(slow)
 		synctest.Wait()
 		if v, ok := c.Get(7); v != 2 || !ok {
-			t.Errorf("Get = %d, %v", v, ok)
+			t.Errorf("Get = %d, %v, want 2, true", v, ok)
 		}
 		c.checkIdle(t)
 	})
@@ -782,14 +794,18 @@ func TestTrapDoubleLoad(t *testing.T) {
 		if !between { // between the looks of one, the other loads
 			between = true
 			if v, err := c.Load(context.Background(), 7); v != 1 || err != nil {
-				t.Errorf("Load = %d, %v", v, err)
+				t.Errorf("Load = %d, %v, want 1", v, err)
 			}
 		}
 	}}
 
-	if v, err := c.Load(ctx, 7); v != 1 || err != nil || loads != 1 || !between {
-		t.Errorf("Load = %d, %v after %d loads", v, err, loads)
-	}
+	v, err := c.Load(ctx, 7)
+	checkAnswers(t,
+		answer{"Load", v, 1},
+		answer{"Load: error", err, nil},
+		answer{"loads", loads, 1},
+		answer{"set in between", between, true},
+	)
 	c.checkIdle(t)
 }
 
@@ -852,9 +868,7 @@ func TestTrapBookkeeping(t *testing.T) {
 	eventually(t, "loads do not end", func() bool { return c.Stats().Loading == 0 })
 	c.checkIdle(t)
 	c.Clear()
-	if c.Len() != 0 || c.Cost() != 0 {
-		t.Errorf("%d entries, cost %d after Clear", c.Len(), c.Cost())
-	}
+	checkAnswers(t, answer{"Len after Clear", c.Len(), 0}, answer{"Cost after Clear", c.Cost(), 0})
 
 	c.checkIdle(t)
 }
