@@ -86,6 +86,9 @@ func TestSizes(t *testing.T) {
 		{"205 kB", scatter, 400, 205_000, 205_000 / 20},
 		{"900 kB", scatter, 100, 900_000, 900_000 / 8},
 	} {
+		if testing.Short() && c.n > 10_000 {
+			c.n = 10_000
+		}
 		m := newMemtable()
 		empty := m.bytes()
 		for i := range c.n {

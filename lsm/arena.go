@@ -78,6 +78,7 @@ func (a *arena) put(key, value []byte, trailer uint64) uint32 {
 	list := *a.chunks.Load()
 	index, off := a.last, a.used
 
+	// An entry that would waste a third of a chunk gets one of its own.
 	if a.used+n > len(list[a.last]) {
 		index, off = len(list), 0
 		if c := a.chunkLen(); n > c/3 {
@@ -88,6 +89,7 @@ func (a *arena) put(key, value []byte, trailer uint64) uint32 {
 		}
 	}
 
+	// The trailer comes first: a search reads it with the key.
 	b := (*a.chunks.Load())[index][off:off]
 	b = binary.LittleEndian.AppendUint64(b, trailer)
 	b = binary.AppendUvarint(b, uint64(len(key)))

@@ -47,13 +47,18 @@ func (b *Batch) Set(key, value []byte) {
 	if !b.room(len(key), len(value)) {
 		return
 	}
-	b.data = append(b.data, kindSet)
-	b.data = binary.AppendUvarint(b.data, uint64(len(key)))
-	b.data = append(b.data, key...)
-	b.data = binary.AppendUvarint(b.data, uint64(len(value)))
-	b.data = append(b.data, value...)
+	b.data = appendSet(b.data, key, value)
 	b.count++
 	b.sets = true
+}
+
+// appendSet appends an operation.
+func appendSet(b, key, value []byte) []byte {
+	b = append(b, kindSet)
+	b = binary.AppendUvarint(b, uint64(len(key)))
+	b = append(b, key...)
+	b = binary.AppendUvarint(b, uint64(len(value)))
+	return append(b, value...)
 }
 
 // Delete adds a change that removes key, if it is there.

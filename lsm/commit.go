@@ -68,6 +68,7 @@ type group struct {
 // finish wakes the commits that wait for g, and returns an empty group with its
 // memory.
 func (g *group) finish() *group {
+	// A large group was an exception: its buffer is not kept.
 	buf := g.buf[:0]
 	if cap(buf) > 4*asyncBytes {
 		buf = nil
@@ -77,6 +78,7 @@ func (g *group) finish() *group {
 		return &group{buf: buf}
 	}
 
+	// Nobody waits for this group, so nobody reads it any more.
 	g.buf = buf
 	g.log = nil
 	g.mem = nil
@@ -108,6 +110,7 @@ func (p *pipeline) commit(ctx context.Context, b *Batch, d Durability) error {
 		return err
 	}
 
+	// From here on the batch has its place among all commits.
 	g := p.open
 	published := p.visible.Load() == p.seq
 	p.addLocked(g, b)
@@ -160,10 +163,14 @@ func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
 		if err := p.stateLocked(); err != nil || b.count == 0 {
 			return err
 		}
+
+		// The memtable must have room for the operations.
 		mem := p.db.state.Load().mem
 		if mem.bytes()+mem.growth(size, int64(b.count)) > p.memoryFor(b) {
 			return ErrFull
 		}
+
+		// So must the log of the group.
 		if logs.reserveLocked(p.open, mem, size) {
 			return nil
 		}
@@ -228,6 +235,7 @@ func (p *pipeline) waitLocked(ctx context.Context, timeout <-chan time.Time) err
 	change := p.change
 	p.mu.Unlock()
 
+	// Any change of the pipeline ends the wait: the caller looks again.
 	var err error
 	select {
 	case <-change:
@@ -264,6 +272,7 @@ func (p *pipeline) addLocked(g *group, b *Batch) {
 	g.commits.Add(1)
 	p.stats.Commits++
 
+	// The operations are visible when the group is.
 	for data := b.data; len(data) > 0; {
 		o, rest, _ := decodeOp(data)
 		p.seq++
@@ -281,6 +290,7 @@ func (p *pipeline) joinLocked(ctx context.Context, g *group) error {
 		return p.lead(g)
 	}
 
+	// Somebody leads another group, and hands this one over when it is done.
 	if g.done == nil {
 		g.done = make(chan struct{})
 		g.baton = make(chan struct{}, 1)
@@ -309,6 +319,7 @@ func (p *pipeline) leave(ctx context.Context, g *group) error {
 	default:
 	}
 
+	// The baton must not stay with a group that nobody waits for.
 	g.waiters--
 	if g.waiters == 0 {
 		select {
@@ -345,6 +356,7 @@ func (p *pipeline) lead(g *group) error {
 	// Only the leader touches the log, so no lock is held while the disk works.
 	n, err := p.write(g, seq)
 
+	// The outcome is for all of the group.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -371,6 +383,7 @@ func (p *pipeline) publishLocked(g *group, seq uint64, n int64) {
 		p.visible.Store(seq)
 	}
 
+	// The log forgets what the group had reserved and did not use.
 	p.db.logs.settleLocked(p.open)
 	p.recycled = g.finish()
 	if invariants {
@@ -409,6 +422,8 @@ func (p *pipeline) gather(g *group) {
 	synced := g.sync
 	p.mu.Unlock()
 
+	// A group that is not synced costs a write: a few turns of the scheduler
+	// are enough.
 	if !synced {
 		for range writeYields {
 			runtime.Gosched()
@@ -418,13 +433,16 @@ func (p *pipeline) gather(g *group) {
 		}
 		return
 	}
+
+	// A sync takes long. Waiting for an eighth of that costs little, and may
+	// save one.
 	limit := min(p.leaderWait.Load(), int64(maxLeaderWait))
 	if want <= 1 || limit <= 0 {
 		return
 	}
-	start := p.db.clock.read()
+	start := p.db.now()
 	for range maxYields {
-		if g.commits.Load() >= want || p.db.clock.read()-start > limit {
+		if g.commits.Load() >= want || p.db.now()-start > limit {
 			return
 		}
 		runtime.Gosched()
@@ -442,6 +460,7 @@ func (p *pipeline) write(g *group, seq uint64) (n int64, err error) {
 	}
 	log := logs.current
 
+	// A group without operations is a Sync of those before.
 	start := log.off
 	if g.count > 0 {
 		if err := log.append(g.buf, recordHead{kind: recordData, count: g.count, first: g.first}); err != nil {
@@ -452,8 +471,10 @@ func (p *pipeline) write(g *group, seq uint64) (n int64, err error) {
 		return log.off - start, nil
 	}
 
+	// A mark says that records before it are durable, which one record says of
+	// itself.
 	several := log.unsynced > 1
-	begin := p.db.clock.read()
+	begin := p.db.now()
 	if err := log.sync(); err != nil {
 		return 0, err
 	}
@@ -463,7 +484,7 @@ func (p *pipeline) write(g *group, seq uint64) (n int64, err error) {
 
 	// The average of the last eight or so, and an eighth of it.
 	w := p.leaderWait.Load()
-	p.leaderWait.Store(w + ((p.db.clock.read()-begin)/8-w)/8)
+	p.leaderWait.Store(w + ((p.db.now()-begin)/8-w)/8)
 	return log.off - start, err
 }
 
@@ -525,10 +546,13 @@ func (p *pipeline) drain() error {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+
+	// The leader ends its group, and finds that the database is closing.
 	for p.leading {
 		_ = p.waitLocked(context.Background(), nil) // only a change ends this wait
 	}
 
+	// Async commits that were not written yet.
 	if p.open.count > 0 && p.failed == nil {
 		g := p.open
 		p.leading = true

@@ -29,9 +29,10 @@ func TestIdle(t *testing.T) {
 		p := &db.commits
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.armed || p.leading || p.open.count > 0 || db.logs.making {
-			t.Errorf("armed %t, leading %t, %d operations, making %t, want nothing", p.armed, p.leading, p.open.count, db.logs.making)
-		}
+		equal(t, "a timer is armed", p.armed, false)
+		equal(t, "there is a leader", p.leading, false)
+		equal(t, "operations in the open group", p.open.count, 0)
+		equal(t, "a log is being made", db.logs.making, false)
 	})
 }
 
@@ -43,15 +44,13 @@ func TestAsync(t *testing.T) {
 		check := func(when string, groups, syncs uint64) {
 			t.Helper()
 			synctest.Wait()
-			if got := db.Stats(); got.Groups != groups || got.Syncs != syncs {
-				t.Errorf("%s: %d groups, %d syncs, want %d, %d", when, got.Groups, got.Syncs, groups, syncs)
-			}
+			got := db.Stats()
+			equal(t, when+": groups", got.Groups, groups)
+			equal(t, when+": syncs", got.Syncs, syncs)
 		}
 		set(t, db, "a", "", Async)
 		set(t, db, "b", "", Async)
-		if ok, err := db.Has([]byte("b")); !ok || err != nil {
-			t.Errorf("Has = %t, %v, want true", ok, err)
-		}
+		wantHas(t, "at once", db, "b", true)
 		check("at once", 0, 0)
 		time.Sleep(asyncDelay - 1)
 		check("before 10 ms", 0, 0)
@@ -95,9 +94,10 @@ func TestSyncAlone(t *testing.T) {
 	db := memDB(t, Options{Durability: NoSync})
 	set(t, db, "a", "", NoSync)
 	must(t, db.Sync(t.Context()))
-	if got := db.Stats(); got.Commits != 1 || got.Groups != 1 || got.Syncs != 1 {
-		t.Errorf("%d commits, %d groups, %d syncs, want 1, 1, 1", got.Commits, got.Groups, got.Syncs)
-	}
+	got := db.Stats()
+	equal(t, "commits", got.Commits, 1)
+	equal(t, "groups", got.Groups, 1)
+	equal(t, "syncs", got.Syncs, 1)
 }
 
 // TestGroupFullContext checks that a commit that waits for the open group to go
@@ -124,16 +124,12 @@ func TestGroupFullContext(t *testing.T) {
 		b := new(Batch)
 		b.Set([]byte("third"), make([]byte, 3000))
 		err := db.Apply(ctx, b)
-		if !errors.Is(err, ErrStalled) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want ErrStalled and the error of the context", err)
-		}
+		isError(t, "a commit whose context ends", err, ErrStalled, context.DeadlineExceeded)
 		if d := time.Since(start); d != 100*time.Millisecond {
 			t.Errorf("it waited %v, want 100ms", d)
 		}
 		wg.Wait()
-		if ok, err := db.Has([]byte("third")); ok || err != nil {
-			t.Errorf("Has = %t, %v, want false", ok, err)
-		}
+		wantHas(t, "after the context ended", db, "third", false)
 		closeDB(t, db)
 	})
 }
@@ -160,9 +156,7 @@ func TestAsyncWhileWriting(t *testing.T) {
 			t.Errorf("Async commits took %v, want %v", d, asyncDelay+time.Millisecond)
 		}
 		for range 3 {
-			if ok, err := db.Has([]byte("b")); !ok || err != nil {
-				t.Errorf("after %v: Has = %t, %v, want true", time.Since(start), ok, err)
-			}
+			wantHas(t, fmt.Sprint("after ", time.Since(start)), db, "b", true)
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
@@ -218,9 +212,7 @@ func TestContext(t *testing.T) {
 		wg.Wait()
 		synctest.Wait()
 		for i := range 3 {
-			if ok, err := db.Has([]byte{byte(i)}); !ok || err != nil {
-				t.Errorf("commit %d: Has = %t, %v, want true", i, ok, err)
-			}
+			wantHas(t, "a commit that was canceled", db, string([]byte{byte(i)}), true)
 		}
 	})
 }
@@ -250,11 +242,13 @@ func TestGroups(t *testing.T) {
 		wg.Wait()
 
 		got := db.Stats()
-		if got.Commits != 80 || got.Groups > 16 || got.Syncs != got.Groups {
-			t.Errorf("%d commits in %d groups with %d syncs, want 80 in at most 16 with as many", got.Commits, got.Groups, got.Syncs)
+		equal(t, "commits", got.Commits, 80)
+		equal(t, "syncs", got.Syncs, got.Groups)
+		if got.Groups > 16 {
+			t.Errorf("got %d groups, want at most 16", got.Groups)
 		}
 		if w := time.Duration(db.commits.leaderWait.Load()); w <= 0 || w > time.Millisecond/8 {
-			t.Errorf("the leader waits %v, want at most %v", w, time.Millisecond/8)
+			t.Errorf("the leader waits %v, want more than 0 and at most %v", w, time.Millisecond/8)
 		}
 	})
 }
@@ -311,15 +305,9 @@ func TestGroupFull(t *testing.T) {
 			closeDB(t, db)
 			db = openMem(t, m)
 			for i := range 6 {
-				if v, err := db.Get(fmt.Append(nil, i)); len(v) != size || err != nil {
-					t.Errorf("busy %t, key %d: %d bytes, %v, want %d", busy, i, len(v), err, size)
-				}
+				wantValue(t, fmt.Sprint("busy ", busy), db, fmt.Sprint(i), string(make([]byte, size)))
 			}
-			for _, name := range m.files(t) {
-				if n := len(m.bytes(name)); n > minLogSize {
-					t.Errorf("busy %t: %s has %d bytes, want at most %d", busy, name, n, minLogSize)
-				}
-			}
+			wantSizes(t, fmt.Sprint("busy ", busy), m)
 			closeDB(t, db)
 		})
 	}
@@ -348,9 +336,7 @@ func TestLargeBatch(t *testing.T) {
 		if db, err = Open("db", o); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := db.Get([]byte("5")); len(v) != 100*minLogSize || err != nil {
-			t.Errorf("reserve %t: %d bytes, %v, want %d", reserve, len(v), err, 100*minLogSize)
-		}
+		wantValue(t, fmt.Sprint("reserve ", reserve), db, "5", string(make([]byte, 100*minLogSize)))
 		closeDB(t, db)
 	}
 }
@@ -383,9 +369,7 @@ func TestLeaveWithLead(t *testing.T) {
 		t.Errorf("got %v, want that it was canceled", err)
 	}
 	db.logs.background.Wait()
-	if ok, err := db.Has([]byte("a")); !ok || err != nil {
-		t.Errorf("Has = %t, %v, want true", ok, err)
-	}
+	wantHas(t, "after the lead was given on", db, "a", true)
 	if err := p.leave(ctx, g); err != nil {
 		t.Errorf("after it was written: got %v, want nil", err)
 	}
@@ -441,11 +425,7 @@ func logRoomRound(t *testing.T, size int) {
 	wg.Wait()
 	must(t, db.Sync(t.Context()))
 	closeDB(t, db)
-	for _, name := range m.files(t) {
-		if n := len(m.bytes(name)); n > minLogSize {
-			t.Errorf("%d bytes: %s has %d bytes, want at most %d", size, name, n, minLogSize)
-		}
-	}
+	wantSizes(t, fmt.Sprint("a commit of ", 90+size, " bytes"), m)
 }
 
 // TestLogsFill checks that logs are filled: empty batches take no room, and
@@ -456,15 +436,15 @@ func TestLogsFill(t *testing.T) {
 		for range 6000 {
 			must(t, db.Apply(t.Context(), new(Batch)))
 		}
-		if got := db.Stats(); got.Logs != 0 || got.Commits != 0 {
-			t.Errorf("%v: %d logs begun and %d commits of empty batches, want none", d, got.Logs, got.Commits)
-		}
+		got := db.Stats()
+		equal(t, fmt.Sprint(d, ": logs begun by empty batches"), got.Logs, 0)
+		equal(t, fmt.Sprint(d, ": commits of empty batches"), got.Commits, 0)
 
 		for i := range 20_000 {
 			set(t, db, fmt.Sprintf("%08d", i), "", d)
 		}
 		must(t, db.Sync(t.Context()))
-		got := db.Stats()
+		got = db.Stats()
 		if fill := float64(got.LogBytes) / float64(got.Logs) / (64 << 10); fill < 0.9 {
 			t.Errorf("%v: %d logs are full to %.2f, want 0.9", d, got.Logs, fill)
 		}

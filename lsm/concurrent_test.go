@@ -100,8 +100,12 @@ func TestBatchAtomic(t *testing.T) {
 		for reads := 0; reads < n || written.Load() < int64(n); reads++ {
 			first, err1 := db.Get([]byte(keys[0]))
 			second, err2 := db.Get([]byte(keys[1]))
-			if err1 == nil && err2 != nil || bytes.Compare(first, second) > 0 {
-				t.Errorf("%s is %v, then %s is %v, %v", keys[0], first, keys[1], second, err2)
+			if err1 == nil && err2 != nil {
+				t.Errorf("%s is %v, then %s: got %v, want a value", keys[0], first, keys[1], err2)
+				break
+			}
+			if bytes.Compare(first, second) > 0 {
+				t.Errorf("%s is %v, then %s: got %v, want the same or a later one", keys[0], first, keys[1], second)
 				break
 			}
 		}

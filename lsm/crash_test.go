@@ -19,7 +19,10 @@ import (
 )
 
 var (
-	crashes = flag.Int("crashes", 6000, "how many states after a crash are checked")
+	crashes = flag.Int("crashes", 6000, "how many states after a crash are checked in scripts at random")
+	orders  = flag.Int("orders", 1, "of how many steps at most all scripts are checked")
+	part    = flag.Int("part", 0, "which part of the scripts is checked, from 0 on")
+	parts   = flag.Int("parts", 1, "how many parts there are")
 	kills   = flag.Int("kills", 10, "how often a process that commits is killed")
 )
 
@@ -95,8 +98,13 @@ func TestCrash(t *testing.T) {
 	}
 	var saw sight
 	rounds := 0
-	for seed := uint64(0); saw.states < want && !t.Failed(); seed++ {
-		crashRound(t, seed, commits, &saw)
+	for seed := uint64(*part); saw.states < want && !t.Failed(); seed += uint64(*parts) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		steps := make([]step, commits)
+		for i := range steps {
+			steps[i] = [...]step{stepSync, stepKill, stepClose, stepClose, 1, 2, 0, 1, 2, 0, 1, 2}[rng.IntN(12)]
+		}
+		crashRound(t, seed, steps, 0, &saw)
 		rounds++
 	}
 
@@ -110,50 +118,100 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashRound runs one script.
-func crashRound(t *testing.T, seed uint64, commits int, saw *sight) {
-	t.Helper()
-	rng := rand.New(rand.NewPCG(seed, 9))
-	s := new(script)
-	var mu sync.Mutex // the database may use the file system in two goroutines
-	var failed error
-	watch := func(m *MemFS, op FSOp) {
-		mu.Lock()
-		defer mu.Unlock()
-		for k, c := range []CrashConfig{
-			{},
-			{Keep: 1},
-			{Keep: 0.5, Seed: rng.Uint64()},
-			{Keep: 0.9, Seed: rng.Uint64()},
-			{Keep: 0.3, Garbage: true, Seed: rng.Uint64()},
-		} {
-			acked := s.acked.Load()
-			if c.Keep == 1 {
-				acked = s.kept.Load()
+// TestCrashOrders checks every script of up to -orders steps: commits of each
+// durability, a sync, and the end of a life by Close or kill, in any order. It
+// looks at the operations of the last step, because those of the others are
+// looked at in shorter scripts. Each runs from the start, and after as many
+// commits as it takes that the next one makes a log, or begins it.
+func TestCrashOrders(t *testing.T) {
+	depth := *orders
+	if testing.Short() || raceEnabled || invariants {
+		depth = 0
+	}
+	var saw sight
+	scripts := 0
+	for length := range depth + 1 {
+		steps := make([]step, length)
+		for more := true; more && !t.Failed(); more = nextSteps(steps) {
+			if scripts++; scripts%*parts != *part {
+				continue
 			}
-			clone := m.CrashClone(c)
-			saw.names(m, clone)
-			n, err := checkCrash(clone, acked, s.begun.Load(), rng.Uint64(), k > 0 && rng.IntN(40) == 0)
-			saw.states += n
-
-			if k == 0 && (op.Kind == "sync" || op.Kind == "syncdir" || rng.IntN(8) == 0) {
-				n, kerr := checkKill(m.killClone(), s.acked.Load(), s.kept.Load(), s.begun.Load(), rng.Uint64(), true)
-				saw.states += n
-				if kerr != nil {
-					err = errors.Join(err, fmt.Errorf("process killed: %w", kerr))
-				}
-			}
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("seed %d, crash %+v before operation %d, %s %s: %w", seed, c, op.N, op.Kind, op.Name, err)
+			for _, before := range []int{0, 7, 15} {
+				crashRound(t, uint64(scripts), append(make([]step, before), steps...), before+length, &saw)
 			}
 		}
 	}
+	t.Logf("%+v in %d scripts of up to %d steps, part %d of %d", saw, scripts, depth, *part, *parts)
+}
 
-	if err := runScript(s, rand.New(rand.NewPCG(seed, 8)), commits, watch, saw); err != nil {
-		t.Errorf("seed %d: %v", seed, err)
+// nextSteps makes steps the next script of its length, and reports whether
+// there is one.
+func nextSteps(steps []step) bool {
+	for i := range steps {
+		if steps[i]++; steps[i] < allSteps {
+			return true
+		}
+		steps[i] = 0
 	}
-	if failed != nil {
-		t.Error(failed)
+	return false
+}
+
+// crashRound runs one script, and looks at each operation from step first on.
+// Step 0 is that the database is made.
+func crashRound(t *testing.T, seed uint64, steps []step, first int, saw *sight) {
+	t.Helper()
+	c := &crasher{s: new(script), saw: saw, rng: rand.New(rand.NewPCG(seed, 9))}
+	err := c.run(steps, first)
+	if err = errors.Join(err, c.failed); err != nil {
+		t.Errorf("seed %d, steps %d: %v", seed, steps, err)
+	}
+}
+
+// A crasher looks at what a crash would leave, before each operation of the
+// file system that a script causes.
+type crasher struct {
+	s   *script
+	saw *sight
+	on  atomic.Bool // it looks
+
+	mu     sync.Mutex // the database may use the file system in two goroutines
+	rng    *rand.Rand // protected by mu, as failed is
+	failed error
+}
+
+// watch looks at the crashes before op.
+func (c *crasher) watch(m *MemFS, op FSOp) {
+	if !c.on.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, config := range []CrashConfig{
+		{},
+		{Keep: 1},
+		{Keep: 0.5, Seed: c.rng.Uint64()},
+		{Keep: 0.9, Seed: c.rng.Uint64()},
+		{Keep: 0.3, Garbage: true, Seed: c.rng.Uint64()},
+	} {
+		acked := c.s.acked.Load()
+		if config.Keep == 1 {
+			acked = c.s.kept.Load()
+		}
+		clone := m.CrashClone(config)
+		c.saw.names(m, clone)
+		n, err := checkCrash(clone, acked, c.s.begun.Load(), c.rng.Uint64(), k > 0 && c.rng.IntN(40) == 0)
+		c.saw.states += n
+
+		if k == 0 && (op.Kind == "sync" || op.Kind == "syncdir" || c.rng.IntN(8) == 0) {
+			n, kerr := checkKill(m.killClone(), c.s.acked.Load(), c.s.kept.Load(), c.s.begun.Load(), c.rng.Uint64(), true)
+			c.saw.states += n
+			if kerr != nil {
+				err = errors.Join(err, fmt.Errorf("process killed: %w", kerr))
+			}
+		}
+		if err != nil && c.failed == nil {
+			c.failed = fmt.Errorf("crash %+v before operation %d, %s %s: %w", config, op.N, op.Kind, op.Name, err)
+		}
 	}
 }
 
@@ -190,31 +248,46 @@ func (l *life) begin(m *MemFS, watch func(*MemFS, FSOp)) (err error) {
 	return err
 }
 
-// runScript makes n steps: commits, syncs, and ends of lives.
-func runScript(s *script, rng *rand.Rand, n int, watch func(*MemFS, FSOp), saw *sight) error {
+// A step is what a script does next: a commit with a [Durability], or one of
+// the others.
+type step uint8
+
+const (
+	stepSync step = iota + 3 // DB.Sync
+	stepClose
+	stepKill
+	allSteps
+)
+
+// run makes the steps, and looks at them from first on.
+func (c *crasher) run(steps []step, first int) error {
 	var l life
-	if err := l.begin(NewMemFS(), watch); err != nil {
+	c.on.Store(first == 0)
+	if err := l.begin(NewMemFS(), c.watch); err != nil {
 		return err
 	}
-	for range n {
+	s := c.s
+	for i, d := range steps {
+		c.on.Store(i+1 >= first)
 		var err error
-		switch d := rng.IntN(12); d {
-		case 0:
+		switch d {
+		case stepSync:
 			err = s.sync(l.db)
-		case 1, 2, 3:
+		case stepClose, stepKill:
 			if l.commits == 0 {
-				saw.unclosed++
+				c.saw.unclosed++
 			}
-			err = l.end(s, d == 1, watch)
+			err = l.end(s, d == stepKill, c.watch)
 		default:
 			l.commits++
-			err = s.commit(l.db, Durability(d%3))
+			err = s.commit(l.db, Durability(d))
 		}
 		if err != nil {
 			return errors.Join(err, l.db.Close())
 		}
 	}
 
+	c.on.Store(first == 0)
 	if i, err := readScript(l.db); err != nil || i != s.begun.Load() {
 		return errors.Join(fmt.Errorf("commit %d is the last, want %d", i, s.begun.Load()), err, l.db.Close())
 	}

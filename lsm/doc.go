@@ -25,11 +25,11 @@
 // Start with [Open], [DB] and [Batch]. Use it for state that outlives the
 // process and fits in memory, and that one owner of a key writes: sessions,
 // settings, results. It is the first part of a log-structured merge tree: it
-// has no tables on disk yet, so Open reads all logs, and each session with a
-// commit leaves one more. Nor has it iterators, or changes that depend on the
-// old value: counters and queues need a lock of yours. If data outgrow memory,
-// or for ranges, use bbolt or pebble (MIGRATING.md); for a file that changes
-// now and then, write another and rename it. What a [Durability] may lose:
+// has no tables on disk yet, so Open reads all logs, and makes one of more than
+// 64. Nor has it iterators, or changes that depend on the old value: counters
+// and queues need a lock of yours. If data outgrow memory, or for ranges, use
+// bbolt or pebble (MIGRATING.md); for a file that changes now and then, write
+// another and rename it. What a [Durability] may lose:
 //
 //	         if the process is killed  if power fails
 //	Sync     nothing                   nothing            money, promises to others
@@ -63,6 +63,7 @@
 //	a failed sync is final, lack of space is not                       TestTrapSyncRetried, TestFullDisk
 //	closed, then damaged, cut or lacking a file: right, or ErrCorrupt  TestFlips, TestTruncations, TestMissingFiles
 //	killed, then damage before the last record synced: ErrCorrupt      TestTrapWatermark, TestMark
+//	logs that become one: nothing is lost                              TestFoldCrash, TestFoldDamage
 //	any bytes open without a panic                                     FuzzLog, FuzzManifest
 //	a reader misses no complete version                                TestMemtableOrders
 //
@@ -74,7 +75,7 @@
 //	Get          O(log n)      1 allocation, of the value; AppendGet and Has none
 //	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version; a sixteenth ahead, an eighth lost by large values
 //	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
-//	Open         O(all logs)   at least 64 KiB; forgets old versions; takes up to 2 LogSize of disk
+//	Open         O(all logs)   at least 64 KiB; forgets old versions; takes 2 LogSize of disk, and a copy of what is live if logs become one
 //
 // # Concurrency
 //
@@ -104,7 +105,7 @@
 //	manifest  header, edits
 //	edit      0 4 sum of bytes 4-31, 4 4 sum of body, 8 4 length of body, 12 4 bytes 0-3 of the edit before or 0,
 //	          16 8 number, 24 1 kind (1 snapshot: the first, 2 change), 25 7 zero, 32 body: fields
-//	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 flushed, 0; 3 a number above all files
+//	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 the sequence before it; 3 a number above all files
 //
 // Other kinds, tags below 32, versions, and zeros that are set are ErrVersion.
 //

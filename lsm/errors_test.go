@@ -91,11 +91,11 @@ func TestNames(t *testing.T) {
 		{"x000001.wal", 0, false},
 		{".wal", 0, false},
 	} {
-		if no, ok := parseName(c.name, "", ".wal"); no != c.no || ok != c.ok {
-			t.Errorf("%s: got %d, %t, want %d, %t", c.name, no, ok, c.no, c.ok)
-		}
+		no, ok := parseName(c.name, "", ".wal")
+		equal(t, c.name+": the number", no, c.no)
+		equal(t, c.name+": is a name", ok, c.ok)
 	}
-	if no, ok := parseName(manifestName(7), "MANIFEST-", ""); no != 7 || !ok {
-		t.Errorf("%s: got %d, %t, want 7", manifestName(7), no, ok)
-	}
+	no, ok := parseName(manifestName(7), "MANIFEST-", "")
+	equal(t, "a manifest: the number", no, 7)
+	equal(t, "a manifest: is a name", ok, true)
 }

@@ -185,8 +185,9 @@ func faultsConcurrentRound(t *testing.T, n int64) {
 	if d := time.Since(start); d > time.Minute {
 		t.Errorf("operation %d: it took %v", n, d)
 	}
-	if !first.Load() || failed.Load() == 0 {
-		t.Errorf("operation %d: failed %t, %d commits failed, want some", n, first.Load(), failed.Load())
+	equal(t, fmt.Sprintf("operation %d failed", n), first.Load(), true)
+	if failed.Load() == 0 {
+		t.Errorf("operation %d: got no commit that failed, want some", n)
 	}
 
 	if err := db.Close(); !errors.Is(err, syscall.EIO) {
@@ -237,20 +238,15 @@ func stallRound(t *testing.T, failure error) {
 		err = s.commit(db, Sync)
 		synctest.Wait()
 	}
-	if !errors.Is(err, ErrStalled) || !errors.Is(err, failure) {
-		t.Errorf("a commit without space: got %v, want ErrStalled and %v", err, failure)
+	isError(t, "a commit without space", err, ErrStalled, failure)
+	if n := creates.Load(); n < 10 {
+		t.Errorf("got %d attempts, want at least 10", n)
 	}
-	if creates.Load() < 10 || atOnce.Load() > 3 {
-		t.Errorf("%d attempts, %d of them at once, want 10 and at most 3", creates.Load(), atOnce.Load())
+	if n := atOnce.Load(); n > 3 {
+		t.Errorf("got %d attempts at once, want at most 3", n)
 	}
-	for name, f := range m.dirs["db"].live {
-		if len(f.live) > minLogSize {
-			t.Errorf("%s has %d bytes, want at most %d", name, len(f.live), minLogSize)
-		}
-	}
-	if got := db.Stats(); got.Stalls != 1 {
-		t.Errorf("%d stalls, want 1", got.Stalls)
-	}
+	wantSizes(t, "a full disk", m)
+	equal(t, "stalls", db.Stats().Stalls, 1)
 
 	// Nobody waits.
 	time.Sleep(5 * time.Second)
@@ -264,9 +260,7 @@ func stallRound(t *testing.T, failure error) {
 	defer cancel()
 	start := time.Now()
 	err = db.Apply(ctx, scriptBatch(s.begun.Load()))
-	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrStalled) {
-		t.Errorf("a commit whose context ends: got %v, want ErrStalled and the error of the context", err)
-	}
+	isError(t, "a commit whose context ends", err, ErrStalled, context.DeadlineExceeded)
 	if d := time.Since(start); d != time.Second {
 		t.Errorf("it waited %v, want 1s", d)
 	}
@@ -279,13 +273,60 @@ func stallRound(t *testing.T, failure error) {
 	if err := s.commit(db, Sync); err != nil {
 		t.Errorf("when there is space again: %v", err)
 	}
-	if i, err := readScript(db); err != nil || i != s.begun.Load() {
-		t.Errorf("commit %d, %v, want %d", i, err, s.begun.Load())
-	}
+	wantLast(t, "when there is space again", db, s.begun.Load())
 	closeDB(t, db)
 	if err := m.leaks(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestStallTimeout checks that a commit waits no longer than StallTimeout and
+// counts as one stall, though others that need no log go on meanwhile.
+func TestStallTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m, LogSize: minLogSize, StallTimeout: time.Second})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { // ends after 3 seconds
+			for range 30 {
+				set(t, db, "small", "", NoSync)
+				time.Sleep(time.Second / 10)
+			}
+		})
+
+		start := time.Now()
+		isError(t, "a commit that is longer than the log", db.Set(nil, make([]byte, minLogSize)), ErrStalled, syscall.ENOSPC)
+		equal(t, "its time", time.Since(start), time.Second)
+		wg.Wait()
+		equal(t, "stalls", db.Stats().Stalls, 1)
+		m.Inject(nil)
+	})
+}
+
+// TestStallGivenUp checks that nothing is left of a commit that gave up waiting
+// for a long log: the logs that follow have the usual size.
+func TestStallGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := smallDisk{NewMemFS(), new(atomic.Bool), true}
+		db := memDB(t, Options{FS: disk, LogSize: minLogSize, StallTimeout: time.Second})
+		disk.full.Store(true)
+		isError(t, "a long commit", db.Set(nil, make([]byte, 3*minLogSize)), ErrStalled, syscall.ENOSPC)
+		disk.full.Store(false)
+		for range 20 {
+			set(t, db, "a", string(make([]byte, 500)), Sync)
+			synctest.Wait()
+			wantSizes(t, "after a long commit gave up", disk.MemFS)
+		}
+		if got := db.Stats().Logs; got < 2 {
+			t.Errorf("got %d logs, want several", got)
+		}
+	})
 }
 
 // A smallDisk is a MemFS with room for so many bytes, as long as it is full.
@@ -364,8 +405,9 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 			n++
 		}
 	}
-	if !errors.Is(err, ErrStalled) || !errors.Is(err, syscall.ENOSPC) || large < minLogSize && n == 0 {
-		t.Errorf("after %d commits: got %v, want ErrStalled and ENOSPC", n, err)
+	isError(t, fmt.Sprintf("after %d commits", n), err, ErrStalled, syscall.ENOSPC)
+	if large < minLogSize && n == 0 {
+		t.Errorf("got no commit of %d bytes, want some", large)
 	}
 	if large > minLogSize {
 		if err := db.Set([]byte("small"), nil); err != nil { // there is room for it
@@ -381,13 +423,9 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 		t.Fatalf("reserve %t, large %d: Open on a full disk: %v", reserve, large, err)
 	}
 	for i := range n {
-		if ok, err := db.Has(fmt.Append(nil, i)); !ok || err != nil {
-			t.Errorf("key %d: %t, %v", i, ok, err)
-		}
+		wantHas(t, "opened on a full disk", db, fmt.Sprint(i), true)
 	}
-	if err := db.Set([]byte("more"), nil); !errors.Is(err, ErrStalled) || !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a commit: got %v, want ErrStalled and ENOSPC", err)
-	}
+	isError(t, "a commit, opened on a full disk", db.Set([]byte("more"), nil), ErrStalled, syscall.ENOSPC)
 
 	// Closed like that, it is as it was.
 	closeDB(t, db)
@@ -403,9 +441,7 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 	if db, err = Open("db", o); err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := db.Has([]byte("more")); !ok || err != nil {
-		t.Errorf("more: %t, %v", ok, err)
-	}
+	wantHas(t, "when there was space", db, "more", true)
 	closeDB(t, db)
 	if err := disk.leaks(); err != nil {
 		t.Error(err)

@@ -71,6 +71,8 @@ func lockNamed(name string, flag, how int) (*os.File, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 
+		// The lock counts only if the name still leads to the file that is
+		// locked.
 		locked, err := f.Stat()
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
@@ -82,6 +84,8 @@ func lockNamed(name string, flag, how int) (*os.File, error) {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, errors.Join(err, f.Close())
 		}
+
+		// Somebody removed or replaced the file meanwhile: try the new one.
 		if err := f.Close(); err != nil {
 			return nil, err
 		}

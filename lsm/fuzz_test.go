@@ -3,7 +3,6 @@
 package lsm
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -108,16 +107,20 @@ func FuzzBatch(f *testing.F) {
 			ops = append(ops, o)
 			rest = r
 		}
-		if again.Len() != len(ops) || again.Size() > len(b) {
-			t.Fatalf("%d operations in %d bytes, want %d in at most %d", again.Len(), again.Size(), len(ops), len(b))
+		equal(t, "operations written again", again.Len(), len(ops))
+		if again.Size() > len(b) {
+			t.Fatalf("got %d bytes, want at most %d", again.Size(), len(b))
 		}
 
 		rest := again.data
 		for _, want := range ops {
 			got, r, ok := decodeOp(rest)
-			if !ok || got.kind != want.kind || !bytes.Equal(got.key, want.key) || !bytes.Equal(got.value, want.value) {
-				t.Fatalf("got %v, %t, want %v", got, ok, want)
+			if !ok {
+				t.Fatalf("got no operation, want %v", want)
 			}
+			equal(t, "kind", got.kind, want.kind)
+			equal(t, "key", string(got.key), string(want.key))
+			equal(t, "value", string(got.value), string(want.value))
 			rest = r
 		}
 	})
@@ -167,8 +170,8 @@ func FuzzManifest(f *testing.F) {
 		}
 
 		m.put(manifestName(1), got.encode())
-		if again, err := readManifest(m, "db", 1); err != nil || again != got {
-			t.Fatalf("%+v, %v after a second reading, want %+v", again, err, got)
-		}
+		again, err := readManifest(m, "db", 1)
+		isError(t, "a second reading", err, nil)
+		equal(t, "a second reading", again, got)
 	})
 }

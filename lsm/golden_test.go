@@ -42,9 +42,7 @@ func TestGolden(t *testing.T) {
 	}
 
 	db := openMem(t, c)
-	if i, err := readScript(db); err != nil || i != n {
-		t.Errorf("commit %d is the last, %v, want %d", i, err, n)
-	}
+	wantLast(t, "the files of version 1", db, n)
 	closeDB(t, db)
 }
 

@@ -182,6 +182,7 @@ func createLog(fsys FS, dir string, h fileHeader, size int64) (*logFile, error) 
 		return nil, err
 	}
 
+	// Header, space and name are durable before the first record is.
 	_, err = f.WriteAt(h.encode(logMagic, logHeaderLen), 0)
 	if err == nil {
 		err = allocate(f, logHeaderLen, size)
@@ -214,6 +215,7 @@ func allocate(f File, off, size int64) error {
 		return err
 	}
 
+	// The file system cannot: write the zeros.
 	zeros := make([]byte, min(size-off, windowLen))
 	for ; off < size; off += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
@@ -233,6 +235,8 @@ func (l *logFile) append(rec []byte, h recordHead) error {
 	}
 	putRecordHead(rec, h, l.salt, l.off)
 
+	// A record that failed leaves off where it was, and the next one overwrites
+	// it.
 	if _, err := l.f.WriteAt(rec, l.off); err != nil {
 		return err
 	}

@@ -77,10 +77,7 @@ func TestLogContents(t *testing.T) {
 		{"next is older", seal0(1, 7), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
 		{"next is absent", seal0(2, 1), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
 	} {
-		err := openErrorOf(t, oneLog(t, c.rec, c.h))
-		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
+		isError(t, c.name, openErrorOf(t, oneLog(t, c.rec, c.h)), c.want)
 	}
 }
 
@@ -281,9 +278,7 @@ func TestHuge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i, err := readScript(db); i != 5 || err != nil {
-			t.Errorf("closed %t: commit %d, %v, want 5", closed, i, err)
-		}
+		wantLast(t, fmt.Sprint("closed ", closed), db, 5)
 		closeDB(t, db)
 
 		_, err = Open("db", &Options{FS: hugeFS{m, 1 << 40, m.manifest(t)}})
@@ -302,15 +297,13 @@ func TestWindow(t *testing.T) {
 	}
 	for _, n := range lengths {
 		m := NewMemFS()
-		db := memDB(t, Options{FS: m, LogSize: 8 << 20})
+		db := memDB(t, Options{FS: m, LogSize: int64(n) + 64<<10}) // all in one log
 		set(t, db, "a", "1", Sync)
 		set(t, db, "b", string(bytes.Repeat([]byte{'x'}, n)), Sync)
 		set(t, db, "c", "3", Sync)
 		killed := m.CrashClone(CrashConfig{Keep: 1})
-		after := memDB(t, Options{FS: killed.CrashClone(CrashConfig{Keep: 1})})
-		if v, err := after.Get([]byte("c")); string(v) != "3" || err != nil {
-			t.Errorf("a value of %d bytes, then c = %q, %v", n, v, err)
-		}
+		after := memDB(t, Options{FS: killed.CrashClone(CrashConfig{Keep: 1}), LogSize: minLogSize})
+		wantValue(t, fmt.Sprintf("after a value of %d bytes", n), after, "c", "3")
 
 		// The second record is damaged, and only the third tells so.
 		offs, _ := records(t, killed, logName(1))

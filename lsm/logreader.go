@@ -110,6 +110,9 @@ func openLog(fsys FS, name string) (*logReader, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.f.Close())
 	}
+
+	// Records are salted, so that those of another log are not taken for its
+	// own.
 	r.salt = fileSalt(r.id, r.no, r.nonce)
 	return r, nil
 }
@@ -142,6 +145,7 @@ func (r *logReader) read(next func() uint64, record func(h recordHead, body []by
 			return r.corrupt(r.end, "a record says that its own bytes were durable")
 		}
 
+		// The record is one of ours, in its place.
 		switch h.kind {
 		case recordData:
 			r.groups++
@@ -191,6 +195,7 @@ func (r *logReader) recordAt(off int64) (h recordHead, body []byte, n int64, err
 		return recordHead{}, nil, 0, nil
 	}
 
+	// The head is valid, so the length is what was written.
 	b, err = r.at(off, n)
 	if err != nil {
 		return recordHead{}, nil, 0, err
@@ -215,6 +220,9 @@ func (r *logReader) tail() error {
 		if allZero(b) {
 			continue
 		}
+
+		// Bytes after the last record are those of a group that was not
+		// acknowledged, or of damage.
 		r.dirty = true
 		for i := 0; i+recordHeadLen <= len(b); i += 8 {
 			if r.claims(b[i:], off+int64(i)) {

@@ -44,6 +44,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 )
 
 // A DB is an open database. It is safe for concurrent use by multiple
@@ -54,7 +55,7 @@ type DB struct {
 	lock  io.Closer // nil if none was needed
 	id    uint64
 	nonce func() uint64
-	clock clock
+	start time.Time // of Open
 
 	state   atomic.Pointer[readState] // replaced under commits.mu
 	commits pipeline
@@ -69,6 +70,9 @@ type DB struct {
 type readState struct {
 	mem *memtable // written under commits.mu
 }
+
+// now returns the time since Open in nanoseconds.
+func (db *DB) now() int64 { return int64(time.Since(db.start)) }
 
 // Get returns a copy of the value of key. If there is none, the error is
 // [ErrNotFound].

@@ -30,7 +30,7 @@ type manifest struct {
 	fileHeader
 	edit     uint64 // number of the last edit, over all manifests
 	oldest   logRef // the oldest log that is needed
-	flushed  uint64 // the sequence up to which tables hold everything
+	flushed  uint64 // the sequence before the first in that log
 	nextFile uint64 // numbers of all files are below
 }
 
@@ -40,6 +40,7 @@ const (
 	manifestHeaderLen  = 48
 	editHeadLen        = 32
 	maxManifestLen     = 1 << 30
+	maxSeq             = 1<<56 - 1 // entries have it beside their kind
 
 	editSnapshot = 1 // the whole state
 	editChange   = 2
@@ -137,6 +138,7 @@ func appendEdit(b, body []byte, h editHead, salt uint64) []byte {
 		b = append(b, 0)
 	}
 
+	// The head has the checksum of the body, and one of itself.
 	e := b[off:]
 	le.PutUint32(e[4:], checksum(e[editHeadLen:], salt, off+editHeadLen))
 	le.PutUint32(e[8:], uint32(n))
@@ -204,6 +206,7 @@ func (r *manifestReader) read(no uint64) error {
 		return corrupt(r.name, 0, "the file has the place of another")
 	}
 
+	// The first edit is a snapshot, and each further one changes it.
 	r.salt = fileSalt(r.m.id, r.m.no, r.m.nonce)
 	for r.end = manifestHeaderLen; ; {
 		n, err := r.edit()
@@ -229,6 +232,8 @@ func (r *manifestReader) edit() (n int64, err error) {
 	if !ok || n > r.size-r.end {
 		return 0, nil
 	}
+
+	// The head is valid, so the length is what was written.
 	b, err = r.at(r.end, n)
 	if err != nil {
 		return 0, err
@@ -237,6 +242,7 @@ func (r *manifestReader) edit() (n int64, err error) {
 		return 0, nil
 	}
 
+	// A valid edit in the wrong place is damage, not the end.
 	first := r.last.kind == 0
 	switch {
 	case h.unknown || h.kind > editChange:
@@ -270,6 +276,7 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 			continue
 		}
 
+		// Every field begins with a number.
 		x, k := binary.Uvarint(value)
 		if k <= 0 {
 			return damaged
@@ -283,6 +290,9 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 			r.m.oldest = logRef{x, binary.LittleEndian.Uint64(value)}
 			value = nil
 		case tagFlushed:
+			if x > maxSeq {
+				return damaged
+			}
 			r.m.flushed = x
 		case tagNextFile:
 			r.m.nextFile = x
@@ -294,11 +304,9 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 		}
 	}
 
+	// A snapshot names everything, and a log is named with its first operation.
 	if snapshot && !(seen[tagOldest] && seen[tagFlushed] && seen[tagNextFile]) || seen[tagOldest] != seen[tagFlushed] {
 		return corrupt(r.name, r.end, "a field is missing")
-	}
-	if r.m.flushed > 0 {
-		return &versionError{r.name, "operations in tables"}
 	}
 	return nil
 }
@@ -346,6 +354,8 @@ func (m *manifest) write(fsys FS, dir string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+
+	// The name is what makes it the manifest.
 	if err := fsys.Rename(tmp, filepath.Join(dir, manifestName(m.no))); err != nil {
 		return err
 	}

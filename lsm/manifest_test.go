@@ -5,6 +5,7 @@ package lsm
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -44,7 +45,8 @@ func TestManifestEdits(t *testing.T) {
 		{"nothing", change, nil, nil},
 		{"tables", change, appendField(nil, 4, uvarint(1)), ErrVersion},
 		{"tag 31", change, appendField(nil, 31, uvarint(1)), ErrVersion},
-		{"flushed", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(9)), ErrVersion},
+		{"flushed", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(9)), nil},
+		{"flushed too high", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(maxSeq+1)), ErrCorrupt},
 		{"kind 3", editHead{kind: 3, number: 4}, nil, ErrVersion},
 		{"a gap", editHead{kind: editChange, number: 5}, nil, ErrCorrupt},
 		{"chain", editHead{kind: editChange, number: 4, chain: 1}, nil, ErrCorrupt},
@@ -61,12 +63,9 @@ func TestManifestEdits(t *testing.T) {
 		m := NewMemFS()
 		m.put(manifestName(1), withEdit(c.h, c.body))
 		got, err := readManifest(m, "db", 1)
-		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
-		}
-
-		if err == nil && got.edit != 4 {
-			t.Errorf("%s: edit %d, want 4", c.name, got.edit)
+		isError(t, c.name, err, c.want)
+		if err == nil {
+			equal(t, c.name+": edit", got.edit, 4)
 		}
 	}
 }
@@ -83,9 +82,8 @@ func TestManifestApplied(t *testing.T) {
 	want.edit = 4
 	want.oldest = logRef{6, 8}
 	want.nextFile = 40
-	if got != want || err != nil {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
+	isError(t, "a change", err, nil)
+	equal(t, "a change", got, want)
 }
 
 // TestManifestTorn checks that an edit that was not finished is as if it had
@@ -96,9 +94,9 @@ func TestManifestTorn(t *testing.T) {
 	for n := snapshot; n < len(whole); n++ {
 		m := NewMemFS()
 		m.put(manifestName(1), whole[:n])
-		if got, err := readManifest(m, "db", 1); got != testManifest || err != nil {
-			t.Errorf("cut at %d: got %+v, %v, want %+v", n, got, err, testManifest)
-		}
+		got, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprint("cut at ", n), err, nil)
+		equal(t, fmt.Sprint("cut at ", n), got, testManifest)
 	}
 
 	for at := manifestHeaderLen; at < snapshot; at++ {

@@ -175,6 +175,8 @@ func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 	nodes := map[*memNode]*memNode{} // in case two names of one file survive
 	for _, dir := range slices.Sorted(maps.Keys(m.dirs)) {
 		d := m.dirs[dir]
+
+		// Changes of names that were not synced survive one by one, or not.
 		names := maps.Clone(d.durable)
 		for _, change := range d.pending {
 			if keep() {
@@ -182,6 +184,7 @@ func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 			}
 		}
 
+		// So do writes to the files that still have a name.
 		cd := &memDir{live: map[string]*memNode{}, durable: map[string]*memNode{}}
 		for _, name := range slices.Sorted(maps.Keys(names)) {
 			node := names[name]
@@ -204,6 +207,8 @@ func (n *memNode) crash(c CrashConfig, rng *rand.Rand, keep func() bool) []byte 
 			b = w.apply(b)
 			continue
 		}
+
+		// A sector that was being written may hold anything.
 		if end := w.off + int64(len(w.data)); c.Garbage && w.data != nil && keep() {
 			if end > int64(len(b)) {
 				b = resize(b, end)
@@ -465,6 +470,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	defer f.fs.mu.Unlock()
 
+	// A crash keeps or loses whole sectors.
 	n := len(p)
 	for len(p) > 0 {
 		k := min(len(p), int(sectorSize-off%sectorSize))
@@ -530,6 +536,7 @@ func (f *memFile) Sync() error {
 	}
 	defer f.fs.mu.Unlock()
 
+	// After a failed sync it is not known which writes are durable.
 	n := f.node
 	for _, w := range n.pending {
 		if w.synced = err == nil; w.synced && len(n.history) == 0 {

@@ -64,8 +64,10 @@ func TestMemFSCrash(t *testing.T) {
 		for seed := range uint64(50) {
 			seen[m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).content(t, name)] = true
 		}
-		if !seen[lost] || !seen[kept] {
-			t.Errorf("%s, half of the unsynced changes survive: saw %v, want %q and %q", when, seen, lost, kept)
+		for _, want := range []string{lost, kept} {
+			if !seen[want] {
+				t.Errorf("%s, half of the unsynced changes survive: got %v, want %q as well", when, seen, want)
+			}
 		}
 	}
 
@@ -115,8 +117,12 @@ func TestMemFSSectors(t *testing.T) {
 		key := [4]byte{b[100], b[sectorSize], b[2*sectorSize], byte(len(b) / sectorSize)}
 		seen[key] = true
 		for i := range 3 * sectorSize {
-			if i >= 100 && b[i] != key[i/sectorSize] || i < 100 && b[i] != 1 {
-				t.Fatalf("seed %d: a torn sector at %d", seed, i)
+			want := byte(1)
+			if i >= 100 {
+				want = key[i/sectorSize]
+			}
+			if b[i] != want {
+				t.Fatalf("seed %d: a torn sector: byte %d is %d, want %d", seed, i, b[i], want)
 			}
 		}
 	}
@@ -158,9 +164,9 @@ func TestMemFSFailures(t *testing.T) {
 		}
 		return nil
 	})
-	if n, err := f.WriteAt([]byte("abcd"), 0); n != 2 || !errors.Is(err, io.ErrShortWrite) {
-		t.Errorf("a short write: got %d, %v, want 2", n, err)
-	}
+	n, err := f.WriteAt([]byte("abcd"), 0)
+	isError(t, "a short write", err, io.ErrShortWrite)
+	equal(t, "a short write", n, 2)
 	if err := f.Sync(); !errors.Is(err, fail) {
 		t.Errorf("Sync: got %v, want the failure", err)
 	}
@@ -241,10 +247,9 @@ func TestMemFSErrors(t *testing.T) {
 		}
 	}
 
-	if n, err := m.Size("d/a"); n != 3 || err != nil {
-		t.Errorf("Size = %d, %v, want 3", n, err)
-	}
-	must(t, r.Close(), w.Close())
+	n, err := m.Size("d/a")
+	must(t, err, r.Close(), w.Close())
+	equal(t, "Size", n, 3)
 	fail := errors.New("fails")
 	m.Inject(func(FSOp) error { return fail })
 	_, zerr = m.Size("d/a")
@@ -301,8 +306,11 @@ func TestOSFS(t *testing.T) {
 		must(t, s.SyncRange(0, 3))
 	}
 	must(t, f.Close())
-	if n, err := fsys.Size(dir + "a"); n != 3 || err != nil {
-		t.Errorf("Size = %d, %v, want 3", n, err)
+	n, err := fsys.Size(dir + "a")
+	must(t, err)
+	equal(t, "Size", n, 3)
+	if err := fsys.MkdirAll(dir + "a/below"); err == nil {
+		t.Error("MkdirAll below a file: got no error, want one")
 	}
 	if _, err := fsys.Size(dir + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Size of a missing file: got %v, want ErrNotExist", err)
@@ -311,7 +319,7 @@ func TestOSFS(t *testing.T) {
 	if err := fsys.Link(dir+"a", dir+"b"); err != nil {
 		t.Skip(err) // some file systems have no links
 	}
-	if n, err := fsys.Size(dir + "b"); n != 3 || err != nil {
-		t.Errorf("Size of a link = %d, %v, want 3", n, err)
-	}
+	n, err = fsys.Size(dir + "b")
+	must(t, err)
+	equal(t, "Size of a link", n, 3)
 }

@@ -168,6 +168,7 @@ func (m *memtable) search(n *node, p perm, from int, key []byte, seq uint64) int
 	h := head(key[n.skip:])
 	lo, hi := from, p.len()
 	for lo < hi {
+		// Heads decide unless they are equal: then the keys do.
 		mid := (lo + hi) / 2
 		slot := p.at(mid)
 		less := n.heads[slot] < h
@@ -257,11 +258,14 @@ func (m *memtable) tryInsert(key []byte, seq uint64, ref uint32) bool {
 		if p.len() == m.order {
 			return m.splitFor(parent, at, n, lo, hi, key, seq, ref)
 		}
+
+		// A leaf with room takes the entry.
 		if n.kids == nil {
 			m.addItem(n, m.search(n, p, 0, key, seq), ref, nil)
 			return true
 		}
 
+		// Go down, and take along the fences of the child.
 		i := m.search(n, p, 1, key, seq) - 1
 		if i > 0 {
 			lo = n.refs[p.at(i)]
@@ -290,6 +294,8 @@ func (m *memtable) splitFor(parent *node, at int, n *node, lo, hi uint32, key []
 		return false
 	}
 
+	// Keys that come in order leave full leaves behind: split where the next
+	// one goes.
 	i := m.search(n, p, 0, key, seq)
 	ascending := i > 0 && p.at(i-1) == p.len()-1
 	descending := i < p.len() && p.at(i) == p.len()-1
@@ -339,6 +345,7 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 		sep = n.refs[p.at(mid)]
 	}
 
+	// Both halves are new nodes, so that readers of n see one or the other.
 	a := m.copyItems(n, p, 0, mid, lo, sep)
 	b := m.copyItems(n, p, mid, p.len(), sep, hi)
 	switch mid {
@@ -347,6 +354,8 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 	case p.len():
 		m.addItem(b, 0, ref, nil)
 	}
+
+	// Leaves are a list.
 	if n.kids == nil {
 		a.prev = n.prev
 		b.prev = a
@@ -371,6 +380,8 @@ func (m *memtable) split(parent *node, at int, n *node, mid int, lo, hi, ref uin
 	}
 	m.stepped()
 
+	// The list comes last. A reader of the list that is on n finds the same
+	// entries there.
 	if n.kids == nil {
 		if n.prev != nil {
 			n.prev.next.Store(a)
@@ -439,13 +450,19 @@ func (m *memtable) wasteful() bool {
 	if m.bytes() < minMemory/2 {
 		return false
 	}
-	live := int64(0)
+	live := m.live(func(key, value int) int64 { return int64(key+value+maxEntryExtra) + leafSize/fanout })
+	return live < m.bytes()/4*3
+}
+
+// live returns the size of what is not deleted or overwritten, where size tells
+// that of one entry.
+func (m *memtable) live(size func(key, value int) int64) (n int64) {
 	m.each(func(key, value []byte, trailer uint64, newest bool) {
 		if newest && byte(trailer) != kindDelete {
-			live += int64(len(key)+len(value)+maxEntryExtra) + leafSize/fanout
+			n += size(len(key), len(value))
 		}
 	})
-	return live < m.bytes()/4*3
+	return n
 }
 
 // compacted returns a memtable with the newest version of each key that is not

@@ -49,10 +49,9 @@ func TestPerm(t *testing.T) {
 
 			p := inOrder(n + 1)
 			for j := range n + 1 {
-				if p.len() != n+1 || p.at(j) != j {
-					t.Fatalf("of %d items in order, number %d of %d is in slot %d", n+1, j, p.len(), p.at(j))
-				}
+				equal(t, fmt.Sprintf("of %d items in order, the slot of number %d", n+1, j), p.at(j), j)
 			}
+			equal(t, "items in order", p.len(), n+1)
 		}
 	}
 }
@@ -136,8 +135,8 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 		seq := uint64(len(done))
 		for i, k := range done {
 			v, _, ok := m.get(name(k), uint64(i+1))
-			if !ok || !bytes.Equal(v, []byte{byte(k)}) {
-				t.Fatalf("order %v: version %d of %q is %v, %t", order, i+1, name(k), v, ok)
+			if want := []byte{byte(k)}; !ok || !bytes.Equal(v, want) {
+				t.Fatalf("order %v: version %d of %q: got %v, %t, want %v, true", order, i+1, name(k), v, ok, want)
 			}
 		}
 		for _, h := range held {
@@ -147,7 +146,7 @@ func checkOrder(t *testing.T, order []int, nodes int, twice bool) {
 					continue
 				}
 				if ref := reach(m, h.n, h.p, key, uint64(i+1)); ref == 0 || m.seq(ref) != uint64(i+1) {
-					t.Fatalf("order %v: a reader at %d misses version %d of %q", order, h.seq, i+1, key)
+					t.Fatalf("order %v: a reader at %d gets entry %d, want version %d of %q", order, h.seq, ref, i+1, key)
 				}
 			}
 		}
@@ -240,8 +239,14 @@ func TestModelMemtable(t *testing.T) {
 					want = &log[i]
 				}
 			}
-			if ok != (want != nil) || ok && (kind != want.kind || !bytes.Equal(value, want.value)) {
-				t.Fatalf("get(%q, %d) = %q, %d, %t, want %v", key, seq, value, kind, ok, want)
+			if ok != (want != nil) {
+				t.Fatalf("get(%q, %d): found %t, want %t", key, seq, ok, want != nil)
+			}
+			if ok && kind != want.kind {
+				t.Fatalf("get(%q, %d): got kind %d, want %d", key, seq, kind, want.kind)
+			}
+			if ok && !bytes.Equal(value, want.value) {
+				t.Fatalf("get(%q, %d): got %q, want %q", key, seq, value, want.value)
 			}
 		}
 
@@ -321,9 +326,14 @@ func TestArena(t *testing.T) {
 
 	for i, e := range list {
 		k, v, trailer := a.get(e.ref)
-		if !bytes.Equal(k, e.key) || !bytes.Equal(v, e.value) || trailer != uint64(i) || e.ref == 0 {
-			t.Errorf("entry %d at %d is %d bytes, %d bytes, %d, want %d, %d, %d", i, e.ref, len(k), len(v), trailer, 3, len(e.value), i)
+		if !bytes.Equal(k, e.key) {
+			t.Errorf("entry %d at %d: got the key %q, want %q", i, e.ref, k, e.key)
 		}
+		if !bytes.Equal(v, e.value) {
+			t.Errorf("entry %d at %d: got %d bytes %.9q, want %d bytes %.9q", i, e.ref, len(v), v, len(e.value), e.value)
+		}
+		equal(t, fmt.Sprintf("entry %d: the trailer", i), trailer, uint64(i))
+		equal(t, fmt.Sprintf("entry %d: has ref 0", i), e.ref == 0, false)
 	}
 }
 

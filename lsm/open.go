@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"time"
 )
 
 // Open opens the database in dir, or makes one there. A nil opts means the
@@ -18,7 +19,8 @@ import (
 // before: no Sync commit that had returned is missing, and after a crash of the
 // process alone no NoSync commit. A damaged database gives an error that is
 // [ErrCorrupt], and one that is open already [ErrLocked]. On a full disk Open
-// succeeds: reads work, and commits wait for space.
+// succeeds: reads work, and commits wait for space. If there are more than 64
+// logs, and not more than 1 GiB to copy, Open makes one of them.
 func Open(dir string, opts *Options) (*DB, error) {
 	return openWith(dir, opts, rand.Uint64)
 }
@@ -32,15 +34,18 @@ func openWith(dir string, opts *Options, nonce func() uint64) (*DB, error) {
 		dir:   dir,
 		opts:  opts.resolve(),
 		nonce: nonce,
-		clock: newClock(nil),
+		start: time.Now(),
 		done:  make(chan struct{}),
 	}
+
+	// The parts know their database.
 	db.commits.db = db
 	db.commits.open = &group{}
 	db.logs.db = db
 	db.logs.quit = make(chan struct{})
 	db.state.Store(&readState{mem: newMemtable()})
 
+	// A failed Open leaves nothing open.
 	if err := db.open(); err != nil {
 		return nil, openError(dir, errors.Join(err, db.release()))
 	}
@@ -74,6 +79,7 @@ func (db *DB) open() error {
 		return err
 	}
 
+	// A database is there if a manifest is.
 	files, err := list(db.opts.FS, db.dir)
 	if err != nil {
 		return err
@@ -114,6 +120,8 @@ func (db *DB) lockDir() error {
 			}
 		}
 	}
+
+	// The lock is held until Close.
 	lock, err := fsys.Lock(name)
 	if err != nil {
 		return err
@@ -142,6 +150,8 @@ func (db *DB) release() error {
 			_ = l.f.Close() // nothing depends on it: it is synced, closed already, or has failed
 		}
 	}
+
+	// The lock goes last.
 	if db.lock == nil {
 		return nil
 	}
@@ -156,6 +166,9 @@ func (db *DB) create(files listing) error {
 	if files.table != "" {
 		return corrupt(files.table, 0, "there is a table, but no manifest")
 	}
+
+	// Logs without a manifest are left by a creation that crashed, and are
+	// empty. Check all before one is removed.
 	for _, no := range files.logs {
 		if err := db.checkStray(no); err != nil {
 			return err
@@ -167,6 +180,7 @@ func (db *DB) create(files listing) error {
 		}
 	}
 
+	// The log first, then the manifest that names it.
 	db.id = db.nonce()
 	db.logs.nextNo = 1
 	log, err := db.logs.create(db.opts.LogSize)
@@ -195,6 +209,7 @@ func (db *DB) checkStray(no uint64) error {
 		return err
 	}
 
+	// A record means that a manifest was lost.
 	_, _, n, err := r.recordAt(logHeaderLen)
 	if err == nil && n > 0 {
 		err = r.corrupt(0, "no file refers to this log, which is not empty")

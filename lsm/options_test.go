@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -44,9 +45,8 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%+v is valid", o)
 		}
 
-		if _, got := Open("db", o); got == nil || err == nil || got.Error() != err.Error() {
-			t.Errorf("Open with %+v: got %v, want %v", o, got, err)
-		}
+		_, got := Open("db", o)
+		equal(t, fmt.Sprintf("Open with %+v", o), fmt.Sprint(got), fmt.Sprint(err))
 	}
 }
 
@@ -63,22 +63,21 @@ func TestDefaults(t *testing.T) {
 func TestDurabilityText(t *testing.T) {
 	for d, want := range []string{"sync", "nosync", "async"} {
 		b, err := Durability(d).MarshalText()
-		if string(b) != want || err != nil {
-			t.Errorf("%d: got %q, %v, want %q", d, b, err, want)
-		}
+		isError(t, want, err, nil)
+		equal(t, want, string(b), want)
 		got := Async + 1
-		if err := got.UnmarshalText([]byte(want)); got != Durability(d) || err != nil {
-			t.Errorf("%q: got %v, %v, want %d", want, got, err, d)
-		}
+		isError(t, want, got.UnmarshalText([]byte(want)), nil)
+		equal(t, want, got, Durability(d))
 	}
 
 	if _, err := (Async + 1).MarshalText(); err == nil {
 		t.Error("durability 3 has a name")
 	}
 	d := NoSync
-	if err := d.UnmarshalText([]byte("sometimes")); err == nil || d != NoSync {
-		t.Errorf("an unknown name: %v, %v, want an error and no change", d, err)
+	if err := d.UnmarshalText([]byte("sometimes")); err == nil {
+		t.Error("an unknown name: got no error, want one")
 	}
+	equal(t, "after an unknown name", d, NoSync)
 	if got, want := (Async + 1).String(), "Durability(3)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -101,9 +100,9 @@ func TestBatchLimits(t *testing.T) {
 		{0, 0, math.MaxInt32, ErrTooLarge},
 	} {
 		b := &Batch{data: make([]byte, c.have)}
-		if ok := b.room(c.key, c.value); ok != (c.want == nil) || !errors.Is(b.err, c.want) {
-			t.Errorf("%d bytes, then %d and %d: got %t, %v, want %v", c.have, c.key, c.value, ok, b.err, c.want)
-		}
+		what := fmt.Sprintf("%d bytes, then %d and %d", c.have, c.key, c.value)
+		equal(t, what+": is there room", b.room(c.key, c.value), c.want == nil)
+		isError(t, what, b.err, c.want)
 	}
 
 	b := &Batch{count: math.MaxUint32}

@@ -71,11 +71,17 @@ func modelDB(t *rapid.T) {
 		"": func(t *rapid.T) {
 			k := key.Draw(t, "key")
 			want, ok := model[string(k)]
-			if v, err := db.Get(k); ok != (err == nil) || string(v) != want {
-				t.Fatalf("Get(%q) = %q, %v, want %q, %t", k, v, err, want, ok)
+			v, err := db.Get(k)
+			if ok != (err == nil) {
+				t.Fatalf("Get(%q): got %v, want a value: %t", k, err, ok)
 			}
-			if has, err := db.Has(k); has != ok || err != nil {
-				t.Fatalf("Has(%q) = %t, %v, want %t", k, has, err, ok)
+			if string(v) != want {
+				t.Fatalf("Get(%q): got %q, want %q", k, v, want)
+			}
+			has, err := db.Has(k)
+			must(err)
+			if has != ok {
+				t.Fatalf("Has(%q): got %t, want %t", k, has, ok)
 			}
 			if v, _ := db.AppendGet([]byte("x"), k); string(v) != "x"+want {
 				t.Fatalf("AppendGet(x, %q) = %q, want %q", k, v, "x"+want)

@@ -18,7 +18,14 @@ type resumption struct {
 	goOn     bool     // last is continued, and not sealed
 	next     *logFile // the log after it, or last itself; nil before it is made
 	remove   []string // names of files that nothing will refer to
+	chain    []uint64 // numbers of the logs that were read
+	fold     bool     // they are replaced by one
 }
+
+const (
+	maxChain = 64         // logs that Open reads without folding them
+	copyLen  = asyncBytes // of a record of copies, at least, but the last
+)
 
 // recover reads the database, and makes it ready for commits.
 func (db *DB) recover(files listing) error {
@@ -35,15 +42,24 @@ func (db *DB) recover(files listing) error {
 		return nil
 	}
 
+	// Everything that was read is made durable before anything is written.
 	if err := db.preserve(before, last, r); err != nil {
 		return err
 	}
+
+	// A log without operations goes on. Any other is sealed and followed by a
+	// new one.
 	r.goOn = last.groups == 0 && !last.dirty
+	r.fold = len(r.chain) > maxChain && db.foldedSize() <= maxLogSize
 	log, err := db.logs.complete(r)
+	if r.fold && r.last != nil && lacksRoom(err) {
+		r.fold = false // nothing was copied: the logs stay as they are
+		log, err = db.logs.complete(r)
+	}
 	switch {
 	case err == nil:
 		db.logs.begin(log)
-	case lacksRoom(err):
+	case lacksRoom(err) && !r.fold:
 		db.logs.pending = r // commits wait until there is room
 		db.logs.makeErr = err
 	default:
@@ -67,15 +83,17 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 	}
 	db.id = m.id
 	db.logs.nextNo = max(m.nextFile, files.top+1)
+	db.commits.seq = m.flushed
 
-	chain := map[uint64]bool{}
+	// Each log that is sealed names the next.
+	r = &resumption{manifest: m}
 	for ref := m.oldest; ; ref = last.next {
 		before = last
 		last, err = db.replayLog(ref)
 		if err != nil {
 			return fail(err)
 		}
-		chain[ref.no] = true
+		r.chain = append(r.chain, ref.no)
 		if !last.sealed {
 			break
 		}
@@ -84,9 +102,9 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 		}
 	}
 
-	r = &resumption{manifest: m}
+	// Files outside the chain are removed when the new manifest is durable.
 	for _, no := range files.logs {
-		if chain[no] {
+		if slices.Contains(r.chain, no) {
 			continue
 		}
 		if no >= m.oldest.no {
@@ -113,6 +131,7 @@ func (db *DB) replayLog(ref logRef) (*logReader, error) {
 		return nil, err
 	}
 
+	// The log must be the one that was named.
 	if r.no != ref.no || r.nonce != ref.nonce || r.id != db.id {
 		err = r.corrupt(0, "the file has the place of another")
 	} else {
@@ -141,6 +160,7 @@ func (db *DB) apply(r *logReader, h recordHead, body []byte, off int64) error {
 			return ErrFull
 		}
 
+		// Operations have the numbers that they had.
 		db.commits.seq++
 		mem.insert(o.key, o.value, db.commits.seq, o.kind)
 		body = rest
@@ -161,6 +181,8 @@ func (db *DB) preserve(before, last *logReader, r *resumption) error {
 	if err := db.opts.FS.SyncDir(db.dir); err != nil { // the names
 		return err
 	}
+
+	// The seal of the log before may be all that says that this one exists.
 	if before != nil && last.records == 0 {
 		l, err := db.rewrite(before)
 		if err != nil {
@@ -187,6 +209,8 @@ func (db *DB) rewrite(r *logReader) (*logFile, error) {
 		size: r.end, off: r.end, records: r.records, data: r.groups > 0,
 	}
 
+	// The operating system may hold pages that failed to reach the disk and
+	// count as clean: write them again.
 	w := window{f: f, size: r.end}
 	for off := r.synced; off < r.end && err == nil; off += windowLen {
 		var b []byte
@@ -203,14 +227,15 @@ func (db *DB) rewrite(r *logReader) (*logFile, error) {
 	return l, nil
 }
 
-// complete begins a log after the last one, if that holds anything, writes a
-// new manifest, and then removes files that nothing refers to. It returns the
-// log to write. After an error it can be called again.
+// complete begins a log after the last one, if that holds anything, or if all
+// of them are folded, writes a new manifest, and then removes files that
+// nothing refers to. It returns the log to write. After an error it can be
+// called again.
 func (l *rotation) complete(r *resumption) (*logFile, error) {
 	db := l.db
 	switch {
 	case r.next != nil: // made by an attempt before
-	case r.goOn:
+	case r.goOn && !r.fold:
 		// Without room the log counts as full, and commits wait for the next.
 		err := allocate(r.last.f, r.last.off, db.opts.LogSize)
 		if err == nil {
@@ -222,7 +247,11 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 		r.next = r.last
 		r.last = nil
 	default:
-		next, err := l.create(db.opts.LogSize)
+		size := db.opts.LogSize
+		if r.fold {
+			size = db.foldedSize()
+		}
+		next, err := l.create(size)
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +267,13 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 		}
 		r.last = nil
 	}
+	if r.fold {
+		if err := l.copyLive(r); err != nil {
+			return nil, err
+		}
+	}
 
+	// A manifest that failed halfway may be there: the next has another number.
 	r.manifest.no++ // a number is tried once
 	r.manifest.edit++
 	m := r.manifest
@@ -254,4 +289,68 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 		_ = db.opts.FS.Remove(filepath.Join(db.dir, name))
 	}
 	return r.next, nil
+}
+
+// foldedSize returns how long a log must be that holds all that is live, in
+// records of copyLen or more, with room for what comes then.
+func (db *DB) foldedSize() int64 {
+	live := db.state.Load().mem.live(opLen)
+	return db.opts.LogSize + live + (live/copyLen+1)*groupExtra
+}
+
+// copyLive copies what is live into the log that comes next, and makes that the
+// oldest one. A crash on the way does no harm: the log before names this one,
+// and the copies are commits that change nothing.
+func (l *rotation) copyLive(r *resumption) error {
+	db := l.db
+	p := &db.commits
+	flushed := p.seq
+	rec := make([]byte, recordHeadLen)
+	h := recordHead{kind: recordData}
+	var err error
+
+	// A record holds many copies, as a group of commits does.
+	write := func() {
+		if h.count == 0 || err != nil {
+			return
+		}
+		h.first = p.seq + 1
+		err = r.next.append(rec, h)
+		p.seq += uint64(h.count)
+		rec = rec[:recordHeadLen]
+		h.count = 0
+	}
+	db.state.Load().mem.each(func(key, value []byte, trailer uint64, newest bool) {
+		if !newest || byte(trailer) == kindDelete {
+			return
+		}
+		rec = appendSet(rec, key, value)
+		if h.count++; len(rec) >= copyLen {
+			write()
+		}
+	})
+	write()
+
+	// Damage of the copies is found from now on, also of a single record: it
+	// holds what was acknowledged long ago.
+	if err == nil {
+		err = r.next.sync()
+	}
+	if err == nil && r.next.records > 0 {
+		err = r.next.mark(p.seq + 1)
+	}
+	if err != nil {
+		return err
+	}
+
+	// The old logs go when the manifest that names the new one is durable.
+	p.visible.Store(p.seq)
+	p.synced = p.seq
+	r.manifest.oldest = logRef{r.next.no, r.next.nonce}
+	r.manifest.flushed = flushed
+	for _, no := range r.chain {
+		r.remove = append(r.remove, logName(no))
+	}
+	r.fold = false
+	return nil
 }

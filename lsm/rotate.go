@@ -49,6 +49,8 @@ func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
 	if g.log == nil {
 		size += groupExtra
 	}
+
+	// The group begins in the next log if the last one is too full.
 	if l.tail == nil || l.used+size+sealLen > l.tail.size {
 		if g.log != nil {
 			return false
@@ -63,6 +65,7 @@ func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
 		l.wanted = 0
 	}
 
+	// The bytes belong to the group, and the next log is prepared in time.
 	g.log = l.tail
 	g.mem = mem
 	g.reserved += size
@@ -99,7 +102,7 @@ func (l *rotation) prepareLocked() {
 	if ready || l.making || l.quitting {
 		return
 	}
-	if l.makeErr != nil && l.waiting == 0 && l.db.clock.read() < l.makeAgain {
+	if l.makeErr != nil && l.waiting == 0 && l.db.now() < l.makeAgain {
 		return
 	}
 	l.making = true
@@ -116,13 +119,14 @@ func (l *rotation) makeNext() {
 		l.makeErr = err
 		if err == nil || l.waiting == 0 || l.quitting {
 			l.making = false
-			l.makeAgain = l.db.clock.read() + int64(delay)
+			l.makeAgain = l.db.now() + int64(delay)
 			l.db.commits.changedLocked()
 			mu.Unlock()
 			return
 		}
 		mu.Unlock()
 
+		// Commits wait for this log, so it is tried until there is one.
 		timer := time.NewTimer(delay)
 		select {
 		case <-timer.C:
@@ -146,6 +150,8 @@ func (l *rotation) tryMake() error {
 	if pending != nil {
 		return l.resume(pending)
 	}
+
+	// Make it without the lock.
 	made := next == nil
 	var err error
 	if next == nil {
@@ -229,6 +235,8 @@ func (l *rotation) finish(next uint64) error {
 		return current.end(next)
 	}
 
+	// The log has operations: seal it, and end in a log that has none, so that
+	// the next Open begins no other.
 	last := l.next
 	l.next = nil
 	if last == nil {

@@ -148,6 +148,70 @@ func set(t testing.TB, db *DB, key, value string, d Durability) {
 	}
 }
 
+// equal checks that got is want.
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// isError checks that got is each error of want; nil stands for no error.
+func isError(t testing.TB, what string, got error, want ...error) {
+	t.Helper()
+	for _, w := range want {
+		if !errors.Is(got, w) {
+			t.Errorf("%s: got %v, want %v", what, got, w)
+		}
+	}
+}
+
+// wantHas checks whether key has a value.
+func wantHas(t testing.TB, what string, db *DB, key string, want bool) {
+	t.Helper()
+	got, err := db.Has([]byte(key))
+	if err != nil {
+		t.Errorf("%s: Has(%q): got %v, want %t", what, key, err, want)
+		return
+	}
+	equal(t, fmt.Sprintf("%s: Has(%q)", what, key), got, want)
+}
+
+// wantValue checks the value of key.
+func wantValue(t testing.TB, what string, db *DB, key, want string) {
+	t.Helper()
+	got, err := db.Get([]byte(key))
+	if err != nil {
+		t.Errorf("%s: Get(%q): got %v, want a value of %d bytes", what, key, err, len(want))
+		return
+	}
+	if string(got) != want {
+		t.Errorf("%s: Get(%q): got %.40q of %d bytes, want %.40q of %d", what, key, got, len(got), want, len(want))
+	}
+}
+
+// wantLast checks that db holds what a script has made of it with so many
+// commits.
+func wantLast(t testing.TB, what string, db *DB, want int64) {
+	t.Helper()
+	got, err := readScript(db)
+	if err != nil {
+		t.Errorf("%s: got %v, want the state after commit %d", what, err, want)
+		return
+	}
+	equal(t, what+": the last commit", got, want)
+}
+
+// wantSizes checks that no file of m is longer than a log.
+func wantSizes(t testing.TB, what string, m *MemFS) {
+	t.Helper()
+	for _, name := range m.files(t) {
+		if got := len(m.bytes(name)); got > minLogSize {
+			t.Errorf("%s: %s has %d bytes, want at most %d", what, name, got, minLogSize)
+		}
+	}
+}
+
 // closeDB closes db, which must succeed.
 func closeDB(t testing.TB, db *DB) {
 	t.Helper()
@@ -209,8 +273,11 @@ func (m *MemFS) files(t testing.TB) []string {
 func (m *MemFS) manifest(t testing.TB) string {
 	t.Helper()
 	l, err := list(m, "db")
-	if err != nil || len(l.manifests) == 0 {
-		t.Fatalf("manifests %v, %v", l.manifests, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.manifests) == 0 {
+		t.Fatal("got no manifest, want one")
 	}
 	return manifestName(slices.Max(l.manifests))
 }
@@ -219,8 +286,11 @@ func (m *MemFS) manifest(t testing.TB) string {
 func (m *MemFS) leaks() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.open > 0 || len(m.locks) > 0 {
-		return fmt.Errorf("%d files are open, locks %v", m.open, m.locks)
+	if m.open > 0 {
+		return fmt.Errorf("got %d open files, want none", m.open)
+	}
+	if len(m.locks) > 0 {
+		return fmt.Errorf("got locks %v, want none", m.locks)
 	}
 	return nil
 }

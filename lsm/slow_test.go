@@ -92,9 +92,7 @@ func TestTextbook(t *testing.T) {
 	m.put("MANIFEST-000001", mf.b)
 	db := openMem(t, m)
 	for key, want := range map[string]string{"a": "one", "b": "two"} {
-		if v, err := db.Get([]byte(key)); string(v) != want || err != nil {
-			t.Errorf("%s = %q, %v, want %q", key, v, err, want)
-		}
+		wantValue(t, "by the textbook", db, key, want)
 	}
 	closeDB(t, db)
 

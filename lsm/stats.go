@@ -12,7 +12,7 @@ type Stats struct {
 	LogBytes uint64 // written to logs
 	Stalls   uint64 // commits that waited for the next log
 	Memory   int64  // bytes that keys and values take in memory, with what finds them
-	Sequence uint64 // operations since the database was made
+	Sequence uint64 // operations since the database was made, and copies of them by Open
 }
 
 // Sub returns the counters since prev was taken; Memory and Sequence are those

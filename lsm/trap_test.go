@@ -33,13 +33,10 @@ func TestTrapVisibleBeforeDurable(t *testing.T) {
 		}
 		return nil
 	})
-	if err := db.Set([]byte("a"), nil); err != nil || syncs != 1 {
-		t.Fatalf("%d syncs, %v", syncs, err)
-	}
+	isError(t, "Set", db.Set([]byte("a"), nil), nil)
 	m.Inject(nil)
-	if ok, _ := db.Has([]byte("a")); !ok {
-		t.Error("not visible after")
-	}
+	equal(t, "syncs", syncs, 1)
+	wantHas(t, "after the sync", db, "a", true)
 }
 
 // TestTrapFailedCommitHoldsQueue checks for a failed commit that keeps its
@@ -114,16 +111,9 @@ func TestTrapSyncRetried(t *testing.T) {
 		}
 	}
 
-	if v, err := db.Get([]byte("last")); err != nil || string(v) != "1" {
-		t.Errorf("reading: %q, %v", v, err)
-	}
-	if err := db.Close(); !errors.Is(err, syscall.EIO) {
-		t.Error(err)
-	}
-
-	if syncs != 1 {
-		t.Errorf("%d syncs", syncs)
-	}
+	wantValue(t, "after a failed sync", db, "last", "1")
+	isError(t, "Close", db.Close(), syscall.EIO)
+	equal(t, "syncs", syncs, 1)
 
 	if _, err := checkCrash(m.CrashClone(CrashConfig{}), 1, 4, 1, false); err != nil {
 		t.Error(err)
@@ -170,9 +160,8 @@ func TestTrapWatermark(t *testing.T) {
 		for _, at := range []int64{off + 4, off + recordHeadLen + 3} {
 			n, err := openDamaged(m, name, func(b []byte) []byte { b[at] ^= 1; return b })
 			if i == len(offs)-1 {
-				if n != 4 || err != nil {
-					t.Errorf("damage in the last record: commit %d, %v, want 4", n, err)
-				}
+				isError(t, "damage in the last record", err, nil)
+				equal(t, "damage in the last record: the last commit", n, 4)
 				continue
 			}
 
@@ -181,9 +170,8 @@ func TestTrapWatermark(t *testing.T) {
 				t.Errorf("damage at %d: commit %d, %v, want ErrCorrupt", at, n, err)
 				continue
 			}
-			if want := filepath.Join("db", name); c.File != want || c.Offset != off {
-				t.Errorf("damage at %d is reported at %s %d, want %s %d", at, c.File, c.Offset, want, off)
-			}
+			equal(t, fmt.Sprintf("damage at %d: the file", at), c.File, filepath.Join("db", name))
+			equal(t, fmt.Sprintf("damage at %d: the offset", at), c.Offset, off)
 		}
 	}
 }
@@ -206,9 +194,7 @@ func TestTrapStaleRecords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i, err := readScript(db); i != 0 || err != nil {
-			t.Errorf("commit %d has come back, %v", i, err)
-		}
+		wantLast(t, "records of another log", db, 0)
 		closeDB(t, db)
 	}
 }
@@ -234,9 +220,7 @@ func TestTrapStaleTail(t *testing.T) {
 	for _, key := range []string{"c", "d"} {
 		db = openMem(t, after)
 		set(db, key, Sync)
-		if ok, err := db.Has([]byte("b")); ok || err != nil {
-			t.Errorf("b has come back, %v", err)
-		}
+		wantHas(t, "after a crash that has lost it", db, "b", false)
 		after = after.CrashClone(CrashConfig{Keep: 1})
 		closeDB(t, db)
 	}
@@ -366,9 +350,10 @@ func TestTrapStallWithoutSignal(t *testing.T) {
 			}
 
 			time.Sleep(5 * time.Second)
-			if n := done.Load(); n == 0 || n == 20 || failed.Load() > 0 {
-				t.Errorf("%d commits were made, %d failed; want some", n, failed.Load())
+			if n := done.Load(); n == 0 || n == 20 {
+				t.Errorf("got %d of 20 commits, want some and not all", n)
 			}
+			equal(t, "commits that failed meanwhile", failed.Load(), 0)
 			start := time.Now()
 			switch end {
 			case "space":
@@ -386,9 +371,7 @@ func TestTrapStallWithoutSignal(t *testing.T) {
 			if d := time.Since(start); d > 3*time.Second {
 				t.Errorf("%s: they waited %v more", end, d)
 			}
-			if (end == "space") != (failed.Load() == 0) {
-				t.Errorf("%s: %d failed", end, failed.Load())
-			}
+			equal(t, end+": all commits were made", failed.Load() == 0, end == "space")
 			_ = db.Close() // the failure, or the second time
 		})
 	}
@@ -450,9 +433,8 @@ func TestTrapRotationUnderLock(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if err := db.Set([]byte("b"), nil); err != nil || time.Since(start) > 0 {
-			t.Errorf("a commit took %v, %v", time.Since(start), err)
-		}
+		isError(t, "a commit while a log is being made", db.Set([]byte("b"), nil), nil)
+		equal(t, "its time", time.Since(start), 0)
 		closeDB(t, db)
 	})
 }
@@ -565,12 +547,9 @@ func TestTrapOptionsAliasing(t *testing.T) {
 		t.Fatal(err)
 	}
 	*o = Options{FS: NewMemFS(), Durability: Async, ReadOnly: true, Memory: 1}
-	if err := db.Set(nil, nil); err != nil || db.Stats().Syncs != 1 {
-		t.Errorf("%d syncs, %v", db.Stats().Syncs, err)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
+	isError(t, "Set", db.Set(nil, nil), nil)
+	equal(t, "syncs", db.Stats().Syncs, 1)
+	closeDB(t, db)
 }
 
 // TestTrapHotKey checks a key that is written so often that a list of its
@@ -588,7 +567,7 @@ func TestTrapHotKey(t *testing.T) {
 	}
 	for i := uint64(1); i <= n; i += 37 {
 		if v, _, ok := m.get(key, i); !ok || v[0] != byte(i) {
-			t.Fatalf("version %d is %v, %t", i, v, ok)
+			t.Fatalf("version %d: got %v, %t, want %d, true", i, v, ok, byte(i))
 		}
 	}
 	height := 1
