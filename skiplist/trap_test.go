@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+
+package skiplist
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"weak"
+)
+
+// numbers returns a map of n numbers to themselves, in blocks of limit entries.
+func numbers(n, limit int) *Map[int, int] {
+	m := NewMap[int, int]()
+	m.limit = limit
+	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		m.Set(i, i)
+	}
+	return m
+}
+
+// TestTrapNaN checks that a NaN is one key, before all others. In tidwall/btree
+// it overwrites the last entry, and in google/btree and skipmap it hides
+// others.
+func TestTrapNaN(t *testing.T) {
+	m := NewMap[float64, int]()
+	for i := 1; i <= 5; i++ {
+		m.Set(float64(i), i)
+	}
+	if _, added := m.Set(math.NaN(), 6); !added {
+		t.Error("Set of NaN: added = false, want true")
+	}
+	if _, added := m.Set(-math.NaN(), 7); added {
+		t.Error("Set of another NaN: added = true, want false")
+	}
+	if got, want := m.String(), "map[NaN:7 1:1 2:2 3:3 4:4 5:5]"; got != want {
+		t.Errorf("String = %s, want %s", got, want)
+	}
+	if got, ok := m.Get(3); got != 3 || !ok {
+		t.Errorf("Get(3) = %d, %t, want 3, true", got, ok)
+	}
+	if got, _, ok := m.Higher(math.NaN()); got != 1 || !ok {
+		t.Errorf("Higher(NaN) = %v, %t, want 1, true", got, ok)
+	}
+	if got, ok := m.Delete(math.NaN()); got != 7 || !ok {
+		t.Errorf("Delete(NaN) = %d, %t, want 7, true", got, ok)
+	}
+}
+
+// TestTrapDeleteWhileIterating checks that a loop that deletes each key visits
+// all of them. In btype it visits 361 of 1000, in btreemap 490, and tidwall's
+// iterator panics (tidwall/btree#39).
+func TestTrapDeleteWhileIterating(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		m := numbers(1000, width)
+		seq := m.All()
+		if back {
+			seq = m.Backward()
+		}
+		visits := 0
+		for key := range seq {
+			visits++
+			m.Delete(key)
+		}
+		if visits != 1000 || m.Len() != 0 {
+			t.Errorf("%d visits, %d left, want 1000, 0", visits, m.Len())
+		}
+	}
+}
+
+// TestTrapOverwriteAfterClone checks that a loop sees values that are set ahead
+// of it, also when a clone makes the writer copy the leaf.
+func TestTrapOverwriteAfterClone(t *testing.T) {
+	m := numbers(10, width)
+	sum := 0
+	for key, value := range m.All() {
+		if key == 0 {
+			m.Clone()
+			m.Set(9, 1000)
+		}
+		sum += value
+	}
+	if want := 36 + 1000; sum != want {
+		t.Errorf("the values add up to %d, want %d", sum, want)
+	}
+}
+
+// TestTrapLargeIntegers checks keys beyond 2^53, which are equal as float64, to
+// which MauriceGit/skiplist reduces them.
+func TestTrapLargeIntegers(t *testing.T) {
+	m := NewMap[int64, int]()
+	for i := range 10 {
+		m.Set(1<<53+int64(i), i)
+	}
+	if got := m.Len(); got != 10 {
+		t.Errorf("Len = %d, want 10", got)
+	}
+	if got, _ := m.Get(1<<53 + 1); got != 1 {
+		t.Errorf("Get = %d, want 1", got)
+	}
+}
+
+// TestTrapSpans checks spans whose bounds cross, or lie outside, or of no map:
+// they are empty, and change nothing (Garnet#266, valkey#4619).
+func TestTrapSpans(t *testing.T) {
+	m := numbers(100, 8)
+	var zero Map[int, int]
+	var none *Map[int, int]
+	for name, s := range map[string]MapSpan[int, int]{
+		"crossing": m.From(60).To(40), "behind": m.From(100), "before": m.Below(0), "at a point": m.Above(5).To(5),
+		"of a zero map": zero.From(1), "of nil": none.To(3).Above(1),
+	} {
+		if got := s.Len(); got != 0 {
+			t.Errorf("%s: Len = %d, want 0", name, got)
+		}
+		for key := range s.All() {
+			t.Errorf("%s: All has %d", name, key)
+		}
+		for key := range s.Backward() {
+			t.Errorf("%s: Backward has %d", name, key)
+		}
+		if _, _, ok := s.Min(); ok {
+			t.Errorf("%s: Min = true, want false", name)
+		}
+		if _, _, ok := s.Max(); ok {
+			t.Errorf("%s: Max = true, want false", name)
+		}
+		if got := s.String(); got != "map[]" {
+			t.Errorf("%s: String = %s, want map[]", name, got)
+		}
+		if got := s.Clear(); got != 0 {
+			t.Errorf("%s: Clear = %d, want 0", name, got)
+		}
+	}
+
+	if got := m.Len(); got != 100 {
+		t.Errorf("Len = %d afterwards, want 100", got)
+	}
+}
+
+// TestTrapZero checks that zero values and nil read as empty, and panic when
+// they are written to.
+func TestTrapZero(t *testing.T) {
+	for _, m := range []*Map[int, int]{nil, new(Map[int, int])} {
+		if m.Has(1) || m.Len() != 0 || m.Index(1) != -1 {
+			t.Errorf("Has, Len, Index = %t, %d, %d, want false, 0, -1", m.Has(1), m.Len(), m.Index(1))
+		}
+		if _, ok := m.Get(1); ok {
+			t.Error("Get = true, want false")
+		}
+		if _, ok := m.Delete(1); ok {
+			t.Error("Delete = true, want false")
+		}
+		for name, f := range map[string]func() (int, int, bool){
+			"Min": m.Min, "Max": m.Max, "PopMin": m.PopMin, "PopMax": m.PopMax,
+			"Floor":   func() (int, int, bool) { return m.Floor(1) },
+			"Ceiling": func() (int, int, bool) { return m.Ceiling(1) },
+			"Lower":   func() (int, int, bool) { return m.Lower(1) },
+			"Higher":  func() (int, int, bool) { return m.Higher(1) },
+		} {
+			if _, _, ok := f(); ok {
+				t.Errorf("%s = true, want false", name)
+			}
+		}
+		m.Clear()
+		if got := m.Clone().Len() + m.Clone().DeleteFunc(nil); got != 0 {
+			t.Errorf("Len of a clone = %d, want 0", got)
+		}
+		if c := m.Cursor(); c.Next() || c.Prev() || c.Delete() {
+			t.Error("the cursor finds an entry")
+		}
+		mustPanic(t, "zero Map: use NewMap", func() { m.Set(1, 1) })
+		mustPanic(t, "zero Map: use NewMap", func() { m.GetOrSet(1, 1) })
+		mustPanic(t, "zero Map: use NewMap", func() { m.Compute(1, nil) })
+		mustPanic(t, "zero Map: use NewMap", func() { m.SetAll(nil) })
+		mustPanic(t, "out of range", func() { m.Nth(0) })
+	}
+
+	for _, s := range []*Set[int]{nil, new(Set[int])} {
+		if s.Has(1) || s.Delete(1) || s.Len() != 0 || s.String() != "[]" || s.From(1).Len() != 0 {
+			t.Errorf("a zero Set is %v with %d elements", s, s.Len())
+		}
+		s.Clear()
+		if got := s.Union(s).Len() + s.Clone().Len(); got != 0 || !s.Equal(s) || s.Intersects(s) {
+			t.Errorf("the union of zero Sets has %d elements", got)
+		}
+		mustPanic(t, "zero Set: use NewSet", func() { s.Add(1) })
+		mustPanic(t, "zero Set: use NewSet", func() { s.AddAll(nil) })
+	}
+	one := NewSet[int]()
+	one.Add(1)
+	if got := new(Set[int]).Union(one).String(); got != "[1]" {
+		t.Errorf("Union of a zero Set and [1] = %s, want [1]", got)
+	}
+
+	for _, s := range []*SortedSet[int, int]{nil, new(SortedSet[int, int])} {
+		if s.Has(1) || s.Len() != 0 || s.Index(1) != -1 || s.From(1).Len() != 0 || s.Slice(0, 1).Clear() != 0 {
+			t.Errorf("a zero SortedSet has %d members", s.Len())
+		}
+		if _, _, ok := s.PopMin(); ok {
+			t.Error("PopMin = true, want false")
+		}
+		s.Clear()
+		mustPanic(t, "zero SortedSet: use NewSortedSet", func() { s.Set(1, 1) })
+		mustPanic(t, "zero SortedSet: use NewSortedSet", func() { s.Compute(1, nil) })
+	}
+	mustPanic(t, "compare must not be nil", func() { NewMapFunc[int, int](nil) })
+	mustPanic(t, "must not be nil", func() { NewSortedSetFunc[int, int](nil, cmp.Compare[int]) })
+	mustPanic(t, "not equal to itself", func() { NewSortedSet[float64, int]().Set(math.NaN(), 1) })
+}
+
+// TestTrapNth checks that ranks out of range panic as indexes of a slice do.
+func TestTrapNth(t *testing.T) {
+	m := numbers(3, width)
+	for _, i := range []int{-1, 3, math.MaxInt, math.MinInt} {
+		mustPanic(t, "out of range", func() { m.Nth(i) })
+	}
+}
+
+// TestAdversary checks orders that make other lists degenerate: no map becomes
+// higher than its fill permits, and after all but a few keys are deleted it is
+// low again.
+func TestAdversary(t *testing.T) {
+	const n = 20_000
+	for name, key := range map[string]func(i int) int{
+		"ascending":  func(i int) int { return i },
+		"descending": func(i int) int { return n - i },
+		"organ pipe": func(i int) int { return min(2*i, 2*(n-i)+1) },
+		"zigzag":     func(i int) int { return i/2 + i%2*n },
+		"inward":     func(i int) int { return i%2*(2*n-i) + (1-i%2)*i },
+	} {
+		for _, limit := range []int{4, 16, width} {
+			m := NewMap[int, int]()
+			m.limit = limit
+			for i := range n {
+				m.Set(key(i), i)
+			}
+			m.check()
+			most := heightOf(n, max(limit/4, 2))
+			if got := height(m); got > most {
+				t.Errorf("%s, limit %d: height %d, want at most %d", name, limit, got, most)
+			}
+
+			// Delete all that did not go up, as one who sees the coins would.
+			keep := map[int]bool{}
+			for x := m.top; x != nil && x.leaves == nil; x = x.kids[x.n/2] {
+				for _, fence := range x.fences[1:x.n] {
+					keep[fence] = true
+				}
+			}
+			m.DeleteFunc(func(key, _ int) bool { return !keep[key] })
+			m.check()
+			if got, most := height(m), heightOf(max(m.Len(), 1), max(limit/4, 2))+3; got > most {
+				t.Errorf("%s, limit %d: height %d for %d entries, want at most %d", name, limit, got, m.Len(), most)
+			}
+		}
+	}
+}
+
+// height returns the number of index levels of m.
+func height[K, V any](m *Map[K, V]) (n int) {
+	for x := m.top; x != nil; x = x.kids[0] {
+		n++
+		if x.leaves != nil {
+			break
+		}
+	}
+	return n
+}
+
+// heightOf returns the number of levels above leaves that n entries need if
+// blocks hold fill of them.
+func heightOf(n, fill int) (levels int) {
+	for blocks := n / fill; blocks > 0; blocks /= fill {
+		levels++
+	}
+	return levels
+}
+
+// TestLevels checks the coins: of many flips one in 64 wins once, and one in
+// 4096 twice, within 5 standard deviations.
+func TestLevels(t *testing.T) {
+	m := NewMap[int, int]()
+	m.coins.Seed(1, 2)
+	const n = 1 << 20
+	var wins [maxLevels]int
+	for range n {
+		for up := range m.flips() {
+			wins[up]++
+		}
+	}
+	for up, p := range []float64{1.0 / 64, 1.0 / 4096} {
+		want := n * p
+		if got := float64(wins[up]); math.Abs(got-want) > 5*math.Sqrt(want) {
+			t.Errorf("%v of %d flips won %d times, want %v", got, n, up+1, want)
+		}
+	}
+}
+
+// TestFill checks how full leaves are: all of them if the keys ascend or
+// descend, and three quarters in random order.
+func TestFill(t *testing.T) {
+	const n = 100_000
+	for name, c := range map[string]struct {
+		key  func(i int) int
+		fill float64
+	}{
+		"ascending":  {func(i int) int { return i }, 0.99},
+		"descending": {func(i int) int { return -i }, 0.99},
+		"random":     {func(i int) int { return int(uint64(i) * 0x9e3779b97f4a7c15 >> 3) }, 0.72},
+	} {
+		m := NewMap[int, int]()
+		for i := range n {
+			m.Set(c.key(i), i)
+		}
+		var p path[int, int]
+		p.seek(m, 0)
+		leaves := 1
+		for p.next() {
+			leaves++
+		}
+		if got := float64(n) / float64(leaves) / width; got < c.fill {
+			t.Errorf("%s: leaves are full to %.3f, want %.2f", name, got, c.fill)
+		}
+	}
+}
+
+// TestRetention checks that keys and values that are gone can be collected,
+// however they went.
+func TestRetention(t *testing.T) {
+	type large [1 << 16]byte
+	for name, remove := range map[string]func(m *Map[string, *large]){
+		"Delete": func(m *Map[string, *large]) { m.Delete("k5") },
+		"PopMin": func(m *Map[string, *large]) {
+			for m.Has("k5") {
+				m.PopMin()
+			}
+		},
+		"PopMax": func(m *Map[string, *large]) {
+			for m.Has("k5") {
+				m.PopMax()
+			}
+		},
+		"Clear":           func(m *Map[string, *large]) { m.Clear() },
+		"Clear of a span": func(m *Map[string, *large]) { m.From("k2").Below("k8").Clear() },
+		"Set":             func(m *Map[string, *large]) { m.Set("k5", nil) },
+	} {
+
+		m := NewMap[string, *large]()
+		m.limit = 4
+		var value weak.Pointer[large]
+		for _, key := range strings.Fields("k9 k0 k4 k5 k1 k7 k2 k8 k3 k6 ka kb kc kd") {
+			v := new(large)
+			if key == "k5" {
+				value = weak.Make(v)
+			}
+			m.Set(key, v)
+		}
+		remove(m)
+		runtime.GC()
+		if value.Value() != nil {
+			t.Errorf("%s: the value is kept", name)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+// TestCloneBesideReaders checks, under the race detector, that a map can be
+// cloned while others read it, and that clones are written to on their own.
+func TestCloneBesideReaders(t *testing.T) {
+	m := numbers(1000, 8)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 20 {
+				c := m.Clone()
+				for key := range 1000 {
+					if got, ok := m.Get(key); got != key || !ok {
+						t.Errorf("Get(%d) = %d, %t, want %d, true", key, got, ok, key)
+					}
+					c.Set(key, i)
+				}
+				c.From(100).Clear()
+				if got := c.Len(); got != 100 {
+					t.Errorf("Len of the clone = %d, want 100", got)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	m.check()
+}
+
+// TestPanicsInOrder has functions of the caller's panic at each of their calls:
+// the map is valid, and has what it had before or would have after.
+func TestPanicsInOrder(t *testing.T) {
+	calls, bad := 0, 0
+	compare := func(a, b int) int {
+		if calls++; calls == bad {
+			panic("bad order")
+		}
+		return cmp.Compare(a, b)
+	}
+	m := NewMapFunc[int, int](compare)
+	m.limit = 4
+	for i := range 40 {
+		m.Set(2*i, i)
+	}
+	before := slices.Collect(m.Keys())
+	for name, c := range map[string]struct {
+		f    func(m *Map[int, int])
+		want []int // the keys after f
+	}{
+		"Set":           {func(m *Map[int, int]) { m.Set(33, 1) }, slices.Insert(slices.Clone(before), 17, 33)},
+		"Set at an end": {func(m *Map[int, int]) { m.Set(99, 1) }, append(slices.Clone(before), 99)},
+		"Delete":        {func(m *Map[int, int]) { m.Delete(20) }, slices.Delete(slices.Clone(before), 10, 11)},
+		"Clear":         {func(m *Map[int, int]) { m.From(10).To(60).Clear() }, slices.Delete(slices.Clone(before), 5, 31)},
+	} {
+		for n := 1; ; n++ {
+			c2 := m.Clone()
+			calls, bad = 0, n
+			panicked := false
+			func() {
+				defer func() { panicked = recover() != nil }()
+				c.f(c2)
+			}()
+			bad = 0
+			c2.check()
+			got := slices.Collect(c2.Keys())
+			if !slices.Equal(got, c.want) && !(panicked && slices.Equal(got, before)) {
+				t.Errorf("%s, panic in call %d: the keys are %v", name, n, got)
+			}
+			if !panicked {
+				break
+			}
+		}
+	}
+
+	mustPanic(t, "bad value", func() {
+		m.Compute(4, func(int, bool) (int, bool) { panic("bad value") })
+	})
+	mustPanic(t, "bad loop", func() {
+		for range m.All() {
+			panic("bad loop")
+		}
+	})
+	if got := slices.Collect(m.Keys()); !slices.Equal(got, before) {
+		t.Errorf("the keys are %v, want %v", got, before)
+	}
+}
+
+// TestComputeChangesMap has the function of Compute change the map: its result
+// is stored last.
+func TestComputeChangesMap(t *testing.T) {
+	m := numbers(100, 4)
+	value, ok := m.Compute(50, func(old int, ok bool) (int, bool) {
+		m.Below(60).Clear()
+		return old + 1, true
+	})
+	if value != 51 || !ok {
+		t.Errorf("Compute = %d, %t, want 51, true", value, ok)
+	}
+	if got, want := m.Len(), 41; got != want {
+		t.Errorf("Len = %d, want %d", got, want)
+	}
+
+	m.Compute(70, func(old int, ok bool) (int, bool) {
+		m.Clear()
+		return 7, true
+	})
+	if got, want := m.String(), "map[70:7]"; got != want {
+		t.Errorf("String = %s, want %s", got, want)
+	}
+	m.Compute(70, func(int, bool) (int, bool) {
+		m.Delete(70)
+		return 0, false
+	})
+	if got := m.Len(); got != 0 {
+		t.Errorf("Len = %d, want 0", got)
+	}
+	m.check()
+}
