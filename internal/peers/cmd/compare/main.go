@@ -36,6 +36,7 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/lru"
 	"github.com/ashlar-go/ashlar/internal/peers/lsm"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
+	"github.com/ashlar-go/ashlar/internal/peers/skiplist"
 )
 
 // packages are the comparisons, by the name of our package.
@@ -46,6 +47,7 @@ var packages = map[string]func() []*bench.Workload{
 	"lru":            lru.Workloads,
 	"lsm":            lsm.Workloads,
 	"ratelimit":      ratelimit.Workloads,
+	"skiplist":       skiplist.Workloads,
 }
 
 func main() {
