@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+
+package merkle
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// A Peer carries messages to another replica, whose [Index.Respond] answers
+// them.
+type Peer interface {
+	// Exchange returns the answer of the other replica to msg.
+	Exchange(ctx context.Context, msg []byte) ([]byte, error)
+}
+
+// A Delta is a key in which two replicas differ.
+type Delta struct {
+	// Key is the key.
+	Key string
+	// Local and Remote are the digests of the key here and at the peer; zero
+	// where it is not.
+	Local, Remote Digest
+	// HasLocal and HasRemote say where the key is.
+	HasLocal, HasRemote bool
+}
+
+// Limits of an exchange with a peer that does not answer as [Index.Respond]
+// does. A set that the peer divides so often has more keys than memory.
+const (
+	maxDepth = 64
+	maxVain  = 64 // exchanges, one after the other, that bring no difference
+)
+
+// Diff returns an iterator over the keys in which x and the replica behind p
+// differ, in no particular order. It exchanges messages with p until all are
+// found. The error, if there is one, comes last, with a zero Delta: that of p
+// or of ctx; one that wraps [ErrCorrupt] or [ErrVersion] if an answer is not
+// one; [ErrPeer] if answers do not come to an end.
+//
+// If neither side changes meanwhile, it yields exactly the keys in which they
+// differ. A key that is set or deleted meanwhile may be yielded or not; others
+// are not affected. No lock is held while p or the loop runs.
+//
+// A peer can lie about its own keys, and about nothing else. A loop that must
+// not trust it bounds the number of keys that it takes.
+func (x *Index) Diff(ctx context.Context, p Peer) iter.Seq2[Delta, error] {
+	x.mustUse()
+
+	// The first ask is about all keys: if the sets are equal, it is the last.
+	return func(yield func(Delta, error) bool) {
+		d := differ{x: x, yield: yield, window: max(x.frame/(fanout*32), 1)}
+		all := piece{hi: bound{open: true}}
+		d.todo = []ask{{hi: all.hi, print: x.prints([]piece{all})[0]}}
+		for len(d.todo) > 0 && !d.stopped {
+			if err := d.exchange(ctx, p); err != nil {
+				if !d.stopped {
+					yield(Delta{}, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// An ask is a range that may hold differences.
+type ask struct {
+	lo      string
+	hi      bound
+	depth   int         // how often the range was divided
+	differs bool        // the fingerprints did; else print is to be compared
+	print   fingerprint // unless it differs
+}
+
+// A differ is the state of a Diff.
+type differ struct {
+	x       *Index
+	yield   func(Delta, error) bool
+	stopped bool  // the loop has ended
+	todo    []ask // a stack: the least keys are last
+	window  int   // asks of the next message
+	vain    int   // exchanges since the last difference
+}
+
+// exchange sends the asks from the top of the stack, and takes the answers.
+func (d *differ) exchange(ctx context.Context, p Peer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d.vain++; d.vain > maxVain {
+		return fmt.Errorf("%w: %d exchanges brought no difference", ErrPeer, maxVain)
+	}
+	msg, asks := d.message()
+	reply, err := p.Exchange(ctx, msg)
+	if err != nil {
+		return fmt.Errorf("merkle: exchange: %w", err)
+	}
+	body, err := splitMessage(reply, kindAnswer, d.x.id)
+	if err != nil {
+		return err
+	}
+	answers, err := parseAnswer(body, asks)
+	if err != nil {
+		return err
+	}
+
+	// Open ends of the answers go back on the stack, the last keys first.
+	refused := 0
+	for i, pieces := range slices.Backward(answers) {
+		if len(pieces) == 1 && pieces[0].mode == modeAgain {
+			refused++
+		}
+		own := d.x.prints(pieces)
+		for j, piece := range slices.Backward(pieces) {
+			if err := d.take(asks[i], piece, own[j]); err != nil || d.stopped {
+				return err
+			}
+		}
+	}
+	if refused == len(asks) {
+		return fmt.Errorf("%w: it answers nothing", ErrPeer)
+	}
+	d.adapt(len(asks), refused)
+	return nil
+}
+
+// adapt sets the window after an exchange in which so many asks were refused,
+// for which there was no room.
+func (d *differ) adapt(asked, refused int) {
+	switch {
+	case refused > 0:
+		d.window = asked - refused
+	case d.vain == 0:
+		d.window = min(2*d.window, maxAsks)
+	case d.vain > maxVain/8:
+		d.window = max(d.window/2, 1) // a peer that makes us work for nothing
+	}
+}
+
+// message takes asks from the stack, as many as have room, and returns their
+// message.
+func (d *differ) message() (msg []byte, asks []ask) {
+	w := SHA256.worker()
+	defer w.release()
+	x := d.x
+	out := writer{b: appendHead(nil, kindAsk, x.id)}
+	at := ""
+	for len(d.todo) > 0 && len(asks) < d.window {
+		a := d.todo[len(d.todo)-1]
+		if len(asks) > 0 && len(out.b)+len(a.lo)+len(a.hi.key)+64 > x.frame {
+			break
+		}
+		d.todo = d.todo[:len(d.todo)-1]
+		if a.differs && d.divide(w, a) {
+			continue
+		}
+
+		// What lies between two asks is skipped.
+		asks = append(asks, a)
+		if a.lo != at {
+			out.piece(modeSkip, bound{key: a.lo})
+		}
+		at = a.hi.key
+		if a.differs {
+			out.piece(modeWant, a.hi)
+		} else {
+			out.print(a.hi, a.print)
+		}
+	}
+	return appendSum(out.b, 0), asks
+}
+
+// divide pushes the parts of a, and reports whether there are any: a range with
+// few keys here has none, and the peer is to list its keys.
+func (d *differ) divide(w *worker, a ask) bool {
+	x := d.x
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	from, part := x.items.within(w, a.lo, a.hi)
+	if part.count <= listKeys {
+		return false
+	}
+	for _, p := range slices.Backward(x.partsLocked(w, a.lo, a.hi, from, part)) {
+		d.todo = append(d.todo, ask{lo: p.lo, hi: p.hi, depth: a.depth, print: p.print})
+	}
+	return true
+}
+
+// prints returns the fingerprints of x in the ranges of pieces, each of which
+// begins where the one before it ends.
+func (x *Index) prints(pieces []piece) []fingerprint {
+	w := SHA256.worker()
+	defer w.release()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	list := make([]fingerprint, 0, fanout)
+	from := x.items.before(w, bound{key: pieces[0].lo})
+	for _, p := range pieces {
+		next := x.items.before(w, p.hi)
+		part := next
+		part.sub(&from)
+		list = append(list, part.fingerprint(w))
+		from = next
+	}
+	return list
+}
+
+// take takes a piece of the answer to a, where x has the fingerprint own.
+func (d *differ) take(a ask, p piece, own fingerprint) error {
+	switch p.mode {
+	case modeList:
+		d.compare(p)
+	case modeAgain:
+		a.lo = p.lo
+		a.hi = p.hi
+		a.print = own
+		d.todo = append(d.todo, a)
+	case modePrint:
+		if a.depth++; a.depth > maxDepth {
+			return fmt.Errorf("%w: it divides a range %d times", ErrPeer, maxDepth)
+		}
+		if own != p.print {
+			d.todo = append(d.todo, ask{lo: p.lo, hi: p.hi, depth: a.depth, differs: true})
+		}
+	}
+	return nil
+}
+
+// compare yields the differences between a list of all keys that the peer has
+// in a range and those of x.
+func (d *differ) compare(p piece) {
+	remote := p.items
+
+	// Both are in order: a key that is passed on one side is not on the other.
+	for it := range d.x.between(p.lo, p.hi) {
+		for len(remote) > 0 && remote[0].key < it.key && !d.stopped {
+			d.found(Delta{Key: remote[0].key, Remote: remote[0].digest, HasRemote: true})
+			remote = remote[1:]
+		}
+		delta := Delta{Key: it.key, Local: it.digest, HasLocal: true}
+		if len(remote) > 0 && remote[0].key == it.key {
+			delta.Remote = remote[0].digest
+			delta.HasRemote = true
+			remote = remote[1:]
+		}
+		if !delta.HasRemote || delta.Local != delta.Remote {
+			d.found(delta)
+		}
+		if d.stopped {
+			return
+		}
+	}
+
+	for _, it := range remote {
+		d.found(Delta{Key: it.key, Remote: it.digest, HasRemote: true})
+	}
+}
+
+// found yields a difference, unless the loop has ended.
+func (d *differ) found(delta Delta) {
+	if !d.stopped {
+		d.vain = 0
+		d.stopped = !d.yield(delta, nil)
+	}
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+
+package merkle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// reference are the leaves of the reference implementation of Certificate
+// Transparency, and the roots of the first 0 to 8 of them.
+var reference = struct{ leaves, roots []string }{
+	[]string{"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"},
+	[]string{
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+		"fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+		"aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+		"d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+		"4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+		"76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+		"ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+		"5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+	},
+}
+
+func referenceLeaves(t *testing.T) (d [][]byte) {
+	t.Helper()
+	for _, s := range reference.leaves {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = append(d, b)
+	}
+	return d
+}
+
+func hashesOf(t *testing.T, text ...string) (list []Hash) {
+	t.Helper()
+	for _, s := range text {
+		var h Hash
+		if err := h.UnmarshalText([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, h)
+	}
+	return list
+}
+
+// TestCertificateTransparency checks roots and proofs that the reference
+// implementation of RFC 6962 publishes.
+func TestCertificateTransparency(t *testing.T) {
+	tree := treeOf(referenceLeaves(t))
+	for n, want := range hashesOf(t, reference.roots...) {
+		if got, err := tree.RootAt(uint64(n)); got != want || err != nil {
+			t.Errorf("RootAt(%d) = %v, %v, want %v", n, got, err, want)
+		}
+	}
+
+	for _, c := range []struct {
+		name string
+		got  func() ([]Hash, error)
+		want []string
+	}{
+		{"inclusion of 0 in 8", func() ([]Hash, error) { return AppendInclusion(nil, tree, nil, 0, 8) }, []string{
+			"96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+			"5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+			"6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+		}},
+		{"consistency from 6 to 8", func() ([]Hash, error) { return AppendConsistency(nil, tree, nil, 6, 8) }, []string{
+			"0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+			"ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+			"d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+		}},
+		{"consistency from 2 to 5", func() ([]Hash, error) { return AppendConsistency(nil, tree, nil, 2, 5) }, []string{
+			"5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+			"bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+		}},
+	} {
+		if got, err := c.got(); err != nil || !slices.Equal(got, hashesOf(t, c.want...)) {
+			t.Errorf("%s = %v, %v, want %v", c.name, got, err, c.want)
+		}
+	}
+}
+
+// The sums of all roots and proofs of up to 130 leaves, leaf i being the byte
+// i, one a line, as golang.org/x/mod/sumdb/tlog computes them.
+const (
+	sumOfRoots       = "9c67f07f906103b6bf201842a50ff0b8c91fca9b3e211334a6b7aa3133165dec"
+	sumOfInclusion   = "893ce6eea61adc33c22c0e3a952498b76dfa3c282e78ac659f6fcc0ea44f9983"
+	sumOfConsistency = "2498232e1aebe8d1aa8d339d897fc471f4495fe0b8a55ac08f7dae3d88bc4c2a"
+	rootOf130        = "f05d2f5ef24c72dd70b0a8f28e576b3acaf944c00e014524c47aa42325d7d1c3"
+)
+
+// TestGolden compares the roots and proofs of all trees of up to 130 leaves
+// with those of another implementation.
+func TestGolden(t *testing.T) {
+	const most = 130
+	tree := treeOf(bytesOf(most))
+	roots, inclusion, consistency := sha256.New(), sha256.New(), sha256.New()
+	for n := range uint64(most + 1) {
+		root, err := tree.RootAt(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(roots, "%d %x\n", n, root[:])
+
+		for i := range n {
+			p, err := AppendInclusion(nil, tree, nil, i, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(inclusion, "%d %d%s\n", i, n, spaced(p))
+
+			p, err = AppendConsistency(p[:0], tree, nil, i+1, n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(consistency, "%d %d%s\n", i+1, n, spaced(p))
+		}
+	}
+
+	for _, c := range []struct{ name, got, want string }{
+		{"root of 130", tree.Root().String(), rootOf130},
+		{"roots", hex.EncodeToString(roots.Sum(nil)), sumOfRoots},
+		{"inclusion", hex.EncodeToString(inclusion.Sum(nil)), sumOfInclusion},
+		{"consistency", hex.EncodeToString(consistency.Sum(nil)), sumOfConsistency},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s = %s, want %s", c.name, c.got, c.want)
+		}
+	}
+}
+
+// spaced returns the hashes of p, each after a space.
+func spaced(p []Hash) string {
+	var b strings.Builder
+	for _, h := range p {
+		b.WriteString(" " + h.String())
+	}
+	return b.String()
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+
+package merkle
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// The layout of messages of version 1; FORMAT.md has the table.
+const (
+	messageMagic = "ashlarmi"
+	messageHead  = 8 + 2 + 1 + 8
+)
+
+// The kinds of messages.
+const (
+	kindAsk    = 1
+	kindAnswer = 2
+)
+
+// A mode says what a message has about a range of keys.
+type mode byte
+
+const (
+	modeSkip  mode = 0 // in asks: nothing; in answers: the sets are equal there
+	modePrint mode = 1 // a fingerprint: equal, or what differs?
+	modeWant  mode = 2 // in asks: send all items
+	modeList  mode = 3 // in answers: all items
+	modeAgain mode = 4 // in answers: no room; ask again
+)
+
+// A piece is a range of keys [lo, hi) in a message. In a message of asks, the
+// last piece may be open; in an answer, the last of each ask ends with it.
+type piece struct {
+	mode  mode
+	lo    string
+	hi    bound
+	print fingerprint
+	items []item
+}
+
+// appendHead appends the head of a message.
+func appendHead(dst []byte, kind byte, id uint64) []byte {
+	dst = append(dst, messageMagic...)
+	dst = binary.LittleEndian.AppendUint16(dst, version)
+	dst = append(dst, kind)
+	return binary.LittleEndian.AppendUint64(dst, id)
+}
+
+// A writer appends to a message. A key is written without what it has in common
+// with the one before it: the number of these bytes, at most maxShared, the
+// number of the others, and these.
+type writer struct {
+	b    []byte
+	last string // the key before
+}
+
+// maxShared bounds what a reader has to make of few bytes.
+const maxShared = 255
+
+// ends is set in the mode of a piece without a bound, which is the last.
+const ends = 0x80
+
+// piece appends a piece without its contents.
+func (w *writer) piece(m mode, hi bound) {
+	if hi.open {
+		w.b = append(w.b, byte(m)|ends)
+		return
+	}
+	w.b = append(w.b, byte(m))
+	w.key(hi.key)
+}
+
+// key appends a key.
+func (w *writer) key(key string) {
+	n := 0
+	for n < min(len(key), len(w.last), maxShared) && key[n] == w.last[n] {
+		n++
+	}
+	w.b = append(w.b, byte(n))
+	w.b = binary.AppendUvarint(w.b, uint64(len(key)-n))
+	w.b = append(w.b, key[n:]...)
+	w.last = key
+}
+
+// print appends a piece with a fingerprint.
+func (w *writer) print(hi bound, print fingerprint) {
+	w.piece(modePrint, hi)
+	w.b = append(w.b, print[:]...)
+}
+
+// list appends a piece with items.
+func (w *writer) list(hi bound, items []item) {
+	w.piece(modeList, hi)
+	w.b = binary.AppendUvarint(w.b, uint64(len(items)))
+	for _, it := range items {
+		w.key(it.key)
+		w.b = append(w.b, it.digest[:]...)
+	}
+}
+
+// itemBytes returns a bound of the bytes of an item in a list.
+func itemBytes(it item) int { return 1 + binary.MaxVarintLen32 + len(it.key) + len(it.digest) }
+
+// splitMessage returns the body of a message of this kind.
+func splitMessage(b []byte, kind byte, id uint64) ([]byte, error) {
+	if len(b) < messageHead+sumBytes {
+		return nil, fmt.Errorf("%w: %d bytes are less than an empty message", ErrCorrupt, len(b))
+	}
+	if string(b[:8]) != messageMagic {
+		return nil, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, messageMagic)
+	}
+	if v := binary.LittleEndian.Uint16(b[8:]); v != version {
+		return nil, fmt.Errorf("%w: version %d", ErrVersion, v)
+	}
+
+	// The contents of the head mean something only if the checksum is right.
+	end := len(b) - sumBytes
+	if binary.LittleEndian.Uint64(b[end:]) != xxhash.Sum64(b[:end]) {
+		return nil, fmt.Errorf("%w: checksum", ErrCorrupt)
+	}
+	if b[10] != kind {
+		return nil, fmt.Errorf("%w: message of kind %d, want %d", ErrVersion, b[10], kind)
+	}
+	if binary.LittleEndian.Uint64(b[11:]) != id {
+		return nil, ErrMismatch
+	}
+	return b[messageHead:end], nil
+}
+
+// A parser takes the parts of a message from the front. After something that is
+// not there it is bad, and returns zeros.
+type parser struct {
+	b    []byte
+	bad  bool
+	last string // the key before
+}
+
+// bytes returns the next n bytes, which the message owns.
+func (p *parser) bytes(n uint64) []byte {
+	if n > uint64(len(p.b)) {
+		p.bad = true
+		p.b = nil
+		return nil
+	}
+	out := p.b[:n]
+	p.b = p.b[n:]
+	return out
+}
+
+// number returns the next number. Each has one encoding.
+func (p *parser) number() uint64 {
+	v, n := binary.Uvarint(p.b)
+	if n <= 0 || n > 1 && p.b[n-1] == 0 {
+		p.bad = true
+		p.b = nil
+		return 0
+	}
+	p.b = p.b[n:]
+	return v
+}
+
+// key returns the next key.
+func (p *parser) key() string {
+	shared := p.bytes(1)
+	rest := p.bytes(p.number())
+	if p.bad || int(shared[0]) > len(p.last) {
+		p.bad = true
+		return ""
+	}
+	p.last = p.last[:shared[0]] + string(rest)
+	return p.last
+}
+
+// piece returns the next piece, which begins at lo. It ends before end, or
+// there if it is the last.
+func (p *parser) piece(lo string, end bound) (out piece, last bool) {
+	m := p.bytes(1)
+	if p.bad {
+		return out, true
+	}
+	last = m[0]&ends != 0
+	out = piece{mode: mode(m[0] &^ ends), lo: lo, hi: end}
+	if !last {
+		out.hi = bound{key: p.key()}
+		p.bad = p.bad || out.hi.key <= lo || end.after(out.hi.key)
+	}
+
+	// What follows the bound.
+	switch out.mode {
+	case modePrint:
+		copy(out.print[:], p.bytes(uint64(len(out.print))))
+	case modeList:
+		p.list(&out)
+	}
+	return out, last
+}
+
+// list reads the items of a piece, which are in order and within it.
+func (p *parser) list(out *piece) {
+	n := p.number()
+	if n > uint64(len(p.b))/uint64(2+len(Digest{})) {
+		p.bad = true
+		return
+	}
+
+	// Keys are within the piece, and each is above the one before.
+	for range n {
+		it := item{key: p.key()}
+		copy(it.digest[:], p.bytes(uint64(len(it.digest))))
+		switch last := len(out.items) - 1; {
+		case it.key < out.lo, out.hi.after(it.key), last >= 0 && it.key <= out.items[last].key:
+			p.bad = true
+			return
+		}
+		out.items = append(out.items, it)
+	}
+}
+
+// maxAsks is the largest number of ranges in an ask.
+const maxAsks = 4096
+
+// parseAsks returns the pieces of an ask, without those that skip.
+func parseAsks(body []byte) ([]piece, error) {
+	p := parser{b: body}
+	var list []piece
+	lo := ""
+
+	// Each piece begins where the one before it ends.
+	for last := false; len(p.b) > 0 && !p.bad && !last; {
+		var next piece
+		next, last = p.piece(lo, bound{open: true})
+		lo = next.hi.key
+		switch next.mode {
+		case modeSkip:
+			continue
+		case modePrint, modeWant:
+			list = append(list, next)
+		default:
+			p.bad = true
+		}
+	}
+	if p.bad || len(p.b) > 0 || len(list) > maxAsks {
+		return nil, fmt.Errorf("%w: ask", ErrCorrupt)
+	}
+	return list, nil
+}
+
+// parseAnswer returns the pieces of the answer to asks: for each of them, those
+// that divide it, at most fanout.
+func parseAnswer(body []byte, asks []ask) ([][]piece, error) {
+	p := parser{b: body}
+	out := make([][]piece, len(asks))
+
+	// The pieces of each ask divide its range from the start to the end.
+	for i, a := range asks {
+		lo := a.lo
+		for last := false; !last && !p.bad; {
+			var next piece
+			next, last = p.piece(lo, a.hi)
+			lo = next.hi.key
+			out[i] = append(out[i], next)
+			p.bad = p.bad || next.mode == modeWant || next.mode > modeAgain || len(out[i]) > fanout
+		}
+	}
+	if p.bad || len(p.b) > 0 {
+		return nil, fmt.Errorf("%w: answer", ErrCorrupt)
+	}
+	return out, nil
+}

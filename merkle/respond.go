@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+
+package merkle
+
+// The set is compared range by range: a range whose fingerprints differ is
+// split in so many parts of about equal size, or listed if it is small.
+const (
+	fanout   = 16
+	listKeys = 32
+)
+
+// Respond answers a message of [Index.Diff] of a peer. It keeps nothing from
+// one message to the next. Any bytes may come: if they are no message, it
+// returns an error that wraps [ErrCorrupt] or [ErrVersion], and if they are
+// from a peer with another secret, [ErrMismatch]. The answer has at most
+// IndexOptions.MaxFrame bytes, or as many as 16 keys if these are longer.
+func (x *Index) Respond(msg []byte) ([]byte, error) {
+	x.mustUse()
+	body, err := splitMessage(msg, kindAsk, x.id)
+	if err != nil {
+		return nil, err
+	}
+	asks, err := parseAsks(body)
+	if err != nil {
+		return nil, err
+	}
+
+	// Each answer leaves room for a refusal of all that follow. The first one
+	// is given in any case, so that there is progress.
+	w := SHA256.worker()
+	defer w.release()
+	out := writer{b: appendHead(nil, kindAnswer, x.id)}
+	for i := range asks {
+		start := len(out.b)
+		room := x.frame - sumBytes - (len(asks) - 1 - i)
+		if i == 0 || start+1 < room {
+			x.answer(w, &out, &asks[i], room, i == 0)
+		}
+		if len(out.b) == start {
+			out.piece(modeAgain, end)
+		}
+	}
+	return appendSum(out.b, 0), nil
+}
+
+// end is the bound of the last piece of an answer.
+var end = bound{open: true}
+
+// answer appends the answer to a, and nothing if it would make the message
+// longer than room; unless it must.
+func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	from, part := x.items.within(w, a.lo, a.hi)
+	if a.mode == modePrint && part.fingerprint(w) == a.print {
+		out.piece(modeSkip, end)
+		return
+	}
+	if a.mode == modeWant || part.count <= listKeys {
+		x.listLocked(out, a, part.count, room, must)
+		return
+	}
+
+	start := *out
+	for _, p := range x.partsLocked(w, a.lo, a.hi, from, part) {
+		hi := p.hi
+		if hi == a.hi {
+			hi = end
+		}
+		out.print(hi, p.print)
+	}
+	if len(out.b) > room && !must {
+		*out = start
+	}
+}
+
+// listLocked appends a list of the count items of a, or of as many as there is
+// room for, and if it must, one.
+func (x *Index) listLocked(out *writer, a *piece, count uint64, room int, must bool) {
+	const overhead = 32 // of two pieces without keys
+	most := uint64(max(room, 0)/len(Digest{}) + 2)
+	list := x.items.appendItems(nil, a.lo, a.hi, int(min(count, most)))
+	n, size := 0, len(out.b)+overhead
+	for n < len(list) {
+		size += itemBytes(list[n])
+		next := 0 // bytes of the bound, if this is the last one
+		if n+1 < len(list) {
+			next = len(list[n+1].key)
+		}
+		if size+next > room && !(must && n == 0) {
+			break
+		}
+		n++
+	}
+	if n == len(list) && uint64(n) == count {
+		out.list(end, list)
+		return
+	}
+
+	// What has no room is to be asked for again.
+	if n > 0 {
+		out.list(bound{key: list[n].key}, list[:n])
+		out.piece(modeAgain, end)
+	}
+}
+
+// partsLocked divides [lo, hi) into pieces of about equal size, with their
+// fingerprints. Its items are part, more than fanout, and from lie before it.
+func (x *Index) partsLocked(w *worker, lo string, hi bound, from, part tally) []piece {
+	list := make([]piece, 0, fanout)
+	end := from
+	end.add(&part)
+
+	// Each part ends before the key of the next rank that is a multiple.
+	for i := range uint64(fanout) {
+		p := piece{mode: modePrint, lo: lo, hi: hi}
+		next := end
+		if i+1 < fanout {
+			p.hi = bound{key: x.items.separator(end.count - part.count + part.count*(i+1)/fanout)}
+			next = x.items.before(w, p.hi)
+		}
+		sum := next
+		sum.sub(&from)
+		p.print = sum.fingerprint(w)
+		list = append(list, p)
+		lo = p.hi.key
+		from = next
+	}
+	return list
+}
