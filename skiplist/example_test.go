@@ -226,7 +226,7 @@ func ExampleNewMapFunc() {
 		posts.Set(key{"bob", 200 + i}, "other")
 	}
 
-	after := posts.From(key{"ann", 1 << 62}).To(key{"ann", 0})
+	after := posts.From(key{"ann", 1 << 30}).To(key{"ann", 0})
 	for page := 1; after.Len() > 0; page++ {
 		var last key
 		n := 0
