@@ -5,6 +5,7 @@ package lsm
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"testing"
 	"unsafe"
 )
@@ -32,6 +33,10 @@ func TestAllocs(t *testing.T) {
 
 	// The file system of the tests allocates for each write; this one forgets.
 	nosync := memDB(t, Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
+	table := mustTable(t, testVersions(), &TableOptions{FilterBits: -1})
+	there, gone, missing := []byte("user:0003"), []byte("user:0200"), []byte("user:0004")
+	w := NewTableWriter(io.Discard, nil)
+	next := uint64(0)
 	dst := make([]byte, 0, 200)
 	var err error
 	for _, c := range []struct {
@@ -45,6 +50,15 @@ func TestAllocs(t *testing.T) {
 		{"Get", 1, func() { _, err = db.Get(key) }},
 		{"Set", 0, func() { err = db.Set(key, value) }},
 		{"Set NoSync", 0, func() { err = nosync.Set(key, value) }},
+		{"Table.Get", 1, func() { _, err = table.Get(there) }},
+		{"Table.Get missing", 0, func() { _, err = table.Get(missing) }},
+		{"Table.AppendGet", 0, func() { _, err = table.AppendGet(dst, there) }},
+		{"Table.Has", 0, func() { _, err = table.Has(there) }},
+		{"Table.Has after the end", 0, func() { _, err = table.Has(gone) }},
+		{"TableWriter.Set", 0, func() {
+			next++
+			err = w.Set(binary.BigEndian.AppendUint64(dst[:0], next), value)
+		}},
 	} {
 		if got := testing.AllocsPerRun(1000, c.f); got != c.want {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)

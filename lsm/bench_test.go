@@ -3,11 +3,14 @@
 package lsm
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,4 +174,87 @@ func BenchmarkGet(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkTable writes and reads tables of 116 bytes an entry. mem is the
+// memory of the process, so that only the work of the package is measured; keys
+// that are missing have neighbors that are there.
+func BenchmarkTable(b *testing.B) {
+	const n = 100_000
+	for _, shape := range []string{"random16", "prefix24"} {
+		keys := make([][]byte, n)
+		for i := range keys {
+			keys[i] = benchKeys[shape](uint64(i))
+		}
+		sorted := slices.SortedFunc(slices.Values(keys), bytes.Compare)
+		sorted = slices.CompactFunc(sorted, bytes.Equal)
+		value := make([]byte, 100)
+		write := func(w io.Writer) *TableWriter {
+			tw := NewTableWriter(w, nil)
+			for _, key := range sorted {
+				if err := tw.Set(key, value); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := tw.Finish(); err != nil {
+				b.Fatal(err)
+			}
+			return tw
+		}
+
+		b.Run("op=write/keys="+shape, func(b *testing.B) {
+			b.ReportAllocs()
+			var size int64
+			for b.Loop() {
+				size = write(io.Discard).Size()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(sorted)), "ns/entry")
+			b.ReportMetric(float64(size)/float64(len(sorted))-float64(len(keys[0])+100), "B/entry")
+		})
+
+		var buf bytes.Buffer
+		write(&buf)
+		table, err := openTable(buf.Bytes())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("op=open/keys="+shape, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := openTable(buf.Bytes()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("op=scan/keys="+shape, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, err := range table.Scan(nil, nil) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(sorted)), "ns/entry")
+		})
+
+		for _, hit := range []int{100, 0} {
+			b.Run(fmt.Sprintf("op=appendget/keys=%s/hit=%d", shape, hit), func(b *testing.B) {
+				b.ReportAllocs()
+				rng := rand.New(rand.NewPCG(1, 2))
+				asked := make([][]byte, 1<<12)
+				for i := range asked {
+					asked[i] = bytes.Clone(keys[rng.IntN(n)])
+					if hit == 0 {
+						asked[i] = append(asked[i], 'x')
+					}
+				}
+				var dst []byte
+				i := 0
+				for b.Loop() {
+					dst, _ = table.AppendGet(dst[:0], asked[i&(len(asked)-1)])
+					i++
+				}
+			})
+		}
+	}
 }

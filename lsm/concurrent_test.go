@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -112,4 +113,30 @@ func TestBatchAtomic(t *testing.T) {
 		stop.Store(true)
 		wg.Wait()
 	}
+}
+
+// TestTableConcurrent asks one table from several goroutines.
+func TestTableConcurrent(t *testing.T) {
+	list := testVersions()
+	table := mustTable(t, list, &TableOptions{BlockSize: minBlockSize})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 200 {
+				v := list[(g*7+i)%len(list)]
+				want, ok := twinGet(list, v.key, maxSeq)
+				got, err := table.Get([]byte(v.key))
+				if ok != (err == nil) || string(got) != want {
+					t.Errorf("Get(%q) = %q and %v, want %q, %t", v.key, got, err, want, ok)
+				}
+			}
+			got, err := scanAll(table, nil, nil, maxSeq)
+			isError(t, "scan", err, nil)
+			if want := twinScan(list, "", nil, maxSeq); !slices.Equal(got, want) {
+				t.Errorf("scan yields %q, want %q", got, want)
+			}
+			isError(t, "verify", table.Verify(context.Background()), nil)
+		})
+	}
+	wg.Wait()
 }

@@ -24,12 +24,11 @@
 //
 // Start with [Open], [DB] and [Batch]. Use it for state that outlives the
 // process and fits in memory, and that one owner of a key writes: sessions,
-// settings, results. It is the first part of a log-structured merge tree: it
-// has no tables on disk yet, so Open reads all logs, and makes one of more than
-// 64. Nor has it iterators, or changes that depend on the old value: counters
-// and queues need a lock of yours. If data outgrow memory, or for ranges, use
-// bbolt or pebble (MIGRATING.md); for a file that changes now and then, write
-// another and rename it. What a [Durability] may lose:
+// settings, results. It has no tables on disk yet, so Open reads all logs, nor
+// iterators, nor changes that depend on the old value: counters and queues need
+// a lock of yours. If data outgrow memory, or for ranges, use bbolt or pebble
+// (MIGRATING.md). For sorted data that one job writes and many read, a
+// [TableWriter] and a [Table] are enough. What a [Durability] may lose:
 //
 //	         if the process is killed  if power fails
 //	Sync     nothing                   nothing            money, promises to others
@@ -45,9 +44,9 @@
 //	disk:     [ write a   | sync ][ write b c d | sync ][ write e f ...
 //	commits:  a b c d ............ b c d done, e f
 //
-// A full log ends with a seal that names the next, made in advance. A node has
-// 14 items in order of 8 bytes after what all keys have in common: after
-// "user:00", keys user:0001 to user:0014 are compared as numbers, 01 to 14.
+// A full log ends with a seal that names the next. A node has 14 items in order
+// of 8 bytes after what all keys have in common: after "user:00", user:0001 to
+// user:0014 are the numbers 01 to 14. A block of a table does so with 4 bytes.
 //
 // # Guarantees
 //
@@ -64,7 +63,8 @@
 //	closed, then damaged, cut or lacking a file: right, or ErrCorrupt  TestFlips, TestTruncations, TestMissingFiles
 //	killed, then damage before the last record synced: ErrCorrupt      TestTrapWatermark, TestMark
 //	logs that become one: nothing is lost                              TestFoldCrash, TestFoldDamage
-//	any bytes open without a panic                                     FuzzLog, FuzzManifest
+//	a table holds what was written; damaged or cut: that, or ErrCorrupt  TestModelTable, TestTableFlips, TestTableTruncations
+//	any bytes open without a panic                                     FuzzLog, FuzzManifest, FuzzTable
 //	a reader misses no complete version                                TestMemtableOrders
 //
 // A log that is cut while open looks like a crash. If Close lacks space, all is
@@ -76,11 +76,12 @@
 //	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version; a sixteenth ahead, an eighth lost by large values
 //	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
 //	Open         O(all logs)   at least 64 KiB; forgets old versions; takes 2 LogSize of disk, and a copy of what is live if logs become one
+//	Table.Get    O(log n)      1 allocation, of the value; AppendGet and Has none; reads one block, or none; 2 bytes of memory a key
 //
 // # Concurrency
 //
-// A [DB], [OSFS] and [MemFS] are safe for concurrent use by multiple
-// goroutines, a [Batch] is not. An idle database has no goroutine and no timer.
+// A [DB], [Table], [OSFS] and [MemFS] are safe for concurrent use by multiple
+// goroutines, others are not. An idle database has no goroutine and no timer.
 //
 // # Errors
 //
@@ -93,7 +94,7 @@
 // A sum is a CRC-32C xor the low half of m(salt + offset), where salt is
 // m(m(id) + nonce + number·0x9e3779b97f4a7c15), m the finalizer of SplitMix64,
 // and the offset that of the record or edit, but for a body that of the body.
-// The sum of a body covers the zeros that pad it to a multiple of 8.
+// Zeros pad that to a multiple of 8, in its sum. Tables stand in table.go.
 //
 //	header    0 8 "ashlarwl" or "ashlarmf", 8 2 version 1, 10 2 zero, 12 4 CRC-32C of all but these 4 bytes,
 //	          16 8 number, 24 8 database id, 32 8 nonce, zeros: 64 bytes of a log, 48 of a manifest
@@ -115,6 +116,5 @@
 //   - Y. Mao, E. Kohler, R. Morris, "Cache craftiness for fast multicore
 //     key-value storage", EuroSys 2012: the permutation word of our nodes.
 //   - T. S. Pillai et al., "All file systems are not created equal", OSDI 2014.
-//   - A. Rebello et al., "Can applications recover from fsync failures?",
-//     USENIX ATC 2020.
+//   - A. Rebello, "Can applications recover from fsync failures?", ATC 2020.
 package lsm

@@ -8,11 +8,12 @@ import (
 )
 
 var (
-	// ErrNotFound is returned by [DB.Get] and [DB.AppendGet] when the key has
-	// no value.
+	// ErrNotFound is returned by [DB.Get], [DB.AppendGet], and those of a
+	// [Table], when the key has no value.
 	ErrNotFound = errors.New("lsm: not found")
 
-	// ErrClosed is returned by all methods of a [DB] after Close.
+	// ErrClosed is returned by all methods of a [DB] after Close, and by those
+	// of a [TableWriter] after Finish.
 	ErrClosed = errors.New("lsm: closed")
 
 	// ErrLocked is returned by [Open] when the database is open already.
@@ -36,23 +37,29 @@ var (
 	ErrFull = errors.New("lsm: memory limit reached")
 
 	// ErrTooLarge is returned by a commit with a key longer than [MaxKeyLen],
-	// or a batch longer than [MaxBatchLen]. The commit has not happened.
+	// or a batch longer than [MaxBatchLen]. The commit has not happened. It is
+	// also returned by [TableWriter.Set] for such a key or value, and when a
+	// table would become longer than 32 GiB.
 	ErrTooLarge = errors.New("lsm: too large")
 
-	// ErrVersion is returned by [Open] when another version of this package
-	// wrote something that this one does not know.
+	// ErrVersion is returned by [Open], [OpenTable], and the methods of a
+	// [Table], when another version of this package wrote something that this
+	// one does not know.
 	ErrVersion = errors.New("lsm: unknown version of the format")
 
-	// ErrCorrupt is returned by [Open], as a [*CorruptError], when the
-	// database is damaged.
+	// ErrCorrupt is returned by [Open], [OpenTable], and the methods of a
+	// [Table], as a [*CorruptError], when the database or table is damaged.
 	ErrCorrupt = errors.New("lsm: corrupt")
 )
 
-// A CorruptError says where a database is damaged. It is an [ErrCorrupt].
+// A CorruptError says where a database or table is damaged. It is an
+// [ErrCorrupt].
 type CorruptError struct {
-	// File is the path of the damaged file.
+	// File is the path of the damaged file, or "table" if [OpenTable] was not
+	// told.
 	File string
-	// Offset is where the damaged part begins: a record, not the damage in it.
+	// Offset is where the damaged part begins: a record or block, not the
+	// damage in it.
 	Offset int64
 	// Err says what is wrong.
 	Err error

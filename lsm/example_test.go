@@ -3,6 +3,7 @@
 package lsm_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -395,4 +396,156 @@ func ExampleCorruptError() {
 		fmt.Println(filepath.Base(corrupt.File), corrupt.Offset, errors.Is(err, lsm.ErrCorrupt))
 	}
 	// Output: 000001.wal 64 true
+}
+
+// makeTable returns a table in memory.
+func makeTable(entries ...string) *lsm.Table {
+	var file bytes.Buffer
+	w := lsm.NewTableWriter(&file, nil)
+	for i := 0; i < len(entries); i += 2 {
+		must(w.Set([]byte(entries[i]), []byte(entries[i+1])))
+	}
+	must(w.Finish())
+	t, err := lsm.OpenTable(bytes.NewReader(file.Bytes()), w.Size())
+	must(err)
+	return t
+}
+
+// A dictionary is written once, and read from its file.
+func ExampleTableWriter() {
+	f, err := os.CreateTemp("", "lsm-example-")
+	must(err)
+	defer os.Remove(f.Name())
+	defer f.Close()
+
+	w := lsm.NewTableWriter(f, nil)
+	must(w.Set([]byte("one"), []byte("eins"))) // in the order of the keys
+	must(w.Set([]byte("three"), []byte("drei")))
+	must(w.Set([]byte("two"), []byte("zwei")))
+	must(w.Finish())
+	must(f.Sync()) // before the file gets its name, if that matters
+
+	t, err := lsm.OpenTable(f, w.Size())
+	must(err)
+	v, err := t.Get([]byte("two"))
+	fmt.Println(string(v), err)
+	// Output: zwei <nil>
+}
+
+func ExampleTableWriter_Set() {
+	w := lsm.NewTableWriter(new(bytes.Buffer), nil)
+	fmt.Println(w.Set([]byte("b"), []byte("2")))
+	fmt.Println(w.Set([]byte("a"), []byte("1")))
+	fmt.Println(w.Set([]byte("c"), []byte("3"))) // the error was about "a" alone
+	// Output:
+	// <nil>
+	// lsm: key "a" after "b": keys must ascend
+	// <nil>
+}
+
+// Size tells when a table is long enough.
+func ExampleTableWriter_Size() {
+	tables := 0
+	var w *lsm.TableWriter
+	for i := range 1000 {
+		if w == nil {
+			w = lsm.NewTableWriter(new(bytes.Buffer), nil)
+			tables++
+		}
+		must(w.Set(fmt.Appendf(nil, "%04d", i), make([]byte, 100)))
+		if w.Size() >= 32<<10 {
+			must(w.Finish())
+			w = nil
+		}
+	}
+	fmt.Println(tables, "tables")
+	// Output: 4 tables
+}
+
+func ExampleTableWriter_Finish() {
+	w := lsm.NewTableWriter(new(bytes.Buffer), nil)
+	fmt.Println(w.Finish())
+	fmt.Println(errors.Is(w.Finish(), lsm.ErrClosed))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleTableOptions_Validate() {
+	fmt.Println((&lsm.TableOptions{BlockSize: 1}).Validate())
+	// Output: lsm: TableOptions.BlockSize must be between 64 and 1048576, got 1
+}
+
+func ExampleOpenTable() {
+	_, err := lsm.OpenTable(strings.NewReader("no table"), 8)
+	fmt.Println(errors.Is(err, lsm.ErrCorrupt))
+	// Output: true
+}
+
+func ExampleTable_Get() {
+	t := makeTable("a", "1", "b", "2")
+	v, err := t.Get([]byte("b"))
+	fmt.Println(string(v), err)
+	_, err = t.Get([]byte("c"))
+	fmt.Println(errors.Is(err, lsm.ErrNotFound))
+	// Output:
+	// 2 <nil>
+	// true
+}
+
+// AppendGet reads many values into one buffer.
+func ExampleTable_AppendGet() {
+	t := makeTable("a", "1", "b", "2")
+	var buf []byte
+	for _, key := range []string{"b", "a"} {
+		var err error
+		buf, err = t.AppendGet(buf[:0], []byte(key))
+		fmt.Println(string(buf), err)
+	}
+	// Output:
+	// 2 <nil>
+	// 1 <nil>
+}
+
+func ExampleTable_Has() {
+	t := makeTable("a", "1")
+	fmt.Println(t.Has([]byte("a")))
+	fmt.Println(t.Has([]byte("b")))
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
+// A range is half open.
+func ExampleTable_Scan() {
+	t := makeTable("a", "1", "b", "2", "c", "3")
+	for e, err := range t.Scan([]byte("a"), []byte("c")) {
+		if err != nil {
+			fmt.Println(err) // nothing follows
+			break
+		}
+		fmt.Printf("%s=%s\n", e.Key, e.Value)
+	}
+	// Output:
+	// a=1
+	// b=2
+}
+
+func ExampleTable_Verify() {
+	var file bytes.Buffer
+	w := lsm.NewTableWriter(&file, nil)
+	must(w.Set([]byte("a"), []byte("1")))
+	must(w.Finish())
+	t, err := lsm.OpenTable(bytes.NewReader(file.Bytes()), w.Size())
+	must(err)
+	fmt.Println(t.Verify(context.Background()))
+
+	file.Bytes()[0] ^= 1 // the disk forgets
+	fmt.Println(t.Verify(context.Background()))
+	_, err = t.Get([]byte("a"))
+	fmt.Println(errors.Is(err, lsm.ErrCorrupt))
+	// Output:
+	// <nil>
+	// lsm: corrupt: table at offset 0: the checksum of a block does not match
+	// true
 }

@@ -4,14 +4,18 @@ package lsm
 
 import (
 	"bytes"
+	"context"
 	"flag"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/v1")
+var update = flag.Bool("update", false, "rewrite testdata/v1 and testdata/tables")
 
 // TestGolden checks that the files of a small database are those that were
 // committed, and that they can be read: databases of any version are read by
@@ -44,6 +48,57 @@ func TestGolden(t *testing.T) {
 	db := openMem(t, c)
 	wantLast(t, "the files of version 1", db, n)
 	closeDB(t, db)
+}
+
+// TestGoldenTables checks that tables are written as those that were committed,
+// and that these can be read: one as a TableWriter is used, one with versions
+// and deletes and no filter, one without entries, and one with long offsets.
+func TestGoldenTables(t *testing.T) {
+	var plain []version
+	for i := range 50 {
+		plain = append(plain, version{fmt.Sprintf("user:%04d", i*7), 0, kindSet, fmt.Sprint("value ", i)})
+	}
+	wide := []version{{"a", 0, kindSet, strings.Repeat("a", 1<<16)}, {"b", 0, kindSet, "b"}}
+
+	for _, c := range []struct {
+		name string
+		list []version
+		o    TableOptions
+	}{
+		{"plain", plain, TableOptions{BlockSize: 200}},
+		{"versions", testVersions(), TableOptions{BlockSize: 200, FilterBits: -1}},
+		{"empty", nil, TableOptions{}},
+		{"wide", wide, TableOptions{}},
+	} {
+		b := writeTable(t, c.list, &c.o)
+		name := filepath.Join("testdata", "tables", c.name+".v1.sst")
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b, want) {
+			t.Errorf("%s has %x, want %x", name, b, want)
+		}
+
+		table, err := openTable(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		isError(t, c.name, table.Verify(context.Background()), nil)
+		got, err := scanAll(table, nil, nil, maxSeq)
+		isError(t, c.name, err, nil)
+		if want := twinScan(c.list, "", nil, maxSeq); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, want)
+		}
+	}
 }
 
 // TestCRCVectors checks CRC-32C with the vectors of RFC 3720, appendix B.4.

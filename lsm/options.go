@@ -134,3 +134,48 @@ func (o *Options) resolve() Options {
 	}
 	return r
 }
+
+// TableOptions are the optional settings of a [TableWriter].
+type TableOptions struct {
+	// FilterBits is how many bits of the filter a key takes, at most 64. The
+	// filter answers most questions about keys that are not there: all but one
+	// in a hundred for 10 bits, one in a thousand for 16. If zero, 10. If
+	// negative, the table has no filter.
+	FilterBits int
+
+	// BlockSize is how many bytes of keys and values are read at a time:
+	// between 64 and 1 MiB. If zero, 8 KiB. All versions of one key are in one
+	// block, so a block may be longer.
+	BlockSize int
+}
+
+const (
+	defaultFilterBits = 10
+	maxFilterBits     = 64
+	defaultBlockSize  = 8 << 10
+	minBlockSize      = 64
+	maxBlockSize      = 1 << 20
+)
+
+// Validate returns an error if o cannot be used.
+func (o *TableOptions) Validate() error {
+	switch {
+	case o == nil:
+	case o.FilterBits > maxFilterBits:
+		return fmt.Errorf("lsm: TableOptions.FilterBits must be at most %d, got %d", maxFilterBits, o.FilterBits)
+	case o.BlockSize != 0 && (o.BlockSize < minBlockSize || o.BlockSize > maxBlockSize):
+		return fmt.Errorf("lsm: TableOptions.BlockSize must be between %d and %d, got %d", minBlockSize, maxBlockSize, o.BlockSize)
+	}
+	return nil
+}
+
+// resolve returns a copy of o in which every field has its value.
+func (o *TableOptions) resolve() TableOptions {
+	var r TableOptions
+	if o != nil {
+		r = *o
+	}
+	r.FilterBits = cmp.Or(r.FilterBits, defaultFilterBits)
+	r.BlockSize = cmp.Or(r.BlockSize, defaultBlockSize)
+	return r
+}

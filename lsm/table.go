@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+)
+
+// A Table is a sorted file of keys and values that a [TableWriter] has written
+// and that does not change. It is safe for concurrent use by multiple
+// goroutines. Use [OpenTable] to make one.
+//
+// A Table keeps its index and its filter in memory, some 2 bytes a key, and
+// reads one block for each key that is there, and for one in a hundred that is
+// not.
+type Table struct {
+	r     io.ReaderAt
+	size  int64
+	name  string // of the file
+	foot  footer
+	salt  uint64
+	index tableIndex
+	filt  tableFilter
+	props tableProps
+}
+
+// Format of a table, version 1. Numbers are little endian; what is called a
+// head is a big-endian number, so that it orders as its bytes do.
+//
+//	table       data blocks | ranges | filter | index | properties | footer
+//	            Each but the footer is one block, or nothing: ranges always, the filter if it was not
+//	            wanted or there are no entries. All begin at multiples of 8. A table has at most 32 GiB.
+//	footer      0 8 "ashlarst", 8 2 version 1, 10 2 zero, 12 4 sum of bytes 0-11 and 16-63, 16 8 nonce,
+//	            offsets of 24 8 ranges, 32 8 filter, 40 8 index, 48 8 properties, 56 8 the footer itself
+//	block       payload | zeros up to a multiple of 8 | 1 codec, 1 how many zeros, 2 zero, 4 sum of all
+//	            before. Codec 0: the payload is as it is.
+//	data        0 4 n, 4 2 length of the prefix, 6 1 flags, 7 1 zero | heads 4n | offsets 2n, or 8n if
+//	            wide, from the first entry | prefix of all keys | entries
+//	flags       1 wide, 2 all sequences are 0, 4 all kinds are 1
+//	head        4 bytes of the key after the prefix, filled up with zeros
+//	entry       kind 1 (0 delete, 1 set) but for flag 4, sequence but for flag 2, length of the key
+//	            after the prefix, if set length of the value | the key after prefix and head | value
+//	index       0 4 n, 4 2 length of the prefix, 6 2 zero | heads 8n: 8 bytes of the separator after the
+//	            prefix | ends 4n of blocks, divided by 8 | offsets 4(n+1), from the first rest | prefix
+//	            of all separators | rests: separators after the prefix
+//	separator   i is not less than the keys of block i, and less than those of block i+1; the last is
+//	            the largest key
+//	filter      0 4 lines, 4 1 bits of a key, 5 1 hash (1: XXH64 of the key, seed 0), zeros up to 64 | lines
+//	            of 64 bytes. A key sets bits of line lines·(hash mod 2^32)/2^32: with x = hash/2^32,
+//	            bit x/2^23, then x = x·0x9e3779b9 mod 2^32. Bit b is 1<<(b mod 8) of byte b/8.
+//	properties  fields as in a manifest: 1 entries, 2 deletes, 3 smallest and 4 largest key if there are
+//	            entries, 5 lowest and 6 highest sequence, 7 bytes of keys, 8 of values, 9 payload of the
+//	            largest data block, 10 data blocks; tags from 32 may be skipped
+//
+// Lengths and sequences are uvarints. Sums are those of logs with the salt
+// m(nonce), at the offset of the block or footer. Other kinds, codecs, flags,
+// hashes, versions and tags below 32, ranges, and zeros that are set, are
+// ErrVersion: ranges of deletes, expiry, and codecs will use them.
+//
+// Entries are ordered by key, and of one key the highest sequence is first. All
+// versions of a key lie in one block, whatever its length.
+//
+//	T1  A length is believed when the checksum over it is right; then it lies
+//	    within the file that was named, or the table is corrupt.
+//	T2  A block is found by its separators alone: no other can have the key.
+//	T3  No byte is outside of a checksum, and each checksum knows its offset
+//	    and its table.
+const (
+	tableMagic  = "ashlarst"
+	footerLen   = 64
+	openLen     = 16 << 10 // read at once at the end of a table
+	maxTableLen = 8 * (1<<32 - 1)
+	maxPropsLen = 1 << 20
+	maxIndexLen = 1 << 30 // and of a filter
+)
+
+// OpenTable opens the table in r, which is size bytes long. r stays open as
+// long as the Table is in use, and the caller closes it. If r has a method
+// Name, as [os.File] has, errors say that name.
+//
+// A table that was damaged gives an error that is [ErrCorrupt], here or where
+// the damage is met, and one of a later version [ErrVersion]. An error of r is
+// returned as it is.
+func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
+	t := &Table{r: r, size: size, name: "table"}
+	if f, ok := r.(interface{ Name() string }); ok {
+		t.name = f.Name()
+	}
+	if size < footerLen {
+		return nil, corrupt(t.name, 0, "the file is shorter than a footer")
+	}
+
+	// One read has all of a small table, and of a larger one what says where
+	// the rest is.
+	off := max(0, size-openLen)
+	tail := make([]byte, size-off)
+	if err := t.readAt(tail, off); err != nil {
+		return nil, err
+	}
+	if err := t.parseFooter(tail[len(tail)-footerLen:]); err != nil {
+		return nil, err
+	}
+	if err := t.readProps(tail); err != nil {
+		return nil, err
+	}
+	if err := t.readIndex(tail); err != nil {
+		return nil, err
+	}
+	if err := t.readFilter(tail); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// readAt fills b with what stands at off.
+func (t *Table) readAt(b []byte, off int64) error {
+	n, err := t.r.ReadAt(b, off)
+	switch {
+	case n == len(b):
+		return nil // with EOF, perhaps
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return corrupt(t.name, off, "the file is shorter than its length")
+	}
+	return err
+}
+
+// blame returns err, which was found at off, as an error about the table.
+func (t *Table) blame(off int64, err error) error {
+	if errors.Is(err, errUnknown) {
+		return &versionError{t.name, err.Error()}
+	}
+	return &CorruptError{File: t.name, Offset: off, Err: err}
+}
+
+// A footer says where the sections of a table are.
+type footer struct {
+	nonce                            uint64
+	ranges, filter, index, props, at int64
+}
+
+// encode returns the footer, which stands at f.at.
+func (f *footer) encode() []byte {
+	le := binary.LittleEndian
+	b := make([]byte, footerLen)
+	copy(b, tableMagic)
+	le.PutUint16(b[8:], formatVersion)
+	le.PutUint64(b[16:], f.nonce)
+	for i, off := range f.offsets() {
+		le.PutUint64(b[24+8*i:], uint64(off))
+	}
+	le.PutUint32(b[12:], f.sum(b))
+	return b
+}
+
+// offsets returns where the sections begin, and the footer.
+func (f *footer) offsets() [5]int64 { return [5]int64{f.ranges, f.filter, f.index, f.props, f.at} }
+
+// sum returns the checksum of b, the encoded footer.
+func (f *footer) sum(b []byte) uint32 { return headerSum(b) ^ uint32(mix(mix(f.nonce)+uint64(f.at))) }
+
+// parseFooter decodes the footer b.
+func (t *Table) parseFooter(b []byte) error {
+	le := binary.LittleEndian
+	f := footer{
+		nonce:  le.Uint64(b[16:]),
+		ranges: int64(le.Uint64(b[24:])),
+		filter: int64(le.Uint64(b[32:])),
+		index:  int64(le.Uint64(b[40:])),
+		props:  int64(le.Uint64(b[48:])),
+		at:     t.size - footerLen,
+	}
+
+	offsets := f.offsets()
+	switch {
+	case string(b[:8]) != tableMagic:
+		return corrupt(t.name, f.at, "the file does not end with a footer")
+	case le.Uint32(b[12:]) != f.sum(b):
+		return corrupt(t.name, f.at, "the checksum of the footer does not match")
+	case le.Uint16(b[8:]) != formatVersion || b[10] != 0 || b[11] != 0:
+		return &versionError{t.name, "a footer of another version"}
+	case le.Uint64(b[56:]) != uint64(f.at):
+		return corrupt(t.name, f.at, "the footer is not where it should be")
+	case f.ranges < 0, !slices.IsSorted(offsets[:]):
+		return corrupt(t.name, f.at, "the offsets in the footer do not fit")
+	case f.filter != f.ranges:
+		return &versionError{t.name, "ranges"}
+	}
+	t.foot = f
+	t.salt = mix(f.nonce)
+	return nil
+}
+
+// section returns the payload of the block from off to end, which has at most
+// limit bytes. tail is the end of the file.
+func (t *Table) section(tail []byte, off, end, limit int64) ([]byte, error) {
+	if end-off > limit {
+		return nil, corrupt(t.name, off, "a section is too long")
+	}
+	b := make([]byte, end-off)
+	if from := off - (t.size - int64(len(tail))); from >= 0 {
+		copy(b, tail[from:])
+	} else if err := t.readAt(b, off); err != nil {
+		return nil, err
+	}
+	b, err := openBlock(b, t.salt, off)
+	if err != nil {
+		return nil, t.blame(off, err)
+	}
+	return b, nil
+}
+
+// A blockBuffer holds a block while a call looks at it.
+type blockBuffer struct{ b []byte }
+
+// maxPooled bounds the buffers that are kept for reuse.
+const maxPooled = 1 << 20
+
+var blockBuffers = sync.Pool{New: func() any { return new(blockBuffer) }}
+
+func takeBlockBuffer() *blockBuffer { return blockBuffers.Get().(*blockBuffer) }
+
+func giveBlockBuffer(buf *blockBuffer) {
+	if cap(buf.b) <= maxPooled {
+		blockBuffers.Put(buf)
+	}
+}
+
+// block reads block i into buf.
+func (t *Table) block(i int, buf *blockBuffer) (d dataBlock, err error) {
+	off := t.index.start(i)
+	n := t.index.start(i+1) - off
+	if int64(int(n)) != n {
+		return d, ErrTooLarge // of 32 bits
+	}
+	if int64(cap(buf.b)) < n {
+		buf.b = make([]byte, n)
+	}
+	buf.b = buf.b[:n]
+	if err := t.readAt(buf.b, off); err != nil {
+		return d, err
+	}
+
+	b, err := openBlock(buf.b, t.salt, off)
+	if err == nil {
+		d, err = parseDataBlock(b)
+	}
+	if err != nil {
+		return d, t.blame(off, err)
+	}
+	return d, nil
+}
+
+// find returns the newest version of key that is not newer than seq, in buf. If
+// it is a delete, or there is none, the error is ErrNotFound.
+func (t *Table) find(key []byte, seq uint64, buf *blockBuffer) (e blockEntry, err error) {
+	if len(key) > MaxKeyLen || !t.filt.has(filterHash(key)) {
+		return e, ErrNotFound
+	}
+	i := t.index.search(key)
+	if i == t.index.n {
+		return e, ErrNotFound
+	}
+
+	d, err := t.block(i, buf)
+	if err != nil {
+		return e, err
+	}
+	e, ok, err := d.find(key, seq)
+	if err != nil {
+		return e, t.blame(t.index.start(i), err)
+	}
+	if !ok || e.kind == kindDelete {
+		return e, ErrNotFound
+	}
+	return e, nil
+}
+
+// Get returns a copy of the value of key. If there is none, the error is
+// [ErrNotFound]. The complexity is O(log n) where n is the number of entries.
+func (t *Table) Get(key []byte) ([]byte, error) {
+	v, err := t.AppendGet([]byte{}, key)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// AppendGet appends the value of key to dst, and returns the extended slice. If
+// there is none, the error is [ErrNotFound], and dst is returned as it is.
+func (t *Table) AppendGet(dst, key []byte) ([]byte, error) {
+	buf := takeBlockBuffer()
+	defer giveBlockBuffer(buf)
+	e, err := t.find(key, maxSeq, buf)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, e.value...), nil
+}
+
+// Has reports whether key has a value.
+func (t *Table) Has(key []byte) (bool, error) {
+	buf := takeBlockBuffer()
+	defer giveBlockBuffer(buf)
+	_, err := t.find(key, maxSeq, buf)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// A tableProps is what the properties say.
+type tableProps struct {
+	smallest, largest []byte
+	numbers           [propKnown]uint64 // by tag; nothing at those of the keys
+}
+
+const (
+	propEntries    = 1
+	propDeletes    = 2
+	propSmallest   = 3
+	propLargest    = 4
+	propMinSeq     = 5
+	propMaxSeq     = 6
+	propKeyBytes   = 7
+	propValueBytes = 8
+	propLargestRaw = 9
+	propBlocks     = 10
+	propKnown      = 11 // tags from here up to tagMayGo are a later version's
+)
+
+// appendTo appends the payload of the properties.
+func (p *tableProps) appendTo(b []byte) []byte {
+	if p.numbers[propEntries] > 0 {
+		b = appendField(b, propSmallest, p.smallest)
+		b = appendField(b, propLargest, p.largest)
+	}
+	for tag := uint64(propEntries); tag < propKnown; tag++ {
+		if tag != propSmallest && tag != propLargest {
+			b = appendField(b, tag, binary.AppendUvarint(nil, p.numbers[tag]))
+		}
+	}
+	return b
+}
+
+// parseProps decodes the payload of the properties.
+func parseProps(b []byte) (p tableProps, err error) {
+	var seen [tagMayGo]bool
+	for len(b) > 0 {
+		tag, rest, ok := cutUvarint(b, math.MaxUint64)
+		if !ok {
+			return p, errDamaged
+		}
+		value, rest, ok := decodeBytes(rest)
+		if !ok {
+			return p, errDamaged
+		}
+		b = rest
+		if tag >= tagMayGo {
+			continue
+		}
+		if tag == 0 || tag >= propKnown {
+			return p, errUnknown
+		}
+		if seen[tag] {
+			return p, errDamaged
+		}
+		seen[tag] = true
+
+		switch tag {
+		case propSmallest:
+			p.smallest = value
+		case propLargest:
+			p.largest = value
+		default:
+			x, more, ok := cutUvarint(value, math.MaxUint64)
+			if !ok || len(more) > 0 {
+				return p, errDamaged
+			}
+			p.numbers[tag] = x
+		}
+	}
+
+	// The keys are missing if there is none.
+	for tag := propEntries; tag < propKnown; tag++ {
+		key := tag == propSmallest || tag == propLargest
+		if seen[tag] != (!key || p.numbers[propEntries] > 0) {
+			return p, errDamaged
+		}
+	}
+	return p, nil
+}
+
+// readProps reads the properties.
+func (t *Table) readProps(tail []byte) error {
+	b, err := t.section(tail, t.foot.props, t.foot.at, maxPropsLen)
+	if err != nil {
+		return err
+	}
+	t.props, err = parseProps(b)
+	if err != nil {
+		return t.blame(t.foot.props, err)
+	}
+	return nil
+}

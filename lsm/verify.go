@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+)
+
+// Verify reads the whole table, and returns an error that is [ErrCorrupt] if a
+// byte of it is damaged, or if anything does not fit to the rest. It stops with
+// the error of ctx when that ends.
+func (t *Table) Verify(ctx context.Context) error {
+	again, err := OpenTable(t.r, t.size)
+	if err != nil {
+		return err
+	}
+	if again.foot != t.foot {
+		return corrupt(t.name, t.foot.at, "another table has taken the place of this one")
+	}
+	v := tableVerifier{t: again}
+	for i := range again.index.n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := v.block(i); err != nil {
+			return err
+		}
+	}
+	return v.compareProps()
+}
+
+// A tableVerifier looks at all entries of a table, and counts what the
+// properties say about them.
+type tableVerifier struct {
+	t   *Table
+	got tableProps
+	buf blockBuffer
+	key []byte // of the last entry
+	seq uint64 // of the last entry
+}
+
+// block checks block i.
+func (v *tableVerifier) block(i int) error {
+	d, err := v.t.block(i, &v.buf)
+	if err != nil {
+		return err
+	}
+
+	size := 0
+	for j := range d.n {
+		e, err := d.entry(j)
+		if err == nil && d.offset(j) != uint64(size) {
+			err = errors.New("an entry is not where the one before ends")
+		}
+		if err == nil {
+			err = v.entry(&d, i, j, &e)
+		}
+		if err != nil {
+			return v.t.blame(v.t.index.start(i), err)
+		}
+		size += e.size
+	}
+	if size != len(d.entries) {
+		return v.t.blame(v.t.index.start(i), errors.New("bytes follow the last entry"))
+	}
+	if v.t.index.search(v.key) != i {
+		return v.t.blame(v.t.index.start(i), errors.New("the last key is not in its block"))
+	}
+	v.got.numbers[propBlocks]++
+	raw := blockHeadLen + len(d.heads) + len(d.offsets) + len(d.prefix) + len(d.entries)
+	v.got.numbers[propLargestRaw] = max(v.got.numbers[propLargestRaw], uint64(raw))
+	return nil
+}
+
+// entry checks e, which is entry j of block i.
+func (v *tableVerifier) entry(d *dataBlock, i, j int, e *blockEntry) error {
+	n := &v.got.numbers
+	first := n[propEntries] == 0
+	key := d.appendKey(nil, j, e)
+	c := bytes.Compare(v.key, key)
+
+	switch {
+	case d.head(j) != head4(key[len(d.prefix):]):
+		return errors.New("a head is not that of its key")
+	case !first && (c > 0 || c == 0 && v.seq <= e.seq):
+		return errors.New("entries are not in order")
+	case j == 0 && v.t.index.search(key) != i:
+		return errors.New("the first key is not in its block")
+	case !v.t.filt.has(filterHash(key)):
+		return errors.New("the filter does not have a key")
+	}
+
+	// The properties count all entries.
+	if first {
+		v.got.smallest = key
+		n[propMinSeq] = e.seq
+	}
+	v.got.largest = key
+	n[propMinSeq] = min(n[propMinSeq], e.seq)
+	n[propMaxSeq] = max(n[propMaxSeq], e.seq)
+	n[propEntries]++
+	if e.kind == kindDelete {
+		n[propDeletes]++
+	}
+	n[propKeyBytes] += uint64(len(key))
+	n[propValueBytes] += uint64(len(e.value))
+	v.key = key
+	v.seq = e.seq
+	return nil
+}
+
+// compareProps compares the properties with what was counted.
+func (v *tableVerifier) compareProps() error {
+	want := &v.t.props
+	same := v.got.numbers == want.numbers
+	if !same || !bytes.Equal(v.got.smallest, want.smallest) || !bytes.Equal(v.got.largest, want.largest) {
+		return corrupt(v.t.name, v.t.foot.props, "the properties are not those of the entries")
+	}
+	return nil
+}
