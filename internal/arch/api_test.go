@@ -27,9 +27,9 @@ const (
 )
 
 // many are the packages that may export more: a storage engine has more to say,
-// and limits of different kinds are types of their own, of which a program uses
-// one or two.
-var many = []string{"lsm", "ratelimit"}
+// limits of different kinds are types of their own, of which a program uses one
+// or two, and the levels and votes of quorum are constants.
+var many = []string{"lsm", "quorum", "ratelimit"}
 
 var apiRules = []rule{
 	{"Surface", checkSurface},

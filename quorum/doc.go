@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+
+// Package quorum reads and writes replicas so that a read sees the last write,
+// as long as enough replicas answer, and says exactly what it knows when too
+// few do.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"github.com/ashlar-go/ashlar/quorum"
+//	)
+//
+//	func main() {
+//		ctx := context.Background()
+//		nodes := make([]quorum.Replica[string, quorum.LWW[string]], 4)
+//		for i := range nodes { // in earnest, clients of four servers
+//			nodes[i] = quorum.NewMemory[string, quorum.LWW[string]]()
+//		}
+//		opts := &quorum.Options{Write: quorum.Three, Read: quorum.Two}
+//		db, _ := quorum.NewKV(nodes, quorum.NewClock(1, nil), opts)
+//		_, err := db.Put(ctx, "cart", "book", quorum.Atomic())
+//		cart, _, err := db.Get(ctx, "cart", quorum.Atomic())
+//		fmt.Println(cart, err) // book <nil>
+//	}
+//
+// # Choosing
+//
+//   - May a read miss the last write? Yes: [At]([One]) with AllowStale, and
+//     [Cluster.Repair] from time to time. No: [Quorum], the default.
+//   - Must no client see time go back? [Atomic], for each call of the key.
+//   - Two writes at once: keep the later one? A [KV]. Both, or their sum? A
+//     [Cluster] of a [State] of your own, such as a counter:
+//     ExampleCluster_counter.
+//   - Which replicas may fail together? Zones and [EachQuorum], or a [System].
+//
+// Does the next value depend on the last, as in stock or a lock? Then Get and
+// Put are not enough, with Atomic neither: use a transaction, or a library for
+// Raft. The same goes for an ordered log. MIGRATING.md has the words of others.
+//
+// # How it works
+//
+//	N = 4, W = 3, R = 2           Put book: {0 1 2} answer, 3 is late
+//	┌───┐ ┌───┐ ┌───┐ ┌───┐       Get: asks two, such as {2 3}
+//	│ 0 │ │ 1 │ │ 2 │ │ 3 │       2 says book at stamp 7, 3 says nothing
+//	└───┘ └───┘ └───┘ └───┘       the greater stamp wins: book
+//	  └──── W ────┘               3 is told: repaired
+//	              └── R ──┘
+//
+// Any two and any three of four have one in common, since 2 + 3 > 4. Sets need
+// not be counted: {1 2 3} and {2 4 5} of five meet in 2. [Intersect] tells, and
+// New refuses levels of which a read can miss a write.
+//
+// A write goes to all replicas and returns at the quorum; the others finish
+// without the caller. A read asks no more than needed, near ones first, each in
+// its turn, and one more when one fails or is late. Replicas merge what they
+// get, so that what arrives twice, late or out of order does no harm.
+//
+// # Guarantees
+//
+// Replicas do not forget what they have confirmed, and at most so many fail
+// that a quorum remains. Then, whatever is lost, repeated, late or cut off:
+//
+//	                 a read returns            partition   else     test
+//	At(One)          some write, or none       answers     fast     TestPartition
+//	Quorum           the last that had ended,  refuses     2 of 3   TestRegular
+//	                 or a later one                        answer
+//	Atomic           what one register would   refuses     1 or 2   TestLinearizable
+//	                                                       trips
+//	own writes       if it is a Quorum read                         TestRegular
+//	causal order     if all are Atomic                              TestCausal
+//
+// The third column is the choice of CAP: CP refuses, AP answers. The fourth is
+// that of PACELC: without a partition, latency or consistency. Last is by
+// stamp: without Atomic, a writer whose clock is behind loses (TestClockSkew).
+//
+//	a call fails          with the answer that decides it     TestModelMerge
+//	stragglers            finish, and Close waits             TestModelMerge, TestClose
+//	Repair                all replicas hold the join          TestPropConverge
+//	a read, unless off    tells all that lack its result      TestRepair
+//	ErrUnavailable        nothing was changed                 TestErrorKinds
+//	votes, duals          the truth table                     TestModelSystem, TestPropVote
+//	stamps                grow, <= time + MaxOffset           TestPropClock
+//
+// # Complexity
+//
+//	operation         requests            allocations
+//	Load, Get         R, and late ones    0
+//	Load, Atomic      the same, and N if no write quorum has it
+//	Merge, Put        N                   2, of a context
+//	Put, Atomic       R + N
+//	System.Has, Vote  O(1); O(parts) if nested or weighted
+//
+// A Cluster takes 1 KB, and 280 bytes a replica; a call in flight about 300,
+// and 48 and a state a replica, which are used again.
+//
+// # Concurrency
+//
+// All types are safe for concurrent use by multiple goroutines. A request runs
+// in a goroutine that ends when the replica returns: a write at the latest
+// after Options.Timeout or 10 s, if the replica heeds its context. A panic in a
+// replica is not recovered.
+//
+// # Errors
+//
+// A call without a quorum returns an [*Error], which names the replicas and
+// wraps their errors. It is an [ErrUnavailable], or an [ErrIndeterminate] if a
+// write may still appear. Levels that cannot work are an [ErrLevel].
+//
+// # References
+//
+//   - D. K. Gifford, "Weighted Voting for Replicated Data", SOSP 1979.
+//   - H. Attiya, A. Bar-Noy, D. Dolev, "Sharing Memory Robustly in
+//     Message-Passing Systems", JACM 42(1), 1995.
+//   - S. S. Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.
+//   - J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.
+package quorum

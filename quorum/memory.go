@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+
+package quorum
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// A Memory is a [Replica] in the memory of this process: for tests, and as the
+// store of a server that answers the requests of others. It is safe for
+// concurrent use by multiple goroutines. What it holds is lost with the
+// process, so a server of that kind must not answer after a restart before
+// [Cluster.Repair] has gone over its keys.
+type Memory[K comparable, S State[S]] struct {
+	mu     sync.RWMutex // protects states
+	states map[K]S
+}
+
+// NewMemory returns an empty replica.
+func NewMemory[K comparable, S State[S]]() *Memory[K, S] {
+	return &Memory[K, S]{states: map[K]S{}}
+}
+
+// Load returns the state of key. It does not wait, and heeds no context.
+func (m *Memory[K, S]) Load(_ context.Context, key K) (S, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.states[key], nil
+}
+
+// Merge joins s into the state of key. It does not wait, and heeds no context.
+// Join runs under the lock of m.
+func (m *Memory[K, S]) Merge(_ context.Context, key K, s S) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.states[key] = m.states[key].Join(s)
+	return nil
+}
+
+// Len returns the number of keys.
+func (m *Memory[K, S]) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.states)
+}
+
+// Keys returns a snapshot of the keys, in no particular order.
+func (m *Memory[K, S]) Keys() iter.Seq[K] {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Values(slices.Collect(maps.Keys(m.states)))
+}

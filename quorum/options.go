@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+
+package quorum
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Options are the settings of a [Cluster] or [KV]. Every zero field is its
+// default.
+type Options struct {
+	// Read and Write are the levels of calls that do not say [At]. If zero,
+	// [Quorum]. New returns an error if a read can miss a write.
+	Read, Write Level
+
+	// AllowStale permits levels at which a read can miss a write, here and with
+	// At: some replica answers, and perhaps not with the last write.
+	AllowStale bool
+
+	// Repair is how a read mends replicas that it finds behind. If zero,
+	// [RepairAsync].
+	Repair RepairMode
+
+	// Timeout bounds each request to a replica. If zero, a read ends with the
+	// caller's context only, and a write, which goes on without the caller once
+	// a quorum has answered, after 10 * time.Second.
+	Timeout time.Duration
+
+	// Hedge is how long a read waits for a replica before it asks one more. If
+	// zero, twice the median latency of that replica, or its 90th percentile if
+	// that is more, and at least a millisecond; if negative, a read asks more
+	// replicas only when some fail.
+	Hedge time.Duration
+
+	// Zones are the zones of the replicas, in their order.
+	Zones []string
+
+	// Zone is the one of Zones that the caller is in: its replicas are asked
+	// first. It is needed if Zones is set, and only then.
+	Zone string
+
+	// ReadSystem and WriteSystem are used instead of Read and Write, if set.
+	ReadSystem, WriteSystem System
+}
+
+// A RepairMode is how a read mends replicas that it finds behind. It tells all
+// replicas that are not known to have the result.
+type RepairMode uint8
+
+// Repair modes.
+const (
+	RepairAsync    RepairMode = iota // after the read has returned
+	RepairBlocking                   // the read waits until a write quorum has its result, or cannot
+	RepairOff                        // not at all
+)
+
+var repairNames = [...]string{"async", "blocking", "off"}
+
+// String returns the name of m in lower case.
+func (m RepairMode) String() string { return nameOf(repairNames[:], uint8(m), "repair") }
+
+// MarshalText returns the name of m.
+func (m RepairMode) MarshalText() ([]byte, error) {
+	return marshalName(repairNames[:], uint8(m), "repair")
+}
+
+// UnmarshalText sets m to the mode that text names.
+func (m *RepairMode) UnmarshalText(text []byte) error {
+	i, err := unmarshalName(repairNames[:], text, "repair")
+	if err == nil {
+		*m = RepairMode(i)
+	}
+	return err
+}
+
+// Validate returns an error if o cannot be used, whatever the replicas are.
+func (o *Options) Validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case !o.Read.valid():
+		return fmt.Errorf("quorum: Options.Read must be a level, got %d", int(o.Read))
+	case !o.Write.valid():
+		return fmt.Errorf("quorum: Options.Write must be a level, got %d", int(o.Write))
+	case int(o.Repair) >= len(repairNames):
+		return fmt.Errorf("quorum: Options.Repair must be a mode, got %d", o.Repair)
+	case o.Timeout < 0:
+		return fmt.Errorf("quorum: Options.Timeout must not be negative, got %v", o.Timeout)
+	case len(o.Zones) > 0 && !slices.Contains(o.Zones, o.Zone):
+		return fmt.Errorf("quorum: Options.Zone is %q, not one of Zones, %q", o.Zone, o.Zones)
+	case len(o.Zones) == 0 && o.Zone != "":
+		return fmt.Errorf("quorum: Options.Zone is %q without Zones", o.Zone)
+	}
+	return nil
+}
+
+// resolve returns a copy of o with its defaults.
+func (o *Options) resolve() Options {
+	var r Options
+	if o != nil {
+		r = *o
+	}
+	r.Zones = slices.Clone(r.Zones)
+	return r
+}
+
+// writeTimeout returns the time after which a request of a write ends.
+func (o *Options) writeTimeout() time.Duration { return cmp.Or(o.Timeout, 10*time.Second) }
+
+// ClockOptions are the settings of a [Clock]. Every zero field is its default.
+type ClockOptions struct {
+	// MaxOffset is how far ahead of the time a stamp of another node may lie.
+	// If zero, 500 * time.Millisecond; if negative, stamps may lie anywhere.
+	MaxOffset time.Duration
+
+	// Now is the wall clock. If nil, [time.Now]. Its readings may stand still
+	// or go back. Now must not call the Clock.
+	Now func() time.Time
+}
+
+// Validate returns an error if o cannot be used. All settings can.
+func (*ClockOptions) Validate() error { return nil }
+
+// resolve returns a copy of o with its defaults.
+func (o *ClockOptions) resolve() ClockOptions {
+	var r ClockOptions
+	if o != nil {
+		r = *o
+	}
+	r.MaxOffset = cmp.Or(r.MaxOffset, 500*time.Millisecond)
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	return r
+}

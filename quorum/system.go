@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+
+package quorum
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A Vote is the state of a request that needs a quorum of answers.
+type Vote uint8
+
+// Votes. A vote that is Won or Lost stays so, whatever is answered later.
+const (
+	Pending Vote = iota // a quorum is still possible
+	Won                 // a quorum has answered
+	Lost                // too many have failed: no quorum is possible any more
+)
+
+var voteNames = [...]string{"pending", "won", "lost"}
+
+// String returns the name of v in lower case.
+func (v Vote) String() string { return nameOf(voteNames[:], uint8(v), "vote") }
+
+// MarshalText returns the name of v.
+func (v Vote) MarshalText() ([]byte, error) {
+	return marshalName(voteNames[:], uint8(v), "vote")
+}
+
+// UnmarshalText sets v to the vote that text names.
+func (v *Vote) UnmarshalText(text []byte) error {
+	i, err := unmarshalName(voteNames[:], text, "vote")
+	if err == nil {
+		*v = Vote(i)
+	}
+	return err
+}
+
+// A System says which sets of replicas are quorums. A set that contains a
+// quorum is one too. Systems are values that never change, and safe for
+// concurrent use by multiple goroutines. The zero System has no quorum.
+type System struct{ *node }
+
+// A node is a threshold: a quorum has members, or quorums of subs, that weigh
+// at least need together.
+type node struct {
+	members Set      // of all subs too
+	need    int      // at least 1, and at most the weight of all
+	weights []int    // of replicas, by number; nil if each weighs 1
+	subs    []System // nil in a leaf
+}
+
+// Majority returns the system whose quorums are more than half of replicas. It
+// panics if replicas is empty.
+func Majority(replicas Set) System { return Threshold(replicas.Len()/2+1, replicas) }
+
+// Threshold returns the system whose quorums are any k of replicas. It panics
+// if k is not between 1 and the number of replicas.
+func Threshold(k int, replicas Set) System {
+	if k < 1 || k > replicas.Len() {
+		panic(fmt.Sprintf("quorum: threshold must be between 1 and %d, got %d", replicas.Len(), k))
+	}
+	return System{&node{members: replicas, need: k}}
+}
+
+// Weighted returns the system whose quorums have weights of at least need
+// together, where weights[i] is that of replica i. It panics if a weight is
+// negative, if there are more than 64, or if need is not between 1 and the sum
+// of the weights.
+func Weighted(need int, weights ...int) System {
+	if len(weights) > maxReplicas {
+		panic(fmt.Sprintf("quorum: number of weights must be at most %d, got %d", maxReplicas, len(weights)))
+	}
+
+	var members Set
+	sum := 0
+	for i, w := range weights {
+		if w < 0 || w > math.MaxInt-sum {
+			panic(fmt.Sprintf("quorum: weight must not be negative or too large to add, got %d", w))
+		}
+		if w > 0 {
+			members |= 1 << i
+		}
+		sum += w
+	}
+	if need < 1 || need > sum {
+		panic(fmt.Sprintf("quorum: needed weight must be between 1 and %d, got %d", sum, need))
+	}
+	return System{&node{members: members, need: need, weights: slices.Clone(weights)}}
+}
+
+// Of returns the system whose quorums contain a quorum of at least k of subs.
+// The subs may share replicas. It panics if k is not between 1 and the number
+// of subs, or if one is the zero System.
+func Of(k int, subs ...System) System {
+	if k < 1 || k > len(subs) {
+		panic(fmt.Sprintf("quorum: number of systems needed must be between 1 and %d, got %d", len(subs), k))
+	}
+
+	var members Set
+	for _, s := range subs {
+		if s.node == nil {
+			panic("quorum: a part of a system must not be the zero System")
+		}
+		members |= s.members
+	}
+	return System{&node{members: members, need: k, subs: slices.Clone(subs)}}
+}
+
+// Replicas returns the replicas that s asks for.
+func (s System) Replicas() Set {
+	if s.node == nil {
+		return 0
+	}
+	return s.members
+}
+
+// Has reports whether set contains a quorum. The complexity is O(1) for a
+// majority or threshold, else O(n) where n is the number of weights and parts.
+func (s System) Has(set Set) bool {
+	if s.node == nil {
+		return false
+	}
+	return s.has(set)
+}
+
+func (n *node) has(set Set) bool {
+	sum := 0
+	switch {
+	case n.subs != nil:
+		for _, sub := range n.subs {
+			if sub.has(set) {
+				sum++
+			}
+		}
+	case n.weights != nil:
+		for i := range (set & n.members).All() {
+			sum += n.weights[i]
+		}
+	default:
+		sum = (set & n.members).Len()
+	}
+	return sum >= n.need
+}
+
+// Vote returns what the answers of ok and the failures of failed mean for a
+// request that needs a quorum.
+func (s System) Vote(ok, failed Set) Vote {
+	switch {
+	case s.Has(ok):
+		return Won
+	case !s.Has(^failed):
+		return Lost
+	default:
+		return Pending
+	}
+}
+
+// Dual returns the system whose quorums are the sets that share a replica with
+// each quorum of s. It is the largest system that [Intersect] accepts beside s.
+// The dual of the zero System is the zero System.
+func (s System) Dual() System {
+	if s.node == nil {
+		return s
+	}
+
+	// A set that meets each quorum is one whose complement contains none: what
+	// it takes must leave less than need behind.
+	d := &node{members: s.members, weights: s.weights}
+	sum := 0
+	switch {
+	case s.subs != nil:
+		sum = len(s.subs)
+		d.subs = make([]System, sum)
+		for i, sub := range s.subs {
+			d.subs[i] = sub.Dual()
+		}
+	case s.weights != nil:
+		for _, w := range s.weights {
+			sum += w
+		}
+	default:
+		sum = s.members.Len()
+	}
+	d.need = sum - s.need + 1
+	return System{d}
+}
+
+// flat reports whether n is a plain threshold.
+func (n *node) flat() bool { return n.subs == nil && n.weights == nil }
+
+// Minimal returns the quorums of which no proper subset is a quorum, in
+// ascending order as numbers. The complexity is O(2^n) where n is the number of
+// replicas, unless s is a majority or threshold. It panics if n is more than 16
+// then.
+func (s System) Minimal() iter.Seq[Set] {
+	if s.node == nil {
+		return func(func(Set) bool) {}
+	}
+	if n := s.members.Len(); !s.flat() && n > maxEnumerated {
+		panic(fmt.Sprintf("quorum: quorums of at most %d replicas are enumerated, got %d", maxEnumerated, n))
+	}
+
+	return func(yield func(Set) bool) {
+		if s.flat() {
+			choose(s.members, s.need, yield)
+			return
+		}
+		for set := Set(0); ; {
+			set = (set - s.members) & s.members // the next subset of members
+			if set == 0 {
+				return
+			}
+			if s.minimal(set) && !yield(set) {
+				return
+			}
+		}
+	}
+}
+
+// maxEnumerated bounds the replicas of a system whose sets are tried one by
+// one.
+const maxEnumerated = 16
+
+// minimal reports whether set is a quorum and needs each of its replicas.
+func (n *node) minimal(set Set) bool {
+	if !n.has(set) {
+		return false
+	}
+	for i := range set.All() {
+		if n.has(set &^ (1 << i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// choose calls yield with each subset of k members of from, in ascending order,
+// until yield returns false. It reports whether yield never did.
+func choose(from Set, k int, yield func(Set) bool) bool {
+	if k == 0 {
+		return yield(0)
+	}
+
+	// The highest member of the subset is fixed, from low to high: numbers with
+	// a lower highest bit are smaller. Too few below it are not worth a try.
+	rest := from
+	for lower := Set(0); rest != 0; rest &= rest - 1 {
+		top := rest & -rest
+		if lower.Len() >= k-1 && !choose(lower, k-1, func(s Set) bool { return yield(s | top) }) {
+			return false
+		}
+		lower |= top
+	}
+	return true
+}
+
+// Resilience returns the largest f such that a quorum remains whichever f
+// replicas fail, and -1 for the zero System. The complexity is O(1) for a
+// majority or threshold, else exponential in f.
+func (s System) Resilience() int {
+	if s.node == nil {
+		return -1
+	}
+	if s.flat() {
+		return s.members.Len() - s.need
+	}
+
+	for f := 1; ; f++ {
+		survives := choose(s.members, f, func(failed Set) bool { return s.has(^failed) })
+		if !survives {
+			return f - 1
+		}
+	}
+}
+
+// Intersect reports whether each quorum of r shares a replica with each quorum
+// of w, so that a read of r sees the last write of w. The complexity is O(1)
+// for majorities and thresholds. Else it is exponential in the number of
+// replicas at worst, and small for majorities of zones.
+func Intersect(r, w System) bool {
+	if r.node == nil || w.node == nil {
+		return true
+	}
+	if r.flat() && w.flat() {
+		// Two sets meet if all that there is has no room for both.
+		return r.need+w.need > (r.members | w.members).Len()
+	}
+	return !disjoint(r.node, w.node, r.members&^w.members, w.members&^r.members, r.members&w.members)
+}
+
+// disjoint reports whether r has a quorum and w another without a shared
+// replica, when ofR and ofW are given to them, and those of rest may be given
+// to either.
+func disjoint(r, w *node, ofR, ofW, rest Set) bool {
+	if !r.has(ofR|rest) || !w.has(ofW|rest) {
+		return false // one of them cannot have a quorum any more
+	}
+	if rest == 0 {
+		return true
+	}
+	next := rest & -rest
+	return disjoint(r, w, ofR|next, ofW, rest&^next) || disjoint(r, w, ofR, ofW|next, rest&^next)
+}
+
+// String returns s in words, as "2 of {0 1 2}".
+func (s System) String() string {
+	if s.node == nil {
+		return "none"
+	}
+
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of ", s.need)
+	switch {
+	case s.subs != nil:
+		b.WriteByte('(')
+		for i, sub := range s.subs {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(sub.String())
+		}
+		b.WriteByte(')')
+	case s.weights != nil:
+		fmt.Fprintf(&b, "weights %v", s.weights)
+	default:
+		b.WriteString(s.members.String())
+	}
+	return b.String()
+}
