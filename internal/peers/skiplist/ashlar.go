@@ -76,6 +76,7 @@ var sum int
 
 func oursStore[K int64 | string]() store[K] {
 	m := skiplist.NewMap[K, int]()
+
 	return store[K]{
 		set: func(keys []K) {
 			for i, key := range keys {

@@ -18,6 +18,7 @@ const (
 
 func tidwallStore[K int64 | string]() store[K] {
 	m := tidwall.NewMap[K, int](0)
+
 	return store[K]{
 		set: func(keys []K) {
 			for i, key := range keys {
@@ -81,6 +82,7 @@ type item[K int64 | string] struct {
 
 func googleStore[K int64 | string]() store[K] {
 	m := google.NewG(32, func(a, b item[K]) bool { return a.key < b.key })
+
 	return store[K]{
 		set: func(keys []K) {
 			for i, key := range keys {
@@ -137,6 +139,7 @@ func btreemapStore[K int64 | string]() store[K] {
 		}
 		return 0
 	})
+
 	return store[K]{
 		set: func(keys []K) {
 			for i, key := range keys {

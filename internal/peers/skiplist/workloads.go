@@ -95,6 +95,7 @@ func buildRows() []*bench.Workload {
 			}
 		}}
 	}
+
 	return []*bench.Workload{
 		{
 			Name: "Set/order=random/n=100000", Why: "a map that grows from nothing to n, an entry", Versus: tid, Target: bench.Ratio(0.75), Origin: study, Expect: bench.Granted,

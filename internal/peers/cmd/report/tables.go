@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,9 +27,9 @@ var packages = []pkg{
 	{"bloom", "have I seen it? in 10 bits a key", "Filter, Concurrent, Scalable, Window", "Has/keys=hash/n=1000000/case=neg", "an absent key"},
 	{"consistenthash", "choose a server for a key while servers come and go", "Ring, Balancer, Rendezvous, Maglev, Jump", "Get/peer=stathat/nodes=100", "a key among 100 servers"},
 	{"merkle", "prove that a log holds a record; find what differs between replicas", "Tree, File, Index", "", ""},
-	{"skiplist", "ordered maps: ranges, ranks, neighbors", "Map, Set, SortedSet, ConcurrentMap", "", ""},
+	{"skiplist", "keep keys in order: ranges, ranks, neighbors", "Map, Set, SortedSet", "Get/keys=int/n=100000", "Get of 100,000"},
 	{"lsm", "small state that survives a crash", "DB, Batch, MemFS", "Commit/durability=sync/writers=8", "a durable commit, 8 writers"},
-	{"quorum", "read and write replicas of which some fail", "Cluster, KV, CAS, Lease", "", ""},
+	{"quorum", "read and write replicas of which some fail", "Cluster, KV, System", "", ""},
 }
 
 // packageTable returns the table of the README: a row a package, with one
@@ -36,12 +37,15 @@ var packages = []pkg{
 func packageTable(runs []*pkgRun) string {
 	var b strings.Builder
 	b.WriteString("| package | to | measured |\n|---|---|---|\n")
-	for _, r := range runs {
-		figure := ""
-		if x := r.row(r.p.row); x != nil && x.peer != "" {
-			figure = fmt.Sprintf("%s: %s, **%s** of %s", r.p.does, duration(x.ours), short(x.ratio), x.peer)
+	for _, p := range packages {
+		figure := "not yet"
+		i := slices.IndexFunc(runs, func(r *pkgRun) bool { return r.p.name == p.name })
+		if i >= 0 {
+			if x := runs[i].row(p.row); x != nil && x.peer != "" {
+				figure = fmt.Sprintf("%s: %s, **%s** of %s", p.does, duration(x.ours), short(x.ratio), x.peer)
+			}
 		}
-		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |\n", r.p.name, "https://pkg.go.dev/github.com/ashlar-go/ashlar/"+r.p.name, r.p.problem, figure)
+		fmt.Fprintf(&b, "| [%s](%s) | %s | %s |\n", p.name, "https://pkg.go.dev/github.com/ashlar-go/ashlar/"+p.name, p.problem, figure)
 	}
 	return b.String()
 }
