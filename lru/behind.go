@@ -54,7 +54,7 @@ type Behind[K comparable, V any] struct {
 	stats    BehindStats
 }
 
-// A write is what the store is to be told of a key.
+// A write is the newest change of a key that the store has to be told.
 type write[K comparable, V any] struct {
 	key    K
 	value  V
@@ -421,7 +421,7 @@ func (b *Behind[K, V]) settle(list []saving[K, V], err error) {
 		b.resumeAt = math.MinInt64
 	}
 
-	// Each write learns what became of it.
+	// Each write learns the outcome.
 	for i := range list {
 		if b.settleWriteLocked(&list[i], err, len(list) == 1) {
 			dropped = append(dropped, list[i].w.key)
@@ -577,7 +577,7 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 }
 
 // GiveUp gives up all pending writes that are not being saved, and returns
-// their keys. The store keeps what it has of them, and the cache drops them.
+// their keys. The store keeps its own values of them, and the cache drops them.
 // After Close it makes the Behind come to its end though the store is down.
 func (b *Behind[K, V]) GiveUp() (keys []K) {
 	b.mustBeMade()

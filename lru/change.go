@@ -39,14 +39,14 @@ type request[K comparable, V any] struct {
 	extra []string // the tags that were given, besides those of the options
 
 	attr     *Attr // if nil, the priority and the pin stay as they are
-	inherits bool  // what was given to the entry before stays as it is
+	inherits bool  // attributes given to the entry before stay as they are
 	keepTTL  bool  // the deadline of the entry stays as it is
 
 	flight *flight[K, V] // the load that has brought the value, or nil
 	err    error         // remembered in place of a value, or nil
 }
 
-// An outcome is what became of a request.
+// An outcome is the result of a request.
 type outcome[V any] struct {
 	old    V
 	had    bool
@@ -54,8 +54,8 @@ type outcome[V any] struct {
 	stored bool
 }
 
-// fillRequest puts value into r, with what the options say about it. It runs
-// user code: no lock is held, except in Update.
+// fillRequest puts value into r, with the attributes that the options give it.
+// It runs user code: no lock is held, except in Update.
 func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 	r.value = value
 	r.cost = 1
@@ -76,7 +76,7 @@ func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 		r.tags = mergedTags(r.tags, a.Tags)
 	}
 
-	// What the caller gave comes before what the options say.
+	// Attributes that the caller gave come before those of the options.
 	switch {
 	case a.Cost != 0:
 		r.cost = int64(a.Cost)
@@ -94,8 +94,8 @@ func (c *Cache[K, V]) fillRequest(r *request[K, V], value V) {
 	r.ttl = c.jittered(r.ttl)
 }
 
-// inheritLocked makes r keep what was given to the entry s by SetTTL, SetAttr
-// or Touch.
+// inheritLocked makes r keep the attributes given to the entry s by SetTTL,
+// SetAttr or Touch.
 func (o *op[K, V]) inheritLocked(r *request[K, V], s uint32) {
 	if !r.inherits || s == 0 {
 		return
@@ -424,8 +424,8 @@ func (o *op[K, V]) evictLocked(a *arrival, need int64) bool {
 // of higher priority leave no room; then it evicts nothing.
 //
 // It unlocks its shard meanwhile. Reclaims go one after the other, and keep
-// their tokens to themselves: two that each hold a part of what both need would
-// wait for each other forever.
+// their tokens to themselves: two that each hold a part of the tokens that both
+// need would wait for each other forever.
 func (o *op[K, V]) reclaim(r *request[K, V], s uint32) (again bool) {
 	own := o.sh
 	class := r.class(own, s)

@@ -237,9 +237,9 @@ func (d *deadlines) checkHeap() int {
 	return len(d.heap)
 }
 
-// checkCost panics if what is free and what entries cost is not the capacity.
-// No other call may be under way. It holds all shards at once, since the timer
-// may remove what has expired at any time.
+// checkCost panics if the free tokens and the costs of entries are not the
+// capacity. No other call may be under way. It holds all shards at once, since
+// the timer may remove expired entries at any time.
 func (c *Cache[K, V]) checkCost() {
 	sum := int64(0)
 	for i := range c.shards {

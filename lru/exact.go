@@ -169,7 +169,7 @@ func (c *Exact[K, V]) touch(s uint32) {
 	c.order.touch(c.slab.links, s)
 }
 
-// takeOut removes slot s and returns what it held.
+// takeOut removes slot s and returns its entry.
 func (c *Exact[K, V]) takeOut(s uint32) Pair[K, V] {
 	if c.cursors != nil {
 		c.leave(s)

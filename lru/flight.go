@@ -228,7 +228,7 @@ func (c *Cache[K, V]) landAll(f *flight[K, V], got map[K]V, err error, panicked 
 	})
 }
 
-// A verdict is what the options say about an error.
+// A verdict is the judgment of the options about an error.
 type verdict struct {
 	missing bool // the key does not exist
 	ttl     time.Duration
@@ -311,7 +311,7 @@ const (
 	maxRetry = 16 * time.Second
 )
 
-// failLocked does what a failure of f means for its key.
+// failLocked makes the changes that a failure of f means for its key.
 func (o *op[K, V]) failLocked(f *flight[K, V], r *request[K, V], v verdict) {
 	sh := o.sh
 	s := sh.find(uint32(f.hash), f.key)

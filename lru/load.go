@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An Entry is a value with what is known of it.
+// An Entry is a value with its attributes.
 type Entry[V any] struct {
 	// Value is the value that was stored or loaded.
 	Value V
@@ -25,7 +25,7 @@ type Entry[V any] struct {
 	Err error
 }
 
-// entryLocked returns what is known of s.
+// entryLocked returns the value of s with its attributes.
 func (sh *shard[K, V]) entryLocked(s uint32, now int64) Entry[V] {
 	e := Entry[V]{Value: sh.cells[s].value, Left: Forever}
 	if sh.born != nil {
@@ -40,7 +40,7 @@ func (sh *shard[K, V]) entryLocked(s uint32, now int64) Entry[V] {
 	return e
 }
 
-// ttlLeftLocked returns what is left of the TTL of s, apart from its idle time.
+// ttlLeftLocked returns the rest of the TTL of s, apart from its idle time.
 func (sh *shard[K, V]) ttlLeftLocked(s uint32, now int64) time.Duration {
 	t := int64(never)
 	switch {
@@ -163,7 +163,7 @@ func (c *Cache[K, V]) runsInline(ctx context.Context) bool {
 	return ctx.Done() == nil && c.opts.LoadTimeout == 0
 }
 
-// lookLocked sets l to done if what is known of its key is enough.
+// lookLocked sets l to done if the entry of its key is enough.
 func (c *Cache[K, V]) lookLocked(sh *shard[K, V], l *lookup[K, V]) {
 	l.now = sh.advanceLocked(l.now)
 	s := sh.find(uint32(l.hash), l.key)

@@ -56,7 +56,8 @@ func (c *Cache[K, V]) LoadAll(ctx context.Context, keys []K) (map[K]V, error) {
 		})
 	}
 
-	// Answer what is there, begin the loads of the rest, and only then wait.
+	// Answer the keys that are there, begin the loads of the rest, and only
+	// then wait.
 	for i := range list {
 		c.lookInBatch(ctx, &b, &list[i])
 	}

@@ -48,16 +48,16 @@ package lru
 //
 // Lock order: Cache.reclaiming, then one shard, then tasks or Behind.mu;
 // alarm.mu alone. No two shards at once. No user code runs under a lock, except
-// the function given to Update and what the options say about its result. Keys
-// are compared under a lock; that cannot panic, since hashing the key would
-// have panicked first.
+// the function given to Update and the functions of the options that judge its
+// result. Keys are compared under a lock; that cannot panic, since hashing the
+// key would have panicked first.
 //
 // A load is a flight (flight.go). It runs with no lock held. A call that finds
 // nothing registers a flight, or joins one, in the critical section in which it
 // found nothing. The result is stored and the flight taken out in one critical
 // section, too. All that write or remove a key detach its flight, whose result
-// is not stored then. DeleteTag cannot know what tags a load will bring, and
-// leaves the tag in deletedTags. DeleteFunc and Clear detach all flights.
+// is not stored then. DeleteTag cannot know the tags that a load will bring,
+// and leaves the tag in deletedTags. DeleteFunc and Clear detach all flights.
 //
 // Stale values and errors, which Load alone may return, lie in slots that are
 // hidden. They cost what they cost, and are absent for everything else. Stale

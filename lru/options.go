@@ -46,7 +46,7 @@ type Options[K comparable, V any] struct {
 	// their own, where a panic ends the program.
 	OnRemove func(key K, value V, cause Cause)
 
-	// Policy chooses what to evict when the cache is full. If zero,
+	// Policy chooses the victim when the cache is full. If zero,
 	// [PolicyTinyLFU].
 	Policy Policy
 
@@ -129,7 +129,7 @@ type Options[K comparable, V any] struct {
 	Shards int
 
 	// Hash returns a hash of a key. If nil, that of [hash/maphash]. It need not
-	// be good in all bits. An adversary who knows it can choose keys that
+	// be good in all bits. An adversary that knows it can choose keys that
 	// collide, and make the cache slow.
 	Hash func(key K) uint64
 
@@ -225,7 +225,7 @@ func (o *Options[K, V]) entries(capacity int) int {
 	return capacity
 }
 
-// An Attr is what SetAttr says of an entry besides its value.
+// An Attr holds the attributes of an entry besides its value.
 type Attr struct {
 	// TTL is the time for which the entry lives. If zero, that of Options.TTLOf
 	// or Options.TTL; [Forever] is without end; if negative, the value is too
@@ -271,8 +271,8 @@ type BehindOptions[K comparable, V any] struct {
 	// goroutine of the Behind, where a panic ends the program. Tries is how
 	// often in a row that was, or 0 if the write was refused together with
 	// others by Apply: they are tried again apart. If tries is not 0 and
-	// OnError returns true, the write is given up: the store keeps what it has,
-	// and the cache drops the key. If nil, no write is ever given up.
+	// OnError returns true, the write is given up: the store keeps its own
+	// value, and the cache drops the key. If nil, no write is ever given up.
 	OnError func(key K, err error, tries int) (giveUp bool)
 
 	// MaxPending is the number of keys that may wait to be saved. Then writes

@@ -2,7 +2,8 @@
 
 package lru
 
-// A discipline is the rule by which an [Exact] chooses what it pushes out.
+// A discipline is the rule by which an [Exact] chooses the entry that it pushes
+// out.
 type discipline uint8
 
 const (

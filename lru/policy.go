@@ -8,8 +8,7 @@ import (
 	"math/bits"
 )
 
-// A Policy is the rule by which a [Cache] chooses what to evict when it is
-// full.
+// A Policy is the rule by which a [Cache] chooses a victim when it is full.
 type Policy uint8
 
 const (
@@ -62,7 +61,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 	return fmt.Errorf("lru: unknown policy %q", text)
 }
 
-// A meta is what the policy knows of a slot. The bits of flags are, from the
+// A meta is the policy's knowledge of a slot. The bits of flags are, from the
 // lowest:
 //
 //	2 hits since the hand passed, at most 3

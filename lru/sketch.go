@@ -51,8 +51,8 @@ func (k *sketch) add(h uint32) {
 		return
 	}
 
-	// Counts halve from time to time, so that what was frequent once does not
-	// stay so.
+	// Counts halve from time to time, so that a key that was frequent once does
+	// not stay so.
 	k.adds++
 	if k.adds >= resetEvery*k.n {
 		k.halve()

@@ -30,7 +30,7 @@ const (
 type frame[K comparable, V any] struct {
 	Keys       []K
 	Values     []V
-	Left       []time.Duration // what is left of the TTL; Forever if there is none
+	Left       []time.Duration // the rest of the TTL; Forever if there is none
 	Ages       []time.Duration // -1 if it is not known
 	Costs      []int
 	Tags       [][]string // all of them
@@ -345,7 +345,7 @@ func (c *Cache[K, V]) restoredEntry(f *frame[K, V], j int, ago time.Duration) (r
 	r.uses = f.Uses[j]
 	r.age = time.Duration(saturated(int64(max(f.Ages[j], 0)), int64(ago)))
 
-	// What the options of c say, and what was given before.
+	// The attributes that the options of c give, and those given before.
 	c.fillRequest(&r.request, f.Values[j])
 	r.given = f.Given[j]
 	r.extra = f.GivenTags[j]

@@ -96,7 +96,7 @@ type Stats struct {
 	Cost int // the sum of their costs
 	Cap  int // the capacity
 
-	Loading int // loads now under way, with what they report
+	Loading int // loads now under way, with their reports
 }
 
 // HitRatio returns the part of lookups that found a value, or 0 if there were

@@ -11,8 +11,8 @@ import (
 
 // A task is a call of a loader under way, with the flights that it loads. It is
 // the context of the loader, with the values of the call that began it and not
-// its end. So it is known what a loader waits for: if that were the loader
-// itself, in whatever ways, it would wait forever.
+// its end. So it is known for which load a loader waits: if that were the
+// loader itself, in whatever ways, it would wait forever.
 type task struct {
 	values     context.Context // of the call that began it
 	ctx        context.Context // of the loader: the task itself, or derived from it
@@ -71,7 +71,7 @@ func (t *task) blockOn(u *task) bool {
 	return true
 }
 
-// unblock ends what blockOn began.
+// unblock ends the wait that blockOn began.
 func (t *task) unblock(u *task) {
 	if t == nil {
 		return

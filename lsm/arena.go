@@ -15,11 +15,11 @@ import (
 //	entry:  trailer u64 = sequence<<8 | kind | key length uvarint | value length uvarint | key | value
 //	ref:    chunk<<20 | offset/4, 0 for none
 //
-// A common chunk has a sixteenth of what is there, between 64 KiB and 4 MiB, so
-// that an empty database is small and a large one has few chunks. An entry of
-// more than a third of that has a chunk of its own. So, above 64 MiB, every
-// chunk stands for more than 4/3 MiB, and the 4096 that a ref can name are
-// more than maxMemory needs.
+// A common chunk has a sixteenth of the size so far, between 64 KiB and 4 MiB,
+// so that an empty database is small and a large one has few chunks. An entry
+// of more than a third of that has a chunk of its own. So, above 64 MiB, every
+// chunk stands for more than 4/3 MiB, and the 4096 that a ref can name are more
+// than maxMemory needs.
 type arena struct {
 	chunks atomic.Pointer[[][]byte] // a new slice for each chunk; the array is shared
 	used   int                      // bytes of the last common chunk
@@ -59,7 +59,7 @@ func (a *arena) chunkLen() int {
 	return int(min(maxChunkLen, max(minChunkLen, a.size/16&^(refUnit-1))))
 }
 
-// growth returns a bound of what entries of n bytes in all add to the size.
+// growth returns a bound of the size that entries of n bytes in all add.
 func (a *arena) growth(n int64) int64 {
 	if free := len((*a.chunks.Load())[a.last]) - a.used; n <= int64(free) {
 		return 0

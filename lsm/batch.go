@@ -111,13 +111,13 @@ func (b *Batch) Size() int { return len(b.data) }
 // Reset makes b empty, as a zero Batch, and keeps its memory for reuse.
 func (b *Batch) Reset() { *b = Batch{data: b.data[:0]} }
 
-// An op is a decoded operation. Its slices are parts of what was decoded.
+// An op is a decoded operation. Its slices are parts of the encoded bytes.
 type op struct {
 	kind       byte
 	key, value []byte
 }
 
-// decodeOp decodes the first operation of b, and returns what follows.
+// decodeOp decodes the first operation of b, and returns the rest.
 func decodeOp(b []byte) (o op, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] > kindSet {
 		return op{}, nil, false

@@ -43,7 +43,7 @@ var (
 	errUnknown = errors.New("a block with fields that are not known") // becomes ErrVersion
 )
 
-// sealBlock appends what ends a block to b, a payload that will stand at off.
+// sealBlock appends the end of a block to b, a payload that will stand at off.
 func sealBlock(b []byte, salt uint64, off int64) []byte {
 	padding := -len(b) & 7
 	b = append(b, make([]byte, padding)...)
@@ -123,7 +123,7 @@ type blockEntry struct {
 	kind  byte
 	seq   uint64
 	rest  int    // length of the key after the prefix of the block
-	tail  []byte // of that what is not in the head
+	tail  []byte // the part of it that is not in the head
 	value []byte
 	size  int // of the encoded entry
 }
@@ -150,8 +150,8 @@ func (d *dataBlock) entry(i int) (e blockEntry, err error) {
 		e.seq, b, _ = cutUvarint(b, maxSeq)
 	}
 
-	// The lengths precede what they are the lengths of. A number that is not
-	// valid leaves nothing for the next one.
+	// The lengths come first. A number that is not valid leaves nothing for the
+	// next one.
 	rest, b, ok := cutUvarint(b, uint64(MaxKeyLen-len(d.prefix)))
 	var value uint64
 	if e.kind == kindSet {
@@ -169,7 +169,7 @@ func (d *dataBlock) entry(i int) (e blockEntry, err error) {
 }
 
 // cutUvarint decodes a number at the start of b that is at most limit, and
-// returns what follows: nothing if there is no such number.
+// returns the rest: nothing if there is no such number.
 func cutUvarint(b []byte, limit uint64) (x uint64, rest []byte, ok bool) {
 	x, n := binary.Uvarint(b)
 	if n <= 0 || x > limit {

@@ -50,7 +50,7 @@ type group struct {
 	mem      *memtable // where its operations are
 	first    uint64    // the sequence of the first of them
 	count    uint32    // operations
-	reserved int64     // what it may take in its log
+	reserved int64     // the bytes that it may take in its log
 	sync     bool      // a commit of it must be durable
 	waited   bool      // a commit waits, or waited, for it to be written
 	waiters  int       // commits that wait now
@@ -336,8 +336,8 @@ func (p *pipeline) leadInBackground(g *group) {
 	p.db.logs.background.Go(func() { _ = p.lead(g) }) // ends when g is written; a failure is in failed
 }
 
-// lead writes g, the open group. The lead was given to the caller, who gives it
-// on.
+// lead writes g, the open group. The lead was given to the caller, which gives
+// it on.
 func (p *pipeline) lead(g *group) error {
 	p.gather(g)
 
@@ -383,7 +383,7 @@ func (p *pipeline) publishLocked(g *group, seq uint64, n int64) {
 		p.visible.Store(seq)
 	}
 
-	// The log forgets what the group had reserved and did not use.
+	// The log forgets the room that the group had reserved and did not use.
 	p.db.logs.settleLocked(p.open)
 	p.recycled = g.finish()
 	if invariants {
@@ -538,8 +538,8 @@ func (p *pipeline) writeAsync() {
 }
 
 // drain ends the pipeline of a database that was just closed: it waits for the
-// leader, and writes what Async commits left. It returns why nothing more can
-// be written, if that is so.
+// leader, and writes the Async commits that are left. It returns why nothing
+// more can be written, if that is so.
 func (p *pipeline) drain() error {
 	p.mu.Lock()
 	p.db.logs.quitLocked()

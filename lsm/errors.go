@@ -61,7 +61,7 @@ type CorruptError struct {
 	// Offset is where the damaged part begins: a record or block, not the
 	// damage in it.
 	Offset int64
-	// Err says what is wrong.
+	// Err is the reason.
 	Err error
 }
 
@@ -81,7 +81,7 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 // Unwrap returns e.Err.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-// A versionError is an ErrVersion that says what is not known.
+// A versionError is an ErrVersion that names the unknown part.
 type versionError struct {
 	file string
 	what string

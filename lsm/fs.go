@@ -45,7 +45,7 @@ type FS interface {
 	// Remove removes the name of a file.
 	Remove(name string) error
 
-	// SyncDir makes durable what was created, renamed and removed in dir.
+	// SyncDir makes the creations, renames and removals in dir durable.
 	SyncDir(dir string) error
 
 	// Lock takes an exclusive lock for as long as the result is not closed or
@@ -100,7 +100,7 @@ type File interface {
 	// is. size is positive. Where it is not supported, zeros are written.
 	Preallocate(size int64) error
 
-	// Sync makes durable what was written, and the length. After an error it
+	// Sync makes the written bytes and the length durable. After an error it
 	// must be assumed that nothing since the last success is durable, whatever
 	// a later call says.
 	Sync() error
@@ -198,7 +198,7 @@ func openFile(name string, flag int) (File, error) {
 }
 
 // An osFile is a file of the operating system. os.File itself waits in Close
-// for those who read.
+// for readers.
 type osFile struct{ *os.File }
 
 func (f *osFile) Size() (int64, error) {

@@ -64,7 +64,7 @@ const (
 	recordData  = 1 // operations
 	recordSeal  = 2 // the end of a log; the body names the next
 	recordBegin = 3 // the first record of a log that Close has made
-	recordMark  = 4 // what lies before syncedOff is durable
+	recordMark  = 4 // all bytes before syncedOff are durable
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -89,7 +89,8 @@ func headerSum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:12], castagnoli), castagnoli, b[16:])
 }
 
-// A fileHeader is what the headers of logs and manifests have in common.
+// A fileHeader holds the fields that the headers of logs and manifests have in
+// common.
 type fileHeader struct {
 	no, id, nonce uint64
 }
@@ -106,8 +107,8 @@ func (h fileHeader) encode(magic string, n int) []byte {
 	return b
 }
 
-// parseHeader decodes the header b of the file name, which should have n
-// bytes. What is written as zero is a later version's if it is not zero.
+// parseHeader decodes the header b of the file name, which should have n bytes.
+// A byte that is written as zero is a later version's if it is not zero.
 func parseHeader(name string, b []byte, n int, magic, old string) (h fileHeader, err error) {
 	switch {
 	case len(b) < n:
@@ -264,7 +265,7 @@ func (l *logFile) mark(next uint64) error {
 	return l.append(make([]byte, markLen), recordHead{kind: recordMark, first: next})
 }
 
-// markRoom returns how much room a mark of what is not synced will take.
+// markRoom returns how much room a mark of the unsynced records will take.
 func (l *logFile) markRoom() int64 {
 	if l.unsynced == 0 {
 		return 0

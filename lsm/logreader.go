@@ -91,7 +91,7 @@ type logReader struct {
 	sealed  bool   // the last one is a seal
 	next    logRef // the log that it names
 	end     int64  // where they end
-	synced  int64  // what lies before is durable for certain
+	synced  int64  // bytes before it are durable for certain
 	dirty   bool   // anything but zeros follows the end
 }
 
@@ -164,8 +164,8 @@ func (r *logReader) read(next func() uint64, record func(h recordHead, body []by
 	return nil
 }
 
-// known returns an error if this version does not know what a valid record
-// means.
+// known returns an error if this version does not know the meaning of a valid
+// record means.
 func (r *logReader) known(h recordHead, body []byte) error {
 	fits := false
 	switch h.kind {
@@ -195,7 +195,7 @@ func (r *logReader) recordAt(off int64) (h recordHead, body []byte, n int64, err
 		return recordHead{}, nil, 0, nil
 	}
 
-	// The head is valid, so the length is what was written.
+	// The head is valid, so the length is the one that was written.
 	b, err = r.at(off, n)
 	if err != nil {
 		return recordHead{}, nil, 0, err
@@ -206,10 +206,10 @@ func (r *logReader) recordAt(off int64) (h recordHead, body []byte, n int64, err
 	return h, b[recordHeadLen : recordHeadLen+int64(h.bodyLen)], n, nil
 }
 
-// tail looks at what follows the valid records, and returns an error if
-// something tells that they did not end there. A log of which records were
-// lost in a crash may hold later ones, which claim nothing. Nobody writes
-// behind maxLogLen.
+// tail looks at the bytes after the valid records, and returns an error if
+// something tells that they did not end there. A log of which records were lost
+// in a crash may hold later ones, which claim nothing. Nobody writes behind
+// maxLogLen.
 func (r *logReader) tail() error {
 	const step = windowLen - recordHeadLen // heads may lie across windows
 	for off := r.end; off < min(r.size, maxLogLen); off += step {

@@ -32,7 +32,7 @@ package lsm
 // The next log is made in the background as soon as the last one is half full.
 // If that fails, it is tried again while someone waits; a commit waits before
 // it gets its sequence, so that giving up leaves no trace. A failed write or
-// sync of the current log is final: nobody can say what it holds.
+// sync of the current log is final: nobody can say which bytes it holds.
 //
 // Why not a queue of commits that each write their own record, as others do:
 // one record for a group is one write, and its checksum is computed outside of

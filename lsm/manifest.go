@@ -25,7 +25,7 @@ import (
 //	    snapshot; the first invalid edit ends it, unless a valid one follows.
 //
 // This version writes one edit, a snapshot. It applies changes as well, and
-// refuses with ErrVersion what it does not know, such as tables.
+// refuses with ErrVersion the parts that it does not know, such as tables.
 type manifest struct {
 	fileHeader
 	edit     uint64 // number of the last edit, over all manifests
@@ -233,7 +233,7 @@ func (r *manifestReader) edit() (n int64, err error) {
 		return 0, nil
 	}
 
-	// The head is valid, so the length is what was written.
+	// The head is valid, so the length is the one that was written.
 	b, err = r.at(r.end, n)
 	if err != nil {
 		return 0, err
@@ -355,7 +355,7 @@ func (m *manifest) write(fsys FS, dir string) error {
 		return err
 	}
 
-	// The name is what makes it the manifest.
+	// The name makes it the manifest.
 	if err := fsys.Rename(tmp, filepath.Join(dir, manifestName(m.no))); err != nil {
 		return err
 	}

@@ -14,18 +14,18 @@ import (
 	"sync"
 )
 
-// sectorSize is what a disk writes as a whole, or not.
+// sectorSize is the number of bytes that a disk writes as a whole, or not.
 const sectorSize = 512
 
 // A MemFS is an [FS] in memory, which can lose power and can fail. It is safe
 // for concurrent use by multiple goroutines.
 //
-// It distinguishes what a program sees from what is durable. Written bytes and
-// lengths become durable by Sync of their file; names that were created,
-// renamed or removed by SyncDir of their directory; neither makes the other
-// durable. A Sync that fails leaves bytes that no later Sync makes durable, as
-// Linux does. [MemFS.CrashClone] says what a disk could hold after a loss of
-// power.
+// It distinguishes the bytes that a program reads from those that are durable.
+// Written bytes and lengths become durable by Sync of their file; names that
+// were created, renamed or removed by SyncDir of their directory; neither makes
+// the other durable. A Sync that fails leaves bytes that no later Sync makes
+// durable, as Linux does. [MemFS.CrashClone] gives a disk as it could be after
+// a loss of power.
 type MemFS struct {
 	mu     sync.Mutex // protects all below, and all files; never held while inject runs
 	dirs   map[string]*memDir
@@ -110,7 +110,7 @@ func (w memWrite) apply(b []byte) []byte {
 // resize returns b with n bytes, new ones zero.
 func resize(b []byte, n int64) []byte {
 	if n <= int64(len(b)) {
-		return b[:n:n] // what follows must not come back
+		return b[:n:n] // bytes behind it must not come back
 	}
 	return append(b, make([]byte, n-int64(len(b)))...)
 }
@@ -163,8 +163,8 @@ type CrashConfig struct {
 	Seed uint64
 }
 
-// CrashClone returns what the disk holds if the power fails now: a file system
-// on which nothing is open, locked or pending. m itself does not change.
+// CrashClone returns the disk as it is if the power fails now: a file system on
+// which nothing is open, locked or pending. m itself does not change.
 func (m *MemFS) CrashClone(c CrashConfig) *MemFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -517,7 +517,7 @@ func (f *memFile) Preallocate(size int64) error {
 	return nil
 }
 
-// SyncRange does nothing: what begins to be written is not durable.
+// SyncRange does nothing: bytes that begin to be written are not durable.
 func (f *memFile) SyncRange(_, _ int64) error {
 	if err := f.begin("syncrange", false); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 // A memtable is an ordered set of versions of keys: a B+tree with one writer
-// and any number of concurrent readers, who take no lock and write nothing.
+// and any number of concurrent readers, which take no lock and write nothing.
 // Versions are ordered by key, and of one key the newest comes first.
 //
 // A node holds up to 14 items in slots, which are filled in the order of
@@ -156,7 +156,8 @@ func newMemtable() *memtable {
 // bytes returns the memory that m takes.
 func (m *memtable) bytes() int64 { return m.arena.size + m.size }
 
-// growth returns a bound of what n operations of size bytes in all add to that.
+// growth returns a bound of the bytes that n operations of size bytes in all
+// add to that.
 func (m *memtable) growth(size, n int64) int64 {
 	const node = 2 * leafSize / fanout // leaves are at least half full, nearly always
 	return m.arena.growth(size+n*(maxEntryExtra+refUnit)) + n*node
@@ -454,8 +455,8 @@ func (m *memtable) wasteful() bool {
 	return live < m.bytes()/4*3
 }
 
-// live returns the size of what is not deleted or overwritten, where size tells
-// that of one entry.
+// live returns the size of the entries that are not deleted or overwritten,
+// where size tells that of one entry.
 func (m *memtable) live(size func(key, value int) int64) (n int64) {
 	m.each(func(key, value []byte, trailer uint64, newest bool) {
 		if newest && byte(trailer) != kindDelete {

@@ -52,7 +52,7 @@ func openWith(dir string, opts *Options, nonce func() uint64) (*DB, error) {
 	return db, nil
 }
 
-// openError says what the error of a failed Open is about, unless it says that
+// openError adds the subject to the error of a failed Open, unless it says that
 // itself.
 func openError(dir string, err error) error {
 	var path *fs.PathError

@@ -37,7 +37,7 @@ func (d Durability) String() string {
 	return durabilityNames[d]
 }
 
-// MarshalText returns what String returns.
+// MarshalText returns the text of String.
 func (d Durability) MarshalText() ([]byte, error) {
 	if d > Async {
 		return nil, fmt.Errorf("lsm: there is no durability %d", uint8(d))

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// A resumption is what Open has to do after it has read a database, before
+// A resumption is the work of Open after it has read a database, before
 // anything is committed. It can be tried again.
 type resumption struct {
 	manifest manifest // the one that was read
@@ -171,7 +171,7 @@ func (db *DB) apply(r *logReader, h recordHead, body []byte, off int64) error {
 	return nil
 }
 
-// preserve makes durable what was read, before anyone sees it.
+// preserve makes the recovered state durable, before anyone sees it.
 //
 // It may have been in the cache of the system only: a process was killed before
 // it synced, or a sync has failed, after which the pages count as clean. So it
@@ -292,15 +292,15 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 }
 
 // foldedSize returns how long a log must be that holds all that is live, in
-// records of copyLen or more, with room for what comes then.
+// records of copyLen or more, with room for the commits after them.
 func (db *DB) foldedSize() int64 {
 	live := db.state.Load().mem.live(opLen)
 	return db.opts.LogSize + live + (live/copyLen+1)*groupExtra
 }
 
-// copyLive copies what is live into the log that comes next, and makes that the
-// oldest one. A crash on the way does no harm: the log before names this one,
-// and the copies are commits that change nothing.
+// copyLive copies the live entries into the log that comes next, and makes that
+// the oldest one. A crash on the way does no harm: the log before names this
+// one, and the copies are commits that change nothing.
 func (l *rotation) copyLive(r *resumption) error {
 	db := l.db
 	p := &db.commits
@@ -332,7 +332,7 @@ func (l *rotation) copyLive(r *resumption) error {
 	write()
 
 	// Damage of the copies is found from now on, also of a single record: it
-	// holds what was acknowledged long ago.
+	// holds commits that were acknowledged long ago.
 	if err == nil {
 		err = r.next.sync()
 	}

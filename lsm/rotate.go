@@ -76,8 +76,8 @@ func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
 	return true
 }
 
-// settleLocked gives back what the group that was just written had reserved and
-// did not need. open is the open group.
+// settleLocked gives back the room that the group that was just written had
+// reserved and did not need. open is the open group.
 func (l *rotation) settleLocked(open *group) {
 	if l.tail == l.current {
 		l.used = l.current.off + l.current.markRoom() + open.reserved
@@ -136,8 +136,8 @@ func (l *rotation) makeNext() {
 	}
 }
 
-// tryMake does what Open could not finish, or makes the next log. A commit that
-// needs a longer one gets it last, so that it holds up no other.
+// tryMake finishes the work of Open, or makes the next log. A commit that needs
+// a longer one gets it last, so that it holds up no other.
 func (l *rotation) tryMake() error {
 	mu := &l.db.commits.mu
 	mu.Lock()
@@ -187,7 +187,7 @@ func (l *rotation) create(size int64) (*logFile, error) {
 	return createLog(l.db.opts.FS, l.db.dir, fileHeader{no: no, id: l.db.id, nonce: l.db.nonce()}, size)
 }
 
-// resume finishes what Open could not.
+// resume finishes the work that Open could not.
 func (l *rotation) resume(r *resumption) error {
 	log, err := l.complete(r)
 	if err != nil {

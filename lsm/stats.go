@@ -11,7 +11,7 @@ type Stats struct {
 	Logs     uint64 // log files that were begun
 	LogBytes uint64 // written to logs
 	Stalls   uint64 // commits that waited for the next log
-	Memory   int64  // bytes that keys and values take in memory, with what finds them
+	Memory   int64  // bytes that keys and values take in memory, with the tree that finds them
 	Sequence uint64 // operations since the database was made, and copies of them by Open
 }
 

@@ -28,8 +28,8 @@ type Table struct {
 	props tableProps
 }
 
-// Format of a table, version 1. Numbers are little endian; what is called a
-// head is a big-endian number, so that it orders as its bytes do.
+// Format of a table, version 1. Numbers are little endian; a head is a
+// big-endian number, so that it orders as its bytes do.
 //
 //	table       data blocks | ranges | filter | index | properties | footer
 //	            Each but the footer is one block, or nothing: ranges always, the filter if it was not
@@ -94,8 +94,8 @@ func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
 		return nil, corrupt(t.name, 0, "the file is shorter than a footer")
 	}
 
-	// One read has all of a small table, and of a larger one what says where
-	// the rest is.
+	// One read has all of a small table, and of a larger one the sections that
+	// say where the rest is.
 	off := max(0, size-openLen)
 	tail := make([]byte, size-off)
 	if err := t.readAt(tail, off); err != nil {
@@ -116,7 +116,7 @@ func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
 	return t, nil
 }
 
-// readAt fills b with what stands at off.
+// readAt fills b with the bytes at off.
 func (t *Table) readAt(b []byte, off int64) error {
 	n, err := t.r.ReadAt(b, off)
 	switch {

@@ -232,7 +232,7 @@ func TestBlockKeys(t *testing.T) {
 			var list []version
 			for i := 0; i < len(all); i += step {
 				list = append(list, version{prefix + all[i], 0, kindSet, fmt.Sprint(i)})
-				b.add([]byte(prefix+all[i]), 0, kindSet, []byte(fmt.Sprint(i)))
+				b.add([]byte(prefix+all[i]), 0, kindSet, fmt.Append(nil, i))
 			}
 			d, err := parseDataBlock(b.appendBlock(nil))
 			isError(t, "a block", err, nil)
@@ -579,7 +579,7 @@ func TestTableReadFails(t *testing.T) {
 			}
 			isError(t, "open", err, nil)
 
-			key := []byte(fmt.Sprintf("%0200d", 7))
+			key := fmt.Appendf(nil, "%0200d", 7)
 			for what, f := range map[string]func() error{
 				"get":    func() error { _, err := table.Get(key); return err },
 				"has":    func() error { _, err := table.Has(key); return err },

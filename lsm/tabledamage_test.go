@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -542,11 +543,11 @@ func TestTableScanDamaged(t *testing.T) {
 	f.data([]version{{"c", 0, kindSet, "3"}}, "c")
 	table, err := openTable(f.finish())
 	isError(t, "open", err, nil)
-	got := ""
+	var got strings.Builder
 	for e, err := range table.Scan(nil, nil) {
-		got += fmt.Sprintf("%s %t ", e.Key, errors.Is(err, ErrCorrupt))
+		fmt.Fprintf(&got, "%s %t ", e.Key, errors.Is(err, ErrCorrupt))
 	}
-	equal(t, "a scan", got, "a false  true ")
+	equal(t, "a scan", got.String(), "a false  true ")
 }
 
 // TestTableTooLong checks that a table does not become longer than its index

@@ -36,7 +36,7 @@ type tableScan struct {
 	t   *Table
 	hi  []byte
 	seq uint64
-	err error // what ended it
+	err error // the error that ended it
 
 	buf   blockBuffer
 	key   []byte // of the entry at hand
@@ -100,7 +100,7 @@ func (s *tableScan) block(i int, d *dataBlock, from int, yield func(Entry, error
 	return true
 }
 
-// mangle makes b useless, for those who keep what they may not.
+// mangle makes b useless, to show callers that keep slices too long.
 func mangle(b []byte) {
 	for i := range b {
 		b[i] = ^b[i]

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// A tableProps is what the properties say.
+// A tableProps holds the properties of a table.
 type tableProps struct {
 	smallest, largest []byte
 	numbers           [propKnown]uint64 // by tag; nothing at those of the keys

@@ -12,8 +12,8 @@ import (
 // A TableWriter writes a [Table]. It is not safe for concurrent use. Use
 // [NewTableWriter] to make one.
 //
-// It keeps one block, and 8 bytes a key for the filter, in memory. What it
-// writes is not synced.
+// It keeps one block, and 8 bytes a key for the filter, in memory. Its writes
+// are not synced.
 type TableWriter struct {
 	w     io.Writer
 	opts  TableOptions

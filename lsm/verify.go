@@ -31,8 +31,8 @@ func (t *Table) Verify(ctx context.Context) error {
 	return v.compareProps()
 }
 
-// A tableVerifier looks at all entries of a table, and counts what the
-// properties say about them.
+// A tableVerifier looks at all entries of a table, and counts the figures of
+// the properties say about them.
 type tableVerifier struct {
 	t   *Table
 	got tableProps
@@ -111,7 +111,7 @@ func (v *tableVerifier) entry(d *dataBlock, i, j int, e *blockEntry) error {
 	return nil
 }
 
-// compareProps compares the properties with what was counted.
+// compareProps compares the properties with the counts.
 func (v *tableVerifier) compareProps() error {
 	want := &v.t.props
 	same := v.got.numbers == want.numbers

@@ -354,7 +354,7 @@ func TestRetention(t *testing.T) {
 		m := NewMap[string, *large]()
 		m.limit = 4
 		var value weak.Pointer[large]
-		for _, key := range strings.Fields("k9 k0 k4 k5 k1 k7 k2 k8 k3 k6 ka kb kc kd") {
+		for key := range strings.FieldsSeq("k9 k0 k4 k5 k1 k7 k2 k8 k3 k6 ka kb kc kd") {
 			v := new(large)
 			if key == "k5" {
 				value = weak.Make(v)

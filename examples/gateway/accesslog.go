@@ -34,7 +34,7 @@ func (r *request) url(host string) *url.URL {
 	return &url.URL{Scheme: "http", Host: host, Path: u.Path, RawPath: u.RawPath, RawQuery: escapeQuery(u.RawQuery)}
 }
 
-// escapeQuery escapes what would end a request line early; net/url passes
+// escapeQuery escapes bytes that would end a request line early; net/url passes
 // queries on as they are.
 func escapeQuery(q string) string {
 	var b strings.Builder
@@ -51,7 +51,7 @@ func escapeQuery(q string) string {
 // maxLine bounds the lines that are looked at; longer ones count as malformed.
 const maxLine = 1 << 16
 
-// maxRequests bounds what a replay holds in memory.
+// maxRequests bounds the requests that a replay holds in memory.
 const maxRequests = 10_000_000
 
 // readLog reads an access log and counts the lines that are not requests. Blank
@@ -102,8 +102,8 @@ var (
 	errSize    = errors.New("no size")
 )
 
-// parseLine reads a line in Common Log Format; what follows its last field, as
-// in the Combined format, is not looked at:
+// parseLine reads a line in Common Log Format; text after its last field, as in
+// the Combined format, is not looked at:
 //
 //	203.0.113.9 - alice [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 200 2326 "referrer" "agent"
 func parseLine(line string) (request, error) {
@@ -167,7 +167,7 @@ func isClient(s string) bool {
 	return s != "" && s != "-"
 }
 
-// cutQuoted returns what s, which must begin with a quote, has up to the
+// cutQuoted returns the text of s, which must begin with a quote, up to the
 // closing one, unescaped as far as it is well escaped, and the rest.
 func cutQuoted(s string) (text, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {

@@ -13,10 +13,10 @@ import (
 // A policy decides which of several servers gets a request.
 type policy interface {
 	// pick returns the index of a server for a request of client, among those
-	// that usable permits, and what to call when the request is done; or -1 and
-	// nil if there is none. It does not return failed, the index of a server
-	// that has failed the request already, or -1. It is safe for concurrent use
-	// by multiple goroutines.
+	// that usable permits, and the function to call when the request is done;
+	// or -1 and nil if there is none. It does not return failed, the index of a
+	// server that has failed the request already, or -1. It is safe for
+	// concurrent use by multiple goroutines.
 	pick(client string, failed int, usable func(i int) bool) (i int, done func())
 }
 

@@ -53,8 +53,7 @@ const (
 	staleIfError = "stale-if-error" // the mark of answers that are too old, but better than none
 )
 
-// A cache answers for a service with what the service has answered before. It
-// is an
+// A cache answers for a service with earlier answers of the service. It is an
 // http.RoundTripper.
 type cache struct {
 	service *service

@@ -14,7 +14,7 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// A config is what the flags say.
+// A config holds the values of the flags.
 type config struct {
 	in      string
 	seed    uint64
@@ -77,7 +77,7 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 		return err
 	})
 
-	// Judge what the flags say, one after the other.
+	// Judge the values of the flags, one after the other.
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

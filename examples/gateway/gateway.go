@@ -23,7 +23,7 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// token is what a client of the API must show.
+// token is the secret that a client of the API must show.
 const token = "Bearer demo"
 
 // Where a path leads, apart from the services themselves.
@@ -148,7 +148,8 @@ func newSummary(services []*service) http.Handler {
 	})
 }
 
-// maxPart bounds what the gateway holds in memory of one service's answer.
+// maxPart bounds the bytes of one service's answer that the gateway holds in
+// memory.
 const maxPart = 1 << 20
 
 func fetch(ctx context.Context, transport http.RoundTripper, url string) (json.RawMessage, error) {

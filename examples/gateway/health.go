@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// healthPath is what a health check asks for.
+// healthPath is the page that a health check asks for.
 const healthPath = "/healthz"
 
-// A health is what the checks of a server found. A breaker learns from the
+// A health is the result of the checks of a server. A breaker learns from the
 // calls of clients, at their cost, and at once; a check costs nobody anything,
 // and takes a while.
 type health struct {

@@ -105,7 +105,7 @@ func (srv *server) strips(origin time.Time, step time.Duration, n int) (states s
 		}
 	}
 
-	// What the breaker is at each event, out of service counting most.
+	// The state of the breaker at each event, out of service counting most.
 	look := map[breaker.State]rune{breaker.Closed: '·', breaker.Recovering: '░', breaker.HalfOpen: '▒', breaker.Open: '█'}
 	state, healthy, from := breaker.Closed, true, 0
 	now := func() rune {

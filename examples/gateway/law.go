@@ -55,12 +55,12 @@ func parseBound(text string) (bound, error) {
 	return b, err
 }
 
-// slack is what the limiter may add to a window because its clock ticks: it
-// promises admitted <= burst + rate·(w + 2 ns).
+// slack is the time that the limiter may add to a window because its clock
+// ticks: it promises admitted <= burst + rate·(w + 2 ns).
 const slack = 2
 
-// A law keeps the account of what each client asked for and got, and finds the
-// worst window.
+// A law keeps the account of each client's requests and admissions, and finds
+// the worst window.
 //
 // Let E(j) be the largest excess of work over supply of a window that ends with
 // admission j, in units of 1/per of a request: the maximum over i of
@@ -78,7 +78,7 @@ type law struct {
 	clients map[string]*account
 }
 
-// An account is what the law knows of one client.
+// An account is the law's record of one client.
 type account struct {
 	key                string
 	first, last        int64 // nanoseconds of its first and its latest request

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// An ageLaw is what the driver holds the caches to. It takes the word of the
-// servers that wrote the answers, each with its date, and not that of the
-// caches.
+// An ageLaw is the law that the driver holds the caches to. It takes the word
+// of the servers that wrote the answers, each with its date, and not that of
+// the caches.
 type ageLaw struct {
 	freshness
 	answers, reused, stale  int // judged; of these, from an earlier moment; marked as stale

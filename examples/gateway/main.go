@@ -168,7 +168,7 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	// Print what happened.
+	// Print the results.
 	stats := sys.limiter.keyed.Stats()
 	out.printTiming(stderr)
 	w := &errWriter{w: stdout}

@@ -14,7 +14,7 @@ import (
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
 
-// An result is what the driver saw: nothing in it was asked of the limiter.
+// A result is the driver's view: nothing in it was asked of the limiter.
 type result struct {
 	services map[string]*tally
 	refusals map[string]int // by the policy named in the answer
@@ -51,7 +51,8 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 	for i := range requests {
 		r := &requests[i]
 
-		// What time brings comes before the request: a death, a health check.
+		// Events that time brings come before the request: a death, a health
+		// check.
 		at := sys.clock.advance(r.at)
 		sys.crash(float64(i) / float64(len(requests)))
 		sys.checker.advance(ctx, at)

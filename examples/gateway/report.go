@@ -212,7 +212,7 @@ func axis(origin time.Time, step time.Duration, n int) (ticks, labels string) {
 	return ticks, strings.TrimRight(labels, " ")
 }
 
-// printTiming writes what differs from run to run.
+// printTiming writes the figures that differ from run to run.
 func (out *result) printTiming(w io.Writer) {
 	slices.Sort(out.waits)
 	at := func(p int) time.Duration { return out.waits[(len(out.waits)-1)*p/100].Round(time.Microsecond) }

@@ -66,7 +66,7 @@ func newService(name, lb string, ends []endpoint, weights []int, now func() time
 	return s, err
 }
 
-// front returns what requests for s are sent to.
+// front returns the transport that requests for s are sent to.
 func (s *service) front() http.RoundTripper {
 	if s.cache != nil {
 		return s.cache

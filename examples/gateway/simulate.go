@@ -112,7 +112,7 @@ func (s *simulation) admit(p policy, client string, at time.Time, mean float64) 
 	return nil
 }
 
-// share returns what of the work in flight belongs on server j.
+// share returns the part of the work in flight that belongs on server j.
 func (s *simulation) share(j int) float64 {
 	return float64(s.total) * float64(s.weights[j]) / float64(sum(s.weights))
 }
