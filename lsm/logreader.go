@@ -165,7 +165,7 @@ func (r *logReader) read(next func() uint64, record func(h recordHead, body []by
 }
 
 // known returns an error if this version does not know the meaning of a valid
-// record means.
+// record.
 func (r *logReader) known(h recordHead, body []byte) error {
 	fits := false
 	switch h.kind {

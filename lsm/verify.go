@@ -32,7 +32,7 @@ func (t *Table) Verify(ctx context.Context) error {
 }
 
 // A tableVerifier looks at all entries of a table, and counts the figures of
-// the properties say about them.
+// the properties.
 type tableVerifier struct {
 	t   *Table
 	got tableProps
