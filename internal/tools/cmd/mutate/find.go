@@ -28,6 +28,7 @@ type mutant struct {
 	from, to   string // what is there, and what the mutant makes of it
 	template   string // the code that does one or the other: see render
 	killed     bool
+	late       bool // killed because its time was over
 }
 
 // String identifies m across changes of the rest of its file.
