@@ -147,8 +147,8 @@ func TestTrapSpans(t *testing.T) {
 // they are written to.
 func TestTrapZero(t *testing.T) {
 	for _, m := range []*Map[int, int]{nil, new(Map[int, int])} {
-		if m.Has(1) || m.Len() != 0 || m.Index(1) != -1 {
-			t.Errorf("Has, Len, Index = %t, %d, %d, want false, 0, -1", m.Has(1), m.Len(), m.Index(1))
+		if has, n, i := m.Has(1), m.Len(), m.Index(1); has || n != 0 || i != -1 {
+			t.Errorf("Has, Len, Index = %t, %d, %d, want false, 0, -1", has, n, i)
 		}
 		if _, ok := m.Get(1); ok {
 			t.Error("Get = true, want false")
@@ -171,8 +171,9 @@ func TestTrapZero(t *testing.T) {
 		if got := m.Clone().Len() + m.Clone().DeleteFunc(nil); got != 0 {
 			t.Errorf("Len of a clone = %d, want 0", got)
 		}
-		if c := m.Cursor(); c.Next() || c.Prev() || c.Delete() {
-			t.Error("the cursor finds an entry")
+		c := m.Cursor()
+		if found := []bool{c.Next(), c.Prev(), c.Delete()}; slices.Contains(found, true) {
+			t.Errorf("Next, Prev, Delete of a cursor = %t, want false", found)
 		}
 		mustPanic(t, "zero Map: use NewMap", func() { m.Set(1, 1) })
 		mustPanic(t, "zero Map: use NewMap", func() { m.GetOrSet(1, 1) })
@@ -182,12 +183,15 @@ func TestTrapZero(t *testing.T) {
 	}
 
 	for _, s := range []*Set[int]{nil, new(Set[int])} {
-		if s.Has(1) || s.Delete(1) || s.Len() != 0 || s.String() != "[]" || s.From(1).Len() != 0 {
-			t.Errorf("a zero Set is %v with %d elements", s, s.Len())
+		if is := []bool{s.Has(1), s.Delete(1), s.Intersects(s), !s.Equal(s)}; slices.Contains(is, true) {
+			t.Errorf("Has, Delete, Intersects, not Equal of a zero Set = %t, want false", is)
 		}
 		s.Clear()
-		if got := s.Union(s).Len() + s.Clone().Len(); got != 0 || !s.Equal(s) || s.Intersects(s) {
-			t.Errorf("the union of zero Sets has %d elements", got)
+		if got := []int{s.Len(), s.From(1).Len(), s.Union(s).Len(), s.Clone().Len()}; slices.Max(got) > 0 {
+			t.Errorf("Len of a zero Set, its parts and copies = %d, want 0", got)
+		}
+		if got := s.String(); got != "[]" {
+			t.Errorf("String = %s, want []", got)
 		}
 		mustPanic(t, "zero Set: use NewSet", func() { s.Add(1) })
 		mustPanic(t, "zero Set: use NewSet", func() { s.AddAll(nil) })
@@ -199,8 +203,14 @@ func TestTrapZero(t *testing.T) {
 	}
 
 	for _, s := range []*SortedSet[int, int]{nil, new(SortedSet[int, int])} {
-		if s.Has(1) || s.Len() != 0 || s.Index(1) != -1 || s.From(1).Len() != 0 || s.Slice(0, 1).Clear() != 0 {
-			t.Errorf("a zero SortedSet has %d members", s.Len())
+		if s.Has(1) {
+			t.Error("Has = true of a zero SortedSet, want false")
+		}
+		if got := s.Index(1); got != -1 {
+			t.Errorf("Index = %d of a zero SortedSet, want -1", got)
+		}
+		if got := []int{s.Len(), s.From(1).Len(), s.Slice(0, 1).Clear()}; slices.Max(got) > 0 {
+			t.Errorf("Len of a zero SortedSet and its parts = %d, want 0", got)
 		}
 		if _, _, ok := s.PopMin(); ok {
 			t.Error("PopMin = true, want false")

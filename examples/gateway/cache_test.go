@@ -163,8 +163,14 @@ func TestCacheKeeps(t *testing.T) {
 	} {
 		_, first, calls := g.get(0, tt.method, tt.target, tt.header...)
 		_, again, more := g.get(0, tt.method, tt.target, tt.header...)
-		if calls == 0 || (more == 0) != tt.keeps || first != again {
-			t.Errorf("%s %s %q: %d calls, then %d", tt.method, tt.target, tt.header, calls, more)
+		if calls == 0 {
+			t.Errorf("%s %s %q: no call of the service, want one", tt.method, tt.target, tt.header)
+		}
+		if kept := more == 0; kept != tt.keeps {
+			t.Errorf("%s %s %q: kept = %t, want %t", tt.method, tt.target, tt.header, kept, tt.keeps)
+		}
+		if again != first {
+			t.Errorf("%s %s %q: the second answer is %q, want %q", tt.method, tt.target, tt.header, again, first)
 		}
 	}
 

@@ -175,8 +175,11 @@ func TestGenerate(t *testing.T) {
 			late++
 		}
 	}
-	if len(requests) != 5000 || late == 0 || late > 1000 {
-		t.Errorf("%d requests, %d late", len(requests), late)
+	if got := len(requests); got != 5000 {
+		t.Errorf("%d requests, want 5000", got)
+	}
+	if late == 0 || late > 1000 {
+		t.Errorf("%d requests are late, want 1 to 1000", late)
 	}
 	// About n·0.05·2.0/0.75 = 667 requests are expected of the abuser; 6
 	// standard deviations are 155.
