@@ -166,6 +166,7 @@ func TestSecondTry(t *testing.T) {
 			}
 		}
 	}
+
 	if got := failed["GET"]; got != 0 {
 		t.Errorf("%d GET failed, want 0", got)
 	}

@@ -384,8 +384,8 @@ func (b *binary) kills(ctx context.Context, m *mutant) bool {
 }
 
 // limitOf returns how long tests may take that took so long without a mutant.
-// Beyond it the mutant counts as noticed, since it does not end; so the limit is
-// far away, for a machine that has become busy meanwhile.
+// Beyond it the mutant counts as noticed, since it does not end; so the limit
+// is far away, for a machine that has become busy meanwhile.
 func limitOf(took time.Duration) time.Duration { return 10*took + 30*time.Second }
 
 // failedTests returns the top-level tests that failed according to out.
