@@ -92,7 +92,7 @@ func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (s
 // without what was not synced, with all of it, and with some of it. It looks at
 // every operation of the file system.
 func TestCrash(t *testing.T) {
-	want, commits := *crashes, 30
+	want, commits := *crashes, 16
 	if testing.Short() || raceEnabled || invariants {
 		want, commits = want/10, 12
 	}

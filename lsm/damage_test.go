@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var flips = flag.Bool("flips", false, "damage every bit, and not one of each byte")
+var all = flag.Bool("all", false, "damage every bit, fail every operation, grow more trees")
 
 // openDamaged opens a copy of m whose file name was damaged, and returns the
 // last commit.
@@ -90,7 +90,7 @@ func TestFlips(t *testing.T) {
 		for _, name := range d.m.files(t) {
 			for off := 0; off < len(d.m.bytes(name)); off += sweepStep() {
 				masks := []byte{1 << (off % 8)}
-				if *flips {
+				if *all {
 					masks = []byte{1, 2, 4, 8, 16, 32, 64, 128}
 				}
 				for _, mask := range masks {
@@ -117,13 +117,16 @@ func TestTruncations(t *testing.T) {
 	}
 }
 
-// sweepStep is how many bytes a sweep goes on at a time: all count if there is
-// time.
+// sweepStep is how many bytes a sweep goes on at a time. The steps are coprime
+// to 8, so that every bit of a byte has its turn.
 func sweepStep() int {
-	if testing.Short() || raceEnabled {
+	switch {
+	case *all:
+		return 1
+	case testing.Short() || raceEnabled:
 		return 11
 	}
-	return 1
+	return 5
 }
 
 func checkDamage(t *testing.T, what string, i int64, err error, n int64, closed bool, lost int64) {

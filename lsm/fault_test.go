@@ -23,12 +23,14 @@ import (
 // left running, ends the test.
 func TestFaults(t *testing.T) {
 	failures := []error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE, io.ErrShortWrite}
-	step := int64(1)
-	if testing.Short() {
-		step = 7
-	}
-	if raceEnabled {
+	step := int64(5)
+	switch {
+	case *all:
+		step = 1
+	case raceEnabled:
 		step = 25
+	case testing.Short():
+		step = 7
 	}
 	runs := 0
 	for kind, failure := range failures {

@@ -61,11 +61,11 @@ func TestPerm(t *testing.T) {
 // look for every version that was complete by then: from the root, and from
 // every leaf that any reader could have held since its sequence was current.
 func TestMemtableOrders(t *testing.T) {
-	n := 6
-	if testing.Short() {
-		n = 5
-	}
-	if raceEnabled {
+	n := 5
+	switch {
+	case *all:
+		n = 6
+	case raceEnabled:
 		n = 4 // one goroutine has no races
 	}
 	order := make([]int, n)
