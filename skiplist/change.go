@@ -8,6 +8,7 @@ import "math/bits"
 func (m *Map[K, V]) seek(key K) (ok bool) {
 	p := &m.path
 	m.path.atEnd = false
+	m.seeks++
 	if m.len == 0 {
 		p.reset()
 		return false
@@ -436,7 +437,7 @@ func (m *Map[K, V]) cut(x *index[K, V], lo, hi int) {
 	}
 }
 
-// mend settles the blocks on the way to the entry of rank r until none changes.
+// mend settles the blocks on the way to the entry of rank r, once.
 func (m *Map[K, V]) mend(r int) {
 	m.path.seek(m, r)
 	m.ownPath()

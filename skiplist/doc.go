@@ -36,8 +36,8 @@
 //
 //	Redis                         here
 //	ZADD, NX XX GT LT, ZINCRBY    Set; Compute; Incr
-//	ZSCORE, ZRANK, ZREVRANK       Get; Index; Len()-1-Index
-//	ZRANGE, ZREVRANGE             Slice(i, j).All, .Backward
+//	ZSCORE, ZRANK, ZREVRANK       Get; Index; Len()-1-Index if Has
+//	ZRANGE 0 9, ZREVRANGE 0 9     Slice(0, 10).All; Slice(Len()-10, Len()).Backward
 //	ZRANGEBYSCORE ( LIMIT         From, Above, To, Below; .Slice(i, j)
 //	ZCOUNT, ZREMRANGEBYSCORE      .Len; .Clear
 //	ZPOPMIN, ZPOPMAX, ZREM        PopMin, PopMax, Delete
@@ -75,13 +75,15 @@
 //     TestModelMapInt, TestModelMapString, TestModelMapFloat, TestModelMapFunc,
 //     TestModelSet, TestModelSortedSet.
 //   - A loop may change the map: the next key is the successor of the last one in
-//     the map as it is then, and no key comes twice (TestModelMapInt).
+//     the map as it is then, and no key comes twice (TestModelMapInt). The keys of
+//     a SortedSet are pairs of score and member.
 //   - A Clone and its original never see each other's changes (TestModelMapInt),
 //     and Clone may run beside readers (TestCloneBesideReaders).
 //   - NaN is a key like others, before all numbers (TestModelMapFloat).
 //   - Blocks keep their bounds whatever the order of keys (TestAdversary).
-//   - Nothing that was deleted is kept from the garbage collector
-//     (TestRetention).
+//   - No value that was deleted is kept from the garbage collector
+//     (TestRetention). A key may be: one in 30 or so is a fence, which stays until
+//     the blocks beside it are merged.
 //   - A function of the caller's that panics leaves a Map or a Set as it was
 //     before, or after (TestPanicsInOrder). Those of a SortedSet must not.
 //
@@ -89,15 +91,15 @@
 //
 //	operation                       time                 allocations
 //	Get, Floor, Index, Nth          O(log n)             0
-//	Set, Delete, Pop                O(log n)             1 in 30 or so
-//	Set of a key beyond all others  O(1) amortized       1 in 62
+//	Set, Delete, Pop                O(log n)             1 in 24 or less
+//	Set of a key beyond all others  O(1) amortized       1 in 62, of strings 1 in 30
 //	All, Backward                   O(1) an entry        0
 //	Len of a span                   O(log n)             0
 //	Clear of a span, Map and Set    O(log n)             0
 //	Clone                           O(1); then changes copy their blocks
 //
 // An entry of 8-byte key and value takes 17 bytes in ascending order, and about
-// 25 in random order; a string 8 more (TestSizes).
+// 25 in random order; a string 8 more (TestSizes). The first makes room for 62.
 //
 // # Concurrency
 //

@@ -78,7 +78,12 @@ func ExampleNewSortedSetFunc() {
 func ExampleSortedSet_Compute() {
 	best := skiplist.NewSortedSet[string, int]()
 	for _, score := range []int{70, 90, 80} {
-		best.Compute("Alice", func(old int, ok bool) (int, bool) { return max(old, score), true })
+		best.Compute("Alice", func(old int, ok bool) (int, bool) {
+			if ok && old > score {
+				return old, true
+			}
+			return score, true
+		})
 	}
 	fmt.Println(best)
 	// Output: map[Alice:90]

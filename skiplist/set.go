@@ -53,8 +53,12 @@ func (s *Set[E]) mustUse() {
 // [Map.Set].
 func (s *Set[E]) Add(e E) bool {
 	s.mustUse()
-	_, added := s.m.Set(e, struct{}{})
-	return added
+	if s.m.isNext(e) {
+		s.m.appendNext(e, struct{}{})
+		return true
+	}
+	_, there := s.m.GetOrSet(e, struct{}{})
+	return !there
 }
 
 // AddAll adds the elements of seq, and returns how many are new.
@@ -238,20 +242,21 @@ func (s SetSpan[E]) Clear() int { return s.s.Clear() }
 // String returns the elements as fmt prints a slice, in order.
 func (s SetSpan[E]) String() string { return elements(s.All()) }
 
-// The sets of the algebra must have the same order. Each result is a new set,
-// made in one pass of both: the complexity is O(n + m) where n and m are the
-// lengths.
-
-// Union returns the elements that are in s or in t.
+// Union returns a new set of the elements that are in s or in t, which must
+// have the same order, as for all that takes two sets. The complexity is O(n +
+// m) where n and m are the lengths.
 func (s *Set[E]) Union(t *Set[E]) *Set[E] { return s.merged(t, true, true, true) }
 
-// Intersection returns the elements that are in s and in t.
+// Intersection returns a new set of the elements that are in s and in t; see
+// [Set.Union].
 func (s *Set[E]) Intersection(t *Set[E]) *Set[E] { return s.merged(t, false, true, false) }
 
-// Difference returns the elements that are in s and not in t.
+// Difference returns a new set of the elements that are in s and not in t; see
+// [Set.Union].
 func (s *Set[E]) Difference(t *Set[E]) *Set[E] { return s.merged(t, true, false, false) }
 
-// SymmetricDifference returns the elements that are in one of s and t only.
+// SymmetricDifference returns a new set of the elements that are in one of s
+// and t only; see [Set.Union].
 func (s *Set[E]) SymmetricDifference(t *Set[E]) *Set[E] { return s.merged(t, true, false, true) }
 
 // merged returns a set of the elements that are in s only, in both, and in t
@@ -266,7 +271,7 @@ func (s *Set[E]) merged(t *Set[E], first, both, second bool) *Set[E] {
 	}
 	r := &Set[E]{newMap(of.m.find, of.m.compare)}
 	r.m.strings = of.m.strings
-	walk(s, t, of.m.compare, func(e E, inS, inT bool) bool {
+	walk(s, t, !second, !first, of.m.compare, func(e E, inS, inT bool) bool {
 		if inS && !inT && first || inS && inT && both || !inS && inT && second {
 			r.Add(e)
 		}
@@ -275,34 +280,34 @@ func (s *Set[E]) merged(t *Set[E], first, both, second bool) *Set[E] {
 	return r
 }
 
-// Equal reports whether s and t have the same elements. The complexity is O(n)
-// where n is the length.
+// Equal reports whether s and t, of the same order, have the same elements. The
+// complexity is O(n) where n is the length.
 func (s *Set[E]) Equal(t *Set[E]) bool {
 	return s.Len() == t.Len() && s.IsSubset(t)
 }
 
-// IsSubset reports whether all elements of s are in t. The complexity is O(n +
-// m) where n and m are the lengths.
+// IsSubset reports whether all elements of s are in t, of the same order. The
+// complexity is O(n + m) where n and m are the lengths.
 func (s *Set[E]) IsSubset(t *Set[E]) bool {
 	if s.Len() == 0 {
 		return true
 	}
 	subset := true
-	walk(s, t, s.m.compare, func(_ E, inS, inT bool) bool {
+	walk(s, t, true, false, s.m.compare, func(_ E, inS, inT bool) bool {
 		subset = inT || !inS
 		return subset
 	})
 	return subset
 }
 
-// Intersects reports whether an element is in s and in t. The complexity is O(n
-// + m) where n and m are the lengths.
+// Intersects reports whether an element is in s and in t, of the same order.
+// The complexity is O(n + m) where n and m are the lengths.
 func (s *Set[E]) Intersects(t *Set[E]) bool {
 	if s.Len() == 0 {
 		return false
 	}
 	meets := false
-	walk(s, t, s.m.compare, func(_ E, inS, inT bool) bool {
+	walk(s, t, true, true, s.m.compare, func(_ E, inS, inT bool) bool {
 		meets = inS && inT
 		return !meets
 	})
@@ -310,13 +315,16 @@ func (s *Set[E]) Intersects(t *Set[E]) bool {
 }
 
 // walk calls visit for each element of s and t in order, until it returns
-// false.
-func walk[E any](s, t *Set[E], compare func(a, b E) int, visit func(e E, inS, inT bool) bool) {
+// false, or a set of which the walk needs an element has no more.
+func walk[E any](s, t *Set[E], needS, needT bool, compare func(a, b E) int, visit func(e E, inS, inT bool) bool) {
 	a := s.all().Cursor()
 	b := t.all().Cursor()
 	inS := a.Next()
 	inT := b.Next()
 	for inS || inT {
+		if needS && !inS || needT && !inT {
+			return
+		}
 		c := 0
 		switch {
 		case !inT:

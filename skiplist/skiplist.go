@@ -80,6 +80,7 @@ type Map[K, V any] struct {
 	only    *leaf[K, V]  // that leaf
 	len     int
 	changes uint64        // counts the changes, for iterators
+	seeks   uint64        // counts the moves of path, for Compute
 	owner   atomic.Uint64 // the number of the blocks that may be changed in place
 	limit   int           // width, less in tests
 	coins   rand.PCG
@@ -179,11 +180,12 @@ func (m *Map[K, V]) Set(key K, value V) (old V, added bool) {
 // new keys. If the keys ascend beyond those of m each takes O(1).
 func (m *Map[K, V]) SetAll(seq iter.Seq2[K, V]) (added int) {
 	m.mustUse()
-	n := m.len
 	for key, value := range seq {
-		m.Set(key, value)
+		if _, isNew := m.Set(key, value); isNew {
+			added++
+		}
 	}
-	return m.len - n
+	return added
 }
 
 // GetOrSet returns the value of key, after setting it to value if there is
@@ -210,10 +212,10 @@ func (m *Map[K, V]) Compute(key K, f func(old V, ok bool) (value V, keep bool)) 
 	if there {
 		old = m.path.leaf.vals[m.path.at]
 	}
-	seen := m.changes
+	changes, seeks := m.changes, m.seeks
 	value, keep := f(old, there)
-	if m.changes != seen || m.path.leaf == nil {
-		there = m.seek(key) // f changed the map
+	if m.changes != changes || m.seeks != seeks {
+		there = m.seek(key) // f used the path
 	}
 
 	switch {

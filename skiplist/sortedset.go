@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 )
 
@@ -145,18 +146,18 @@ func (s *SortedSet[M, S]) Delete(member M) (score S, ok bool) {
 // Len returns the number of members. The complexity is O(1).
 func (s *SortedSet[M, S]) Len() int { return s.order().Len() }
 
-// Clear removes all members. The complexity is O(n) where n = s.Len().
+// Clear removes all members. The complexity is O(1).
 func (s *SortedSet[M, S]) Clear() {
 	if s.order() == nil {
 		return
 	}
-	clear(s.scores)
+	s.scores = map[M]S{} // a map that was large stays large
 	s.ranks.Clear()
 }
 
 // Index returns the rank of member, which is the number of members before it,
-// or -1 if it is not in s. From the other end the rank is s.Len()-1-Index. The
-// complexity is O(log n) where n = s.Len().
+// or -1 if it is not in s. From the other end the rank of a member that is in s
+// is s.Len()-1-Index. The complexity is O(log n) where n = s.Len().
 func (s *SortedSet[M, S]) Index(member M) int {
 	score, ok := s.Get(member)
 	if !ok {
@@ -207,18 +208,19 @@ func (s *SortedSet[M, S]) PopMax() (member M, score S, ok bool) {
 	return e.member, e.score, ok
 }
 
-// All returns the members and their scores by rank, by the rule of [Map.All].
+// All returns the members and their scores by rank. The loop may change s: the
+// next member is always the one that comes after the last score and member, as
+// the set is then. A member whose score the loop raises comes again, so collect
+// the members first if all scores are to grow.
 func (s *SortedSet[M, S]) All() iter.Seq2[M, S] { return SortedSpan[M, S]{s: s}.All() }
 
 // Backward returns the members and their scores from the last rank to the
-// first, by the rule of [Map.Backward].
+// first, by the rule of [SortedSet.All].
 func (s *SortedSet[M, S]) Backward() iter.Seq2[M, S] { return SortedSpan[M, S]{s: s}.Backward() }
 
 // Slice returns the part of s from rank i to rank j, j excluded, as the slice
 // s[i:j]. Ranks that are out of range count as the nearest one that is not.
-func (s *SortedSet[M, S]) Slice(i, j int) SortedSpan[M, S] {
-	return SortedSpan[M, S]{s: s, byRank: true, i: i, j: j}
-}
+func (s *SortedSet[M, S]) Slice(i, j int) SortedSpan[M, S] { return SortedSpan[M, S]{s: s}.Slice(i, j) }
 
 // From returns the part of s with scores of at least lo.
 func (s *SortedSet[M, S]) From(lo S) SortedSpan[M, S] { return SortedSpan[M, S]{s: s}.From(lo) }
@@ -239,13 +241,15 @@ func (s *SortedSet[M, S]) String() string {
 	return b.String()
 }
 
-// A SortedSpan is the part of a [SortedSet] between two scores, or two ranks,
-// as the set is when the span is used. A span whose bounds cross is empty.
+// A SortedSpan is the part of a [SortedSet] between two scores, two ranks, or
+// both, as the set is when the span is used. Ranks are those among the members
+// between the scores, whichever bounds were given first. A span whose bounds
+// cross is empty.
 type SortedSpan[M comparable, S any] struct {
 	s      *SortedSet[M, S]
 	b      bounds[S]
-	byRank bool
-	i, j   int
+	ranked bool // from i to j, j excluded
+	i, j   int  // 0 <= i <= j
 }
 
 // From returns the part of p with scores of at least lo.
@@ -281,21 +285,26 @@ func (s *SortedSet[M, S]) scoreOrder() func(a, b S) int {
 	return s.compareScore
 }
 
-// bounds returns the ranks of the members of p: from lo to hi, hi excluded.
+// bounds returns the ranks in the set of the members of p: from lo to hi, hi
+// excluded.
 func (p SortedSpan[M, S]) bounds() (lo, hi int) {
-	n := p.s.Len()
-	hi = n
+	lo, hi = p.scoreBounds()
+	if p.ranked {
+		n := hi - lo
+		return lo + min(p.i, n), lo + min(p.j, n)
+	}
+	return lo, hi
+}
+
+// scoreBounds returns the ranks of the members between the scores of p.
+func (p SortedSpan[M, S]) scoreBounds() (lo, hi int) {
+	hi = p.s.Len()
 	if p.b.hasHi {
 		hi = p.s.rankOf(p.b.hi, !p.b.below)
 	}
 	if p.b.hasLo {
 		lo = p.s.rankOf(p.b.lo, p.b.above)
 	}
-	if p.byRank {
-		lo = max(lo, p.i)
-		hi = min(hi, p.j)
-	}
-	lo = min(max(lo, 0), n)
 	return lo, max(lo, hi)
 }
 
@@ -309,19 +318,51 @@ func (s *SortedSet[M, S]) rankOf(score S, through bool) int {
 }
 
 // All returns the members of p and their scores by rank, by the rule of
-// [Map.All].
+// [SortedSet.All]. A loop between ranks has at most as many steps as there are
+// members between them when it begins: if it deletes them, others take their
+// ranks.
 func (p SortedSpan[M, S]) All() iter.Seq2[M, S] {
 	return func(yield func(M, S) bool) {
-		p.s.order().ascend(p.bounds, func(e scored[M, S], _ struct{}) bool { return yield(e.member, e.score) })
+		l := sortedLoop[M, S]{p: p}
+		p.s.order().ascend(l.bounds, func(e scored[M, S], _ struct{}) bool {
+			return yield(e.member, e.score) && l.goesOn()
+		})
 	}
 }
 
 // Backward returns the members of p and their scores from the last rank to the
-// first, by the rule of [Map.Backward].
+// first, by the rule of [SortedSpan.All].
 func (p SortedSpan[M, S]) Backward() iter.Seq2[M, S] {
 	return func(yield func(M, S) bool) {
-		p.s.order().descend(p.bounds, func(e scored[M, S], _ struct{}) bool { return yield(e.member, e.score) })
+		l := sortedLoop[M, S]{p: p}
+		p.s.order().descend(l.bounds, func(e scored[M, S], _ struct{}) bool {
+			return yield(e.member, e.score) && l.goesOn()
+		})
 	}
+}
+
+// A sortedLoop is a loop over a span, which may change the set.
+type sortedLoop[M comparable, S any] struct {
+	p     SortedSpan[M, S]
+	began bool
+	left  int // how many members are left, if the span is between ranks
+}
+
+// bounds returns the ranks between which the loop goes on.
+func (l *sortedLoop[M, S]) bounds() (lo, hi int) {
+	if l.began && l.p.ranked {
+		return l.p.scoreBounds() // the members have other ranks than before
+	}
+	lo, hi = l.p.bounds()
+	l.began = true
+	l.left = hi - lo
+	return lo, hi
+}
+
+// goesOn reports whether the loop has another step after this one.
+func (l *sortedLoop[M, S]) goesOn() bool {
+	l.left--
+	return !l.p.ranked || l.left > 0
 }
 
 // Len returns the number of members of p. The complexity is O(log n) where n is
@@ -332,12 +373,19 @@ func (p SortedSpan[M, S]) Len() int {
 }
 
 // Slice returns the members of p from the i-th to the j-th, j excluded: LIMIT,
-// which is j-i, at an offset, which is i.
+// which is j-i, at an offset, which is i. Numbers that are out of range count
+// as the nearest ones that are not.
 func (p SortedSpan[M, S]) Slice(i, j int) SortedSpan[M, S] {
-	lo, hi := p.bounds()
-	from := min(max(lo+max(i, 0), lo), hi)
-	to := min(max(lo+min(j, hi-lo), from), hi)
-	return SortedSpan[M, S]{s: p.s, byRank: true, i: from, j: to}
+	if !p.ranked {
+		p.ranked = true
+		p.j = math.MaxInt
+	}
+	n := p.j - p.i
+	i = min(max(i, 0), n)
+	j = max(i, min(j, n))
+	p.j = p.i + j
+	p.i += i
+	return p
 }
 
 // Clear removes the members of p from the set, and returns their number k. The

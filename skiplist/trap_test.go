@@ -4,6 +4,7 @@ package skiplist
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -340,8 +341,8 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// TestRetention checks that keys and values that are gone can be collected,
-// however they went.
+// TestRetention checks that values that are gone can be collected, however they
+// went.
 func TestRetention(t *testing.T) {
 	type large [1 << 16]byte
 	for name, remove := range map[string]func(m *Map[string, *large]){
@@ -494,4 +495,108 @@ func TestComputeChangesMap(t *testing.T) {
 		t.Errorf("Len = %d, want 0", got)
 	}
 	m.check()
+}
+
+// TestComputeUsesMap has the function of Compute look for other keys for a
+// change that does not come about: the result is that of the key of Compute.
+func TestComputeUsesMap(t *testing.T) {
+	uses := map[string]func(m *Map[int, int], other int){
+		"GetOrSet": func(m *Map[int, int], other int) { m.GetOrSet(other, 0) },
+		"Delete":   func(m *Map[int, int], other int) { m.Delete(-1 - other) },
+		"Compute": func(m *Map[int, int], other int) {
+			m.Compute(-1-other, func(old int, ok bool) (int, bool) { return old, ok })
+		},
+	}
+
+	for name, use := range uses {
+		for key := 0; key < 60; key += 5 { // the last of them are not there
+			for _, keep := range []bool{true, false} {
+				m := numbers(40, 4)
+				want := m.Clone()
+				m.Compute(key, func(old int, _ bool) (int, bool) {
+					use(m, (key+20)%40)
+					return -1, keep
+				})
+				m.check()
+
+				want.Delete(key)
+				if keep {
+					want.Set(key, -1)
+				}
+				if got, want := m.String(), want.String(); got != want {
+					t.Fatalf("Compute(%d) with %s, keep %t: got %s, want %s", key, name, keep, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestLoopBetweenRanks changes a set in a loop over three ranks, which has
+// three steps whatever comes to these ranks.
+func TestLoopBetweenRanks(t *testing.T) {
+	changes := map[string]struct {
+		change func(s *SortedSet[int, int], member int)
+		first  string // the loop from the first rank on
+		last   string // and the one from the last rank on
+		left   int
+	}{
+		"Delete": {func(s *SortedSet[int, int], m int) { s.Delete(m) }, "[10 11 12]", "[12 11 10]", 97},
+		"raise":  {func(s *SortedSet[int, int], m int) { s.Set(m, 1000) }, "[10 11 12]", "[12 11 10]", 100},
+		"lower":  {func(s *SortedSet[int, int], m int) { s.Set(m, -1) }, "[10 11 12]", "[12 11 10]", 100},
+		"none":   {func(*SortedSet[int, int], int) {}, "[10 11 12]", "[12 11 10]", 100},
+	}
+	for name, c := range changes {
+		for _, back := range []bool{false, true} {
+			s := NewSortedSet[int, int]()
+			for i := range 100 {
+				s.Set(i, i)
+			}
+
+			span, want := s.From(5).Slice(5, 8), c.first
+			loop := span.All()
+			if back {
+				loop, want = span.Backward(), c.last
+			}
+			var got []int
+			for m := range loop {
+				got = append(got, m)
+				c.change(s, m)
+			}
+			if got := fmt.Sprint(got); got != want {
+				t.Errorf("%s, backward %t: got %s, want %s", name, back, got, want)
+			}
+			if got := s.Len(); got != c.left {
+				t.Errorf("%s, backward %t: %d members are left, want %d", name, back, got, c.left)
+			}
+		}
+	}
+}
+
+// TestSpansOfSpans narrows spans by scores and ranks in any order, before the
+// set changes, and by numbers near the ends of int.
+func TestSpansOfSpans(t *testing.T) {
+	s := NewSortedSet[string, int]()
+	q := s.From(10).Slice(0, 1)
+	for i, member := range []string{"a", "b", "c", "d"} {
+		s.Set(member, 10*i)
+	}
+	for name, c := range map[string]struct {
+		span SortedSpan[string, int]
+		want string
+	}{
+		"before the members":   {q, "map[b:10]"},
+		"ranks, then scores":   {s.Slice(0, 1).From(10), "map[b:10]"},
+		"ranks of ranks":       {s.Slice(1, 4).Slice(1, 2), "map[c:20]"},
+		"more ranks of ranks":  {s.Slice(1, 3).Slice(1, 9), "map[c:20]"},
+		"the largest int":      {s.From(10).Slice(math.MaxInt, math.MaxInt), "map[]"},
+		"up to it":             {s.From(10).Slice(1, math.MaxInt), "map[c:20 d:30]"},
+		"up to it, twice":      {s.Slice(1, math.MaxInt).Slice(1, math.MaxInt), "map[c:20 d:30]"},
+		"the smallest int":     {s.Slice(math.MinInt, 1), "map[a:0]"},
+		"from end to begin":    {s.Slice(3, 1), "map[]"},
+		"nothing of something": {s.Slice(1, 3).Slice(0, math.MinInt), "map[]"},
+	} {
+		if got := c.span.String(); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
 }
