@@ -75,7 +75,7 @@ func TestTableFlips(t *testing.T) {
 	if askTable(t, "whole", whole, int64(len(whole)), list) {
 		t.Fatal("the table is corrupt before it was damaged")
 	}
-	for off := 0; off < len(whole); off++ {
+	for off := range whole {
 		masks := []byte{1 << (off % 8), 0xff}
 		if *all {
 			masks = []byte{1, 2, 4, 8, 16, 32, 64, 128, 0xff}
@@ -100,7 +100,7 @@ func TestTableTruncations(t *testing.T) {
 			t.Errorf("%s: nothing was found", what)
 		}
 	}
-	for n := 0; n < len(whole); n++ {
+	for n := range whole {
 		find(fmt.Sprintf("[:%d]", n), whole[:n], int64(n))
 		find(fmt.Sprintf("[:%d], said to be whole", n), whole[:n], int64(len(whole)))
 		find(fmt.Sprintf("whole, said to be %d", n), whole, int64(n))
@@ -399,7 +399,7 @@ func TestTableWrong(t *testing.T) {
 // nothing panics, and errors are of the kinds that are documented.
 func TestTableBent(t *testing.T) {
 	whole, list := smallTable(t)
-	for off := 0; off < len(whole); off++ {
+	for off := range whole {
 		for _, x := range []byte{0, 1, 0x7f, 0x80, 0xff} {
 			b := slices.Clone(whole)
 			b[off] = x
