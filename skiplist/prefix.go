@@ -39,13 +39,16 @@ func wordOf(s string, skip int) uint64 {
 
 // commonPrefix returns how many bytes a and b have in common at their start.
 func commonPrefix(a, b string) int {
+	const step = 32 // is compared as words
 	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
+	i := 0
+	for i+step <= n && a[i:i+step] == b[i:i+step] {
+		i += step
 	}
-	return n
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
 }
 
 // clone returns a copy of p, or nil.

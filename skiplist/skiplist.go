@@ -42,8 +42,8 @@ import (
 //     an empty map, and at most limit; a top with one kid does not exist
 //   - I4: all leaves are on one level
 //   - I5: a block that the map owns has a parent that it owns
-//   - I6: places that are free hold zero values, so that nothing deleted is kept
-//     from the garbage collector
+//   - I6: places that are free hold zero values, so that no value that was
+//     deleted is kept from the garbage collector, nor a key but for fences
 //   - I7: prefixes are those of the keys (see prefix.go)
 //
 // Clone makes two owners of one tree: both get a new number, and a writer

@@ -600,3 +600,18 @@ func TestSpansOfSpans(t *testing.T) {
 		}
 	}
 }
+
+// TestCommonPrefix compares strings that differ at each place, or end there.
+func TestCommonPrefix(t *testing.T) {
+	whole := strings.Repeat("a", 100)
+	for n := range whole {
+		for what, other := range map[string]string{"end": whole[:n], "differ": whole[:n] + "b" + whole[n+1:]} {
+			if got := commonPrefix(whole, other); got != n {
+				t.Errorf("strings that %s at %d: commonPrefix = %d", what, n, got)
+			}
+			if got := commonPrefix(other, whole); got != n {
+				t.Errorf("strings that %s at %d, exchanged: commonPrefix = %d", what, n, got)
+			}
+		}
+	}
+}
