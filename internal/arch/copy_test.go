@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var testCopies = flag.Bool("copies", false, "run the tests of the copied packages too")
+var testCopies = flag.Bool("copies", false, "vet and test the copied packages too")
 
 // copySection is the heading of the README whose block of commands copies one
 // package.
@@ -26,10 +26,11 @@ const copySection = "## Copying one package"
 var assignment = regexp.MustCompile(`(?m)^(PKG|ASHLAR)=\S+`)
 
 // TestCopyAlone checks that the commands of the README make, of each package,
-// a directory of another module that builds and vets. One module takes all
-// copies, so that each dependency is built once; none of them can lean on
-// another, since the import path of the other is not there. With -copies the
-// tests of the copies run, too, and for one package the commands as printed.
+// a directory of another module that builds, and whose tests find everything
+// that they import. One module takes all copies, so that each dependency is
+// built once; none of them can lean on another, since the import path of the
+// other is not there. With -copies the copies are vetted and tested, too, and
+// for one package the commands run as printed.
 func TestCopyAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds every package again")
@@ -104,8 +105,9 @@ func copyCommands(readme, pkg, dir string) (string, error) {
 }
 
 // copyAlone copies the packages pkgs, by the commands of the README in dir,
-// into a fresh module in the empty directory tmp, and vets that module, which
-// builds everything; with tests it runs the short tests, too.
+// into a fresh module in the empty directory tmp, builds that module, and
+// resolves the imports of its tests; with tests it vets the module and runs its
+// short tests, too.
 func copyAlone(ctx context.Context, t *tree, dir string, pkgs []string, tmp string, tests bool) (output string, err error) {
 	readme, _ := t.read("README.md")
 	var script strings.Builder
@@ -117,9 +119,9 @@ func copyAlone(ctx context.Context, t *tree, dir string, pkgs []string, tmp stri
 		copying, _, _ := strings.Cut(commands, "\ngo mod tidy\n")
 		script.WriteString(copying + "\n")
 	}
-	script.WriteString("go mod tidy\ngo vet ./...\n")
+	script.WriteString("go mod tidy\ngo build ./...\ngo list -deps -test ./...\n")
 	if tests {
-		script.WriteString("go test -short ./...\n")
+		script.WriteString("go vet ./...\ngo test -short ./...\n")
 	}
 	return inModule(ctx, t, tmp, script.String())
 }
