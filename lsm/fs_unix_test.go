@@ -1,0 +1,52 @@
+//go:build unix && !aix && !solaris
+
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestLockReplaced checks that a lock is of the file that has the name now: a
+// file that is replaced between its opening and its locking does not count.
+func TestLockReplaced(t *testing.T) {
+	name := filepath.Join(t.TempDir(), lockName)
+	old, err := lockNamed(name, os.O_RDWR|os.O_CREATE, syscall.LOCK_EX)
+	must(t, err)
+
+	// A second lock opens the file, and waits for the first.
+	type result struct {
+		f   *os.File
+		err error
+	}
+	locked := make(chan result)
+	go func() {
+		f, err := lockNamed(name, os.O_RDWR|os.O_CREATE, syscall.LOCK_EX)
+		locked <- result{f, err}
+	}()
+	for stack := make([]byte, 1<<20); !strings.Contains(string(stack[:runtime.Stack(stack, true)]), "syscall.Flock("); {
+		runtime.Gosched()
+	}
+
+	// Meanwhile the file is replaced.
+	must(t, os.Remove(name))
+	must(t, os.WriteFile(name, nil, 0o644))
+	must(t, old.Close())
+
+	r := <-locked
+	must(t, r.err)
+	defer r.f.Close()
+	got, err := r.f.Stat()
+	must(t, err)
+	want, err := os.Stat(name)
+	must(t, err)
+	if !os.SameFile(got, want) {
+		t.Error("got the lock of a file without a name, want that of the file LOCK")
+	}
+}
