@@ -122,7 +122,7 @@ func TestPanics(t *testing.T) {
 		"bloom: Options.Lines must be between 0 and 2, got -1": func() { NewConcurrent(1, 0.1, &Options{Lines: -1}) },
 		"bloom: p must be between 1e-12 and 1, got 2":          func() { NewConcurrent(1, 2, nil) },
 		"bloom: zero Filter: use New":                          func() { new(Filter).AddString("x") },
-		"bloom: zero Concurrent: use NewConcurrent":            func() { new(Concurrent).AddString("x") },
+		"bloom: zero Concurrent: use NewConcurrent":            func() { new(Concurrent).AddHashes([]uint64{1}) },
 		"bloom: d must be positive, got 0":                     func() { _ = New(1, 0.1, nil).Fold(0) },
 	} {
 		mustPanic(t, want, f)
@@ -141,6 +141,93 @@ func TestPanics(t *testing.T) {
 
 	if math.MaxInt == math.MaxInt32 {
 		mustPanic(t, "bloom: n is too large for this machine, got 2147483647", func() { New(math.MaxInt32, 1e-6, nil) })
+	}
+}
+
+// TestBounds checks that the bounds which the package names are the last values
+// that it takes, and that the next are refused.
+func TestBounds(t *testing.T) {
+	for _, b := range []struct {
+		name     string
+		last     func() // must not panic
+		next     func()
+		nextText string
+	}{
+		{
+			"rate of a Filter, least",
+			func() { New(1, 1e-12, nil) },
+			func() { New(1, math.Nextafter(1e-12, 0), nil) },
+			"p must be between",
+		},
+		{
+			"rate of a Filter, most",
+			func() { New(1, math.Nextafter(1, 0), nil) },
+			func() { New(1, 1, nil) },
+			"p must be between",
+		},
+		{
+			"rate of a Scalable, least",
+			func() { NewScalable(1, 1e-7, nil) },
+			func() { NewScalable(1, math.Nextafter(1e-7, 0), nil) },
+			"p must be between",
+		},
+		{
+			"rate of a Scalable, most",
+			func() { NewScalable(1, math.Nextafter(1, 0), nil) },
+			func() { NewScalable(1, 1, nil) },
+			"p must be between",
+		},
+		{
+			"keys of a Scalable, least",
+			func() { NewScalable(1, 0.1, nil) },
+			func() { NewScalable(0, 0.1, nil) },
+			"n must be positive",
+		},
+		{
+			"rate of a Window, least",
+			func() { NewWindow(1, 4*minRate, 0, nil) },
+			func() { NewWindow(1, math.Nextafter(4*minRate, 0), 0, nil) },
+			"p must be at least",
+		},
+		{
+			"generations, least",
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 2}) },
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 1}) },
+			"Generations must be between",
+		},
+		{
+			"generations, most",
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 64}) },
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Generations: 65}) },
+			"Generations must be between",
+		},
+		{
+			"lines of a key, most",
+			func() { New(1, 0.1, &Options{Lines: 2}); NewWindow(1, 0.1, 0, &WindowOptions{Lines: 2}) },
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Lines: 3}) },
+			"Lines must be between",
+		},
+		{
+			"lines of a key, least",
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Lines: 0}) },
+			func() { NewWindow(1, 0.1, 0, &WindowOptions{Lines: -1}) },
+			"Lines must be between",
+		},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			b.last()
+			mustPanic(t, b.nextText, b.next)
+		})
+	}
+
+	// No machine has the memory for so many keys.
+	if most := int64(maxKeys); most < math.MaxInt {
+		if err := validateSize(int(most), 0.1); err != nil {
+			t.Errorf("validateSize of 2^48 keys = %v, want nil", err)
+		}
+		if err := validateSize(int(most+1), 0.1); err == nil {
+			t.Error("validateSize of 2^48+1 keys = nil, want an error")
+		}
 	}
 }
 

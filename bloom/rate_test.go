@@ -217,6 +217,25 @@ func TestSampleSpread(t *testing.T) {
 	}
 }
 
+// TestSampleSparse checks that a sample decides if at least an eighth of its
+// bits are set, and that all lines are read if one bit less is.
+func TestSampleSparse(t *testing.T) {
+	const n = 2 * sample
+	for first, want := range map[uint64]int{255: sample, 127: sample + n} {
+		reads := 0
+		takeCensus(n, 2, func(i int) line {
+			reads++
+			if i == 0 {
+				return line{first, 255, 255, 255, 255, 255, 255, 255}
+			}
+			return line{255, 255, 255, 255, 255, 255, 255, 255}
+		})
+		if reads != want {
+			t.Errorf("%d lines read of %d if the first begins with %d, want %d", reads, n, first, want)
+		}
+	}
+}
+
 // TestScalableRate checks the rate of a filter that is empty, and of one that
 // has grown.
 func TestScalableRate(t *testing.T) {
@@ -288,6 +307,23 @@ func TestPlan(t *testing.T) {
 
 			if got := s.rate(&bitCurves[s.perLane], float64(count), n); got > p*(1+1e-9) || got < 0.8*p {
 				t.Errorf("%v: expected rate %g, want %g or up to 20 %% less", s, got, p)
+			}
+		}
+	}
+
+	// Few keys in two lines: the rate is met by the fewest lines that meet it.
+	for n := 1; n < 20_000; n += 1 + n/4 {
+		for _, p := range []float64{1e-4, 1e-6, 1e-10} {
+			s, count := plan(bitCurves[:], n, p, Options{})
+			c := &bitCurves[s.perLane]
+			if got := s.rate(c, float64(count), float64(n)); got > p*(1+1e-3) || count < fewLines && got > p {
+				t.Errorf("n = %d, %d lines: expected rate %g, want at most %g", n, count, got, p)
+			}
+
+			load := c.fit(s.perKey, p)
+			fewest := max((uint64(n)*uint64(s.perKey)*loadUnit+uint64(load)-1)/uint64(load), 1)
+			if got := s.rate(c, float64(count-1), float64(n)); count > fewest && got <= p {
+				t.Errorf("n = %d: %d lines, and one less has rate %g, want more than %g", n, count, got, p)
 			}
 		}
 	}

@@ -85,6 +85,21 @@ func TestScalableForms(t *testing.T) {
 	}
 }
 
+// TestScalableFoldable checks that Foldable has no effect, also on the filters
+// that are added later.
+func TestScalableFoldable(t *testing.T) {
+	for _, n := range []int{100, 700, 3000} {
+		plain, foldable := NewScalable(n, 0.01, nil), NewScalable(n, 0.01, &Options{Foldable: true})
+		for i := range uint64(2 * n) {
+			plain.AddUint64(i)
+			foldable.AddUint64(i)
+		}
+		if got, want := foldable.Bits(), plain.Bits(); got != want {
+			t.Errorf("Bits = %d with Foldable and %d keys, want %d as without", got, 2*n, want)
+		}
+	}
+}
+
 // TestScalableRates checks that the rates of all filters that a Scalable can
 // come to have add up to p at most, and that each can be made.
 func TestScalableRates(t *testing.T) {

@@ -361,31 +361,44 @@ func TestWindowStoredTwice(t *testing.T) {
 	}
 }
 
-// TestScalableResumes checks that a Scalable that was stored in the middle of a
-// layer grows as if it had not been.
-func TestScalableResumes(t *testing.T) {
-	s := NewScalable(100, 0.01, nil)
-	for i := range uint64(10_000) {
-		if i == 777 {
-			b, err := s.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
+// TestStoredResumes checks that what a filter has room for is stored: one that
+// was stored, in the middle of a layer or of a turn, grows and forgets as if it
+// had not been.
+func TestStoredResumes(t *testing.T) {
+	const at, keys = 777, 10_000
+	for name, typ := range map[string]struct {
+		make func() stored
+		zero func() stored
+	}{
+		"Scalable": {func() stored { return NewScalable(100, 0.01, nil) }, func() stored { return new(Scalable) }},
+		"Window":   {func() stored { return NewWindow(300, 0.01, 0, nil) }, func() stored { return new(Window) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, want := typ.make(), typ.make()
+			for i := range uint64(keys) {
+				if i == at {
+					b, err := f.MarshalBinary()
+					if err != nil {
+						t.Fatal(err)
+					}
+					f = typ.zero()
+					if err := f.UnmarshalBinary(b); err != nil {
+						t.Fatal(err)
+					}
+				}
+				f.AddUint64(i)
+				want.AddUint64(i)
+				if i != at && i != keys-1 {
+					continue
+				}
+
+				a, _ := f.MarshalBinary()
+				b, _ := want.MarshalBinary()
+				if !bytes.Equal(a, b) {
+					t.Fatalf("after key %d: MarshalBinary = %d bytes that differ, want the %d of a filter that was not stored", i, len(a), len(b))
+				}
 			}
-			s = new(Scalable)
-			if err := s.UnmarshalBinary(b); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s.AddUint64(i)
-	}
-	want := NewScalable(100, 0.01, nil)
-	for i := range uint64(10_000) {
-		want.AddUint64(i)
-	}
-	a, _ := s.MarshalBinary()
-	b, _ := want.MarshalBinary()
-	if !bytes.Equal(a, b) {
-		t.Errorf("%d layers with room for %d, want %d with %d", len(s.layers), s.room, len(want.layers), want.room)
+		})
 	}
 }
 

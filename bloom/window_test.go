@@ -123,6 +123,33 @@ func TestWindowClock(t *testing.T) {
 	})
 }
 
+// TestWindowClockUnset checks a window whose clock is not set when it is made,
+// and then is: keys age before, across and after that.
+func TestWindowClockUnset(t *testing.T) {
+	var now time.Time
+	w := NewWindow(1000, 1e-6, 3*time.Minute, &WindowOptions{Now: func() time.Time { return now }})
+	ages := func(key string) {
+		t.Helper()
+		w.AddString(key)
+		now = now.Add(3 * time.Minute)
+		if !w.HasString(key) {
+			t.Errorf("HasString(%s) = false after the window, at %v, want true", key, now)
+		}
+		now = now.Add(time.Minute)
+		if w.HasString(key) {
+			t.Errorf("HasString(%s) = true after 4/3 of the window, at %v, want false", key, now)
+		}
+	}
+
+	ages("before")
+	w.AddString("across")
+	now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	if w.HasString("across") {
+		t.Error("HasString(across) = true when the clock was set, want false")
+	}
+	ages("after")
+}
+
 // TestWindowRotate checks that the generations are forgotten in their order.
 func TestWindowRotate(t *testing.T) {
 	for _, span := range []time.Duration{0, time.Hour} {
