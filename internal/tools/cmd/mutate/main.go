@@ -410,7 +410,8 @@ func (b *binary) tests(ctx context.Context, id int, limit time.Duration, flags .
 		flags = append(flags, "-test.skip", "^("+strings.Join(b.skip, "|")+")$")
 	}
 
-	cmd := exec.CommandContext(ctx, b.path, flags...)
+	// A mutant may allocate without end, which must end it and not the machine.
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v 6000000; exec "$0" "$@"`, b.path}, flags...)...)
 	cmd.Dir = b.dir
 	cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(id), "REACHED="+b.reachedFile)
 	cmd.WaitDelay = time.Second
