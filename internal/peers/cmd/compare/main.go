@@ -35,6 +35,7 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/consistenthash"
 	"github.com/ashlar-go/ashlar/internal/peers/lru"
 	"github.com/ashlar-go/ashlar/internal/peers/lsm"
+	"github.com/ashlar-go/ashlar/internal/peers/merkle"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
 	"github.com/ashlar-go/ashlar/internal/peers/skiplist"
 )
@@ -46,6 +47,7 @@ var packages = map[string]func() []*bench.Workload{
 	"consistenthash": consistenthash.Workloads,
 	"lru":            lru.Workloads,
 	"lsm":            lsm.Workloads,
+	"merkle":         merkle.Workloads,
 	"ratelimit":      ratelimit.Workloads,
 	"skiplist":       skiplist.Workloads,
 }
