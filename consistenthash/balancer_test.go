@@ -100,6 +100,23 @@ func TestTrapBoundExact(t *testing.T) {
 	}
 }
 
+// TestFactorBounds checks that the least factor above 1 and 2^20 are taken, and
+// admit requests.
+func TestFactorBounds(t *testing.T) {
+	var ring Ring
+	if err := ring.Set(numbered(3)...); err != nil {
+		t.Fatal(err)
+	}
+	for _, factor := range []float64{math.Nextafter(1, 2), 1 << 20} {
+		b := NewBalancer(&ring, factor)
+		for i := range 10 {
+			if _, ok := b.Acquire(strconv.Itoa(i)); !ok {
+				t.Errorf("factor %v: Acquire %d = false, want true", factor, i)
+			}
+		}
+	}
+}
+
 // TestTrapFactorNearOne checks that there is room for all, however close to 1
 // the factor is: the bounds, rounded down, would add up to less than the total,
 // and Acquire would look forever.

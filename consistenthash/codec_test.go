@@ -56,6 +56,32 @@ func TestCodec(t *testing.T) {
 	}
 }
 
+// TestLongestName checks that a name and a zone of 65,535 bytes, the most, are
+// taken, and read back from both forms.
+func TestLongestName(t *testing.T) {
+	long := strings.Repeat("x", 1<<16-1)
+	s := mustSnapshot(t, nil, Node{Name: long, Zone: "a"}, Node{Name: "b", Zone: long})
+	data, err := s.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Snapshot
+	if err := back.UnmarshalBinary(data); err != nil {
+		t.Fatal(err)
+	}
+	checkSame(t, &back, s)
+
+	text, err := s.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fromJSON Snapshot
+	if err := fromJSON.UnmarshalJSON(text); err != nil {
+		t.Fatal(err)
+	}
+	checkSame(t, &fromJSON, s)
+}
+
 // checkSame checks that got has the members and the placement of want.
 func checkSame(t *testing.T, got, want *Snapshot) {
 	t.Helper()

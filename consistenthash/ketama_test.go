@@ -240,6 +240,14 @@ func TestKetamaErrors(t *testing.T) {
 		}
 	}
 
+	// The bound of the points is met by two servers, which have 160 each.
+	for most, want := range map[int]error{320: nil, 319: ErrTooLarge} {
+		ring := &Snapshot{opts: Options{Hash: ketamaHash, MaxPoints: most}, ketama: true}
+		if _, err := ring.build(numbered(2)); !errors.Is(err, want) {
+			t.Errorf("320 points, at most %d: %v, want %v", most, err, want)
+		}
+	}
+
 	many := make([]Node, 1<<13)
 	for i := range many {
 		many[i].Name = strconv.Itoa(i)

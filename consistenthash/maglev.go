@@ -135,9 +135,10 @@ func members(opts *Options, nodes []Node) (*Snapshot, error) {
 		}
 	}
 
-	// Tables have no points, so no number of them is too large.
+	// Tables have no points, so no number of them is too large: each node
+	// counts as one, whatever its weight.
 	s := &Snapshot{opts: opts.resolve(), nodes: slices.Clone(nodes)}
-	s.opts.VirtualNodes = 1
+	s.opts.VirtualNodes = 0
 	s.opts.MaxPoints = mostPoints
 	err := s.normalize()
 	s.nodes = slices.DeleteFunc(s.nodes, func(n Node) bool { return n.Weight == NoShare })

@@ -84,7 +84,11 @@ func TestRendezvousEqual(t *testing.T) {
 // TestRendezvousAppendN checks the whole list against all nodes sorted by their
 // cost.
 func TestRendezvousAppendN(t *testing.T) {
-	for _, nodes := range [][]Node{numbered(9), {{Name: "a"}, {Name: "b", Weight: 2}, {Name: "c", Weight: 0.5}, {Name: "d"}}} {
+	for _, nodes := range [][]Node{
+		numbered(9),
+		{{Name: "a"}, {Name: "b", Weight: 3}},
+		{{Name: "a"}, {Name: "b", Weight: 2}, {Name: "c", Weight: 0.5}, {Name: "d"}},
+	} {
 		r, err := NewRendezvous(nil, nodes...)
 		if err != nil {
 			t.Fatal(err)
@@ -144,6 +148,57 @@ func TestRendezvousEven(t *testing.T) {
 	}
 }
 
+// TestRendezvousMaglevHeavy checks that tables, which have no points, take any
+// number of nodes of any weight, whatever MaxPoints says.
+func TestRendezvousMaglevHeavy(t *testing.T) {
+	heavy := numbered(5000) // 5000·2^16 points would be more than 2^28
+	for i := range heavy {
+		heavy[i].Weight = 1 << 16
+	}
+	for _, tt := range []struct {
+		opts  *Options
+		nodes []Node
+	}{
+		{nil, heavy},
+		{&Options{VirtualNodes: 1, MaxPoints: 1}, numbered(2)},
+	} {
+		if _, err := NewRendezvous(tt.opts, tt.nodes...); err != nil {
+			t.Errorf("NewRendezvous of %d nodes: %v, want nil", len(tt.nodes), err)
+		}
+		if _, err := NewMaglev(65537, tt.opts, tt.nodes...); err != nil {
+			t.Errorf("NewMaglev of %d nodes: %v, want nil", len(tt.nodes), err)
+		}
+	}
+}
+
+// TestRendezvousTies checks that of nodes with equal scores the first by name
+// comes first, by both ways of looking: names collide in a hash of 3 bits.
+func TestRendezvousTies(t *testing.T) {
+	for n := 1; n <= 20; n++ {
+		r, err := NewRendezvous(&Options{Hash: coarse}, numbered(n)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 100 {
+			key := strconv.Itoa(i)
+			k := factor(r.snap.Hash(key))
+			best := 0
+			for j := range r.bases {
+				if score(r.snap.Hash(key), k, r.bases[j]) > score(r.snap.Hash(key), k, r.bases[best]) {
+					best = j
+				}
+			}
+
+			if got, _ := r.Get(key); got != r.names[best] {
+				t.Errorf("Get(%s) of %d nodes = %s, want %s", key, n, got, r.names[best])
+			}
+			if got := r.AppendN(nil, key, 1)[0]; got != r.names[best] {
+				t.Errorf("AppendN(%s, 1) of %d nodes = %s, want %s", key, n, got, r.names[best])
+			}
+		}
+	}
+}
+
 // TestRendezvousMaglevErrors checks that bad nodes are errors, at the bounds of
 // the weights and beyond them.
 func TestRendezvousMaglevErrors(t *testing.T) {
@@ -165,8 +220,13 @@ func TestRendezvousMaglevErrors(t *testing.T) {
 			t.Errorf("NewMaglev(%v) = %v, want %v", tt.node, err, tt.want)
 		}
 	}
+
+	// A node has at least one slot.
 	if _, err := NewMaglev(3, nil, numbered(4)...); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("4 nodes for 3 slots: %v, want %v", err, ErrTooLarge)
+	}
+	if m, err := NewMaglev(3, nil, numbered(3)...); err != nil || len(slices.Compact(slices.Sorted(slices.Values(m.table)))) != 3 {
+		t.Errorf("3 nodes for 3 slots: %v, table %v, want one slot each", err, m.table)
 	}
 	if got := log2(0); got != 0 {
 		t.Errorf("log2(0) = %d, want 0", got)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // TestTrapBadCounts: duplicates, unknown names and any n end; peers hang
@@ -24,8 +26,12 @@ func TestTrapBadCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before := ring.Snapshot()
 	if n := ring.Remove("unknown"); n != 0 {
 		t.Errorf("removed %d", n)
+	}
+	if ring.Snapshot() != before {
+		t.Error("removing no member made another snapshot")
 	}
 	for n, want := range map[int]int{-1: 0, 0: 0, 1: 1, 2: 2, 3: 2, math.MaxInt: 2} {
 		if got, shard := len(ring.AppendN(nil, "k", n)), len(ring.AppendShard(nil, "k", n)); got != want || shard != want {
@@ -168,6 +174,41 @@ func TestTrapCollisions(t *testing.T) {
 	}
 	if got := ab.Snapshot().Stats().Points; got != 3 {
 		t.Errorf("Points = %d without a, want 3", got)
+	}
+}
+
+// TestTrapTopOfRing: a point at the end of the ring, where the sentinel is, is
+// one as any: rings to which its node came first, last, or to one that collides
+// with it there, are that of all nodes at once.
+func TestTrapTopOfRing(t *testing.T) {
+	// The base of "b" and of "c" is what mix takes to the highest hash.
+	const top = 0xCF9A04AFFA6BADC0
+	hash := func(s string) uint64 {
+		if s == "b" || s == "c" {
+			return top
+		}
+		return xxhash.Sum64String(s)
+	}
+	if got := mix(top); got != math.MaxUint64 {
+		t.Fatalf("mix = %x, want the highest hash", got)
+	}
+
+	opts := &Options{Hash: hash, VirtualNodes: 3}
+	want := mustSnapshot(t, opts, Node{Name: "a"}, Node{Name: "b"}, Node{Name: "c"}, Node{Name: "d"})
+	for _, order := range []string{"abcd", "bcda", "cbda", "dacb", "adcb"} {
+		ring := New(opts)
+		for name := range strings.SplitSeq(order, "") {
+			if err := ring.Add(Node{Name: name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := ring.Snapshot()
+		if !slices.Equal(got.points, want.points) || !slices.Equal(got.owners, want.owners) {
+			t.Errorf("joined as %s: points %x of %v, want %x of %v", order, got.points, got.owners, want.points, want.owners)
+		}
+		if name, _ := got.name(got.Owner(math.MaxUint64)); name != "b" {
+			t.Errorf("joined as %s: %q owns the end of the ring, want b", order, name)
+		}
 	}
 }
 
