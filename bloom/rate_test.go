@@ -218,20 +218,31 @@ func TestSampleSpread(t *testing.T) {
 }
 
 // TestSampleSparse checks that a sample decides if at least an eighth of its
-// bits are set, and that all lines are read if one bit less is.
+// bits are set, that all lines are read if one bit less is, and that each line
+// is read once if there are no more than a sample has.
 func TestSampleSparse(t *testing.T) {
-	const n = 2 * sample
-	for first, want := range map[uint64]int{255: sample, 127: sample + n} {
+	for _, tt := range []struct {
+		lines int
+		first uint64 // of the words; the others have eight bits, an eighth
+		reads int
+	}{
+		{2 * sample, 255, sample},
+		{2 * sample, 127, sample + 2*sample},
+		{sample + 1, 255, sample},
+		{sample, 255, sample},
+		{sample - 1, 255, sample - 1},
+		{1, 255, 1},
+	} {
 		reads := 0
-		takeCensus(n, 2, func(i int) line {
+		takeCensus(tt.lines, 2, func(i int) line {
 			reads++
 			if i == 0 {
-				return line{first, 255, 255, 255, 255, 255, 255, 255}
+				return line{tt.first, 255, 255, 255, 255, 255, 255, 255}
 			}
 			return line{255, 255, 255, 255, 255, 255, 255, 255}
 		})
-		if reads != want {
-			t.Errorf("%d lines read of %d if the first begins with %d, want %d", reads, n, first, want)
+		if reads != tt.reads {
+			t.Errorf("%d of %d lines read if the first begins with %d, want %d", reads, tt.lines, tt.first, tt.reads)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -317,6 +318,34 @@ func TestWindowStoredAge(t *testing.T) {
 			t.Errorf("after %v and 4 minutes: x, y = %t, %t, want false", tt.away, x, y)
 		}
 	}
+}
+
+// TestWindowStoredSystemClock checks that a window by the system's clock ages
+// while it is stored, in the clock of the value that it is read into.
+func TestWindowStoredSystemClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewWindow(1000, 1e-6, 3*time.Minute, nil) // turns of a minute
+		w.AddString("x")
+		time.Sleep(90 * time.Second)
+		b, err := w.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		var v Window
+		if err := v.UnmarshalBinary(b); err != nil {
+			t.Fatal(err)
+		}
+
+		time.Sleep(30*time.Second - 1)
+		if !v.HasString("x") {
+			t.Error("x is forgotten before 4 minutes have passed")
+		}
+		time.Sleep(time.Nanosecond)
+		if v.HasString("x") {
+			t.Error("x is there after 4 minutes")
+		}
+	})
 }
 
 // TestWindowStoredSmallest checks that a window for one key a generation is
