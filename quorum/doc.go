@@ -34,6 +34,7 @@
 //     [Cluster] of a [State] of your own, such as a counter:
 //     ExampleCluster_counter.
 //   - Which replicas may fail together? Zones and [EachQuorum], or a [System].
+//   - No state, but a request to so many of several servers: [Do].
 //
 // Does the next value depend on the last, as in stock or a lock? Then Get and
 // Put are not enough, with Atomic neither: use a transaction, or a library for
@@ -77,6 +78,7 @@
 //
 //	a call fails          with the answer that decides it     TestModelMerge
 //	stragglers            finish, and Close waits             TestModelMerge, TestClose
+//	Do                    returns each value, or discards it  TestModelDo
 //	Repair                all replicas hold the join          TestPropConverge
 //	a read, unless off    tells all that lack its result      TestRepair
 //	ErrUnavailable        nothing was changed                 TestErrorKinds

@@ -12,7 +12,8 @@ var (
 	// ErrUnavailable is returned, as an [*Error], when a call did not get its
 	// quorum and has surely changed nothing: a read, or a write of which no
 	// replica was asked to keep anything. A [Replica] whose error is an
-	// ErrUnavailable says the same of itself.
+	// ErrUnavailable says the same of itself. What a call of [Do] has changed
+	// only its function knows.
 	ErrUnavailable = errors.New("quorum: unavailable")
 
 	// ErrIndeterminate is returned, as an [*Error], when a write did not get
@@ -44,7 +45,7 @@ var (
 // [ErrUnavailable] or an [ErrIndeterminate], and wraps the errors of the
 // replicas, and that of the context if it ended.
 type Error struct {
-	Op      string  // load, merge or repair
+	Op      string  // load, merge, repair or do
 	OK      Set     // replicas that answered
 	Failed  Set     // replicas that failed
 	Pending Set     // replicas that were asked and had not answered

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"time"
@@ -419,6 +420,52 @@ func ExampleError() {
 	fmt.Println(err)
 	// Output:
 	// quorum: indeterminate: merge answered by {}; replica 0: connection refused; replica 1: connection refused; replica 2: connection refused
+}
+
+// The shards of an index are on three servers, each shard on all of them; one
+// server is down. The first two answers are enough.
+func ExampleDo() {
+	down := quorum.SetOf(1)
+	count := func(_ context.Context, server int) (int, error) {
+		if down.Has(server) {
+			return 0, errDown
+		}
+		return 1200, nil
+	}
+	answers, err := quorum.Do(ctx, quorum.Threshold(2, quorum.First(3)), count, nil)
+	fmt.Println(len(answers), answers[0].Value, err)
+
+	// All three are not to be had.
+	_, err = quorum.Do(ctx, quorum.Threshold(3, quorum.First(3)), count, nil)
+	fmt.Println(errors.Is(err, quorum.ErrUnavailable), errors.Is(err, errDown))
+	// Output:
+	// 2 1200 <nil>
+	// true true
+}
+
+// Of three zones with two servers each, one zone may be lost. Near servers are
+// dialed first, others after 20 ms or when one fails; connections that come too
+// late are closed.
+func ExampleDo_zones() {
+	zone := func(i, j int) quorum.System { return quorum.Threshold(2, quorum.SetOf(i, j)) }
+	system := quorum.Of(2, zone(0, 1), zone(2, 3), zone(4, 5))
+	dial := func(_ context.Context, server int) (io.Closer, error) {
+		if server == 4 {
+			return nil, errDown
+		}
+		return io.NopCloser(nil), nil // in earnest, a net.Conn
+	}
+
+	connections, err := quorum.Do(ctx, system, dial, &quorum.DoOptions[io.Closer]{
+		Hedge:   20 * time.Millisecond,
+		Near:    quorum.SetOf(0, 1),
+		Discard: func(a quorum.Answer[io.Closer]) { a.Value.Close() },
+	})
+	fmt.Println(len(connections) >= 4, err)
+	for _, c := range connections {
+		c.Value.Close()
+	}
+	// Output: true <nil>
 }
 
 func ExampleMajority() {

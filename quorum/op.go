@@ -132,17 +132,17 @@ func (o *op[K, S]) release() {
 func (o *op[K, S]) spread() {
 	var first Set
 	for !o.system.Has(first) {
-		first |= 1 << o.c.pick(o.system.members, first, o.turn)
+		first |= 1 << pick(o.system.members, o.c.topo.near, first, o.turn)
 	}
 	o.sendAll(first)
 }
 
 // pick returns the replica of members to ask next, when those in asked were: a
 // near one if there is one, and each of these in its turn. One is left to ask.
-func (c *Cluster[K, S]) pick(members, asked Set, turn int) int {
-	group := members & c.topo.near
+func pick(members, near, asked Set, turn int) int {
+	group := members & near
 	if group&^asked == 0 {
-		group = members &^ c.topo.near
+		group = members &^ near
 	}
 
 	// The first from a place that moves on with each load.
@@ -263,7 +263,7 @@ func (o *op[K, S]) nextLocked() int {
 	if o.merging || o.vote != Pending || members&^o.sent == 0 {
 		return -1
 	}
-	i := o.c.pick(members, o.sent, o.turn)
+	i := pick(members, o.c.topo.near, o.sent, o.turn)
 	o.sent |= 1 << i
 	o.c.counters.extra.Add(1)
 	return i

@@ -110,6 +110,48 @@ func (o *Options) resolve() Options {
 // writeTimeout returns the time after which a request of a write ends.
 func (o *Options) writeTimeout() time.Duration { return cmp.Or(o.Timeout, 10*time.Second) }
 
+// DoOptions are the settings of [Do]. Every zero field is its default.
+type DoOptions[T any] struct {
+	// Hedge, if positive, asks only as many replicas as have a quorum, and one
+	// more each time that Hedge passes or a replica fails. If negative, time
+	// alone is no reason to ask more. If zero, all replicas are asked at once.
+	Hedge time.Duration
+
+	// Near are the replicas that are asked first, unless all are. If zero, all
+	// are alike.
+	Near Set
+
+	// Timeout ends the context of a request so long after it began. If zero,
+	// a request ends with the call only.
+	Timeout time.Duration
+
+	// Terminal reports whether an error ends the call, since the other replicas
+	// would say the same: the request is not valid, say. If nil, none does.
+	Terminal func(err error) bool
+
+	// Discard is called with each value that Do does not return: one that came
+	// late, or in vain. It runs in the goroutine that has the value, and may
+	// run after Do returned. If nil, such values are dropped.
+	Discard func(a Answer[T])
+}
+
+// Validate returns an error if o cannot be used.
+func (o *DoOptions[T]) Validate() error {
+	if o != nil && o.Timeout < 0 {
+		return fmt.Errorf("quorum: DoOptions.Timeout must not be negative, got %v", o.Timeout)
+	}
+	return nil
+}
+
+// resolve returns a copy of o with its defaults, which are the zero values.
+func (o *DoOptions[T]) resolve() DoOptions[T] {
+	var r DoOptions[T]
+	if o != nil {
+		r = *o
+	}
+	return r
+}
+
 // ClockOptions are the settings of a [Clock]. Every zero field is its default.
 type ClockOptions struct {
 	// MaxOffset is how far ahead of the time a stamp of another node may lie.

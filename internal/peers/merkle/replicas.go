@@ -93,7 +93,7 @@ func negentropyDiff(n, d int) wire {
 	client, server := negentropy.New(a, 0), negentropy.New(b, 0)
 	counts := make([]int, 2)
 	for i, c := range []chan string{client.Haves, client.HaveNots} {
-		found.Go(func() {
+		found.Go(func() { // ends when the client closes the channel
 			for range c {
 				counts[i]++
 			}

@@ -124,6 +124,7 @@ func proofRows(n int) []*bench.Workload {
 func fileRow(procs int) *bench.Workload {
 	const size = 64 << 20
 	file := memo(func(n int) []byte { return bytes.Repeat([]byte("0123456789abcdef"), n/16) })
+
 	measure := func(name string, sum func(b []byte)) bench.Impl {
 		return bench.Impl{Name: name, Setup: func(atEnd func(func())) bench.Op {
 			b := file(size)
@@ -137,6 +138,7 @@ func fileRow(procs int) *bench.Workload {
 			}
 		}}
 	}
+
 	w := &bench.Workload{
 		Name: fmt.Sprintf("SumFile/size=64MiB/procs=%d", procs), Why: "the root of chunks of 16 KiB, and all nodes, of bytes in memory; crypto/sha256 hashes them in one piece, which allows no partial check",
 		Expect: bench.Granted, Target: bench.Ratio(1.05), Origin: "the hash of all bytes on one processor",
@@ -210,6 +212,7 @@ func setRow() *bench.Workload {
 				id := newItem(at)
 				keys[i] = string(id[:16])
 			}
+
 			var d merkle.Digest
 			return each(func(i int) bool {
 				d[i&15]++
