@@ -303,9 +303,24 @@ func TestTrapLeaveWithLoad(t *testing.T) {
 	for name := range b.Loads() {
 		t.Errorf("%q is kept", name)
 	}
-	if got := ceiling(math.MaxInt64, maxFactor<<32); got != math.MaxInt64 {
-		t.Errorf("ceiling %d", got)
-	}
+}
+
+// TestPropCeiling checks the bound of a load against integers of any size, up
+// to where it no longer matters.
+func TestPropCeiling(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.Int64Min(1).Draw(t, "total") >> rapid.IntRange(0, 62).Draw(t, "shift")
+		bound := rapid.Uint64Range(1, maxFactor<<32).Draw(t, "bound")
+		x := new(big.Int).Mul(big.NewInt(total), new(big.Int).SetUint64(bound))
+		x.Add(x, big.NewInt(1<<32-1)).Rsh(x, 32)
+		want := int64(math.MaxInt64)
+		if x.IsInt64() {
+			want = x.Int64()
+		}
+		if got := ceiling(total, bound); got != want {
+			t.Errorf("ceiling(%d, %#x) = %d, want %d", total, bound, got, want)
+		}
+	})
 }
 
 // TestTrapComeBackWithLoad checks that a node that came back with a lease is a

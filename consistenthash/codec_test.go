@@ -278,6 +278,22 @@ func TestTrapForgedCount(t *testing.T) {
 	}
 }
 
+// TestTrapForgedName checks that a name which ends behind the data is not read
+// as zeros, of which the rest would then be the zone and the fingerprint.
+func TestTrapForgedName(t *testing.T) {
+	zeros := mustSnapshot(t, nil, Node{Name: "\x00\x00\x00\x00\x00\x00\x00\x00"})
+	data, err := zeros.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := headSize + 8
+	forged := append(slices.Clone(data[:at]), 100, 0) // a name of 100 bytes, and none of them
+	forged = append(forged, data[at+2+8:]...)
+	if err := new(Snapshot).UnmarshalBinary(withChecksum(forged)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a name of 100 bytes that are not there: %v, want %v", err, ErrCorrupt)
+	}
+}
+
 // TestTrapForgedCounts checks numbers that a stranger wrote, with a right
 // checksum: of nodes that are not there, and of bytes of a name that end behind
 // the data.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -304,8 +305,11 @@ func TestStatsWeighted(t *testing.T) {
 func TestSnapshotString(t *testing.T) {
 	snap := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "bbbb", Weight: 3})
 	lines := strings.Split(snap.String(), "\n")
-	if !strings.HasPrefix(lines[0], "2 nodes, ") {
-		t.Errorf("the first line is %q", lines[0])
+	if want := fmt.Sprintf("2 nodes, 600 points, fingerprint %016x", snap.Fingerprint()); lines[0] != want {
+		t.Errorf("the first line is %q, want %q", lines[0], want)
+	}
+	if got, want := new(Snapshot).String(), "0 nodes, 0 points, "; !strings.HasPrefix(got, want) {
+		t.Errorf("String = %q of the zero Snapshot, want %q to begin with", got, want)
 	}
 	short, long := lines[1], lines[2]
 	if strings.IndexByte(short, '%') != strings.IndexByte(long, '%') {
@@ -320,6 +324,21 @@ func TestSnapshotString(t *testing.T) {
 	}
 	if few, most := strings.Count(short, "#"), strings.Count(long, "#"); most != 40 || few < 12 || few > 15 {
 		t.Errorf("the bars have %d and %d marks, want a third of 40, and 40", few, most)
+	}
+}
+
+// TestEmptyPlan checks that plans from and to nothing are made, whatever the
+// options of the empty side: all keys come, or all go.
+func TestEmptyPlan(t *testing.T) {
+	full := mustSnapshot(t, &Options{Seed: 9}, Node{Name: "a"})
+	for _, empty := range []*Snapshot{{}, mustSnapshot(t, &Options{Seed: 5})} {
+		all := Range{0, math.MaxUint64}
+		if got, want := slices.Collect(empty.Plan(full)), []Move{{Range: all, To: "a"}}; !slices.Equal(got, want) {
+			t.Errorf("Plan from nothing = %v, want %v", got, want)
+		}
+		if got, want := slices.Collect(full.Plan(empty)), []Move{{Range: all, From: "a"}}; !slices.Equal(got, want) {
+			t.Errorf("Plan to nothing = %v, want %v", got, want)
+		}
 	}
 }
 
