@@ -380,6 +380,11 @@ func TestSlow(t *testing.T) {
 	_ = b.Do(t.Context(), slow)
 	wantState(t, b, Open)
 
+	// A probe that is a nanosecond quicker is a good one.
+	clock.sleep(10 * time.Second)
+	_ = b.Do(t.Context(), func(context.Context) error { clock.sleep(time.Second - 1); return nil })
+	wantState(t, b, Closed)
+
 	if got := (Stats{Calls: 4, Slow: 1}).SlowRatio(); got != 0.25 {
 		t.Errorf("SlowRatio = %v, want 0.25", got)
 	}
@@ -538,6 +543,28 @@ func TestLateRecovering(t *testing.T) {
 	if !admit(t, b).Success() {
 		t.Error("a report of the generation that admitted the call was not counted")
 	}
+}
+
+// TestLateOnTheWay checks that a failure is not counted if the ramp ends while
+// it is reported: each look at the clock is a nanosecond later.
+func TestLateOnTheWay(t *testing.T) {
+	clock := &fakeClock{}
+	tick := time.Duration(0)
+	b := New(&Options{Failures: 1, Recovery: time.Second, RecoveryStart: 1, Jitter: -1, Now: func() time.Time {
+		defer clock.sleep(tick)
+		return clock.now()
+	}})
+	b.Trip(1, nil)
+	clock.sleep(1)
+	calling(b, nil)
+	p := admit(t, b)
+
+	clock.sleep(time.Second - 1)
+	tick = 1
+	if p.Failure(errBad) {
+		t.Error("a failure of a generation that ended on the way was counted")
+	}
+	wantState(t, b, Closed)
 }
 
 // TestRecoveringTrips checks that the rules hold while recovering, that of a
@@ -909,6 +936,33 @@ func TestForced(t *testing.T) {
 	past := &OpenError{Until: time.Now().Add(-time.Hour)}
 	if d, known := past.RetryAfter(); d != 0 || !known {
 		t.Errorf("RetryAfter = %v, %v of the past, want 0, true", d, known)
+	}
+}
+
+// TestForcedLate checks that the changes which time brought come before the one
+// that was ordered, as of when they were due.
+func TestForcedLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		force func(*Breaker)
+		want  []string
+	}{
+		"open": {(*Breaker).ForceOpen, []string{
+			"closed to open at 0s", "open to half-open at 1s", "half-open to forced open at 2s",
+		}},
+		"closed": {(*Breaker).ForceClosed, []string{
+			"closed to open at 0s", "open to half-open at 1s", "half-open to disabled at 2s",
+		}},
+	} {
+		var got []string
+		b, clock := byHand(Options{OnChange: func(c Change) {
+			got = append(got, fmt.Sprintf("%v to %v at %v", c.From, c.To, c.At.Sub(time.Unix(0, 0))))
+		}})
+		b.Trip(time.Second, nil)
+		clock.sleep(2 * time.Second)
+		tt.force(b)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: changes = %q, want %q", name, got, tt.want)
+		}
 	}
 }
 

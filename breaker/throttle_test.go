@@ -157,6 +157,61 @@ func TestThrottleRatio(t *testing.T) {
 	}
 }
 
+// TestThrottleCounts checks the formula where calls that were sent in an
+// earlier window are ignored in this one: fewer than none were sent then.
+func TestThrottleCounts(t *testing.T) {
+	for _, tt := range []struct {
+		ignored, accepted, rejected uint64
+		want                        float64
+	}{
+		{0, 0, 10, 0},
+		{0, 0, 20, 10.0 / 21},
+		{1, 0, 20, 10.0 / 21},
+		{5, 0, 20, 10.0 / 21},
+		{0, 2, 20, 6.0 / 21},
+		{5, 5, 20, 0},
+		{0, 0, 1 << 40, 0.95},
+	} {
+		clock := &fakeClock{}
+		th := NewThrottle(&ThrottleOptions{Now: clock.now, Spare: 10, K: 2, MaxReject: 0.95})
+
+		for range tt.ignored {
+			th.Ignore()
+		}
+		for range tt.accepted {
+			th.Accept()
+		}
+		th.ring.current()[rejected].Add(tt.rejected)
+		if got := th.RejectRatio(); math.Abs(got-tt.want) > 1e-15 {
+			t.Errorf("RejectRatio = %v of %+v", got, tt)
+		}
+	}
+}
+
+// TestThrottleSteps checks that the probability is that of 320 times in a
+// window: a nanosecond before the end of a step it stays, and then it moves.
+func TestThrottleSteps(t *testing.T) {
+	clock := &fakeClock{}
+	th := NewThrottle(&ThrottleOptions{Window: 320 * time.Second, Spare: 1, MaxReject: 0.999, Now: clock.now, rand: newRand()})
+	th.Allow() // begins the first step
+	for i := range 10 {
+		for range 3 {
+			th.Allow()
+		}
+		before := th.reject.Load()
+		clock.sleep(time.Second - 1)
+		th.Allow()
+		if got := th.reject.Load(); got != before {
+			t.Errorf("step %d: the probability moved before its end", i)
+		}
+		clock.sleep(1)
+		th.Allow()
+		if got := th.reject.Load(); got == before {
+			t.Errorf("step %d: the probability did not move at its end", i)
+		}
+	}
+}
+
 // TestThrottleStats checks the counters, of the window and since the start, and
 // that a call that is ignored is in none.
 func TestThrottleStats(t *testing.T) {
