@@ -36,6 +36,7 @@ import (
 	"github.com/ashlar-go/ashlar/internal/peers/lru"
 	"github.com/ashlar-go/ashlar/internal/peers/lsm"
 	"github.com/ashlar-go/ashlar/internal/peers/merkle"
+	"github.com/ashlar-go/ashlar/internal/peers/quorum"
 	"github.com/ashlar-go/ashlar/internal/peers/ratelimit"
 	"github.com/ashlar-go/ashlar/internal/peers/skiplist"
 )
@@ -48,6 +49,7 @@ var packages = map[string]func() []*bench.Workload{
 	"lru":            lru.Workloads,
 	"lsm":            lsm.Workloads,
 	"merkle":         merkle.Workloads,
+	"quorum":         quorum.Workloads,
 	"ratelimit":      ratelimit.Workloads,
 	"skiplist":       skiplist.Workloads,
 }
