@@ -871,13 +871,13 @@ func TestPropDeadBackend(t *testing.T) {
 func TestText(t *testing.T) {
 	for s, want := range map[State]string{
 		Closed: "closed", Open: "open", HalfOpen: "half-open", Recovering: "recovering",
-		ForcedOpen: "forced open", Disabled: "disabled", 9: "state 9",
+		ForcedOpen: "forced open", Disabled: "disabled", 6: "state 6",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("String = %q, want %q", got, want)
 		}
 	}
-	if got, want := fmt.Sprint(Success, Failure, Ignored, Outcome(7)), "success failure ignored outcome 7"; got != want {
+	if got, want := fmt.Sprint(Success, Failure, Ignored, Outcome(3)), "success failure ignored outcome 3"; got != want {
 		t.Errorf("outcomes %q, want %q", got, want)
 	}
 
@@ -933,9 +933,15 @@ func TestForced(t *testing.T) {
 		t.Errorf("Opened = %d, want 0", got)
 	}
 
-	past := &OpenError{Until: time.Now().Add(-time.Hour)}
-	if d, known := past.RetryAfter(); d != 0 || !known {
-		t.Errorf("RetryAfter = %v, %v of the past, want 0, true", d, known)
+	// An error that somebody kept until its time had passed.
+	byClock, clock := byHand(Options{})
+	byClock.Trip(time.Second, nil)
+	kept := openError(t, byClock)
+	clock.sleep(time.Hour)
+	for _, past := range []*OpenError{{Until: time.Now().Add(-time.Hour)}, kept} {
+		if d, known := past.RetryAfter(); d != 0 || !known {
+			t.Errorf("RetryAfter = %v, %v of the past, want 0, true", d, known)
+		}
 	}
 }
 
