@@ -32,6 +32,23 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestPreallocate checks that a file has the length that was reserved, and
+// zeros in it.
+func TestPreallocate(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "a"))
+	must(t, err)
+	const size = 5000
+	if err := preallocate(f, size); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	must(t, err, f.Close())
+	equal(t, "length", len(b), size)
+	equal(t, "zeros", allZero(b), true)
+}
+
 // TestPreallocateUnsupported checks what a file says that cannot reserve space,
 // as those of the kernel cannot.
 func TestPreallocateUnsupported(t *testing.T) {

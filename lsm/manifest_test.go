@@ -99,6 +99,13 @@ func TestManifestTorn(t *testing.T) {
 		equal(t, fmt.Sprint("cut at ", n), got, testManifest)
 	}
 
+	for n := manifestHeaderLen; n < snapshot; n++ {
+		m := NewMemFS()
+		m.put(manifestName(1), whole[:n])
+		_, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprint("without a snapshot, cut at ", n), err, ErrCorrupt)
+	}
+
 	for at := manifestHeaderLen; at < snapshot; at++ {
 		m := NewMemFS()
 		b := slices.Clone(whole)

@@ -221,6 +221,10 @@ func TestMemFSErrors(t *testing.T) {
 	r, err := m.Open("d/a")
 	must(t, err)
 	_, werr := r.WriteAt([]byte("x"), 0)
+	b := make([]byte, 4)
+	k, eof := r.ReadAt(b, 1)
+	equal(t, "bytes before the end", string(b[:k]), "bc")
+	_, eof2 := r.ReadAt(b, 3)
 	w, err := m.OpenWrite("d/a")
 	must(t, err)
 	_, cerr := m.Create("d/a")
@@ -231,6 +235,8 @@ func TestMemFSErrors(t *testing.T) {
 		got, want error
 	}{
 		{"writing to a file that was opened for reading", werr, fs.ErrPermission},
+		{"reading across the end", eof, io.EOF},
+		{"reading behind the end", eof2, io.EOF},
 		{"preallocating nothing", w.Preallocate(0), fs.ErrInvalid},
 		{"creating a file that exists", cerr, fs.ErrExist},
 		{"opening a missing file", oerr, fs.ErrNotExist},

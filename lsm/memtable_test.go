@@ -216,6 +216,7 @@ func TestModelMemtable(t *testing.T) {
 		}
 
 		var log []version
+		base := rapid.SampledFrom([]uint64{0, 1<<24 - 100, 1 << 40, maxSeq - 1000}).Draw(t, "sequences from")
 		keys := rapid.OneOf(
 			rapid.SliceOfN(rapid.ByteRange(0, 2), 0, 4),
 			rapid.Map(rapid.IntRange(0, 50), func(i int) []byte { return fmt.Appendf(nil, "a-long-common-prefix/%d", i) }),
@@ -225,14 +226,14 @@ func TestModelMemtable(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "n") {
 			v := version{keys.Draw(t, "key"), rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "value"), byte(rapid.IntRange(0, 1).Draw(t, "kind"))}
 			log = append(log, v)
-			m.insert(v.key, v.value, uint64(len(log)), v.kind)
+			m.insert(v.key, v.value, base+uint64(len(log)), v.kind)
 		}
 
 		m.check()
 
 		for range 50 {
 			key, seq := keys.Draw(t, "key"), rapid.IntRange(0, len(log)+1).Draw(t, "seq")
-			value, kind, ok := m.get(key, uint64(seq))
+			value, kind, ok := m.get(key, base+uint64(seq))
 			var want *version
 			for i := range min(seq, len(log)) {
 				if bytes.Equal(log[i].key, key) {
@@ -334,6 +335,32 @@ func TestArena(t *testing.T) {
 		}
 		equal(t, fmt.Sprintf("entry %d: the trailer", i), trailer, uint64(i))
 		equal(t, fmt.Sprintf("entry %d: has ref 0", i), e.ref == 0, false)
+	}
+}
+
+// TestMemtableGrowth checks that operations take no more memory than was said
+// before, also while the arena has room, so that only nodes are added.
+func TestMemtableGrowth(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	m := newMemtable()
+	seq := uint64(0)
+	for _, n := range []int{100, 1000, 1000, 3000, 10_000} {
+		size := 0
+		keys := make([][]byte, n)
+		for i := range keys {
+			keys[i] = fmt.Append(nil, rng.Uint32())
+			size += len(keys[i]) + 1
+		}
+
+		before := m.bytes()
+		bound := m.growth(int64(size), int64(n))
+		for _, key := range keys {
+			seq++
+			m.insert(key, []byte{1}, seq, kindSet)
+		}
+		if got := m.bytes() - before; got > bound {
+			t.Errorf("%d operations took %d bytes, want at most %d", n, got, bound)
+		}
 	}
 }
 

@@ -120,3 +120,46 @@ func TestBatchLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchPool checks that a batch which has held a large value is not kept
+// for others, and a small one may be.
+func TestBatchPool(t *testing.T) {
+	for range 100 {
+		large := &Batch{data: make([]byte, 0, asyncBytes+1)}
+		giveBatch(large)
+		if takeBatch() == large {
+			t.Fatalf("a batch with %d bytes of memory was kept, want it dropped", cap(large.data))
+		}
+	}
+}
+
+// TestDecodeOp checks the operations that are refused: those of other kinds,
+// those that end too early, and those with a key that no batch has.
+func TestDecodeOp(t *testing.T) {
+	long := appendSet(nil, make([]byte, MaxKeyLen), nil)
+	longer := appendSet(nil, make([]byte, MaxKeyLen+1), nil)
+
+	for _, c := range []struct {
+		name string
+		b    []byte
+		ok   bool
+	}{
+		{"nothing", nil, false},
+		{"another kind", []byte{kindSet + 1, 0, 0}, false},
+		{"a Delete without a length", []byte{kindDelete}, false},
+		{"a Delete of a key that is cut", []byte{kindDelete, 2, 'k'}, false},
+		{"a Delete", []byte{kindDelete, 1, 'k'}, true},
+		{"a Set without a value", []byte{kindSet, 1, 'k'}, false},
+		{"a Set of a value that is cut", []byte{kindSet, 1, 'k', 2, 'v'}, false},
+		{"a Set", []byte{kindSet, 1, 'k', 1, 'v'}, true},
+		{"a Set of the longest key", long, true},
+		{"a Set of a longer key", longer, false},
+		{"a Delete of a longer key", append([]byte{kindDelete}, longer[1:len(longer)-1]...), false},
+	} {
+		o, rest, ok := decodeOp(c.b)
+		equal(t, c.name, ok, c.ok)
+		if ok && (len(rest) != 0 || o.kind != c.b[0]) {
+			t.Errorf("%s: got kind %d and %d bytes more, want %d and none", c.name, o.kind, len(rest), c.b[0])
+		}
+	}
+}
