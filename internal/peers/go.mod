@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/RaduBerinde/btreemap v0.0.0-20260105202824-d3184786f603
+	github.com/Workiva/go-datastructures v1.1.7
 	github.com/Yiling-J/theine-go v0.6.3
 	github.com/afex/hystrix-go v0.0.0-20180502004556-fa1af6a1f4f5
 	github.com/apache/arrow-go/v18 v18.8.0
@@ -20,6 +21,7 @@ require (
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f
 	github.com/didip/tollbooth/v7 v7.0.2
 	github.com/eapache/go-resiliency v1.7.0
+	github.com/emirpasic/gods v1.18.1
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-kratos/aegis v0.2.0
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
@@ -27,6 +29,7 @@ require (
 	github.com/greatroar/blobloom v0.8.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/holiman/bloomfilter/v2 v2.0.3
+	github.com/huandu/skiplist v1.2.1
 	github.com/jellydator/ttlcache/v3 v3.4.1
 	github.com/juju/ratelimit v1.0.2
 	github.com/lafikl/consistent v0.0.0-20220512074542-bdd3606bfc3e

@@ -55,6 +55,9 @@ func mapRows[K any](kind string, n int, all func(n int) data[K], get float64, ow
 		rows = append(rows, row("All", "an entry of a loop over all; ours permits changes meanwhile; the floor is a slice", bench.Ratio(0.3), []func() store[K]{slice}, scanOp,
 			impl(tid, tidwall, d, scanOp), impl(goog, google, d, scanOp), impl("btreemap", radu, d, scanOp)))
 	}
+	if own, ok := any(d).(func() data[int64]); ok && n == 1e5 {
+		addLists(rows, own)
+	}
 	if kind == "int" && n >= 1e5 {
 		nthOp := func(s store[K], d data[K]) bench.Op {
 			return func(start, n int) int { return s.nth(start, n, len(d.keys)) }
@@ -67,6 +70,25 @@ func mapRows[K any](kind string, n int, all func(n int) data[K], get float64, ow
 			row("Clone+Set", "a copy, and one change of it", bench.Ratio(1), nil, cloneOp, impl(tid, tidwall, d, cloneOp), impl(goog, google, d, cloneOp)))
 	}
 	return rows
+}
+
+// addLists adds, to the rows of a map of ints, the libraries that keep keys and
+// values in interfaces: a skip list with a node for each key, one with
+// positions, and a red-black tree.
+func addLists(rows []*bench.Workload, d func() data[int64]) {
+	ops := []func(s store[int64], d data[int64]) bench.Op{
+		func(s store[int64], d data[int64]) bench.Op {
+			return func(start, n int) int { return s.get(d.probes, start, n) }
+		},
+		func(s store[int64], d data[int64]) bench.Op {
+			return func(start, n int) int { return s.change(d.probes, start, n) }
+		},
+		func(s store[int64], _ data[int64]) bench.Op { return func(_, n int) int { return s.scan(n) } },
+	}
+	for i, row := range rows {
+		row.Peers = append(row.Peers,
+			impl(huanduName, huanduStore, d, ops[i]), impl(workivaName, workivaStore, d, ops[i]), impl(godsName, godsStore, d, ops[i]))
+	}
 }
 
 // buildRows returns the rows of maps that are filled from nothing, an entry.
