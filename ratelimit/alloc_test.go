@@ -21,6 +21,7 @@ func TestAllocs(t *testing.T) {
 
 	lim, empty, inf := New(PerSecond(1e9), 1e9, nil), New(Rate{}, 1, nil), New(Inf, 1, nil)
 	empty.Allow()
+	cold := New(PerSecond(1e9), 1e9, &Options{WarmUp: time.Hour})
 	ctx := context.Background()
 	seed := maphash.MakeSeed()
 	hashAllocates := testing.AllocsPerRun(100, func() { maphash.Comparable(seed, "denied") }) > 0 // with the tag purego
@@ -54,6 +55,7 @@ func TestAllocs(t *testing.T) {
 		"SlidingWindow":    func() { window.Allow() },
 		"KeyedSlidingLog":  func() { keyedLog.Take("key", 1) },
 		"KeyedQuota":       func() { keyedQuota.Take("key", 1) },
+		"WarmUp":           func() { cold.Take(1) },
 		"TryAcquire":       func() { p, _ := conc.TryAcquire(); p.Release() },
 		"Acquire":          func() { p, _ := conc.Acquire(ctx); p.Release() },
 		"adaptive":         func() { p, _ := adaptive.TryAcquire(); p.Release() },

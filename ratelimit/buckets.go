@@ -4,9 +4,7 @@ package ratelimit
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -16,30 +14,15 @@ type buckets struct {
 	n      int
 	states [maxTiers]State
 	limits [maxTiers]Limit
-	marks  [4]uint64
+	marks
 }
 
-// The format is in the documentation of the package.
-const (
-	stateMagic   = "ashlarrs"
-	stateVersion = 1
-	kindBuckets  = 1
-	headerSize   = 16
-	marksSize    = 4 * 8
-	bucketSize   = 5 * 8
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// The bytes of one limit; the format is in the documentation of the package.
+const bucketSize = 5 * 8
 
 // encode returns b as bytes.
 func (b *buckets) encode() []byte {
-	out := make([]byte, 0, headerSize+marksSize+b.n*bucketSize)
-	out = append(out, stateMagic...)
-	out = binary.LittleEndian.AppendUint16(out, stateVersion)
-	out = append(out, kindBuckets, byte(b.n), 0, 0, 0, 0)
-	for _, m := range b.marks {
-		out = binary.LittleEndian.AppendUint64(out, m)
-	}
+	out := b.header(kindBuckets, b.n, b.n*bucketSize)
 
 	// Each bucket, with the limit that it counts by.
 	for i := range b.n {
@@ -48,13 +31,7 @@ func (b *buckets) encode() []byte {
 			out = binary.LittleEndian.AppendUint64(out, uint64(v))
 		}
 	}
-	binary.LittleEndian.PutUint32(out[12:], checksum(out))
-	return out
-}
-
-// checksum returns the checksum of a state, without that field.
-func checksum(state []byte) uint32 {
-	return crc32.Update(crc32.Checksum(state[:12], castagnoli), castagnoli, state[headerSize:])
+	return seal(out)
 }
 
 // decodeBuckets is the inverse of encode. No bytes are the buckets of a key
@@ -63,34 +40,21 @@ func decodeBuckets(data []byte) (b buckets, err error) {
 	if len(data) == 0 {
 		return b, nil
 	}
-	if len(data) < headerSize || string(data[:8]) != stateMagic {
-		return b, ErrCorrupt
+	n, words, err := b.open(data, kindBuckets)
+	if err != nil {
+		return buckets{}, err
 	}
-	if binary.LittleEndian.Uint16(data[8:]) != stateVersion || data[10] != kindBuckets {
-		return b, ErrVersion
-	}
-	b.n = int(data[11])
-	if b.n < 1 || b.n > maxTiers || len(data) != headerSize+marksSize+b.n*bucketSize ||
-		binary.LittleEndian.Uint32(data[12:]) != checksum(data) {
+	if b.n = n; n < 1 || n > maxTiers || len(words) != n*bucketSize {
 		return buckets{}, ErrCorrupt
 	}
 
-	// The checksum holds. The limits must be valid nevertheless.
-	data = data[headerSize:]
-	next := func() int64 {
-		v := binary.LittleEndian.Uint64(data)
-		data = data[8:]
-		return int64(v)
-	}
-	for i := range b.marks {
-		b.marks[i] = uint64(next())
-	}
+	// The limits must be valid although the checksum holds.
 	for i := range b.n {
-		b.states[i].Base = next()
-		b.states[i].Spent = next()
-		b.limits[i].Rate.count = next()
-		b.limits[i].Rate.per = time.Duration(next())
-		burst := next()
+		b.states[i].Base = cutWord(&words)
+		b.states[i].Spent = cutWord(&words)
+		b.limits[i].Rate.count = cutWord(&words)
+		b.limits[i].Rate.per = time.Duration(cutWord(&words))
+		burst := cutWord(&words)
 		b.limits[i].Burst = int(burst)
 		if int64(b.limits[i].Burst) != burst || !b.limits[i].stored() {
 			return buckets{}, ErrCorrupt
@@ -102,17 +66,6 @@ func decodeBuckets(data []byte) (b buckets, err error) {
 // stored reports whether l is a limit as a store holds it.
 func (l Limit) stored() bool {
 	return l.canonical() == l && l.Validate() == nil && (l.Rate == Inf || l.Rate.valid())
-}
-
-// mark remembers the mark of a write, and forgets the oldest.
-func (b *buckets) mark(m uint64) {
-	copy(b.marks[1:], b.marks[:])
-	b.marks[0] = m
-}
-
-// marked reports whether one of tried was the mark of one of the last writes.
-func (b *buckets) marked(tried []uint64) bool {
-	return slices.ContainsFunc(tried, func(m uint64) bool { return slices.Contains(b.marks[:], m) })
 }
 
 // adopt makes limits those of b, and reports whether any was another.
@@ -194,3 +147,26 @@ func (b *buckets) ttl(now int64) time.Duration {
 	}
 	return longest + ttlSlack
 }
+
+// bucketRule are the limits of a Shared that obey a bucket each.
+type bucketRule []Limit
+
+func (r bucketRule) decode(data []byte) (sharedState, error) {
+	b, err := decodeBuckets(data)
+	return &sharedBuckets{b, r}, err
+}
+
+// sharedBuckets are the buckets of one key under the limits of this process.
+type sharedBuckets struct {
+	buckets
+	rule bucketRule
+}
+
+func (b *sharedBuckets) take(now int64, n int) (Decision, bool) {
+	return b.takeAll(b.rule, now, n)
+}
+
+func (b *sharedBuckets) giveBack(now int64, n int, _ int64) bool { return b.give(b.rule, now, n) }
+
+// until returns the end of time: tokens can be given back whenever that may be.
+func (b *sharedBuckets) until(int64) int64 { return math.MaxInt64 }

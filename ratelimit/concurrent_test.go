@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestLinearizable checks that at a standing clock a Limiter is a counter:
-// every concurrent history of calls has an order in which each finds the tokens
-// that those before it left.
+// TestLinearizable checks that at a standing clock a Limiter is a counter, with
+// and without WarmUp: every concurrent history of calls has an order in which
+// each finds the tokens that those before it left.
 func TestLinearizable(t *testing.T) {
 	type op struct {
 		kind int
@@ -19,7 +19,7 @@ func TestLinearizable(t *testing.T) {
 
 	for start := time.Now(); time.Since(start) < *linearTime; {
 		var clock fakeClock
-		lim := New(Rate{}, 6, &Options{Now: clock.now})
+		lim := New(Rate{}, 6, &Options{Now: clock.now, WarmUp: time.Duration(rand.IntN(2))})
 		h := record(4, 10, func(p, i int) op { return op{rand.IntN(6), rand.IntN(4)} }, func(o op) int {
 			switch o.kind {
 			case 0:

@@ -33,6 +33,9 @@ type counter interface {
 	hold(until, n int64)
 	// clear forgets everything.
 	clear()
+	// another returns an empty counter of the same kind, whose readings are
+	// from base.
+	another(base time.Time) counter
 }
 
 // A storedCounter is a counter that takes on the words of one key after
@@ -81,6 +84,9 @@ func (l *eventLog) expire(t int64) int64 {
 
 func (l *eventLog) add(t, n int64) {
 	t = max(t, l.latest)
+	if l.size > 0 {
+		t = max(t, *l.at(l.size - 1)) // hold may have put it ahead
+	}
 	for range n {
 		if l.size == len(l.times) {
 			grown := make([]int64, max(2*len(l.times), 8))
@@ -111,17 +117,15 @@ func (l *eventLog) forget(n int64) int64 {
 }
 
 func (l *eventLog) hold(until, n int64) {
-	t := until - l.length
-	if l.size > 0 {
-		t = max(t, *l.at(l.size - 1))
-	}
 	latest := l.latest
 	l.latest = math.MinInt64 // the events are older
-	l.add(t, n)
+	l.add(until-l.length, n)
 	l.latest = latest
 }
 
 func (l *eventLog) clear() { l.size, l.latest = 0, math.MinInt64 }
+
+func (l *eventLog) another(time.Time) counter { return newEventLog(time.Duration(l.length)) }
 
 func (l *eventLog) load(words []int64, n int64) {
 	l.latest = words[0]
@@ -238,6 +242,8 @@ func (c *sliceCounter) clear() {
 	c.current = math.MinInt64
 }
 
+func (c *sliceCounter) another(time.Time) counter { return newSliceCounter(c.width, len(c.counts)) }
+
 func (c *sliceCounter) load(words []int64, _ int64) {
 	c.current = words[0]
 	c.counts = words[1:]
@@ -306,6 +312,8 @@ func (c *periodCounter) hold(until, n int64) {
 }
 
 func (c *periodCounter) clear() { c.end, c.used = math.MinInt64, 0 }
+
+func (c *periodCounter) another(base time.Time) counter { return newPeriodCounter(c.period, base) }
 
 func (c *periodCounter) load(words []int64, n int64) {
 	c.end = words[0]

@@ -24,9 +24,9 @@
 // Start with [Limiter] for one resource and [Keyed] for many clients. The
 // others are for special needs: a number that people count, such as "100 in any
 // minute" or "1000 a day" ([Window], [KeyedWindow]); one limit for several
-// processes ([Shared]); a number of operations that run at once ([Concurrency],
-// by [Gradient2] if nobody knows the number); several limits at once ([All]);
-// ten million calls a second ([Striped]).
+// processes ([NewShared], [Window.Share]); a number of operations that run at
+// once ([Concurrency], by [Gradient2] if nobody knows the number); several
+// limits at once ([All]); ten million calls a second ([Striped]).
 //
 // To refuse an event call Allow, or Take to tell the client when to come back;
 // to delay it call Wait. "100 a minute" as a bucket admits 100 at once and 100
@@ -57,32 +57,31 @@
 // and Fill come on top (TestPropEnvelope, TestPropSupply). An event is denied
 // only if an ideal bucket (exact real numbers, same history) would not have the
 // tokens, or has had them for less than 2 ns (TestPropComplete). A Striped
-// keeps the law (TestPropStriped).
+// keeps it (TestPropStriped); [Options] has that of a warm-up (TestPropWarmUp).
 //
-// Waits are served in the order of arrival, and one that is canceled leaves no
-// trace (TestPropWaitCancel, TestPropKeyedWait). Reservations canceled before
-// their time give back their tokens (TestPropCancelRestores), later ones
-// nothing (TestTrapDeferCancel). SetLimit neither loses nor repeats an
-// admission (TestSetLimitConcurrent).
+// Waits are served as they arrive, and one that is canceled leaves no trace
+// (TestPropWaitCancel, TestPropKeyedWait). A reservation canceled in time gives
+// back all (TestPropCancelRestores), later nothing (TestTrapDeferCancel).
+// SetLimit neither loses nor repeats an admission (TestSetLimitConcurrent).
 //
-// A Keyed never holds more than MaxKeys keys (TestKeyedBound), and admits for
-// each key the events of a Limiter of its own (TestModelKeyed), plus at most
-// the tokens that [KeyedStats] counts as forgiven (TestKeyedFlood). Tiers and
-// gates go all or none (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary).
+// A Keyed holds at most MaxKeys keys (TestKeyedBound), and admits for each key
+// the events of a Limiter of its own (TestModelKeyed) and the tokens counted as
+// [KeyedStats].Forgiven (TestKeyedFlood). Tiers and gates go all or none
+// (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary). A sliding Window
+// admits at most n events in any length of time, and a fixed window up to 2n
+// around an edge (TestPropWindow). A quota admits n from midnight to midnight,
+// however clocks change (TestPeriodFirstInstant), and so does a KeyedWindow
+// (TestPropKeyedWindow).
 //
-// A sliding Window admits at most n events in any length of time, and a fixed
-// window up to 2n around an edge (TestPropWindow). A quota admits n from one
-// midnight to the next, however clocks change (TestPeriodFirstInstant). A
-// KeyedWindow decides likewise (TestPropKeyedWindow).
-//
-// A Shared admits at most burst + rate·(w + e + 2 ns), where its clocks differ
-// by at most e, up to a minute, whatever answers its store loses
-// (TestPropSharedLaw); a store that loses its state admits one more burst.
+// A Shared whose clocks differ by at most e, up to a minute, admits at most
+// burst + rate·(w + e + 2 ns), or a window's n in its length less e, whatever
+// answers its store loses (TestPropSharedLaw, TestPropSharedWindowLaw); a store
+// that loses its state admits one more burst, or n (TestSharedWindowStateLost).
 //
 // A Concurrency gives no permit while limit are in flight, serves by priority
-// and arrival, and loses no permit to a context that ends
-// (TestModelConcurrency). Where adaptive limits settle depends on conditions
-// that [Gradient2] states (TestAdaptiveSettles, TestAdaptiveConditions).
+// and arrival, and loses none to a context that ends (TestModelConcurrency).
+// [Gradient2] tells where limits settle (TestAdaptiveSettles,
+// TestAdaptiveConditions).
 //
 // # Complexity
 //
@@ -94,8 +93,8 @@
 //
 // # Concurrency
 //
-// All types are safe for concurrent use by multiple goroutines. Allow and its
-// kin are lock-free. No type starts a goroutine or needs a Close.
+// All types are safe for concurrent use by multiple goroutines. No type starts
+// a goroutine or needs a Close; Allow and its kin are lock-free.
 //
 // # Errors
 //
@@ -105,12 +104,13 @@
 //
 // # Format
 //
-// A Shared keeps little-endian bytes in its store, in version 1: "ashlarrs", a
-// uint16 of the version, a byte of the kind, 1, a byte of the number of limits,
-// a CRC-32C of all but itself, the uint64 marks of the last 4 writes, and for
-// each limit int64s: Base and Spent of its [State], count and period of its
-// rate (Inf is 2^63-1 and 0), and burst. Other versions and kinds are
-// [ErrVersion]; later versions of this package read version 1.
+// A Shared keeps little-endian bytes in its store: "ashlarrs", a uint16 of the
+// version, 1, a byte of the kind, a byte of the number of limits, a CRC-32C of
+// all but itself, the uint64 marks of the last 4 writes, and int64s. Kind 1,
+// for each limit: Base and Spent of its [State], count and period of its rate
+// (Inf is 2^63-1 and 0), and burst. Kind 2, 0 limits: the time of the last
+// write, and pairs of a time and the number of events that count until then, in
+// ns since 1970. Others are [ErrVersion]; later versions read version 1.
 //
 // # References
 //

@@ -234,6 +234,26 @@ func ExampleLimiter_Charge() {
 	// 15.1s
 }
 
+// A database with a cold cache gets a third of the load at first, and all of it
+// after a minute of use.
+func ExampleOptions_warmUp() {
+	clock := newClock()
+	lim := ratelimit.New(ratelimit.PerSecond(10), 1, &ratelimit.Options{Now: clock.now, WarmUp: time.Minute})
+	for minute := range 3 {
+		admitted := 0
+		for end := clock.t.Add(time.Minute); clock.t.Before(end); admitted++ {
+			for d := lim.Take(1); !d.OK; d = lim.Take(1) {
+				clock.sleep(d.RetryAfter)
+			}
+		}
+		fmt.Println("minute", minute+1, admitted)
+	}
+	// Output:
+	// minute 1 401
+	// minute 2 600
+	// minute 3 600
+}
+
 func ExampleLimiter_SetLimit() {
 	clock := newClock()
 	lim := ratelimit.New(ratelimit.PerHour(10), 10, clock.opts())
@@ -400,6 +420,20 @@ func ExampleNewSlidingWindow() {
 	fmt.Println(w.AllowN(100), w.Take(1).RetryAfter)
 	// Output:
 	// true 1m10s
+}
+
+// Events that weigh more than others: of 100 points a minute, a search takes 10
+// and a page takes 1.
+func ExampleWindow_AllowN() {
+	clock := newClock()
+	points := ratelimit.NewSlidingWindow(100, time.Minute, 6, clock.opts())
+	const page, search = 1, 10
+	fmt.Println("searches", points.AllowN(9*search), "a page", points.AllowN(page))
+	d := points.Take(search)
+	fmt.Println("one more", d.OK, "after", d.RetryAfter, "with", d.Remaining, "left")
+	// Output:
+	// searches true a page true
+	// one more false after 1m10s with 9 left
 }
 
 // Counting anew each minute admits twice as many around the edge.
@@ -615,6 +649,27 @@ func ExampleNewShared() {
 	// true 0s <nil>
 	// true 0s <nil>
 	// false 1s <nil>
+}
+
+// "1000 a day" on all servers together: a deployment in the middle of the day
+// gives nobody a second one.
+func ExampleWindow_Share() {
+	clock := newClock()
+	store := ratelimit.NewMemStore(clock.opts()) // or Redis, SQL, etcd
+	opts := &ratelimit.SharedOptions{
+		Now: func(context.Context) (time.Time, error) { return clock.now(), nil }, // SELECT now()
+	}
+	ctx := context.Background()
+	for hour := range 3 { // a new process each hour
+		quota := ratelimit.NewQuota(1000, ratelimit.Daily(time.UTC), nil).Share(store, opts)
+		d, err := quota.Take(ctx, "acme", 400)
+		fmt.Println(hour, d.OK, d.Remaining, d.RetryAfter, err)
+		clock.sleep(time.Hour)
+	}
+	// Output:
+	// 0 true 600 0s <nil>
+	// 1 true 200 0s <nil>
+	// 2 false 200 22h0m0s <nil>
 }
 
 // When the store is down, each process goes on with its part of the limit.

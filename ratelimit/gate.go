@@ -2,7 +2,10 @@
 
 package ratelimit
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // A Gate is a limit that can be combined with others by [All].
 type Gate interface {
@@ -26,7 +29,7 @@ type revoker interface {
 type receipt struct {
 	bucket *bucket // of span, the place of a canceled reservation; or nil
 	span   span
-	until  int64 // the reading at which the events of a window stop counting
+	until  int64 // the reading at which the events stop counting
 }
 
 // all is several gates that act as one.
@@ -173,7 +176,7 @@ type sharedGate struct {
 }
 
 func (g sharedGate) Take(n int) Decision {
-	d, _ := g.s.Take(g.ctx, g.key, n) // with an error it is a refusal
+	d, _ := g.takeFor(n)
 	return d
 }
 
@@ -183,3 +186,16 @@ func (g sharedGate) Peek(n int) Decision {
 }
 
 func (g sharedGate) Return(n int) { _ = g.s.Return(g.ctx, g.key, n) } // else they stay spent
+
+func (g sharedGate) takeFor(n int) (Decision, receipt) {
+	d, r, _ := g.s.takeFor(g.ctx, g.key, n) // with an error it is a refusal
+	return d, r
+}
+
+// revoke gives back what takeFor took from the store, which is nothing if the
+// policy for its failures admitted the events.
+func (g sharedGate) revoke(n int, r receipt) {
+	if r.until != math.MinInt64 {
+		_ = g.s.giveBack(g.ctx, g.key, n, r.until) // else they stay spent
+	}
+}

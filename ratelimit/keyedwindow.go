@@ -41,13 +41,18 @@ const maxKeyedLog = 1 << 16
 // positive, or if opts are not valid.
 func NewKeyedSlidingLog[K comparable](n int, length time.Duration, opts *KeyedOptions) *KeyedWindow[K] {
 	checkWindow(n, length)
-	if n > maxKeyedLog {
-		panic(fmt.Sprintf("ratelimit: number of events of a keyed log must be at most 65536, got %d", n))
-	}
+	checkLog(n)
 	ring := 1 << bits.Len64(uint64(n-1))
 	return newKeyedWindow[K](n, length, 3+ring, int64(ring), mustKeyed(opts), func(clock) storedCounter {
 		return newEventLog(length)
 	})
+}
+
+// checkLog panics if n is more than the events of a log of a key.
+func checkLog(n int) {
+	if n > maxKeyedLog {
+		panic(fmt.Sprintf("ratelimit: number of events of a keyed log must be at most 65536, got %d", n))
+	}
 }
 
 // NewKeyedSlidingWindow returns a KeyedWindow that counts by slices, like

@@ -19,10 +19,37 @@ type Options struct {
 	// asks Now again when it wakes, at most once a millisecond. Now must not
 	// call the limiter.
 	Now func() time.Time
+
+	// WarmUp lets a Limiter come up to its rate slowly, for a resource that is
+	// cold after a rest: an empty cache, a pool without connections. It begins
+	// cold and admits a third of its rate, and after WarmUp in use all of it,
+	// rising evenly in between. It is in use while its bucket refills; while
+	// the bucket is full, it cools as fast as it warms. So in the first t after
+	// such a rest, up to WarmUp, it admits at most
+	// burst + rate·(t·(WarmUp+t)/(3·WarmUp) + 2 ns). The burst comes at once,
+	// cold or warm, so let it be small. If zero, the limiter is always warm; if
+	// negative, or given to anything but New, that panics. Tokens that Return
+	// and Cancel give back, and those of Fill, count as not used.
+	WarmUp time.Duration
 }
 
-// Validate returns an error if o cannot be used. Every value can.
-func (o *Options) Validate() error { return nil }
+// Validate returns an error if o cannot be used.
+func (o *Options) Validate() error {
+	if o != nil && o.WarmUp < 0 {
+		return fmt.Errorf("ratelimit: Options.WarmUp must not be negative, got %v", o.WarmUp)
+	}
+	return nil
+}
+
+// constant returns o with its defaults filled in, for a limit that does not
+// warm up. It panics if o asks for that.
+func (o *Options) constant() Options {
+	r := o.resolve()
+	if r.WarmUp != 0 {
+		panic(fmt.Sprintf("ratelimit: Options.WarmUp is for a Limiter of New alone, got %v", r.WarmUp))
+	}
+	return r
+}
 
 // resolve returns o with its defaults filled in.
 func (o *Options) resolve() Options {

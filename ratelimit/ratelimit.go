@@ -18,7 +18,7 @@ package ratelimit
 // whole number: the token bucket, the leaky bucket as a meter and GCRA are the
 // same arithmetic.
 //
-//	Limiter (pointer to bucket, base, clock, mutex, queue)
+//	Limiter (pointer to bucket, base, clock, mutex, queue; warmUp: its clock)
 //	   └─▶ bucket (64-byte line: spent, meter, base)      replaced as a whole by SetLimit
 //
 // Every admission owns an interval of units, [spent before, spent after),
@@ -37,8 +37,10 @@ package ratelimit
 //	I4 only the waiter at the head of the queue owns an interval; it ends at or
 //	   before spent.
 //	I5 owed is the sum of the tokens of the waiters that own nothing.
+//	W1 the warmth of a warmUp is between 0 and its period.
 //
-// Lock order: l.mu is the only lock; user code (Options.Now) may run under it.
+// Lock order: l.mu, then warmUp.mu if there is one; user code (Options.Now) may
+// run under l.mu.
 //
 // Why not a mutex and floats, as golang.org/x/time/rate: storing the time of
 // the last call lets a reading from before it refill the bucket twice
@@ -66,6 +68,7 @@ import (
 type Limiter struct {
 	bucket atomic.Pointer[bucket]
 	clock  clock
+	warmUp *warmUp     // nil if the limiter is always warm; clock is its own then
 	holed  atomic.Bool // len(holes) > 0
 
 	mu       sync.Mutex  // protects the fields below, and every fall of spent
@@ -94,10 +97,17 @@ const frozen = maxDebt + maxCapacity
 
 // New returns a Limiter that admits rate events a time and burst events at
 // once. With a burst of 0 it denies everything. If opts is nil, the defaults
-// are used. It panics if burst is not between 0 and 2^61.
+// are used. It panics if burst is not between 0 and 2^61, or if opts are not
+// valid.
 func New(rate Rate, burst int, opts *Options) *Limiter {
+	if err := opts.Validate(); err != nil {
+		panic(err)
+	}
 	o := opts.resolve()
 	l := &Limiter{clock: newClock(o.Now), promised: full}
+	if o.WarmUp > 0 {
+		l.warm(o.WarmUp)
+	}
 	b := &bucket{meter: newMeter(newLimit(rate, burst))}
 	b.spent.Store(full)
 	l.bucket.Store(b)
@@ -116,7 +126,9 @@ func (l *Limiter) AllowN(n int) bool { return l.allow(l.clock.read(), checkN(n),
 // the last admission finds the tokens that were left then, less those that were
 // not refilled yet. Do not mix AllowAt with methods that read the clock, unless
 // Options.Now tells the same time.
-func (l *Limiter) AllowAt(t time.Time, n int) bool { return l.allow(l.clock.at(t), checkN(n), 0) }
+func (l *Limiter) AllowAt(t time.Time, n int) bool {
+	return l.allow(l.paced(l.clock.at(t)), checkN(n), 0)
+}
 
 // TakeReserving takes n tokens if at least reserve tokens stay behind, and
 // reports whether it did: work of low priority leaves a reserve for work of
@@ -272,7 +284,7 @@ func (l *Limiter) Take(n int) Decision {
 	if !ok && l.holed.Load() {
 		_, _, ok = l.takeHole(t, int64(n))
 	}
-	return b.decide(spent, b.supply(d), d, int64(n), ok)
+	return l.told(b.decide(spent, b.supply(d), d, int64(n), ok), t)
 }
 
 // Peek returns the answer of Take(n), and changes nothing. It panics if n is
@@ -298,7 +310,7 @@ func (l *Limiter) Peek(n int) Decision {
 	case s.Base == b.base && tokens <= b.burst:
 		_, ok = l.holes.fit(v, b.cost(tokens), v+b.capacity)
 	}
-	return b.decide(s.Spent, v, d, tokens, ok)
+	return l.told(b.decide(s.Spent, v, d, tokens, ok), t)
 }
 
 // TakeUpTo takes as many tokens as there are, at most n, and returns their
@@ -420,10 +432,10 @@ func (l *Limiter) takeFor(n int) (Decision, receipt) {
 	t := l.clock.read()
 	b, d, spent, ok := l.spend(t, checkN(n), 0)
 	if ok || !l.holed.Load() {
-		return b.decide(spent, b.supply(d), d, int64(n), ok), receipt{}
+		return l.told(b.decide(spent, b.supply(d), d, int64(n), ok), t), receipt{}
 	}
 	from, s, ok := l.takeHole(t, int64(n))
-	return b.decide(spent, b.supply(d), d, int64(n), ok), receipt{bucket: from, span: s}
+	return l.told(b.decide(spent, b.supply(d), d, int64(n), ok), t), receipt{bucket: from, span: s}
 }
 
 // revoke gives back n tokens that takeFor took. An interval of a canceled

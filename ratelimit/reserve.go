@@ -16,7 +16,7 @@ type Reservation struct {
 	by   reserver
 	b    *bucket // of span, if it is of a Limiter
 	span span
-	at   int64 // the reading at which the events may happen
+	at   int64 // the reading of the caller's clock at which the events may happen
 
 	// Its place may be another's after a first Cancel.
 	ticket *ticket
@@ -40,7 +40,7 @@ func (r Reservation) ticketed() Reservation {
 
 // A reserver makes reservations.
 type reserver interface {
-	// read returns the reading of the clock.
+	// read returns the reading of the caller's clock.
 	read() int64
 	// cancel gives back the tokens of r.
 	cancel(r Reservation)
@@ -58,8 +58,8 @@ func (l *Limiter) Reserve(n int) Reservation {
 	tokens := checkN(n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.clock.read()
-	b, d := l.currentLocked(t)
+	now := l.read()
+	b, d := l.currentLocked(l.paced(now))
 	if tokens > b.burst {
 		return Reservation{}
 	}
@@ -71,14 +71,14 @@ func (l *Limiter) Reserve(n int) Reservation {
 	}
 
 	// The events are due when the bucket has room for the end of their span.
-	r := Reservation{by: l, b: b, span: s, at: t}
+	r := Reservation{by: l, b: b, span: s, at: now}
 	if s.end > v+b.capacity {
 		at := b.when(s.end - b.capacity)
 		if at == never || at > maxReading-max(b.base, 0) {
 			l.releaseLocked(b, s, v)
 			return Reservation{}
 		}
-		r.at = b.base + at
+		r.at = l.due(b.base + at)
 		l.promised = max(l.promised, s.end)
 	}
 
@@ -113,13 +113,13 @@ func (r Reservation) Cancel() {
 	r.by.cancel(r)
 }
 
-func (l *Limiter) read() int64 { return l.clock.read() }
+func (l *Limiter) read() int64 { return l.source().read() }
 
 func (l *Limiter) cancel(r Reservation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if t := l.read(); t <= r.at {
-		l.cancelLocked(t, r.b, r.span)
+		l.cancelLocked(l.paced(t), r.b, r.span)
 	}
 }
 

@@ -13,30 +13,58 @@ import (
 	"time"
 )
 
-// A Shared is a bucket per key that several processes share by a [Store]. Each
-// decision is made by [Limit.Step] here and put into effect by one
-// compare-and-swap there, which is tried again for as long as others are
-// faster: contention alone is never an error. Several limits of a key are taken
-// all or none.
+// A Shared is a limit per key that several processes share by a [Store]:
+// buckets, made by [NewShared], or windows and quotas, made by [Window.Share].
+// Each decision is made here, by the arithmetic of [Limit.Step] or of [Window],
+// and put into effect by one compare-and-swap there, which is tried again for
+// as long as others are faster: contention alone is never an error. Several
+// limits of a key are taken all or none.
 //
-// The bound is that of a [Limiter], by one clock. Where processes have clocks
-// of their own that differ by at most e, a window w admits at most
-// burst + rate·(w + e + 2 ns), for e up to a minute. Answers of the store may
-// get lost: tokens that it may have recorded count as spent. A store that loses
-// its state has full buckets, so each loss admits one more burst; see [Store]
-// for the settings that keep the state. If the store fails, [SharedOptions]
-// decide.
+// The bound is that of a [Limiter] or a [Window], by one clock. Where processes
+// have clocks of their own that differ by at most e, for e up to a minute,
+// buckets admit at most burst + rate·(w + e + 2 ns) in a window w, and a
+// sliding window of n events at most n in any length of time less e; the
+// periods of a quota are those of the clock that is furthest ahead. Answers of
+// the store may get lost: what it may have recorded counts. A store that loses
+// its state begins anew, so each loss admits at most one more burst, or one
+// more window's n; see [Store] for the settings that keep the state. If the
+// store fails, [SharedOptions] decide.
 //
 // A call costs two round trips to the store, so put a [Keyed] in front of it,
 // joined by [All], to refuse floods at home. A Shared is safe for concurrent
-// use by multiple goroutines, needs no Close and starts no goroutine. Use
-// [NewShared]; methods of a zero Shared panic.
+// use by multiple goroutines, needs no Close and starts no goroutine. Methods
+// of a zero Shared panic.
 type Shared struct {
 	store  Store
-	limits []Limit
+	rule   sharedRule
+	limits []Limit // of NewShared
 	opts   SharedOptions
 
 	allowed, denied, failed, retries atomic.Uint64
+}
+
+// A sharedRule is what the keys of a Shared obey.
+type sharedRule interface {
+	// decode returns the state that data holds, or of a key that is absent if
+	// data is empty.
+	decode(data []byte) (sharedState, error)
+}
+
+// A sharedState is the content of a store for one key, of one call.
+type sharedState interface {
+	// take is the decision about n events at the reading now. It reports
+	// whether the state has changed.
+	take(now int64, n int) (Decision, bool)
+	// giveBack takes n events back unless they have stopped counting at the
+	// reading until, and reports whether the state may have changed.
+	giveBack(now int64, n int, until int64) bool
+	// until returns the reading at which an event of now stops counting.
+	until(now int64) int64
+	// ttl returns how long the store must keep the state, or 0 if forever.
+	ttl(now int64) time.Duration
+	encode() []byte
+	mark(mark uint64)
+	marked(tried []uint64) bool
 }
 
 // NewShared returns a Shared whose keys all obey limits, every one of them at
@@ -53,6 +81,7 @@ func NewShared(store Store, limits []Limit, opts *SharedOptions) *Shared {
 	for _, l := range limits {
 		s.limits = append(s.limits, l.canonical())
 	}
+	s.rule = bucketRule(s.limits)
 	return s
 }
 
@@ -63,45 +92,67 @@ func (s *Shared) Allow(ctx context.Context, key string) (bool, error) {
 	return d.OK, err
 }
 
-// Take takes n tokens of key, all or none, and describes its bucket at that
-// instant: the limit that refuses for longest, or else the one with the fewest
-// tokens left. If ctx ends first it returns ctx.Err(); if the store fails, the
-// decision of OnError, or the store's error. It panics if n is negative.
+// Take takes n tokens of key, or counts n events, all or none, and describes
+// its limit at that instant: the one that refuses for longest, or else the one
+// with the fewest tokens left. If ctx ends first it returns ctx.Err(); if the
+// store fails, the decision of OnError, or the store's error. It panics if n is
+// negative.
 func (s *Shared) Take(ctx context.Context, key string, n int) (Decision, error) {
-	checkN(n)
-	d, err := s.decide(ctx, key, n, func(ctx context.Context) (Decision, error) {
-		return s.update(ctx, key, func(b *buckets, now int64) (Decision, bool) {
-			return b.takeAll(s.limits, now, n)
-		})
-	})
+	d, _, err := s.takeFor(ctx, key, n)
 	return d, err
+}
+
+// takeFor is Take with a receipt, by which giveBack takes back exactly its
+// events.
+func (s *Shared) takeFor(ctx context.Context, key string, n int) (d Decision, r receipt, err error) {
+	checkN(n)
+	r.until = math.MinInt64 // nothing was taken
+	d, err = s.decide(ctx, key, n, func(ctx context.Context) (Decision, error) {
+		until := int64(0)
+		d, err := s.update(ctx, key, func(state sharedState, now int64) (Decision, bool) {
+			d, changed := state.take(now, n)
+			until = state.until(now)
+			return d, changed
+		})
+		if err == nil && d.OK {
+			r.until = until
+		}
+		return d, err
+	})
+	return d, r, err
 }
 
 // Peek returns the answer of Take, and changes nothing.
 func (s *Shared) Peek(ctx context.Context, key string, n int) (Decision, error) {
 	checkN(n)
 	return s.decide(ctx, key, n, func(ctx context.Context) (Decision, error) {
-		b, _, now, err := s.load(ctx, key)
+		state, _, now, err := s.load(ctx, key)
 		if err != nil {
 			return Decision{}, err
 		}
-		d, _ := b.takeAll(s.limits, now, n)
+		d, _ := state.take(now, n)
 		return d, nil
 	})
 }
 
-// Return puts n tokens of key back into every limit, for events that did not
-// happen. If it returns an error they may stay spent. It panics if n is
-// negative.
+// Return puts n tokens of key back into every limit, or takes back n events of
+// a window that still count, for events that did not happen: see
+// [Window.Return]. If it returns an error they may stay spent. It panics if n
+// is negative.
 func (s *Shared) Return(ctx context.Context, key string, n int) error {
+	return s.giveBack(ctx, key, n, math.MaxInt64)
+}
+
+// giveBack is Return for events that stop counting at the reading until.
+func (s *Shared) giveBack(ctx context.Context, key string, n int, until int64) error {
 	checkN(n)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	_, err := s.update(ctx, key, func(b *buckets, now int64) (Decision, bool) {
-		return Decision{}, b.give(s.limits, now, n)
+	_, err := s.update(ctx, key, func(state sharedState, now int64) (Decision, bool) {
+		return Decision{}, state.giveBack(now, n, until)
 	})
 	return err
 }
@@ -140,7 +191,8 @@ func (s *Shared) Wait(ctx context.Context, key string, n int) error {
 	}
 }
 
-// Limits returns the limits given to NewShared, with their bursts filled in.
+// Limits returns the limits given to NewShared, with their bursts filled in; of
+// a window there are none.
 func (s *Shared) Limits() []Limit { return slices.Clone(s.limits) }
 
 // Stats returns the counters of s.
@@ -153,7 +205,7 @@ func (s *Shared) Stats() SharedStats {
 	}
 }
 
-// Gate returns the bucket of key as a [Gate], to be combined by [All] for one
+// Gate returns the limit of key as a [Gate], to be combined by [All] for one
 // call with ctx. It refuses where Take returns an error.
 func (s *Shared) Gate(ctx context.Context, key string) Gate { return sharedGate{s, ctx, key} }
 
@@ -188,7 +240,7 @@ func (s *Shared) decide(ctx context.Context, key string, n int, f func(context.C
 // bound returns ctx, bounded by the timeout.
 func (s *Shared) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.store == nil {
-		panic("ratelimit: zero Shared: use NewShared")
+		panic("ratelimit: zero Shared: use NewShared or Window.Share")
 	}
 	if s.opts.Timeout < 0 {
 		return ctx, func() {}
@@ -196,21 +248,21 @@ func (s *Shared) bound(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.opts.Timeout)
 }
 
-// load returns the buckets of key, and the time.
-func (s *Shared) load(ctx context.Context, key string) (b buckets, state []byte, now int64, err error) {
-	if state, err = s.store.Load(ctx, key); err != nil {
-		return b, nil, 0, fmt.Errorf("ratelimit: load %q: %w", key, err)
+// load returns the state of key, the bytes that it is made of, and the time.
+func (s *Shared) load(ctx context.Context, key string) (state sharedState, old []byte, now int64, err error) {
+	if old, err = s.store.Load(ctx, key); err != nil {
+		return nil, nil, 0, fmt.Errorf("ratelimit: load %q: %w", key, err)
 	}
 
 	// Read the clock after the state: a reading is never older than it must be.
 	t, err := s.opts.Now(ctx)
 	if err != nil {
-		return b, nil, 0, fmt.Errorf("ratelimit: clock of the store: %w", err)
+		return nil, nil, 0, fmt.Errorf("ratelimit: clock of the store: %w", err)
 	}
-	if b, err = decodeBuckets(state); err != nil {
-		return b, nil, 0, fmt.Errorf("ratelimit: state of %q: %w", key, err)
+	if state, err = s.rule.decode(old); err != nil {
+		return nil, nil, 0, fmt.Errorf("ratelimit: state of %q: %w", key, err)
 	}
-	return b, state, int64(t.Sub(time.Unix(0, 0))), nil
+	return state, old, int64(t.Sub(time.Unix(0, 0))), nil
 }
 
 // maxStuck is how often a store may refuse to replace the bytes that it
@@ -218,7 +270,7 @@ func (s *Shared) load(ctx context.Context, key string) (b buckets, state []byte,
 // while; a row that cannot be replaced does so forever.
 const maxStuck = 20
 
-// update puts into effect the change that f makes to the buckets of key, if it
+// update puts into effect the change that f makes to the state of key, if it
 // reports one. It tries again when others were faster, at once and then after a
 // pause.
 //
@@ -226,37 +278,37 @@ const maxStuck = 20
 // request that got no answer, and find that the state has changed, by
 // themselves. Each state carries the marks of the last writes, so that update
 // knows its own.
-func (s *Shared) update(ctx context.Context, key string, f func(b *buckets, now int64) (Decision, bool)) (Decision, error) {
+func (s *Shared) update(ctx context.Context, key string, f func(state sharedState, now int64) (Decision, bool)) (Decision, error) {
 	var d Decision
 	var tried []uint64 // the marks of this call
 	var last []byte
 	stuck := 0
 	for try := 0; ; try++ {
-		b, state, now, err := s.load(ctx, key)
+		state, old, now, err := s.load(ctx, key)
 		if err != nil {
 			return Decision{}, err
 		}
-		if b.marked(tried) {
+		if state.marked(tried) {
 			return d, nil // done, although it was reported as lost
 		}
 
 		// Give up on a store that never changes.
-		if try == 0 || !bytes.Equal(state, last) {
+		if try == 0 || !bytes.Equal(old, last) {
 			stuck = 0
 		} else if stuck++; stuck == maxStuck {
 			return Decision{}, fmt.Errorf("ratelimit: update %q: %w", key, errStuck)
 		}
-		last = state
+		last = old
 
 		// Change the state, and mark it as this call's.
 		var changed bool
-		if d, changed = f(&b, now); !changed {
+		if d, changed = f(state, now); !changed {
 			return d, nil
 		}
 		mark := rand.Uint64()
 		tried = append(tried, mark)
-		b.mark(mark)
-		ok, err := s.store.CompareAndSwap(ctx, key, state, b.encode(), b.ttl(now))
+		state.mark(mark)
+		ok, err := s.store.CompareAndSwap(ctx, key, old, state.encode(), state.ttl(now))
 		if err != nil {
 			return Decision{}, fmt.Errorf("ratelimit: update %q: %w", key, err)
 		}

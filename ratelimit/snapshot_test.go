@@ -356,3 +356,25 @@ func TestSnapshotHashable(t *testing.T) {
 		}
 	}
 }
+
+// TestWindowReadFromLonger checks a log that takes over events which count
+// longer than its own: those that come after them wait in line, and RetryAfter
+// is the time at which the same call succeeds.
+func TestWindowReadFromLonger(t *testing.T) {
+	var clock fakeClock
+	opts := &Options{Now: clock.now}
+	var b bytes.Buffer
+	long, short := NewSlidingLog(2, time.Hour, opts), NewSlidingLog(3, time.Minute, opts)
+	long.AllowN(2)
+	_, err := long.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	_, err = short.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	check(t, short.Allow(), true, "Allow of the third")
+	for range 3 {
+		d := short.Take(1)
+		check(t, d.OK, false, "OK of the fourth")
+		clock.sleep(d.RetryAfter)
+		check(t, short.Take(3).OK, true, "OK of three after RetryAfter")
+	}
+}

@@ -58,7 +58,7 @@ type Store interface {
 // behaves. It forgets keys whose time is over, so that it holds at most twice
 // as many as are in use, or 64. If opts is nil, the defaults are used.
 func NewMemStore(opts *Options) Store {
-	m := &memStore{now: opts.resolve().Now, entries: map[string]memEntry{}}
+	m := &memStore{now: opts.constant().Now, entries: map[string]memEntry{}}
 	if m.now == nil {
 		m.now = time.Now
 	}

@@ -57,7 +57,8 @@ func NewStriped(rate Rate, burst int, opts *Options) *Striped {
 		n /= 2
 	}
 	s := &Striped{stripes: make([]stripe, n)}
-	s.shared = New(rate, s.split(burst), opts)
+	o := opts.constant()
+	s.shared = New(rate, s.split(burst), &o)
 	return s
 }
 

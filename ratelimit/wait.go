@@ -113,7 +113,7 @@ func (l *Limiter) delayLocked(b *bucket, d, n int64) time.Duration {
 		return math.MaxInt64
 	}
 	if wait := b.until(start+cost-b.capacity, d); wait >= 0 {
-		return wait
+		return l.lasts(b.base+d, wait)
 	}
 	return math.MaxInt64
 }
@@ -209,10 +209,10 @@ func (l *Limiter) armLocked(w *waiter, b *bucket, d int64) {
 	sleep := time.Duration(math.MaxInt64)
 	if w.held {
 		if s := b.until(w.span.end-b.capacity, d); s >= 0 {
-			sleep = s
+			sleep = l.lasts(b.base+d, s)
 		}
 	}
-	if l.clock.now != nil {
+	if l.source().now != nil {
 		sleep = max(sleep, time.Millisecond) // the clock may stand still
 	}
 

@@ -31,7 +31,7 @@ type Window struct {
 // forgets. It panics if n or length is not positive.
 func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 	checkWindow(n, length)
-	return newWindow(n, length, newClock(opts.resolve().Now), newEventLog(length))
+	return newWindow(n, length, newClock(opts.constant().Now), newEventLog(length))
 }
 
 // NewSlidingWindow returns a Window that never admits more than n events in any
@@ -45,7 +45,7 @@ func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 func NewSlidingWindow(n int, length time.Duration, slices int, opts *Options) *Window {
 	checkWindow(n, length)
 	c := newSliceCounter(sliceWidth(length, slices), slices+1)
-	return newWindow(n, length, newClock(opts.resolve().Now), c)
+	return newWindow(n, length, newClock(opts.constant().Now), c)
 }
 
 // NewFixedWindow returns a Window that counts anew in each window, the first of
@@ -55,7 +55,7 @@ func NewSlidingWindow(n int, length time.Duration, slices int, opts *Options) *W
 // positive.
 func NewFixedWindow(n int, length time.Duration, opts *Options) *Window {
 	checkWindow(n, length)
-	return newWindow(n, length, newClock(opts.resolve().Now), newSliceCounter(int64(length), 1))
+	return newWindow(n, length, newClock(opts.constant().Now), newSliceCounter(int64(length), 1))
 }
 
 // NewQuota returns a Window that admits n events in each period of the
@@ -68,7 +68,7 @@ func NewFixedWindow(n int, length time.Duration, opts *Options) *Window {
 // showed only when that time comes, or when Clear is called.
 func NewQuota(n int, period Period, opts *Options) *Window {
 	checkWindow(n, 1)
-	c := newClock(wallClock(opts.resolve().Now))
+	c := newClock(wallClock(opts.constant().Now))
 	return newWindow(n, period.length(), c, newPeriodCounter(period, c.base))
 }
 
@@ -115,7 +115,8 @@ func (w *Window) reading() int64 {
 func (w *Window) Allow() bool { return w.takeAt(w.reading(), 1).OK }
 
 // AllowN reports whether n events may happen now, and counts them, all or none.
-// Zero events may always happen. It panics if n is negative.
+// An event that weighs as much as n others is n events. Zero events may always
+// happen. It panics if n is negative.
 func (w *Window) AllowN(n int) bool { return w.takeAt(w.reading(), checkN(n)).OK }
 
 // AllowAt is AllowN at time t, for replays and simulations; a time before that

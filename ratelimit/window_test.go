@@ -525,3 +525,51 @@ func TestPeekMovesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A weightedCounter is the sliding window counter of Cloudflare and httprate:
+// the events of the last window count by the part of it that is still inside.
+type weightedCounter struct {
+	n, length       int64
+	window          int64 // number of the current one
+	current, before int64
+}
+
+func (c *weightedCounter) allow(t int64) bool {
+	switch w := t / c.length; {
+	case w == c.window+1:
+		c.window, c.before, c.current = w, c.current, 0
+	case w > c.window:
+		c.window, c.before, c.current = w, 0, 0
+	}
+	inside := c.length - t%c.length
+	if c.current*c.length+c.before*inside+c.length > c.n*c.length {
+		return false
+	}
+	c.current++
+	return true
+}
+
+// TestTrapWeightedCounter checks why there is no window of two counters with
+// weights: requests at the end of a window, and then all the time, get nearly
+// twice the limit within one length. A sliding window, of two counters as well,
+// gives them the limit.
+func TestTrapWeightedCounter(t *testing.T) {
+	const n, length = 1000, int64(time.Minute)
+	var clock fakeClock
+	weighted := &weightedCounter{n: n, length: length}
+	sliding := NewSlidingWindow(n, time.Duration(length), 1, &Options{Now: clock.now})
+	both := map[string]int{}
+	for clock.t = length - int64(time.Millisecond); clock.t < 2*length-int64(time.Millisecond); clock.t += int64(time.Millisecond) {
+		for range 2 * n {
+			if !weighted.allow(clock.t) {
+				break
+			}
+			both["weighted"]++
+		}
+		both["sliding"] += b2i(sliding.Allow())
+	}
+	if got := both["weighted"]; got < 2*n-5 || got > 2*n {
+		t.Errorf("weighted counters admitted %d, want about %d", got, 2*n)
+	}
+	check(t, both["sliding"], n, "events of the sliding window")
+}
