@@ -330,6 +330,22 @@ func TestChdir(t *testing.T) {
 	}
 }
 
+// A lostFS does not know where a relative name is.
+type lostFS struct{ *MemFS }
+
+func (lostFS) Abs(string) (string, error) { return "", errBroken }
+
+// TestOpenLost checks that a directory whose name cannot be resolved is not
+// opened, and nothing is made in another.
+func TestOpenLost(t *testing.T) {
+	m := NewMemFS()
+	_, err := Open("db", &Options{FS: lostFS{m}})
+	isError(t, "Open", err, errBroken)
+	must(t, m.leaks())
+	_, err = Open("db", &Options{FS: m, ErrorIfMissing: true})
+	isError(t, "Open of what is not there", err, fs.ErrNotExist)
+}
+
 // TestOpenMissing checks what Open says of databases that are there or not.
 func TestOpenMissing(t *testing.T) {
 	m := NewMemFS()

@@ -668,7 +668,8 @@ func TestTableMangle(t *testing.T) {
 }
 
 // TestTableReads checks how often a table is read: once to open a small one,
-// never for most keys that are not there, once for others.
+// never for most keys that are not there, once for others, and by a scan no
+// block behind the one that ends it.
 func TestTableReads(t *testing.T) {
 	var list []version
 	for i := range 100 {
@@ -706,6 +707,16 @@ func TestTableReads(t *testing.T) {
 	if got := reads(); got > 40 {
 		t.Errorf("%d reads for 1000 keys that are not there, want at most 40", got)
 	}
+
+	large := largeTable(t)
+	r.ReaderAt = bytes.NewReader(large)
+	table, err = OpenTable(r, int64(len(large)))
+	isError(t, "open a table of many blocks", err, nil)
+	reads()
+	got, err := scanAll(table, nil, fmt.Appendf(nil, "%0200d", 1), maxSeq)
+	isError(t, "scan", err, nil)
+	equal(t, "entries of a scan of one key", len(got), 1)
+	equal(t, "reads of a scan of one key, in a block of its own", reads(), 2)
 }
 
 // TestTableHuge checks that a file that claims to be long takes no memory: a
