@@ -55,8 +55,8 @@ import (
 // the limit by itself.
 //
 // It is safe for concurrent use by multiple goroutines, must not be copied,
-// needs no Close and starts no goroutine. Use [NewConcurrency]; methods of a
-// zero Concurrency panic.
+// needs no Close and starts no goroutine. Use [NewConcurrency]; a zero
+// Concurrency panics when a permit is asked of it.
 type Concurrency struct {
 	word    atomic.Uint64
 	stripes []spareStripe // none if the limit is small, or adapts

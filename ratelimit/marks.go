@@ -41,7 +41,8 @@ func (m *marks) header(kind byte, count, size int) []byte {
 	out := make([]byte, 0, headerSize+marksSize+size)
 	out = append(out, stateMagic...)
 	out = binary.LittleEndian.AppendUint16(out, stateVersion)
-	out = append(out, kind, byte(count), 0, 0, 0, 0)
+	out = append(out, kind, byte(count))
+	out = append(out, make([]byte, 4)...) // of the checksum
 	for _, mark := range m {
 		out = binary.LittleEndian.AppendUint64(out, mark)
 	}

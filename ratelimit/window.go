@@ -122,7 +122,10 @@ func (w *Window) AllowN(n int) bool { return w.takeAt(w.reading(), checkN(n)).OK
 // AllowAt is AllowN at time t, for replays and simulations; a time before that
 // of an earlier event counts as that. Do not mix it with methods that read the
 // clock, unless Options.Now tells the same time.
-func (w *Window) AllowAt(t time.Time, n int) bool { return w.takeAt(w.clock.at(t), checkN(n)).OK }
+func (w *Window) AllowAt(t time.Time, n int) bool {
+	w.reading()
+	return w.takeAt(w.clock.at(t), checkN(n)).OK
+}
 
 // Take counts n events, all or none, and describes the window at that instant.
 // It panics if n is negative.

@@ -1,0 +1,603 @@
+// SPDX-License-Identifier: MIT
+
+package ratelimit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestZeroMethods checks that every method of a zero value panics with the name
+// of its constructor, but for those that return counters and what they were
+// given.
+func TestZeroMethods(t *testing.T) {
+	fine := []string{
+		"Shared.Limits", "Shared.Stats", "Keyed[int].Gate", "KeyedWindow[int].Gate", "Shared.Gate",
+		"Window.Stats", "Striped.Stats", "Keyed[int].All", "Concurrency.Limit", "Concurrency.InFlight", "Concurrency.Queued", "Concurrency.Stats",
+	}
+	for _, v := range []any{
+		new(Limiter), new(Keyed[int]), new(Window), new(KeyedWindow[int]), new(Striped), new(Concurrency), new(Shared),
+	} {
+		kind := reflect.TypeOf(v)
+		name := kind.Elem().Name()
+		for i := range kind.NumMethod() {
+			m := kind.Method(i)
+			of := reflect.New(kind.Elem())
+			full := name + "." + m.Name
+			if slices.Contains(fine, full) {
+				continue
+			}
+
+			// Arguments that are fine.
+			args := []reflect.Value{}
+			for j := 1; j < m.Type.NumIn(); j++ {
+				in := m.Type.In(j)
+				arg := reflect.New(in).Elem()
+				switch in {
+				case reflect.TypeFor[context.Context]():
+					arg.Set(reflect.ValueOf(context.Background()))
+				case reflect.TypeFor[int]():
+					arg.SetInt(minStriped)
+				case reflect.TypeFor[Store]():
+					arg.Set(reflect.ValueOf(NewMemStore(nil)))
+				case reflect.TypeFor[io.Reader](), reflect.TypeFor[io.Writer]():
+					arg.Set(reflect.ValueOf(&bytes.Buffer{}))
+				case reflect.TypeFor[[]Limit]():
+					arg.Set(reflect.ValueOf([]Limit{{PerHour(1), 1}}))
+				}
+				args = append(args, arg)
+			}
+
+			func() {
+				defer func() {
+					short, _, _ := strings.Cut(name, "[")
+					if got := recover(); !strings.Contains(fmt.Sprint(got), "ratelimit: zero "+short+": use New") {
+						t.Errorf("zero %s: panic = %v, want the name of its constructor", full, got)
+					}
+				}()
+				call := of.Method(i).Call
+				if m.Type.IsVariadic() {
+					call = of.Method(i).CallSlice
+				}
+				call(args)
+			}()
+		}
+	}
+}
+
+// TestPropKeyedFar checks a Keyed against a Limiter at readings that lie
+// decades apart, where the base of a shard moves, while keys take limits of
+// their own.
+func TestPropKeyedFar(t *testing.T) { rapid.Check(t, propKeyedFar) }
+
+func propKeyedFar(t *rapid.T) {
+	const year = int64(365 * 24 * time.Hour)
+	clock := fakeClock{rapid.Int64Range(-60, 0).Draw(t, "start") * year}
+	limit := func(label string) Limit {
+		return Limit{Every(time.Duration(1) << rapid.IntRange(50, 58).Draw(t, label)), rapid.IntRange(1, 6).Draw(t, label+".burst")}
+	}
+	l := limit("limit")
+	k := NewKeyed[int]([]Limit{l}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	lim := New(l.Rate, l.Burst, &Options{Now: clock.now})
+
+	for range rapid.IntRange(1, 20).Draw(t, "steps") {
+		clock.t += rapid.OneOf(rapid.Int64Range(0, 3), rapid.Int64Range(0, 100)).Draw(t, "years") * year / 2
+		clock.t = min(clock.t, 80*year)
+		n := rapid.IntRange(0, 7).Draw(t, "n")
+		switch rapid.IntRange(0, 4).Draw(t, "what") {
+		case 0:
+			k.Charge(1, n)
+			lim.Charge(n)
+		case 1:
+			k.Return(1, n)
+			lim.Return(n)
+		default:
+			peek, want := k.Peek(1, n), lim.Peek(n)
+			check(t, peek, want, "Peek(%d) at year %d", n, clock.t/year)
+			check(t, k.Take(1, n), lim.Take(n), "Take(%d) at year %d", n, clock.t/year)
+		}
+	}
+}
+
+// TestSnapshotErrorsOfAll checks that every type that reads snapshots refuses
+// damaged ones, and those of the others.
+func TestSnapshotErrorsOfAll(t *testing.T) {
+	type full interface {
+		io.ReaderFrom
+		io.WriterTo
+	}
+	makes := map[string]func() full{
+		"Keyed":       func() full { return NewKeyed[int]([]Limit{{PerHour(1), 3}}, nil) },
+		"KeyedWindow": func() full { return NewKeyedSlidingLog[int](3, time.Hour, nil) },
+		"Window":      func() full { return NewSlidingLog(3, time.Hour, nil) },
+	}
+	for name, of := range makes {
+		var b bytes.Buffer
+		n, err := of().WriteTo(&b)
+		checkErr(t, err, nil, "%s: WriteTo", name)
+		check(t, n, int64(b.Len()), "%s: bytes written", name)
+		good := b.Bytes()
+		for i := range good {
+			bad := slices.Clone(good)
+			bad[i] ^= 0x40
+			if _, err := of().ReadFrom(bytes.NewReader(bad)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Errorf("%s: byte %d: err = %v, want ErrCorrupt or ErrVersion", name, i, err)
+			}
+			if n, err := of().ReadFrom(bytes.NewReader(good[:i])); !errors.Is(err, ErrCorrupt) || n != int64(i) {
+				t.Errorf("%s: the first %d bytes: %d, %v, want as many and ErrCorrupt", name, i, n, err)
+			}
+		}
+
+		n, err = of().ReadFrom(bytes.NewReader(append(good, 1, 2, 3)))
+		checkErr(t, err, nil, "%s: ReadFrom", name)
+		check(t, n, int64(len(good)), "%s: bytes read", name)
+		for other, to := range makes {
+			if _, err := to().ReadFrom(bytes.NewReader(good)); other != name && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s reads %s: err = %v, want ErrCorrupt", other, name, err)
+			}
+		}
+	}
+}
+
+// TestRestoreWithoutRoom checks that a full table takes over what it can and
+// panics for nothing, and that a new key finds nothing of the one it displaces.
+func TestRestoreWithoutRoom(t *testing.T) {
+	var clock fakeClock
+	limits := []Limit{{PerHour(1), 100}}
+	from := NewKeyed[int](limits, &KeyedOptions{Now: clock.now})
+	for key := range 200 {
+		from.TakeLimits(-1-key, 1, Limit{PerHour(1), 50}, Limit{PerDay(1), 60})
+	}
+	var b, events bytes.Buffer
+	_, err := from.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	windows := NewKeyedSlidingLog[int](5, time.Hour, &KeyedOptions{Now: clock.now})
+	for key := range 200 {
+		windows.Allow(-1 - key)
+	}
+	_, err = windows.WriteTo(&events)
+	checkErr(t, err, nil, "WriteTo of windows")
+
+	for _, deny := range []bool{false, true} {
+		opts := &KeyedOptions{MaxKeys: 16, DenyNew: deny, Now: clock.now}
+		k := NewKeyed[int](limits, opts)
+		w := NewKeyedSlidingLog[int](5, time.Hour, opts)
+		for key := range 100 {
+			k.Take(key, 40)
+			w.AllowN(key, 4)
+		}
+		_, err = k.ReadFrom(bytes.NewReader(b.Bytes()))
+		checkErr(t, err, nil, "ReadFrom with DenyNew %v", deny)
+		_, err = w.ReadFrom(bytes.NewReader(events.Bytes()))
+		checkErr(t, err, nil, "ReadFrom of windows with DenyNew %v", deny)
+		held := 0
+		for key, d := range k.All() {
+			if key < 0 {
+				held++
+				check(t, d.Remaining, 49, "Remaining of %d with DenyNew %v", key, deny)
+			}
+		}
+		if deny != (held == 0) {
+			t.Errorf("%d keys were taken over with DenyNew %v", held, deny)
+		}
+		s := k.Stats()
+		check(t, s.Evicted > 0, !deny, "evictions with DenyNew %v", deny)
+	}
+}
+
+// TestForgiven checks that full buckets and those that nothing limits have
+// nothing to forgive, and others their debt in whole tokens, rounded up.
+func TestForgiven(t *testing.T) {
+	p := newPlan([]Limit{{Every(10), 5}, {Rate: Inf}, {Rate{}, 3}})
+	for _, tt := range []struct {
+		words []int64
+		want  uint64
+	}{
+		{[]int64{full, full, full}, 0},
+		{[]int64{100, 0, 0}, 0}, // as the supply is at 100
+		{[]int64{101, 0, 0}, 1},
+		{[]int64{110, 0, 0}, 1},
+		{[]int64{111, 0, 0}, 2},
+		{[]int64{111, 500, 0}, 2},
+		{[]int64{111, 0, 3 * p.meters[2].unit}, 3},
+	} {
+		check(t, p.forgiven(tt.words, 100), tt.want, "forgiven of %v", tt.words)
+	}
+}
+
+// TestMostLimits checks that a key may have eight limits and no more.
+func TestMostLimits(t *testing.T) {
+	limits := make([]Limit, maxTiers)
+	for i := range limits {
+		limits[i] = Limit{PerHour(i + 1), i + 1}
+	}
+	d := NewKeyed[int](limits, nil).Take(1, 1)
+	check(t, d.OK, true, "OK of eight limits")
+	_, err := NewShared(NewMemStore(nil), limits, nil).Take(t.Context(), "key", 1)
+	checkErr(t, err, nil, "Take of eight limits")
+	more := append(limits, Limit{PerHour(1), 1})
+	mustPanic(t, "limits must be at most 8, got 9", func() { NewKeyed[int](more, nil) })
+	mustPanic(t, "at least one limit is needed", func() { NewShared(NewMemStore(nil), nil, nil) })
+}
+
+// TestPeekHole checks that Peek finds the place of a canceled reservation, as
+// Take does, for as many tokens as it has and no more.
+func TestPeekHole(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
+	lim.AllowN(2)
+	first := lim.Reserve(2)
+	lim.Reserve(1)
+	first.Cancel()
+	for _, tt := range []struct {
+		at   time.Duration
+		n    int
+		want bool
+	}{{0, 1, false}, {time.Second, 2, false}, {0, 3, false}, {0, 1, true}, {0, 1, false}, {time.Second, 1, true}, {0, 1, false}, {10 * time.Second, 3, false}} {
+		clock.sleep(tt.at)
+		check(t, lim.Peek(tt.n).OK, tt.want, "OK of Peek(%d) at %v", tt.n, time.Duration(clock.t))
+		check(t, lim.Take(tt.n).OK, tt.want, "OK of Take(%d) at %v", tt.n, time.Duration(clock.t))
+	}
+}
+
+// TestWaitForever checks that a wait that only SetLimit can end sleeps, and
+// that a clock which stands still just before the time is asked now and then
+// alone.
+func TestWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(Rate{}, 1, nil)
+		lim.Allow()
+		time.AfterFunc(time.Hour, func() { lim.SetLimit(PerSecond(1), 1) })
+		start := time.Now()
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait")
+		check(t, time.Since(start), time.Hour+time.Second, "time of Wait")
+
+		var readings atomic.Int64
+		var at atomic.Int64
+		now := func() time.Time {
+			readings.Add(1)
+			return time.Unix(0, at.Load())
+		}
+		lim = New(PerSecond(1), 1, &Options{Now: now})
+		keyed := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: now})
+		lim.Allow()
+		keyed.Allow(1)
+		at.Store(int64(time.Second) - 1)
+		time.AfterFunc(100*time.Millisecond, func() { at.Add(1) })
+		for name, wait := range map[string]func() error{
+			"Limiter": func() error { return lim.Wait(t.Context(), 1) },
+			"Keyed":   func() error { return keyed.Wait(t.Context(), 1, 1) },
+		} {
+			readings.Store(0)
+			checkErr(t, wait(), nil, "%s: Wait", name)
+			if got := readings.Load(); got > 300 {
+				t.Errorf("%s: the clock was read %d times in 100 ms, want at most 300", name, got)
+			}
+		}
+	})
+}
+
+// TestKeyedDelayInLine checks that the wait of a key is told with those in
+// front of it.
+func TestKeyedDelayInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 2}, {PerSecond(2), 4}}, nil)
+		k.AllowN(1, 2)
+		go func() { _ = k.Wait(t.Context(), 1, 2) }() // ends in 2 s
+		synctest.Wait()
+		err := k.WaitMax(t.Context(), 1, 1, 3*time.Second-1)
+		checkErr(t, err, ErrLimited, "WaitMax of too little")
+		if e, ok := errors.AsType[*WaitError](err); !ok || e.Delay != 3*time.Second || e.N != 1 {
+			t.Errorf("WaitMax = %#v, want a delay of 3s for 1", err)
+		}
+		start := time.Now()
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 3*time.Second), nil, "WaitMax of enough")
+		check(t, time.Since(start), 3*time.Second, "time of WaitMax")
+	})
+}
+
+// TestLimitOfKey checks the limits that a key of a window may have of its own.
+func TestLimitOfKey(t *testing.T) {
+	for name, w := range keyedWindows(3, nil) {
+		mustPanic(t, "must be positive, got 0", func() { w.TakeLimit(1, 1, 0) })
+		mustPanic(t, "must be positive, got -1", func() { w.SetLimit(-1) })
+		check(t, w.TakeLimit(1, 1, 1).OK, true, "%s: OK of one", name)
+		check(t, w.TakeLimit(1, 1, 1).OK, false, "%s: OK of two", name)
+		check(t, w.TakeLimit(1, 3, 4).OK, true, "%s: OK of four", name)
+	}
+	log := NewKeyedSlidingLog[int](3, time.Hour, nil)
+	mustPanic(t, "must be at most 4, got 5", func() { log.TakeLimit(1, 1, 5) })
+	mustPanic(t, "must be at most 4, got 5", func() { log.SetLimit(5) })
+}
+
+// TestPolicyOfShortWindow checks the quota of a second at the shortest window
+// and at none.
+func TestPolicyOfShortWindow(t *testing.T) {
+	for d, want := range map[Decision]string{
+		{Limit: 1, Window: 1}:                       ";q=1000000000;w=1",
+		{Limit: 7, Window: 0}:                       ";q=7",
+		{Limit: 7, Window: -1}:                      ";q=7",
+		{Limit: 7, Window: time.Second}:             ";q=7;w=1",
+		{Limit: 7, Window: time.Second + 1}:         ";q=13;w=2",
+		{Limit: math.MaxInt32, Window: 1}:           ";q=999999999999999;w=1",
+		{Limit: 1, Window: 999_999_999}:             ";q=1;w=1",
+		{Limit: 3, Window: 1500 * time.Millisecond}: ";q=4;w=2",
+	} {
+		check(t, d.policy(), want, "policy of %d in %v", d.Limit, d.Window)
+	}
+}
+
+// TestGradient2Steps checks the steps of Gradient2 one by one: dropped
+// operations shrink the limit as a gradient of one half does, in proportion,
+// and a measurement is made every Probe windows.
+func TestGradient2Steps(t *testing.T) {
+	sample := func(limit float64, calls, dropped int, rtt time.Duration) Sample {
+		return Sample{Limit: limit, InFlight: int(limit), Calls: calls, Dropped: dropped, RTT: rtt}
+	}
+	for _, tt := range []struct {
+		calls, dropped int
+		want           float64
+	}{{5, 5, 100 * (1 - 0.2*0.25)}, {1, 1, 95}, {0, 10, 90}, {30, 10, 97.5}, {0, 0, 100}} {
+		g := &Gradient2{Probe: -1}
+		if got := g.Update(sample(100, tt.calls, tt.dropped, time.Millisecond)); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("limit after %d and %d dropped = %v, want %v", tt.calls, tt.dropped, got, tt.want)
+		}
+	}
+
+	// The default is 30.
+	dips := func(g *Gradient2) (at []int) {
+		limit := 100.0
+		for i := range 100 {
+			next := g.Update(sample(limit, 50, 0, time.Millisecond))
+			if next < 0.9*limit {
+				at = append(at, i)
+			}
+			limit = next
+		}
+		return at
+	}
+	if got, want := dips(&Gradient2{}), dips(&Gradient2{Probe: 30}); !slices.Equal(got, want) || len(got) < 3 {
+		t.Errorf("dips at %v by default, want %v, as with 30", got, want)
+	}
+	if got, other := dips(&Gradient2{Probe: 30}), dips(&Gradient2{Probe: 31}); slices.Equal(got, other) {
+		t.Errorf("dips at %v with 30 and with 31", got)
+	}
+}
+
+// TestGradient2Bounds checks the bounds of the settings of Gradient2.
+func TestGradient2Bounds(t *testing.T) {
+	for g, want := range map[Gradient2]bool{
+		{}:                 true,
+		{Tolerance: 1}:     false,
+		{Tolerance: 1.001}: true,
+		{Tolerance: 1.5}:   true,
+		{Tolerance: 100}:   true,
+		{Tolerance: 100.1}: false,
+		{Tolerance: -2}:    false,
+		{Smoothing: 1}:     true,
+		{Smoothing: 1.01}:  false,
+		{Smoothing: -0.01}: false,
+	} {
+		err := g.Validate()
+		check(t, err == nil, want, "Tolerance %v, Smoothing %v are valid", g.Tolerance, g.Smoothing)
+	}
+}
+
+// TestGradient2LearnCases checks what a measurement does to the baseline: one
+// that is much lower, or as long as operations took before, counts as much as
+// the baseline; one within two standard errors a quarter; others nothing.
+func TestGradient2LearnCases(t *testing.T) {
+	for _, tt := range []struct{ baseline, before, rtt, stdErr, want float64 }{
+		{0, 10, 7, 1, 7},
+		{100, 1000, 97.9, 1, 98.95},
+		{100, 1000, 98, 1, 99.5},
+		{100, 1000, 101.9, 1, 100.475},
+		{100, 1000, 102, 1, 100},
+		{100, 1000, 750, 1, 425}, // the knee, at (1 + 0.5)/2 of 1000
+		{100, 1000, 749, 1, 100},
+	} {
+		g := Gradient2{baseline: tt.baseline, before: tt.before, depth: 0.5, since: 3, shrunk: 4}
+		g.learn(tt.rtt, tt.stdErr)
+		if math.Abs(g.baseline-tt.want) > 1e-9 {
+			t.Errorf("baseline %v after %v (before %v, error %v) = %v, want %v", tt.baseline, tt.rtt, tt.before, tt.stdErr, g.baseline, tt.want)
+		}
+		check(t, g.since, 0, "since")
+		check(t, g.shrunk, 0, "shrunk")
+	}
+}
+
+// TestKeyedEverySlot checks keys in all slots of a table against Limiters:
+// takes, reservations and their cancel at its very time, peeks by a clock that
+// went back after others were forgotten, and the limits of keys one by one.
+func TestKeyedEverySlot(t *testing.T) {
+	var clock fakeClock
+	l := Limit{PerSecond(1), 3}
+	k := NewKeyed[int]([]Limit{l, {PerSecond(100), 100}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
+	const keys = 200
+	lims := make([]*Limiter, keys)
+	for key := range lims {
+		lims[key] = New(l.Rate, l.Burst, &Options{Now: clock.now})
+	}
+	same := func(key int) {
+		t.Helper()
+		got, want := k.Peek(key, 2), lims[key].Peek(2)
+		check(t, got.OK, want.OK, "OK of Peek of key %d", key)
+		check(t, got.RetryAfter, want.RetryAfter, "RetryAfter of key %d", key)
+		tiers := k.Tiers(key)
+		check(t, len(tiers), 2, "tiers of key %d", key)
+		check(t, tiers[0].OK, true, "OK of a tier of key %d", key)
+		check(t, tiers[0].Remaining, want.Remaining, "Remaining of key %d", key)
+		check(t, tiers[1].Tier, 1, "Tier of key %d", key)
+	}
+
+	for key := range keys {
+		check(t, k.Take(key, 2).OK, true, "OK of key %d", key)
+		lims[key].Take(2)
+		same(key)
+		r, want := k.Reserve(key, 3), lims[key].Reserve(3)
+		check(t, r.Delay(), want.Delay(), "Delay of key %d", key)
+		check(t, r.Delay(), 2*time.Second, "Delay of key %d", key)
+		r.Cancel()
+		want.Cancel()
+		same(key)
+	}
+	check(t, k.Len(), keys, "keys")
+
+	// At its very time a reservation can be canceled, and not later.
+	for late := range 2 {
+		r, want := k.Reserve(late, 3), lims[late].Reserve(3)
+		clock.sleep(r.Delay() + time.Duration(late))
+		r.Cancel()
+		want.Cancel()
+		got := k.Tiers(late)[0]
+		check(t, got.Remaining, 3*(1-late), "Remaining after a cancel %d ns late", late)
+		check(t, got.Remaining, lims[late].Peek(0).Remaining, "Remaining after a cancel %d ns late", late)
+	}
+
+	// Others come and are forgotten later; then the clock goes back.
+	for key := range keys {
+		k.Take(key, 1)
+		lims[key].Take(1)
+	}
+	at := clock.t
+	clock.sleep(900 * time.Millisecond)
+	for range 10 {
+		for i := range 2000 {
+			k.Take(1000+i, 1)
+		}
+		clock.sleep(10 * time.Millisecond)
+	}
+	clock.t = at
+	for key := range keys {
+		s, h := k.table.lock(key)
+		held := s.find(key, h) >= 0
+		s.mu.Unlock()
+		if held {
+			same(key)
+		}
+	}
+}
+
+// TestKeyedFastPlan checks a key whose own limit refills so fast that its
+// supply ends within days, in a table of slow ones.
+func TestKeyedFastPlan(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerDay(1), 1}}, &KeyedOptions{Now: clock.now})
+	fast := Limit{perSecond(1e12), 10_000}
+	lim := New(fast.Rate, fast.Burst, &Options{Now: clock.now})
+	for range 40 {
+		for _, n := range []int{10_000, 1, 500} {
+			check(t, k.TakeLimits(1, n, fast), lim.Take(n), "TakeLimits(%d) after %v", n, time.Duration(clock.t))
+		}
+		clock.sleep(5 * 24 * time.Hour)
+	}
+	check(t, k.Take(2, 1).OK, true, "OK of a slow key")
+	check(t, k.Take(2, 1).RetryAfter, 24*time.Hour, "RetryAfter of a slow key")
+}
+
+// TestCountersOfNothing checks that requests for nothing count as neither
+// allowed nor denied, and what counts as what.
+func TestCountersOfNothing(t *testing.T) {
+	w := NewSlidingLog(2, time.Hour, nil)
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		w.Take(n)
+	}
+	check(t, w.Stats(), WindowStats{Limit: 2, Allowed: 2, Denied: 1}, "Stats of a Window")
+	k := NewKeyedSlidingLog[int](2, time.Hour, nil)
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		k.Take(1, n)
+	}
+	check(t, k.Stats(), KeyedStats{Keys: 1, Allowed: 2, Denied: 1}, "Stats of a KeyedWindow")
+
+	fault := 9
+	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return fault }, between: func() {}}
+	s := NewShared(bad, []Limit{{PerHour(1), 2}}, nil)
+	for range 3 {
+		_, err := s.Allow(t.Context(), "key")
+		checkErr(t, err, nil, "Allow")
+	}
+	fault = 0
+	for range 4 {
+		_, err := s.Allow(t.Context(), "key")
+		checkErr(t, err, errLost, "Allow of a store that fails")
+	}
+	check(t, s.Stats(), SharedStats{Allowed: 2, Denied: 1, Failed: 4}, "Stats of a Shared")
+}
+
+// TestPlanOfForgotten checks that a new key in the slot of one that had limits
+// of its own does not have those.
+func TestPlanOfForgotten(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerHour(1), 3}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	for round := range 20 {
+		for key := range 16 {
+			k.TakeLimits(100*round+key, 1, Limit{PerSecond(1), 7})
+		}
+		for key := range 16 {
+			if round%2 == 0 {
+				k.Delete(100*round + key)
+			}
+		}
+		clock.sleep(time.Minute) // else they are full, and free
+		for key := range 16 {
+			d := k.Take(-100*round-key-1, 1)
+			check(t, d.Limit, 3, "Limit of a new key")
+			check(t, d.Remaining, 2, "Remaining of a new key")
+			k.Delete(-100*round - key - 1)
+		}
+	}
+}
+
+// TestFrozenBucket checks that calls which meet a bucket that SetLimit is about
+// to replace wait for the next one.
+func TestFrozenBucket(t *testing.T) {
+	for name, f := range map[string]func(*Limiter) int{
+		"TakeUpTo": func(l *Limiter) int { return l.TakeUpTo(3) },
+		"Charge":   func(l *Limiter) int { l.Charge(3); return 3 },
+		"AllowN":   func(l *Limiter) int { return 3 * b2i(l.AllowN(3)) },
+		"Take":     func(l *Limiter) int { return 3 * b2i(l.Take(3).OK) },
+	} {
+		asked := make(chan struct{}, 10)
+		var clock fakeClock
+		lim := New(PerHour(1), 10, &Options{Now: func() time.Time {
+			asked <- struct{}{}
+			return clock.now()
+		}})
+		<-asked
+		lim.mu.Lock()
+		b := lim.bucket.Load()
+		spent := b.spent.Swap(frozen)
+		got := make(chan int)
+		go func() { got <- f(lim) }() // ends when the bucket is back
+		<-asked
+		for range 1000 {
+			runtime.Gosched()
+		}
+		select {
+		case n := <-got:
+			t.Errorf("%s: %d from a frozen bucket, want none before the next", name, n)
+			lim.mu.Unlock()
+			continue
+		default:
+		}
+
+		b.spent.Store(spent)
+		lim.mu.Unlock()
+		check(t, <-got, 3, "%s: tokens", name)
+		check(t, lim.Peek(0).Remaining, 7, "%s: Remaining", name)
+	}
+}
