@@ -82,6 +82,9 @@ func propSharedWindow(t *rapid.T) {
 			closed := New(Rate{}, 0, nil)
 			d := All(s.Gate(ctx, key), closed).Take(max(k, 1))
 			check(t, d.OK, false, "%s: OK of All with a closed gate", kind)
+			if model.Take(max(k, 1)).OK {
+				model.Return(max(k, 1))
+			}
 		default:
 			peek, err := s.Peek(ctx, key, k)
 			checkErr(t, err, nil, "Peek(%q, %d)", key, k)
