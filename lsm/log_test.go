@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"testing"
 )
@@ -285,6 +286,80 @@ func TestHuge(t *testing.T) {
 		if !errors.Is(err, ErrCorrupt) {
 			t.Errorf("closed %t, a manifest of 1 TiB: got %v, want ErrCorrupt", closed, err)
 		}
+	}
+}
+
+// An eofFile says EOF with the last byte, and not after it, as a reader may.
+type eofFile struct{ File }
+
+func (f eofFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	if size, serr := f.File.Size(); err == nil && serr == nil && off+int64(n) == size {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// TestWindowEnd checks that the end of a file is no error, also where the file
+// is shorter than it was, and that another error is one.
+func TestWindowEnd(t *testing.T) {
+	f := create(t, NewMemFS(), "a", "0123456789")
+	for _, c := range []struct {
+		f    File
+		size int64
+		want string
+		err  error
+	}{
+		{f, 10, "789", nil},
+		{eofFile{f}, 10, "789", nil},
+		{f, 14, "789", nil},
+		{f, 9, "78", nil},
+	} {
+		w := &window{f: c.f, size: c.size}
+		b, err := w.at(7, 100)
+		isError(t, "at", err, c.err)
+		equal(t, fmt.Sprintf("bytes from 7 on of a file of %d", c.size), string(b), c.want)
+	}
+
+	must(t, f.Close())
+	_, err := (&window{f: f, size: 10}).at(7, 1)
+	isError(t, "at of a closed file", err, fs.ErrClosed)
+}
+
+// TestAllocate checks that space is reserved where that is possible, and filled
+// with zeros only where it is not: another failure is one.
+func TestAllocate(t *testing.T) {
+	const off, size = 100, windowLen + 5000
+	for _, c := range []struct {
+		preallocate, want error
+		writes            int
+	}{
+		{nil, nil, 0},
+		{errors.ErrUnsupported, nil, 2},
+		{errBroken, errBroken, 0},
+	} {
+		m := NewMemFS()
+		f := create(t, m, "a", "")
+		writes := 0
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "write" {
+				writes++
+			}
+			if op.Kind == "preallocate" {
+				return c.preallocate
+			}
+			return nil
+		})
+
+		isError(t, "allocate", allocate(f, off, size), c.want)
+		equal(t, fmt.Sprintf("writes after %v", c.preallocate), writes, c.writes)
+		got, err := f.Size()
+		must(t, err)
+		if c.want == nil {
+			equal(t, fmt.Sprintf("length after %v", c.preallocate), got, size)
+		}
+		isError(t, "allocate nothing", allocate(f, size, size), nil)
+		must(t, f.Close())
 	}
 }
 

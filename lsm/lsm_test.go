@@ -3,6 +3,7 @@
 package lsm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -330,6 +331,32 @@ func TestChdir(t *testing.T) {
 	}
 }
 
+// TestOpenMakesDir checks that the directory is made, and so made durable, as
+// long as it holds no database, and by no Open that is to find one.
+func TestOpenMakesDir(t *testing.T) {
+	m := NewMemFS()
+	made := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "mkdir" {
+			made++
+		}
+		return nil
+	})
+	open := func(what string, o Options, want int) {
+		t.Helper()
+		made = 0
+		o.FS = m
+		if db, err := Open("db", &o); err == nil {
+			closeDB(t, db)
+		}
+		equal(t, what+": directories made", made, want)
+	}
+	open("to find what is not there", Options{ErrorIfMissing: true}, 0)
+	open("to read what is not there", Options{ReadOnly: true}, 0)
+	open("the first time", Options{}, 1)
+	open("again", Options{}, 0)
+}
+
 // A lostFS does not know where a relative name is.
 type lostFS struct{ *MemFS }
 
@@ -375,7 +402,7 @@ func TestOpenMissing(t *testing.T) {
 }
 
 // TestClosedSize checks that a closed database keeps no space for logs that it
-// may need, whether anything was committed or not.
+// may need, whether anything was committed or not, also if the power fails.
 func TestClosedSize(t *testing.T) {
 	for n := range int64(3) {
 		m := NewMemFS()
@@ -391,7 +418,19 @@ func TestClosedSize(t *testing.T) {
 			}
 			closeDB(t, db)
 
-			for _, name := range m.files(t) {
+			// The last log is as it will be after the power fails.
+			files := m.files(t)
+			last := ""
+			for _, name := range files {
+				if filepath.Ext(name) == ".wal" {
+					last = name
+				}
+			}
+			crashed := m.CrashClone(CrashConfig{})
+			if got, want := crashed.bytes(last), m.bytes(last); !bytes.Equal(got, want) {
+				t.Errorf("%d commits, power lost after Close: %s is %x, want %x", n, last, got, want)
+			}
+			for _, name := range files {
 				if got := len(m.bytes(name)); got > 1024 {
 					t.Errorf("%d commits: %s has %d bytes, want at most 1024", n, name, got)
 				}

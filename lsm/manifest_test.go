@@ -120,11 +120,13 @@ func TestManifestTorn(t *testing.T) {
 	salt := fileSalt(5, 1, 9)
 	second, _ := parseEditHead(whole[snapshot:], salt, int64(snapshot))
 	three := appendEdit(slices.Clone(whole), nil, editHead{kind: editChange, number: 5, chain: second.sum}, salt)
-	three[snapshot+8] ^= 1
-	m := NewMemFS()
-	m.put(manifestName(1), three)
-	if _, err := readManifest(m, "db", 1); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("a damaged edit before a valid one: got %v, want ErrCorrupt", err)
+	for at := snapshot; at < len(whole); at++ {
+		m := NewMemFS()
+		b := slices.Clone(three)
+		b[at] ^= 1
+		m.put(manifestName(1), b)
+		_, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprintf("byte %d of an edit before a valid one is damaged", at), err, ErrCorrupt)
 	}
 }
 

@@ -388,6 +388,37 @@ func TestArenaChunks(t *testing.T) {
 	}
 }
 
+// TestMemtableWasteful checks that a memtable is compacted if it is not small
+// and a quarter of it or more was overwritten or deleted, and else is not.
+func TestMemtableWasteful(t *testing.T) {
+	const keys = 1000
+	for _, c := range []struct {
+		value, overwritten, deleted int
+		want                        bool
+	}{
+		{1000, 0, 0, false},
+		{1000, keys / 10, 0, false},
+		{1000, keys / 2, 0, true},
+		{1000, 0, keys / 2, true},
+		{1000, 0, keys, true},
+		{10, keys, keys, false},
+	} {
+		m := newMemtable()
+		seq := uint64(0)
+		insert := func(n int, value []byte, kind byte) {
+			for i := range n {
+				seq++
+				m.insert(fmt.Appendf(nil, "%04d", i), value, seq, kind)
+			}
+		}
+
+		insert(keys, make([]byte, c.value), kindSet)
+		insert(c.overwritten, make([]byte, c.value), kindSet)
+		insert(c.deleted, nil, kindDelete)
+		equal(t, fmt.Sprintf("%d bytes, %+v", m.bytes(), c), m.wasteful(), c.want)
+	}
+}
+
 // TestMemtableCompacted checks that compaction keeps the newest version of each
 // key, and no key that was deleted.
 func TestMemtableCompacted(t *testing.T) {

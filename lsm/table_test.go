@@ -252,6 +252,23 @@ func TestBlockKeys(t *testing.T) {
 	}
 }
 
+// TestBlockHead checks the heads of blocks that have nothing else, and one byte
+// less: damage is told from fields of later versions.
+func TestBlockHead(t *testing.T) {
+	for _, c := range []struct {
+		b    []byte
+		want error
+	}{
+		{make([]byte, blockHeadLen-1), errDamaged},
+		{make([]byte, blockHeadLen), errDamaged},
+		{[]byte{0, 0, 0, 0, 0, 0, allFlags + 1, 0}, errUnknown},
+		{[]byte{0, 0, 0, 0, 0, 0, 0, 1}, errUnknown},
+	} {
+		_, err := parseDataBlock(c.b)
+		isError(t, fmt.Sprintf("a block of %x", c.b), err, c.want)
+	}
+}
+
 // TestTableVersions checks a key with more versions than a block, and those of
 // its neighbors.
 func TestTableVersions(t *testing.T) {
