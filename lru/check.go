@@ -133,6 +133,9 @@ func (sh *shard[K, V]) checkLocked() {
 		panic(fmt.Sprintf("lru: I6 violated: costs %v, counted %v", sh.costByRank, byRank))
 	}
 	sh.checkLoadsLocked()
+	if sh.mu.bypass.Load() != nil {
+		panic("lru: I10 violated: lookups pass by while the shard changes")
+	}
 }
 
 // checkTags panics if I5 does not hold.

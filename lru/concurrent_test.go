@@ -208,6 +208,9 @@ func history(t *testing.T, round int, lossy bool) {
 		if in.v%2 == 0 {
 			runtime.Gosched()
 		}
+		if in.v%3 > 0 {
+			c.openBypasses()
+		}
 		return doKeyOp(c, in)
 	})
 

@@ -34,10 +34,18 @@ func (sh *shard[K, V]) entryLocked(s uint32, now int64) Entry[V] {
 	switch {
 	case sh.gone(s, now):
 		e.Left = 0
-	case sh.deadlines.at != nil && sh.deadlines.at[s] != never:
-		e.Left = time.Duration(sh.deadlines.at[s] - now)
+	case sh.deadlines.at != nil:
+		e.Left = leftAt(now, sh.deadlines.at[s])
 	}
 	return e
+}
+
+// leftAt returns the time from now to the deadline t.
+func leftAt(now, t int64) time.Duration {
+	if t == never {
+		return Forever
+	}
+	return time.Duration(t - now)
 }
 
 // ttlLeftLocked returns the rest of the TTL of s, apart from its idle time.
@@ -49,10 +57,7 @@ func (sh *shard[K, V]) ttlLeftLocked(s uint32, now int64) time.Duration {
 	case sh.deadlines.at != nil:
 		t = sh.deadlines.at[s]
 	}
-	if t == never {
-		return Forever
-	}
-	return time.Duration(t - now)
+	return leftAt(now, t)
 }
 
 // loader returns the loader of the options.
@@ -124,9 +129,18 @@ func (c *Cache[K, V]) loadEntry(ctx context.Context, key K, load loadFunc[K, V])
 	l := lookup[K, V]{key: key, hash: c.hash(key), now: c.reading(), load: load, inline: c.runsInline(ctx)}
 	sh := c.shardOf(l.hash)
 
-	// Most calls find the value.
-	sh.mu.Lock()
+	// Most calls find the value, and without the lock if its age is not asked
+	// for.
+	if !c.opts.TrackAge {
+		if value, until, seen := c.pass(sh, l.hash, key, l.now, loading); seen == present {
+			return Entry[V]{Value: value, Left: leftAt(l.now, until)}, nil
+		}
+	}
+	sh.mu.lockToLook()
 	c.lookLocked(sh, &l)
+	if l.done {
+		c.calmLocked(sh)
+	}
 	sh.mu.Unlock()
 
 	// Look again and join in one critical section: another call may have stored

@@ -45,12 +45,19 @@ package lru
 //	   failures has only slots in use.
 //	I9 flights has exactly the loads whose result will be stored, each under its
 //	   key; while there are none, deletedTags is nil.
+//	I10 while a bypass is open, the shard does not change, but for hits and the
+//	   sums of Stats.
 //
 // Lock order: Cache.reclaiming, then one shard, then tasks or Behind.mu;
 // alarm.mu alone. No two shards at once. No user code runs under a lock, except
 // the function given to Update and the functions of the options that judge its
 // result. Keys are compared under a lock; that cannot panic, since hashing the
 // key would have panicked first.
+//
+// Lookups pass the lock of a shard by while it has not changed for some hits
+// (bypass.go). They count themselves in and out in stripes of the cache. Lock
+// closes the bypass and waits for those that are in it, so that all else is
+// written as if there were nothing but a mutex.
 //
 // A load is a flight (flight.go). It runs with no lock held. A call that finds
 // nothing registers a flight, or joins one, in the critical section in which it
@@ -101,6 +108,8 @@ type Cache[K comparable, V any] struct {
 
 	reclaiming    sync.Mutex // held by an operation that evicts from other shards, and by Resize
 	lastReclaimed int        // the shard that was last evicted from; protected by reclaiming
+
+	readers atomic.Pointer[readers] // lookups that pass locks by; nil until a bypass opens
 
 	loading    atomic.Int64 // loads under way
 	refreshing atomic.Int64 // calls of loaders under way that no call has asked for
@@ -232,8 +241,11 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	h := c.hash(key)
 	sh := c.shardOf(h)
 	now := c.reading()
+	if value, _, seen := c.pass(sh, h, key, now, getting); seen != unsure {
+		return value, seen == present
+	}
 
-	sh.mu.Lock()
+	sh.mu.lockToLook()
 	now = sh.advanceLocked(now)
 	s := sh.find(uint32(h), key)
 	if s == 0 || sh.gone(s, now) {
@@ -251,6 +263,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	sh.hit(s)
 	c.prolongLocked(sh, s, now)
 	value = sh.cells[s].value
+	c.calmLocked(sh)
 	sh.mu.Unlock()
 	return value, true
 }
@@ -269,12 +282,16 @@ func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
 	h := c.hash(key)
 	sh := c.shardOf(h)
 	now := c.reading()
+	if value, _, seen := c.pass(sh, h, key, now, peeking); seen != unsure {
+		return value, seen == present
+	}
 
-	sh.mu.Lock()
+	sh.mu.lockToLook()
 	s := sh.find(uint32(h), key)
 	ok = s != 0 && !sh.gone(s, sh.advanceLocked(now))
 	if ok {
 		value = sh.cells[s].value
+		c.calmLocked(sh)
 	}
 	sh.mu.Unlock()
 	return value, ok

@@ -4,13 +4,12 @@ package lru
 
 import (
 	"math"
-	"sync"
 	"time"
 )
 
 // A shard is a part of a cache with a lock of its own.
 type shard[K comparable, V any] struct {
-	mu sync.Mutex // protects all of it
+	mu biasedLock // protects all of it
 
 	contents[K, V]
 	target int    // slots it will need at most, as far as is known; or 0
@@ -26,7 +25,7 @@ type shard[K comparable, V any] struct {
 	reporting bool            // a goroutine is calling OnRemove for this shard
 
 	counters
-	_ [64]byte // keeps the counters of neighbors off the same cache line
+	_ [56]byte // keeps hits and misses off the cache line of the next shard's lock
 }
 
 // The contents of a shard are its entries with all that belongs to them. Clear

@@ -197,6 +197,12 @@ func (c *Cache[K, V]) Stats() Stats {
 		s.EvictedCost += uint64(n.evictedCost)
 		s.EvictedAge = time.Duration(saturated(int64(s.EvictedAge), n.evictedAge))
 	}
+	if r := c.readers.Load(); r != nil {
+		for i := range r.stripes {
+			s.Hits += r.stripes[i].hits.Load()
+			s.Misses += r.stripes[i].misses.Load()
+		}
+	}
 	s.Cost = c.Cost()
 	s.Cap = c.Cap()
 	s.Loading = int(c.loading.Load())
