@@ -428,6 +428,58 @@ func logRoomRound(t *testing.T, size int) {
 	wantSizes(t, fmt.Sprint("a commit of ", 90+size, " bytes"), m)
 }
 
+// TestLogGrows checks that no group can begin a log while it is made, or while
+// it grows for a large batch.
+func TestLogGrows(t *testing.T) {
+	m := NewMemFS()
+	db := openMem(t, m)
+	db.logs.background.Wait()
+	grown := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind != "preallocate" {
+			return nil
+		}
+		db.commits.mu.Lock()
+		defer db.commits.mu.Unlock()
+		grown++
+		if db.logs.next != nil {
+			t.Errorf("%s grows, and is the next log", op.Name)
+		}
+		return nil
+	})
+
+	for i, n := range []int{10, 2 * minLogSize, 10, 9 * minLogSize} {
+		set(t, db, fmt.Sprint(i), string(make([]byte, n)), NoSync)
+		db.logs.background.Wait()
+	}
+	if grown < 2 {
+		t.Errorf("%d logs were made or grew, want 2 or more", grown)
+	}
+	m.Inject(nil)
+	closeDB(t, db)
+}
+
+// TestLogRoomExact checks that a group goes into a log that it fills to the
+// last byte, with the seal, and not if it is a byte longer.
+func TestLogRoomExact(t *testing.T) {
+	const size, ops = 1000, 100
+	for more, want := range []bool{true, false} {
+		tail := &logFile{size: size}
+		l := &rotation{tail: tail, used: size - ops - groupExtra - sealLen, making: true}
+		g := new(group)
+		equal(t, fmt.Sprintf("there is room for %d bytes more", more), l.reserveLocked(g, nil, ops+int64(more)), want)
+		equal(t, "the group has a log", g.log == tail, want)
+		equal(t, "the next log is wanted", l.wanted > 0, !want)
+	}
+
+	// A log that comes next takes exactly what it has room for, too.
+	const need = logHeaderLen + ops + groupExtra + sealLen
+	for less, want := range []bool{true, false} {
+		l := &rotation{next: &logFile{size: need - int64(less)}, making: true}
+		equal(t, fmt.Sprintf("the next log takes a group, %d bytes less", less), l.reserveLocked(new(group), nil, ops), want)
+	}
+}
+
 // TestLogsFill checks that logs are filled: empty batches take no room, and
 // groups give back the room that they did not need.
 func TestLogsFill(t *testing.T) {

@@ -112,6 +112,23 @@ func TestReadOnlyLock(t *testing.T) {
 	}
 }
 
+// A plainFS has nothing that an FS need not have.
+type plainFS struct{ FS }
+
+// TestPlainFS checks that a file system without shared locks is enough: a
+// reader excludes others there.
+func TestPlainFS(t *testing.T) {
+	o := &Options{FS: plainFS{testFiles(t, 3, true)}, ReadOnly: true}
+	db, err := Open("db", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLast(t, "a reader", db, 3)
+	_, err = Open("db", o)
+	isError(t, "a second reader", err, ErrLocked)
+	closeDB(t, db)
+}
+
 // TestLimits checks that keys and values at their limits are possible and
 // longer ones are not, and that memory stays within its bound.
 func TestLimits(t *testing.T) {

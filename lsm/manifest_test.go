@@ -151,6 +151,8 @@ func TestLaterFiles(t *testing.T) {
 func TestManifestEachOpen(t *testing.T) {
 	m := testFiles(t, 3, true)
 	before := m.manifest(t)
+	old, err := readManifest(m, "db", 1)
+	must(t, err)
 	m.put(tmpName, []byte("left over"))
 	m.put(logName(90), fileHeader{no: 90}.encode(logMagic, logHeaderLen))
 	m.put("notes.txt", nil)
@@ -170,6 +172,13 @@ func TestManifestEachOpen(t *testing.T) {
 	}
 	if files, want := m.files(t), []string{logName(1), logName(2), manifestName(2), "notes.txt"}; !slices.Equal(files, want) {
 		t.Errorf("files %v, want %v (before: %s)", files, want, before)
+	}
+
+	// Edits of one file are not those of another.
+	made, err := readManifest(m, "db", 2)
+	must(t, err)
+	if made.nonce == old.nonce {
+		t.Errorf("two manifests have the nonce %#x, want one each", made.nonce)
 	}
 	closeDB(t, db)
 }

@@ -269,6 +269,33 @@ func TestBlockHead(t *testing.T) {
 	}
 }
 
+// TestIndexHead checks the shortest index, and those whose parts are longer
+// than what is there by a byte.
+func TestIndexHead(t *testing.T) {
+	index := func(n, prefix, rest int) []byte {
+		b := make([]byte, 8, 8+rest)
+		binary.LittleEndian.PutUint32(b, uint32(n))
+		binary.LittleEndian.PutUint16(b[4:], uint16(prefix))
+		return append(b, make([]byte, rest)...)
+	}
+	for _, c := range []struct {
+		n, prefix, rest int
+		want            error
+	}{
+		{0, 0, 3, errDamaged},
+		{0, 0, 4, nil},
+		{0, 1, 4, errDamaged},
+		{0, 1, 5, nil},
+		{0, 9, 12, errDamaged},
+		{1, 0, 19, errDamaged},
+		{1, 7, 26, errDamaged},
+		{1, 8, 27, errDamaged},
+	} {
+		_, err := parseIndex(slices.Clip(index(c.n, c.prefix, c.rest)))
+		isError(t, fmt.Sprintf("%+v", c), err, c.want)
+	}
+}
+
 // TestTableVersions checks a key with more versions than a block, and those of
 // its neighbors.
 func TestTableVersions(t *testing.T) {
