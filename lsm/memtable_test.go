@@ -318,6 +318,9 @@ func TestArena(t *testing.T) {
 		e := entry{key: bytes.Repeat([]byte{byte(i)}, 3), value: bytes.Repeat([]byte{byte(i)}, n)}
 		before := a.size
 		bound := a.growth(int64(n + 3 + maxEntryExtra + refUnit))
+		if most := int64(n+3+maxEntryExtra+refUnit)*3/2 + int64(a.chunkLen()); bound > most {
+			t.Errorf("an entry of %d bytes may take %d bytes, want a bound of at most %d", n, bound, most)
+		}
 		e.ref = a.put(e.key, e.value, uint64(i))
 		if got := a.size - before; got > bound {
 			t.Errorf("an entry of %d bytes took %d bytes, want at most %d", n, got, bound)

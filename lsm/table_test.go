@@ -269,6 +269,23 @@ func TestBlockHead(t *testing.T) {
 	}
 }
 
+// TestBlockPayload checks that blocks of every short payload, also of none, are
+// opened as they were sealed, and that a byte less is damage.
+func TestBlockPayload(t *testing.T) {
+	for n := range 20 {
+		want := bytes.Repeat([]byte{'x'}, n)
+		b := sealBlock(slices.Clone(want), 3, 16)
+		got, err := openBlock(b, 3, 16)
+		isError(t, fmt.Sprintf("a payload of %d bytes", n), err, nil)
+		equal(t, fmt.Sprintf("a payload of %d bytes", n), string(got), string(want))
+		if _, err := openBlock(b[:len(b)-1], 3, 16); err == nil {
+			t.Errorf("a payload of %d bytes that is cut: got no error, want one", n)
+		}
+	}
+	_, err := openBlock(make([]byte, blockTailLen-1), 3, 16)
+	isError(t, "less than the end of a block", err, errDamaged)
+}
+
 // TestIndexHead checks the shortest index, and those whose parts are longer
 // than what is there by a byte.
 func TestIndexHead(t *testing.T) {
