@@ -51,15 +51,23 @@ func fold(r NodeReader, w *worker, lo, hi uint64) (Hash, error) {
 // appendPath appends the siblings on the way from the node (l, i) to the root
 // of size leaves.
 func appendPath(dst []Hash, r NodeReader, w *worker, l int, i, size uint64) ([]Hash, error) {
+	t, _ := r.(*Tree)
+	if t != nil && size > t.Len() {
+		t = nil // reading says so
+	}
 	inner, _ := pathLen(l, i, size)
 	for range inner {
 		sibling := i ^ 1
 		lo := sibling << l
-		h, err := fold(r, w, lo, lo+min(1<<l, size-lo)) // the last one may be incomplete
-		if err != nil {
-			return dst, err
+		if t != nil && size-lo >= 1<<l {
+			dst = append(dst, *t.levels[l].at(sibling)) // a tree needs no interface for each node
+		} else {
+			h, err := fold(r, w, lo, lo+min(1<<l, size-lo)) // the last one may be incomplete
+			if err != nil {
+				return dst, err
+			}
+			dst = append(dst, h)
 		}
-		dst = append(dst, h)
 		i >>= 1
 		l++
 	}
