@@ -78,14 +78,11 @@ func (b *buckets) adopt(limits []Limit, now int64) (changed bool) {
 
 	// A limit that changed keeps what was spent, as SetLimit does.
 	for i, l := range limits {
-		switch {
-		case i >= b.n:
-			b.states[i] = State{}
-		case b.limits[i] != l:
+		if i < b.n && b.limits[i] != l {
 			changed = true
 			b.states[i] = l.Adopt(b.states[i], b.limits[i], now)
 		}
-		b.limits[i] = l
+		b.limits[i] = l // one that was not stored begins full
 	}
 	b.n = len(limits)
 	return changed

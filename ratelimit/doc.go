@@ -87,7 +87,7 @@
 //
 // Operations are O(1), some amortized, without allocations in steady state; but
 // Acquire is O(p) in the priorities that wait, and Reserve O(h) in canceled
-// places; it allocates 8 bytes if kept. A Limiter takes 256 bytes, a slot of a
+// places; it allocates 8 bytes if kept. A Limiter takes 288 bytes, a slot of a
 // Keyed its key, 9 bytes and 8 more a tier; a log 8 an event, a sliding window
 // 8 a slice. Shared.Take is two round trips, and 88 bytes a key of one limit.
 //

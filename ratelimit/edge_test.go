@@ -488,8 +488,60 @@ func TestKeyedEverySlot(t *testing.T) {
 		s.mu.Unlock()
 		if held {
 			same(key)
+			check(t, k.TakeUpTo(key, 9), lims[key].TakeUpTo(9), "TakeUpTo of key %d", key)
+			same(key)
 		}
 	}
+}
+
+// TestKeyedFull checks that a full table which denies new keys serves those
+// that it holds, in whatever slot, and that requests which take nothing hold no
+// key.
+func TestKeyedFull(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	k.Return(1, 3)
+	k.Charge(1, 0)
+	check(t, k.TakeUpTo(1, 0), 0, "TakeUpTo of nothing")
+	check(t, k.Len(), 0, "keys after requests that take nothing")
+
+	held := []int{}
+	for key := range 100 {
+		if k.Allow(key) {
+			held = append(held, key)
+		}
+	}
+	check(t, k.Len(), len(held), "keys")
+	for _, key := range held {
+		d := k.Peek(key, 2)
+		check(t, d.OK, true, "OK of Peek of key %d", key)
+		check(t, d.Remaining, 2, "Remaining of key %d", key)
+	}
+	for key, d := range k.All() {
+		check(t, d.OK, true, "OK of key %d", key)
+		check(t, d.Remaining, 4, "Remaining of key %d", key)
+	}
+	check(t, k.TakeUpTo(1000, 3), 0, "TakeUpTo without room")
+	check(t, k.Peek(1000, 0).OK, true, "OK of nothing without room")
+	check(t, k.Peek(1000, 1).OK, false, "OK of Peek without room")
+}
+
+// TestKeyedDelayOfOneTier checks that a tier which has the tokens delays
+// nothing.
+func TestKeyedDelayOfOneTier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerHour(100), 100}, {PerSecond(1), 1}, {Rate: Inf}}, nil)
+		k.Allow(1)
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, time.Second-1), ErrLimited, "WaitMax of too little")
+		start := time.Now()
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, time.Second), nil, "WaitMax of enough")
+		check(t, time.Since(start), time.Second, "time of WaitMax")
+		k.Drain(1)
+		err := k.WaitMax(t.Context(), 1, 1, time.Second)
+		if e, ok := errors.AsType[*WaitError](err); !ok || e.Delay != 36*time.Second {
+			t.Errorf("WaitMax of the slow tier = %#v, want a delay of 36s", err)
+		}
+	})
 }
 
 // TestKeyedFastPlan checks a key whose own limit refills so fast that its
@@ -599,5 +651,130 @@ func TestFrozenBucket(t *testing.T) {
 		lim.mu.Unlock()
 		check(t, <-got, 3, "%s: tokens", name)
 		check(t, lim.Peek(0).Remaining, 7, "%s: Remaining", name)
+	}
+}
+
+// TestSharedTTLOfFull checks that a state that is full again is kept for the
+// clocks that are behind, and not forever.
+func TestSharedTTLOfFull(t *testing.T) {
+	store := &ttlStore{Store: NewMemStore(nil)}
+	s := NewShared(store, []Limit{{PerHour(1), 2}, {Rate: Inf}}, nil)
+	_, err := s.Take(t.Context(), "key", 1)
+	checkErr(t, err, nil, "Take")
+	checkErr(t, s.Return(t.Context(), "key", 1), nil, "Return")
+	check(t, store.ttl, ttlSlack, "ttl")
+}
+
+// TestSampleOfOne checks that the duration of one permit among drops counts,
+// and that of equal ones has no error.
+func TestSampleOfOne(t *testing.T) {
+	for calls := range minSamples {
+		var clock fakeClock
+		var got Sample
+		c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithm(func(s Sample) float64 {
+			got = s
+			return s.Limit
+		}), Now: clock.now})
+		for i := range minSamples {
+			p, _ := c.TryAcquire()
+			clock.sleep(time.Millisecond)
+			if i < calls {
+				p.Release()
+			} else {
+				p.Drop()
+			}
+		}
+		check(t, got.Calls, calls, "Calls")
+		check(t, got.Dropped, minSamples-calls, "Dropped")
+		check(t, got.RTT, time.Millisecond*time.Duration(min(calls, 1)), "RTT of %d calls", calls)
+		check(t, got.StdErr, 0, "StdErr of %d calls", calls)
+	}
+}
+
+// TestGradient2OneDrop checks windows of one operation, and of one drop.
+func TestGradient2OneDrop(t *testing.T) {
+	for _, tt := range []struct {
+		calls, dropped, inFlight int
+		baseline, rtt            float64
+		want                     float64
+		shrunk                   int
+	}{
+		{0, 1, 100, 0, 0, 90, 3},
+		{1, 0, 100, 0, 0, 102, 0},
+		{1, 0, 100, 1, 1, 102, 0},
+		{1, 0, 100, 1, 100, 90, 4}, // a gradient of one half
+		{0, 1, 1, 1, 0, 90, 3},     // a drop counts in a limit that is not used
+		{1, 0, 1, 0, 50, 100, 0},   // nothing is known, and nothing shrinks
+	} {
+		g := Gradient2{Probe: -1, baseline: tt.baseline, shrunk: 3}
+
+		got := g.follow(Sample{Limit: 100, InFlight: tt.inFlight, Calls: tt.calls, Dropped: tt.dropped, RTT: time.Duration(tt.rtt)})
+		if math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%+v: limit = %v, want %v", tt, got, tt.want)
+		}
+		check(t, g.shrunk, tt.shrunk, "%+v: shrunk", tt)
+	}
+
+	// The first measures, and later ones are averaged.
+	g := Gradient2{Probe: -1}
+	g.follow(Sample{Limit: 100, InFlight: 1, Calls: 1, RTT: 50})
+	check(t, g.baseline, 50, "the baseline of a first window")
+	g.follow(Sample{Limit: 100, InFlight: 1, Calls: 1, RTT: 100})
+	check(t, g.baseline, 60, "the baseline of a second window")
+}
+
+// TestUnits pins the units of states that stores hold: another unit would be
+// another format.
+func TestUnits(t *testing.T) {
+	for l, want := range map[Limit]int64{
+		{PerSecond(1), 2}:             1e9,
+		{PerSecond(3), 2}:             333_333_333,
+		{perSecond(1e9), 1}:           1,
+		{perSecond(1e12), 5}:          1,
+		{Rate{}, 3}:                   1,
+		{PerDay(1), 0}:                86400e9,
+		{Every(time.Hour), mostBurst}: min(3600e9, maxCapacity/mostBurst),
+	} {
+		m := newMeter(l)
+		check(t, m.unit, want, "unit of %v", l)
+		check(t, m.capacity, want*int64(l.Burst), "capacity of %v", l)
+	}
+}
+
+// TestVictim checks that the key that owes least goes, in whatever slot, and
+// that one that owes a single unit is no free slot.
+func TestVictim(t *testing.T) {
+	p := newPlan([]Limit{{Every(10), 100}, {Every(20), 100}})
+	for slot := range 2 * ways {
+		words := make([]int64, 2*2*ways)
+		for i := range words {
+			words[i] = 1000 + int64(i)
+		}
+		words[2*slot], words[2*slot+1] = 500, 501
+		i, least := p.victim(words, 2, 500, 0, ways)
+		check(t, i, slot, "victim")
+		check(t, least, 1, "what it owes")
+		words[2*slot+1] = 500
+		i, least = p.victim(words, 2, 500, 0, ways)
+		check(t, i, slot, "victim that owes nothing")
+		check(t, least, 0, "what it owes")
+	}
+}
+
+// TestReserveFar checks that reservations may reach as far ahead at late
+// readings, and at early ones no further.
+func TestReserveFar(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a burst is below 2^31")
+	}
+	for _, at := range []int64{0, maxSupply - 1, -maxSupply + 1} {
+		var clock fakeClock
+		lim := New(Every(1), mostBurst, &Options{Now: clock.now})
+		clock.t = at
+		reserved := 0
+		for lim.Reserve(mostBurst).OK() {
+			reserved++
+		}
+		check(t, reserved, 2, "reservations of 2^61 ns at %d", at)
 	}
 }
