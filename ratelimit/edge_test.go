@@ -778,3 +778,42 @@ func TestReserveFar(t *testing.T) {
 		check(t, reserved, 2, "reservations of 2^61 ns at %d", at)
 	}
 }
+
+// TestDelayFar checks the delay of a waiter at late and early readings.
+func TestDelayFar(t *testing.T) {
+	for _, at := range []int64{0, maxSupply - 1, -maxSupply + 1} {
+		var clock fakeClock
+		lim := New(Every(1), mostBurst, &Options{Now: clock.now})
+		clock.t = at
+		lim.AllowN(mostBurst)
+		lim.mu.Lock()
+		b, d := lim.currentLocked(lim.clock.read())
+		got := lim.delayLocked(b, d, 7)
+		lim.mu.Unlock()
+		check(t, got, 7, "delay at %d", at)
+	}
+}
+
+// TestKeyedReplayOfOldLog checks that a table that holds nothing begins at the
+// first time of a log, however old that is.
+func TestKeyedReplayOfOldLog(t *testing.T) {
+	const year = int64(365 * 24 * time.Hour)
+	clock := fakeClock{70 * year}
+	k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{Now: clock.now})
+	for hour := range int64(5) {
+		at := time.Unix(0, -70*year+hour*int64(time.Hour))
+		check(t, k.AllowAt(1, at, 1), true, "Allow of hour %d", hour)
+		check(t, k.AllowAt(1, at, 1), false, "Allow of hour %d, again", hour)
+	}
+}
+
+// TestSharedWaitErrors checks that a wait ends with the error of its store.
+func TestSharedWaitErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &badStore{Store: NewMemStore(nil), fault: func() int { return 0 }, between: func() {}}
+		s := NewShared(bad, []Limit{{PerHour(1), 1}}, nil)
+		start := time.Now()
+		checkErr(t, s.Wait(t.Context(), "key", 1), errLost, "Wait")
+		check(t, time.Since(start), 0, "time of Wait")
+	})
+}
