@@ -365,6 +365,18 @@ func TestMemtableGrowth(t *testing.T) {
 			t.Errorf("%d operations took %d bytes, want at most %d", n, got, bound)
 		}
 	}
+
+	// Entries take memory also if keys and values have none.
+	m = newMemtable()
+	const n = 200_000
+	before := m.bytes()
+	bound := m.growth(0, n)
+	for i := range uint64(n) {
+		m.insert(nil, nil, i+1, kindSet)
+	}
+	if got := m.bytes() - before; got > bound {
+		t.Errorf("%d empty operations took %d bytes, want at most %d", n, got, bound)
+	}
 }
 
 // TestArenaChunks checks that 4 GiB of entries of the worst length find chunks.
