@@ -137,6 +137,9 @@ func TestSnapshotErrorsOfAll(t *testing.T) {
 			if _, err := of().ReadFrom(bytes.NewReader(bad)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 				t.Errorf("%s: byte %d: err = %v, want ErrCorrupt or ErrVersion", name, i, err)
 			}
+			if _, err := of().ReadFrom(bytes.NewReader(bad)); i/2 == 4 {
+				checkErr(t, err, ErrVersion, "%s: byte %d", name, i)
+			}
 			if n, err := of().ReadFrom(bytes.NewReader(good[:i])); !errors.Is(err, ErrCorrupt) || n != int64(i) {
 				t.Errorf("%s: the first %d bytes: %d, %v, want as many and ErrCorrupt", name, i, n, err)
 			}
@@ -727,13 +730,14 @@ func TestGradient2OneDrop(t *testing.T) {
 // another format.
 func TestUnits(t *testing.T) {
 	for l, want := range map[Limit]int64{
-		{PerSecond(1), 2}:             1e9,
-		{PerSecond(3), 2}:             333_333_333,
-		{perSecond(1e9), 1}:           1,
-		{perSecond(1e12), 5}:          1,
-		{Rate{}, 3}:                   1,
-		{PerDay(1), 0}:                86400e9,
-		{Every(time.Hour), mostBurst}: min(3600e9, maxCapacity/mostBurst),
+		{PerSecond(1), 2}:                     1e9,
+		{PerSecond(3), 2}:                     333_333_333,
+		{perSecond(1e9), 1}:                   1,
+		{perSecond(1e12), 5}:                  1,
+		{Rate{}, 3}:                           1,
+		{PerDay(1), 0}:                        86400e9,
+		{Every(50 * 365 * 24 * time.Hour), 1}: 50 * 365 * 86400e9,
+		{Every(time.Hour), mostBurst}:         min(3600e9, maxCapacity/mostBurst),
 	} {
 		m := newMeter(l)
 		check(t, m.unit, want, "unit of %v", l)
@@ -816,4 +820,64 @@ func TestSharedWaitErrors(t *testing.T) {
 		checkErr(t, s.Wait(t.Context(), "key", 1), errLost, "Wait")
 		check(t, time.Since(start), 0, "time of Wait")
 	})
+}
+
+// TestKeyedPlanOfHeld checks that the limits which TakeLimits gives a key that
+// is held stay with it, and that a deleted key is told of no more.
+func TestKeyedPlanOfHeld(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerHour(1), 3}}, &KeyedOptions{Now: clock.now})
+	k.Take(1, 2)
+	check(t, k.TakeLimits(1, 1, Limit{PerHour(1), 7}).Remaining, 4, "Remaining by the key's own limit")
+	check(t, k.Peek(1, 0).Limit, 7, "Limit of Peek")
+	check(t, k.Peek(1, 0).Remaining, 4, "Remaining of Peek")
+	k.Delete(1)
+	for key, d := range k.All() {
+		t.Errorf("All tells of %d, %+v, want nothing", key, d)
+	}
+	mustPanic(t, "must not be negative, got -1", func() { All().Return(-1) })
+}
+
+// TestWaitOfEnded checks that a context that has ended takes nothing, although
+// the tokens are there.
+func TestWaitOfEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	lim, k := New(PerHour(1), 2, nil), NewKeyed[int]([]Limit{{PerHour(1), 2}}, nil)
+	checkErr(t, lim.Wait(ctx, 1), context.Canceled, "Wait of a Limiter")
+	checkErr(t, k.Wait(ctx, 1, 1), context.Canceled, "Wait of a Keyed")
+	check(t, lim.Peek(0).Remaining, 2, "Remaining of a Limiter")
+	check(t, k.Peek(1, 0).Remaining, 2, "Remaining of a Keyed")
+}
+
+// TestMemStoreKeeps checks that a sweep forgets no key that is in use.
+func TestMemStoreKeeps(t *testing.T) {
+	var clock fakeClock
+	store := NewMemStore(&Options{Now: clock.now})
+	for i := range 3 * minSweep {
+		_, err := store.CompareAndSwap(t.Context(), fmt.Sprint(i), nil, []byte("x"), 1+time.Duration(i%2)*time.Hour)
+		checkErr(t, err, nil, "CompareAndSwap")
+		clock.sleep(1)
+	}
+	for i := range 3 * minSweep {
+		state, err := store.Load(t.Context(), fmt.Sprint(i))
+		checkErr(t, err, nil, "Load")
+		check(t, len(state), i%2, "bytes of key %d", i)
+	}
+}
+
+// TestReadFromOnTop checks that a window which has counted events takes over as
+// many as its limit leaves.
+func TestReadFromOnTop(t *testing.T) {
+	var clock fakeClock
+	var b bytes.Buffer
+	from, to := NewSlidingLog(9, time.Hour, &Options{Now: clock.now}), NewSlidingLog(5, time.Hour, &Options{Now: clock.now})
+	from.AllowN(9)
+	to.AllowN(2)
+	_, err := from.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	_, err = to.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	to.SetLimit(20)
+	check(t, to.Peek(0).Remaining, 15, "Remaining of 20")
 }
