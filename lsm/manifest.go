@@ -75,7 +75,6 @@ func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 type listing struct {
 	logs, manifests []uint64
 	table           string // a file of a later version, or empty
-	tmp             bool   // a manifest was not finished
 	top             uint64 // the highest number of a log
 }
 
@@ -96,7 +95,6 @@ func list(fsys FS, dir string) (l listing, err error) {
 		if _, ok := parseName(name, "", ".sst"); ok {
 			l.table = filepath.Join(dir, name)
 		}
-		l.tmp = l.tmp || name == tmpName
 	}
 	return l, nil
 }
