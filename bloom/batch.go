@@ -36,17 +36,27 @@ func (f *Filter) AddHashes(hs []uint64) int {
 
 // addGroup adds keys whose lines were touched.
 func (f *Filter) addGroup(hs []uint64) (added int) {
-	n := uint64(len(f.lines))
-	usual := f.perKey == 1 && f.perLane == 2
-	for _, h := range hs {
-		// The usual shape has a way of its own, which is inlined.
-		var is bool
-		if usual {
-			is = f.lines[index(h, n)].addUsual(h)
-		} else {
-			is = f.add(h)
+	if f.perKey != 1 || f.perLane != 2 {
+		for _, h := range hs {
+			if f.AddHash(h) {
+				added++
+			}
 		}
-		if is {
+		return added
+	}
+
+	// AddHash, written out.
+	for _, h := range hs {
+		l := &f.lines[index(h, uint64(len(f.lines)))]
+		x := h * spread1
+		p0, p1, p2, p3 := &l[x>>63], &l[2|x>>50&1], &l[4|x>>37&1], &l[6|x>>24&1]
+		a0, a1, a2, a3 := *p0, *p1, *p2, *p3
+		b0 := a0 | 1<<(x>>57&63) | 1<<(x>>51&63)
+		b1 := a1 | 1<<(x>>44&63) | 1<<(x>>38&63)
+		b2 := a2 | 1<<(x>>31&63) | 1<<(x>>25&63)
+		b3 := a3 | 1<<(x>>18&63) | 1<<(x>>12&63)
+		*p0, *p1, *p2, *p3 = b0, b1, b2, b3
+		if (a0^b0)|(a1^b1)|(a2^b2)|(a3^b3) != 0 {
 			added++
 		}
 		if invariants {
@@ -80,8 +90,17 @@ func (f *Filter) hasGroup(dst []bool, hs []uint64) []bool {
 		}
 		return dst
 	}
+
+	// HasHash, written out.
 	for _, h := range hs {
-		dst = append(dst, f.lines[index(h, n)].hasUsual(h))
+		l := &f.lines[index(h, n)]
+		x := h * spread1
+		w0 := l[x>>63]
+		w1 := l[2|x>>50&1]
+		w2 := l[4|x>>37&1]
+		w3 := l[6|x>>24&1]
+		dst = append(dst, w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&
+			(w2>>(x>>31&63))&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0)
 	}
 	return dst
 }

@@ -17,19 +17,6 @@ const (
 // A line is one cache line of the filter: 4 lanes of 2 words.
 type line [words]uint64
 
-// hasUsual is has for two bits a lane, as in most filters. It has no branch on
-// data: half of the questions of a mixed stream would be mispredicted, which
-// costs more than all eight bits.
-func (l *line) hasUsual(h uint64) bool {
-	x := h * spread1
-	w0 := l[x>>63]
-	w1 := l[2|x>>50&1]
-	w2 := l[4|x>>37&1]
-	w3 := l[6|x>>24&1]
-	return w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&
-		(w2>>(x>>31&63))&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0
-}
-
 // has reports whether the pattern of h, with r bits a lane, is set. It loads
 // one word of each lane. After two lanes it stops if that was enough, as for
 // most keys that are absent; more branches on data would be more than a
@@ -96,19 +83,6 @@ func masks(h uint64, r int) (m0, m1, m2, m3 uint64) {
 		m3 |= bit(y >> 16)
 	}
 	return m0, m1, m2, m3
-}
-
-// addUsual is add for two bits a lane.
-func (l *line) addUsual(h uint64) bool {
-	x := h * spread1
-	p0, p1, p2, p3 := &l[x>>63], &l[2|x>>50&1], &l[4|x>>37&1], &l[6|x>>24&1]
-	a0, a1, a2, a3 := *p0, *p1, *p2, *p3
-	b0 := a0 | 1<<(x>>57&63) | 1<<(x>>51&63)
-	b1 := a1 | 1<<(x>>44&63) | 1<<(x>>38&63)
-	b2 := a2 | 1<<(x>>31&63) | 1<<(x>>25&63)
-	b3 := a3 | 1<<(x>>18&63) | 1<<(x>>12&63)
-	*p0, *p1, *p2, *p3 = b0, b1, b2, b3
-	return (a0^b0)|(a1^b1)|(a2^b2)|(a3^b3) != 0
 }
 
 // add sets the pattern of h and reports whether a bit of it was not set. The

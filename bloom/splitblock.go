@@ -183,7 +183,7 @@ func (s *SplitBlock) HasHashes(dst []bool, hs []uint64) []bool {
 
 // has reports whether the bits of x are set. It is written out, since a loop
 // over the salts takes twice as long, and has no branch on data, as
-// line.hasUsual.
+// Filter.HasHash.
 func (b *block) has(x uint32) bool {
 	return b[0]>>(x*salt0>>27)&(b[1]>>(x*salt1>>27))&(b[2]>>(x*salt2>>27))&(b[3]>>(x*salt3>>27))&
 		(b[4]>>(x*salt4>>27))&(b[5]>>(x*salt5>>27))&(b[6]>>(x*salt6>>27))&(b[7]>>(x*salt7>>27))&1 != 0
