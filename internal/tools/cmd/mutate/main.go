@@ -181,6 +181,7 @@ func report(out io.Writer, name string, list []*mutant, known map[string]string)
 type binary struct {
 	dir, path   string
 	mutants     []*mutant
+	rapid       bool     // there are properties of rapid
 	skip        []string // tests that fail without a mutant: they look at the code itself
 	short       time.Duration
 	reachedFile string              // where the runs of reach write
@@ -200,6 +201,11 @@ const quickTest = 100 * time.Millisecond
 // the compiler refuses are left out.
 func compile(ctx context.Context, dir, tmp string, list []*mutant) (*binary, error) {
 	b := &binary{dir: dir, path: filepath.Join(tmp, "mutants.test"), mutants: list}
+	var err error
+	if b.rapid, err = usesRapid(dir); err != nil {
+		return nil, err
+	}
+
 	for range 20 {
 		for i, m := range b.mutants {
 			m.id = i + 1
@@ -224,6 +230,24 @@ func compile(ctx context.Context, dir, tmp string, list []*mutant) (*binary, err
 		b.mutants = slices.DeleteFunc(b.mutants, func(m *mutant) bool { return refused[m.id] })
 	}
 	return nil, errors.New("too many mutants that do not compile")
+}
+
+// usesRapid reports whether a test file in dir imports rapid.
+func usesRapid(dir string) (bool, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Contains(text, []byte(`"pgregory.net/rapid"`)) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // refusedBy returns the mutants on the lines that the compiler complains
@@ -405,6 +429,10 @@ func (b *binary) tests(ctx context.Context, id int, limit time.Duration, flags .
 	defer cancel()
 	if id > 0 {
 		flags = append(flags, "-test.failfast")
+	}
+	if b.rapid {
+		// Inputs that one mutant fails with would be tried on all others.
+		flags = append(flags, "-rapid.nofailfile")
 	}
 	if len(b.skip) > 0 {
 		flags = append(flags, "-test.skip", "^("+strings.Join(b.skip, "|")+")$")
