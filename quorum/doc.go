@@ -13,15 +13,12 @@
 //	)
 //
 //	func main() {
-//		ctx := context.Background()
-//		nodes := make([]quorum.Replica[string, quorum.LWW[string]], 4)
-//		for i := range nodes { // in earnest, clients of four servers
-//			nodes[i] = quorum.NewMemory[string, quorum.LWW[string]]()
-//		}
+//		node := quorum.NewMemory[string, quorum.LWW[string]] // in earnest, a client
+//		nodes := []quorum.Replica[string, quorum.LWW[string]]{node(), node(), node(), node()}
 //		opts := &quorum.Options{Write: quorum.Three, Read: quorum.Two}
 //		db, _ := quorum.NewKV(nodes, quorum.NewClock(1, nil), opts)
-//		_, err := db.Put(ctx, "cart", "book", quorum.Atomic())
-//		cart, _, err := db.Get(ctx, "cart", quorum.Atomic())
+//		_, err := db.Put(context.Background(), "cart", "book", quorum.Atomic())
+//		cart, _, err := db.Get(context.Background(), "cart", quorum.Atomic())
 //		fmt.Println(cart, err) // book <nil>
 //	}
 //
