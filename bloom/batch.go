@@ -45,7 +45,7 @@ func (f *Filter) addGroup(hs []uint64) (added int) {
 		return added
 	}
 
-	// AddHash, written out.
+	// AddHash, written out: a call would cost a tenth of this.
 	for _, h := range hs {
 		l := &f.lines[index(h, uint64(len(f.lines)))]
 		x := h * spread1
@@ -91,7 +91,7 @@ func (f *Filter) hasGroup(dst []bool, hs []uint64) []bool {
 		return dst
 	}
 
-	// HasHash, written out.
+	// HasHash, written out: a call would cost a tenth of this.
 	for _, h := range hs {
 		l := &f.lines[index(h, n)]
 		x := h * spread1

@@ -22,26 +22,7 @@ func TestCodec(t *testing.T) {
 	want := mustSnapshot(t, &Options{Seed: 7, VirtualNodes: 9},
 		Node{Name: "a", Zone: "z"}, Node{Name: "b", Weight: 2}, Node{Name: "c", Weight: NoShare})
 	for _, s := range []*Snapshot{want, {}} {
-		data, err := s.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back Snapshot
-		if err := back.UnmarshalBinary(data); err != nil {
-			t.Fatal(err)
-		}
-		checkSame(t, &back, s)
-
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var fromJSON Snapshot
-		if err := json.Unmarshal(text, &fromJSON); err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		checkSame(t, &fromJSON, s)
-
+		data, back := checkForms(t, s)
 		for i := range data {
 			bad := slices.Clone(data)
 			bad[i] ^= 1
@@ -52,7 +33,7 @@ func TestCodec(t *testing.T) {
 				t.Fatalf("%d bytes: %v, want %v", i, err, ErrCorrupt)
 			}
 		}
-		checkSame(t, &back, s) // errors changed nothing
+		checkSame(t, back, s) // errors changed nothing
 	}
 }
 
@@ -60,26 +41,33 @@ func TestCodec(t *testing.T) {
 // taken, and read back from both forms.
 func TestLongestName(t *testing.T) {
 	long := strings.Repeat("x", 1<<16-1)
-	s := mustSnapshot(t, nil, Node{Name: long, Zone: "a"}, Node{Name: "b", Zone: long})
+	checkForms(t, mustSnapshot(t, nil, Node{Name: long, Zone: "a"}, Node{Name: "b", Zone: long}))
+}
+
+// checkForms checks that both forms of s lead back to it, and returns the
+// binary one and what was read from it.
+func checkForms(t *testing.T, s *Snapshot) (data []byte, back *Snapshot) {
+	t.Helper()
 	data, err := s.MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back Snapshot
+	back = new(Snapshot)
 	if err := back.UnmarshalBinary(data); err != nil {
 		t.Fatal(err)
 	}
-	checkSame(t, &back, s)
+	checkSame(t, back, s)
 
-	text, err := s.MarshalJSON()
+	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var fromJSON Snapshot
-	if err := fromJSON.UnmarshalJSON(text); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(text, &fromJSON); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
 	checkSame(t, &fromJSON, s)
+	return data, back
 }
 
 // checkSame checks that got has the members and the placement of want.

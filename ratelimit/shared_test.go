@@ -128,16 +128,26 @@ func propSharedLaw(t *rapid.T) {
 	truth := fakeClock{1 << 60}
 	l := Limit{Per(rapid.IntRange(1, 50).Draw(t, "count"), time.Duration(rapid.Int64Range(1, 60e9).Draw(t, "per"))), rapid.IntRange(1, 10).Draw(t, "burst")}
 	skew := rapid.Int64Range(0, int64(ttlSlack)).Draw(t, "skew")
+	token := max(int64(l.Rate.per)/l.Rate.count, 1)
+	steps := rapid.OneOf(rapid.Int64Range(0, 2*token), rapid.Int64Range(0, int64(3*ttlSlack)))
+	admitted := admitLossy(t, &truth, skew, steps, func(store Store, opts *SharedOptions) *Shared {
+		return NewShared(store, []Limit{l}, opts)
+	})
+	checkEnvelope(t, l, skew+2, admitted)
+}
+
+// admitLossy takes from two processes that share a key of a store whose answers
+// get lost, at clocks that are up to skew ahead of truth, one call in the midst
+// of another, and returns what was admitted. Truth moves by steps.
+func admitLossy(t *rapid.T, truth *fakeClock, skew int64, steps *rapid.Generator[int64], share func(Store, *SharedOptions) *Shared) (admitted []admission) {
 	bad := &badStore{Store: NewMemStore(&Options{Now: truth.now}), stale: map[string][]byte{}}
 	bad.fault = func() int { return rapid.IntRange(0, 9).Draw(t, "fault") }
-	clock := func(context.Context) (time.Time, error) {
+	opts := &SharedOptions{Now: func(context.Context) (time.Time, error) {
 		ahead := rapid.OneOf(rapid.Just(int64(0)), rapid.Just(skew), rapid.Int64Range(0, skew)).Draw(t, "ahead")
 		return time.Unix(0, truth.t+ahead), nil
-	}
+	}}
 
-	opts := &SharedOptions{Now: clock}
-	processes := [2]*Shared{NewShared(bad, []Limit{l}, opts), NewShared(bad, []Limit{l}, opts)}
-	var admitted []admission
+	processes := [2]*Shared{share(bad, opts), share(bad, opts)}
 	var take func(depth int)
 	take = func(depth int) {
 		bad.between = func() {
@@ -148,7 +158,6 @@ func propSharedLaw(t *rapid.T) {
 
 		n := rapid.IntRange(1, 3).Draw(t, "n")
 		d, err := processes[rapid.IntRange(0, 1).Draw(t, "process")].Take(context.Background(), "key", n)
-
 		switch {
 		case err != nil && !errors.Is(err, errLost):
 			t.Fatal(err)
@@ -159,13 +168,11 @@ func propSharedLaw(t *rapid.T) {
 		}
 	}
 
-	token := max(int64(l.Rate.per)/l.Rate.count, 1)
-
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
-		truth.t += rapid.OneOf(rapid.Int64Range(0, 2*token), rapid.Int64Range(0, int64(3*ttlSlack))).Draw(t, "dt")
+		truth.t += steps.Draw(t, "dt")
 		take(0)
 	}
-	checkEnvelope(t, l, skew+2, admitted)
+	return admitted
 }
 
 // TestSharedForgetsLate checks, with every clock that is up to half a minute

@@ -109,35 +109,8 @@ func propSharedWindowLaw(t *rapid.T) {
 	kind, w := drawWindow(t, n, 5*time.Second)
 	length := int64(w.state.length)
 	skew := rapid.Int64Range(0, min(int64(ttlSlack), length-1)).Draw(t, "skew")
-	bad := &badStore{Store: NewMemStore(&Options{Now: truth.now}), stale: map[string][]byte{}}
-	bad.fault = func() int { return rapid.IntRange(0, 9).Draw(t, "fault") }
-	opts := &SharedOptions{Now: func(context.Context) (time.Time, error) {
-		ahead := rapid.OneOf(rapid.Just(int64(0)), rapid.Just(skew), rapid.Int64Range(0, skew)).Draw(t, "ahead")
-		return time.Unix(0, truth.t+ahead), nil
-	}}
-
-	processes := [2]*Shared{w.Share(bad, opts), w.Share(bad, opts)}
-	var admitted []admission
-	var take func(depth int)
-	take = func(depth int) {
-		bad.between = func() {
-			if depth < 2 && rapid.IntRange(0, 4).Draw(t, "between") == 0 {
-				take(depth + 1)
-			}
-		}
-		k := rapid.IntRange(1, 3).Draw(t, "k")
-		d, err := processes[rapid.IntRange(0, 1).Draw(t, "process")].Take(context.Background(), "key", k)
-		switch {
-		case err != nil && !errors.Is(err, errLost):
-			t.Fatal(err)
-		case err == nil && d.OK:
-			admitted = append(admitted, admission{truth.t, k})
-		}
-	}
-	for range rapid.IntRange(1, 40).Draw(t, "steps") {
-		truth.t += rapid.OneOf(rapid.Int64Range(0, length/4), rapid.Int64Range(0, length)).Draw(t, "dt")
-		take(0)
-	}
+	steps := rapid.OneOf(rapid.Int64Range(0, length/4), rapid.Int64Range(0, length))
+	admitted := admitLossy(t, &truth, skew, steps, w.Share)
 
 	if kind == "log" || kind == "sliding" {
 		checkAnyWindow(t, n, length-skew, admitted)
