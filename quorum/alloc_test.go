@@ -3,6 +3,7 @@
 package quorum
 
 import (
+	"context"
 	"testing"
 	"unsafe"
 )
@@ -35,6 +36,13 @@ func TestAllocs(t *testing.T) {
 				t.Errorf("%v allocations, want 0", n)
 			}
 		})
+	}
+
+	// A call of Do is a context, a channel, the answers, and each request's
+	// goroutine.
+	f := func(_ context.Context, i int) (int, error) { return i, nil }
+	if n := testing.AllocsPerRun(500, func() { _, _ = Do(ctx, Majority(First(3)), f, nil) }); n > 9 {
+		t.Errorf("Do: %v allocations, want at most 9", n)
 	}
 
 	// A write makes one context for all its requests, of two parts.

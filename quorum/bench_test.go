@@ -104,6 +104,16 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+func BenchmarkDo(b *testing.B) {
+	for _, n := range []int{3, 5} {
+		rs := memories(n)
+		benchmarkBoth(b, fmt.Sprintf("impl=naive/n=%d", n), func() { _, _ = naiveLoad(ctx, rs, "k") })
+		f := func(ctx context.Context, i int) (LWW[int], error) { return rs[i].Load(ctx, "k") }
+		system := Majority(First(n))
+		benchmarkBoth(b, fmt.Sprintf("impl=ours/n=%d", n), func() { _, _ = Do(ctx, system, f, nil) })
+	}
+}
+
 func BenchmarkMerge(b *testing.B) {
 	for _, n := range []int{3, 5} {
 		rs := memories(n)

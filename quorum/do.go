@@ -40,7 +40,14 @@ func Do[T any](ctx context.Context, system System, f func(ctx context.Context, r
 	if system.node == nil {
 		return nil, fmt.Errorf("%w: the zero System has no quorum", ErrLevel)
 	}
-	d := &doing[T]{system: system, f: f, opts: opts.resolve(), turn: rand.IntN(maxReplicas), wake: make(chan struct{}, 1)}
+	d := &doing[T]{
+		system:  system,
+		f:       f,
+		opts:    opts.resolve(),
+		turn:    rand.IntN(maxReplicas),
+		wake:    make(chan struct{}, 1),
+		answers: make([]Answer[T], 0, system.members.Len()),
+	}
 
 	// The requests end with the call.
 	requests, cancel := context.WithCancel(ctx)
@@ -70,7 +77,7 @@ type doing[T any] struct {
 	vote    Vote
 	left    bool // the caller is not waiting any more
 	answers []Answer[T]
-	errs    [maxReplicas]error
+	errs    []error // by replica; made by the first failure
 }
 
 // first returns the replicas that are asked at once.
@@ -135,6 +142,9 @@ func (d *doing[T]) answer(a Answer[T], err error) {
 		d.ok |= 1 << a.Replica
 		d.answers = append(d.answers, a)
 	} else {
+		if d.errs == nil {
+			d.errs = make([]error, maxReplicas)
+		}
 		d.failed |= 1 << a.Replica
 		d.errs[a.Replica] = err
 	}
