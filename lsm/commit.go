@@ -196,7 +196,6 @@ func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
 		logs.waiting--
 		if err != nil {
 			logs.wanted = 0 // others that wait say again how much they need
-			p.changedLocked()
 			return err
 		}
 	}

@@ -331,6 +331,46 @@ func TestStallGivenUp(t *testing.T) {
 	})
 }
 
+// TestStallOfLong checks that a commit which waits in vain for a long log holds
+// up no other, for which the next log is long enough: neither one that comes
+// while space is looked for, nor a long one that still waits when it gives up.
+func TestStallOfLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m, LogSize: minLogSize, StallTimeout: 10 * time.Second})
+		set(t, db, "first", string(make([]byte, minLogSize*3/4)), Sync)
+		synctest.Wait() // the next log is there
+		var full atomic.Bool
+		full.Store(true)
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "preallocate" && full.Load() {
+				time.Sleep(time.Second)
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+
+		var wg sync.WaitGroup
+		long := func(want error) { isError(t, "a long commit", db.Set(nil, make([]byte, 3*minLogSize)), want) }
+		wg.Go(func() { long(syscall.ENOSPC) }) // ends after 10 seconds
+		synctest.Wait()
+		start := time.Now()
+		set(t, db, "second", string(make([]byte, minLogSize/2)), Sync)
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("a commit of the usual size waited %v, want at most 1s", d)
+		}
+
+		time.Sleep(6 * time.Second)
+		wg.Go(func() { long(nil) }) // ends when there is space
+		time.Sleep(6 * time.Second)
+		full.Store(false)
+		wg.Wait()
+		if d := time.Since(start); d > 16*time.Second {
+			t.Errorf("a long commit got space after %v, want 16s at most", d)
+		}
+	})
+}
+
 // A smallDisk is a MemFS with room for so many bytes, as long as it is full.
 // Like an old disk it may be unable to reserve them.
 type smallDisk struct {

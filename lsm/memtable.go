@@ -301,10 +301,10 @@ func (m *memtable) splitFor(parent *node, at int, n *node, lo, hi uint32, key []
 	ascending := i > 0 && p.at(i-1) == p.len()-1
 	descending := i < p.len() && p.at(i) == p.len()-1
 	switch {
-	case i == p.len() && (ascending || n.next.Load() == nil), i == 0 && (descending || n.prev == nil):
+	case ascending && i == p.len(), descending && i == 0:
 		m.split(parent, at, n, i, lo, hi, ref)
 		return true
-	case ascending && i > half, descending && i <= half && i > 0:
+	case ascending && i > half, descending && i <= half:
 		m.split(parent, at, n, i, lo, hi, 0)
 		return false
 	default:

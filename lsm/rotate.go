@@ -152,7 +152,6 @@ func (l *rotation) tryMake() error {
 	}
 
 	// Make it without the lock.
-	made := next == nil
 	var err error
 	if next == nil {
 		next, err = l.create(l.db.opts.LogSize)
@@ -171,7 +170,7 @@ func (l *rotation) tryMake() error {
 	mu.Lock()
 	defer mu.Unlock()
 	l.next = next
-	if made && next != nil {
+	if next != nil {
 		l.db.commits.changedLocked() // it may be long enough for others
 	}
 	return err
