@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -26,6 +27,27 @@ func openDamaged(m *MemFS, name string, damage func([]byte) []byte) (i int64, er
 	}
 	i, err = readScript(db)
 	return i, errors.Join(err, db.Close())
+}
+
+// wantPlace checks that err, if it is ErrCorrupt and about the file name, says
+// that the damaged part begins at off.
+func wantPlace(t testing.TB, what string, err error, name string, off int64) {
+	t.Helper()
+	var c *CorruptError
+	if errors.As(err, &c) && filepath.Base(c.File) == name {
+		equal(t, what+": the place of the damage", c.Offset, off)
+	}
+}
+
+// beginnings returns where the parts of a file of m begin: a header, and
+// records or edits.
+func beginnings(t *testing.T, m *MemFS, name string) []int64 {
+	t.Helper()
+	if _, isLog := parseName(name, "", ".wal"); !isLog {
+		return []int64{0, manifestHeaderLen}
+	}
+	offs, _ := records(t, m, name)
+	return append([]int64{0}, offs...)
 }
 
 // A damaged is files that are damaged in all ways.
@@ -88,14 +110,20 @@ func TestFlips(t *testing.T) {
 	const n = 8
 	for _, d := range damagedFiles(t, n) {
 		for _, name := range d.m.files(t) {
+			begins := beginnings(t, d.m, name)
 			for off := 0; off < len(d.m.bytes(name)); off += sweepStep() {
+				for len(begins) > 1 && begins[1] <= int64(off) {
+					begins = begins[1:]
+				}
 				masks := []byte{1 << (off % 8)}
 				if *all {
 					masks = []byte{1, 2, 4, 8, 16, 32, 64, 128}
 				}
 				for _, mask := range masks {
 					i, err := openDamaged(d.m, name, func(b []byte) []byte { b[off] ^= mask; return b })
-					checkDamage(t, fmt.Sprintf("%s, %s[%d]^%d", d.name, name, off, mask), i, err, n, d.closed, 1)
+					what := fmt.Sprintf("%s, %s[%d]^%d", d.name, name, off, mask)
+					checkDamage(t, what, i, err, n, d.closed, 1)
+					wantPlace(t, what, err, name, begins[0])
 				}
 			}
 		}

@@ -112,7 +112,7 @@ func (h fileHeader) encode(magic string, n int) []byte {
 func parseHeader(name string, b []byte, n int, magic, old string) (h fileHeader, err error) {
 	switch {
 	case len(b) < n:
-		return h, corrupt(name, int64(len(b)), "the file ends within its header")
+		return h, corrupt(name, 0, "the file ends within its header")
 	case string(b[:8]) == old:
 		return h, &versionError{name, "a format that was not released"}
 	case string(b[:8]) != magic:

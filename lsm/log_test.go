@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // seal0 returns a seal record that names a log.
@@ -78,7 +79,9 @@ func TestLogContents(t *testing.T) {
 		{"next is older", seal0(1, 7), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
 		{"next is absent", seal0(2, 1), recordHead{kind: recordSeal, first: 1}, ErrCorrupt},
 	} {
-		isError(t, c.name, openErrorOf(t, oneLog(t, c.rec, c.h)), c.want)
+		err := openErrorOf(t, oneLog(t, c.rec, c.h))
+		isError(t, c.name, err, c.want)
+		wantPlace(t, c.name, err, logName(1), logHeaderLen)
 	}
 }
 
@@ -163,9 +166,10 @@ func TestSyncedOff(t *testing.T) {
 		}
 		putRecordHead(rec, h, fileSalt(5, 1, 7), logHeaderLen)
 		copy(m.bytes(logName(1))[logHeaderLen:], rec)
-		if err := openErrorOf(t, m); !errors.Is(err, c.want) {
-			t.Errorf("syncedOff %d: got %v, want %v", c.synced, err, c.want)
-		}
+		what := fmt.Sprint("syncedOff ", c.synced)
+		err := openErrorOf(t, m)
+		isError(t, what, err, c.want)
+		wantPlace(t, what, err, logName(1), logHeaderLen)
 	}
 }
 
@@ -179,9 +183,10 @@ func TestLogPlace(t *testing.T) {
 		if (c != fileHeader{2, 5, 8}) {
 			want = ErrCorrupt
 		}
-		if err := openErrorOf(t, m); !errors.Is(err, want) {
-			t.Errorf("log %+v as 2, 5, 8: got %v, want %v", c, err, want)
-		}
+		what := fmt.Sprintf("log %+v as 2, 5, 8", c)
+		err := openErrorOf(t, m)
+		isError(t, what, err, want)
+		wantPlace(t, what, err, logName(2), 0)
 	}
 }
 
@@ -286,6 +291,39 @@ func TestHuge(t *testing.T) {
 		if !errors.Is(err, ErrCorrupt) {
 			t.Errorf("closed %t, a manifest of 1 TiB: got %v, want ErrCorrupt", closed, err)
 		}
+	}
+}
+
+// A longFile holds a head, and fails to read more than that.
+type longFile struct {
+	File
+	head []byte
+}
+
+func (f longFile) ReadAt(p []byte, _ int64) (int, error) {
+	if len(p) > windowLen {
+		return 0, errBroken
+	}
+	clear(p)
+	copy(p, f.head)
+	return len(p), nil
+}
+
+// TestRecordLength checks that the body of a record is read up to the longest
+// one that there can be, and that a longer one is no record, whatever its
+// checksums say: on 32 bits it would not fit into memory.
+func TestRecordLength(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("needs a gigabyte of address space")
+	}
+	for more, want := range []error{errBroken, nil} {
+		head := make([]byte, recordHeadLen)
+		putRecordHead(head, recordHead{kind: recordData, bodyLen: uint32(maxBody + more)}, 0, 0)
+		r := &logReader{window: &window{f: longFile{head: head}, size: 1 << 40}}
+		_, _, n, err := r.recordAt(0)
+		what := fmt.Sprintf("a body of %d bytes", maxBody+more)
+		isError(t, what, err, want)
+		equal(t, what+": the length of the record", n, 0)
 	}
 }
 

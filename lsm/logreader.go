@@ -190,12 +190,12 @@ func (r *logReader) recordAt(off int64) (h recordHead, body []byte, n int64, err
 		return recordHead{}, nil, 0, err
 	}
 	h, ok := parseRecordHead(b, r.salt, off)
-	n = recordHeadLen + padded(int64(h.bodyLen))
-	if !ok || h.bodyLen > maxBody || n > r.size-off {
+	if !ok || h.bodyLen > maxBody {
 		return recordHead{}, nil, 0, nil
 	}
 
 	// The head is valid, so the length is the one that was written.
+	n = recordHeadLen + padded(int64(h.bodyLen))
 	b, err = r.at(off, n)
 	if err != nil {
 		return recordHead{}, nil, 0, err

@@ -226,12 +226,12 @@ func (r *manifestReader) edit() (n int64, err error) {
 		return 0, err
 	}
 	h, ok := parseEditHead(b, r.salt, r.end)
-	n = editHeadLen + padded(int64(h.bodyLen))
-	if !ok || n > r.size-r.end {
+	if !ok {
 		return 0, nil
 	}
 
 	// The head is valid, so the length is the one that was written.
+	n = editHeadLen + padded(int64(h.bodyLen))
 	b, err = r.at(r.end, n)
 	if err != nil {
 		return 0, err

@@ -64,10 +64,20 @@ func TestManifestEdits(t *testing.T) {
 		m.put(manifestName(1), withEdit(c.h, c.body))
 		got, err := readManifest(m, "db", 1)
 		isError(t, c.name, err, c.want)
+		wantPlace(t, c.name, err, manifestName(1), int64(len(testManifest.encode())))
 		if err == nil {
 			equal(t, c.name+": edit", got.edit, 4)
 		}
 	}
+}
+
+// TestManifestPlace checks that a manifest in the place of another is corrupt.
+func TestManifestPlace(t *testing.T) {
+	m := NewMemFS()
+	m.put(manifestName(2), testManifest.encode())
+	_, err := readManifest(m, "db", 2)
+	isError(t, "manifest 1 as 2", err, ErrCorrupt)
+	wantPlace(t, "manifest 1 as 2", err, manifestName(2), 0)
 }
 
 // TestManifestApplied checks what a change makes of a manifest.
@@ -141,9 +151,9 @@ func TestLaterFiles(t *testing.T) {
 
 	m = NewMemFS()
 	m.put("000007.sst", nil)
-	if err := openErrorOf(t, m); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("a table alone: got %v, want ErrCorrupt", err)
-	}
+	err := openErrorOf(t, m)
+	isError(t, "a table alone", err, ErrCorrupt)
+	wantPlace(t, "a table alone", err, "000007.sst", 0)
 }
 
 // TestManifestEachOpen checks that every Open that may write makes a new
@@ -197,25 +207,27 @@ func TestStray(t *testing.T) {
 			name string
 			b    []byte
 			want error
+			off  int64
 		}{
-			{"nothing", nil, nil},
-			{"half a header", whole[:logHeaderLen/2], nil},
-			{"no record", whole[:logHeaderLen], nil},
-			{"half a record", whole[:logHeaderLen+recordHeadLen], nil},
-			{"a record", one, ErrCorrupt},
-			{"two records", whole, ErrCorrupt},
-			{"a record that says that one before was durable", second, ErrCorrupt},
+			{"nothing", nil, nil, 0},
+			{"half a header", whole[:logHeaderLen/2], nil, 0},
+			{"no record", whole[:logHeaderLen], nil, 0},
+			{"half a record", whole[:logHeaderLen+recordHeadLen], nil, 0},
+			{"a record", one, ErrCorrupt, 0},
+			{"two records", whole, ErrCorrupt, 0},
+			{"a record that says that one before was durable", second, ErrCorrupt, logHeaderLen},
 		} {
 			m := NewMemFS()
 			if manifest {
 				m = testFiles(t, 1, true)
 			}
 			m.put(logName(7), c.b)
-			if err := openErrorOf(t, m); !errors.Is(err, c.want) {
-				t.Errorf("%s, manifest %t: got %v, want %v", c.name, manifest, err, c.want)
-			}
+			what := fmt.Sprintf("%s, manifest %t", c.name, manifest)
+			err := openErrorOf(t, m)
+			isError(t, what, err, c.want)
+			wantPlace(t, what, err, logName(7), c.off)
 			if gone := !slices.Contains(m.files(t), logName(7)); gone != (c.want == nil) {
-				t.Errorf("%s, manifest %t: removed %t, want %t", c.name, manifest, gone, c.want == nil)
+				t.Errorf("%s: removed %t, want %t", what, gone, c.want == nil)
 			}
 		}
 	}

@@ -98,7 +98,7 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 			break
 		}
 		if last.next.no <= ref.no {
-			return fail(last.corrupt(last.end, "the next log is an older one"))
+			return fail(last.corrupt(last.end-sealLen, "the next log is an older one"))
 		}
 	}
 
