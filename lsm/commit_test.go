@@ -253,6 +253,48 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// TestGroupsOfOne checks that commits which come one after the other count as
+// groups of one, so that no leader waits for more.
+func TestGroupsOfOne(t *testing.T) {
+	for d := Sync; d <= Async; d++ {
+		db := memDB(t, Options{})
+		for range 4 {
+			set(t, db, "a", "", d)
+			must(t, db.Sync(t.Context()))
+			want := int32(1)
+			if d == NoSync {
+				want = 0 // the group of Sync has no commit
+			}
+			equal(t, fmt.Sprint(d, ": commits of the last group"), db.commits.lastGroup.Load(), want)
+		}
+	}
+}
+
+// TestGatherEnough checks that the leader of a group that has as many commits
+// as the one before does not wait for more. If it did, it would take hundreds
+// of microseconds each time, and it takes a few.
+func TestGatherEnough(t *testing.T) {
+	db := memDB(t, Options{})
+	p := &db.commits
+	p.lastGroup.Store(3)
+	p.leaderWait.Store(int64(maxLeaderWait))
+	g := &group{sync: true}
+	g.commits.Store(3)
+
+	// The machine may be busy, but not each time.
+	best := time.Hour
+	for range 20 {
+		start := time.Now()
+		for range 100 {
+			p.gather(g)
+		}
+		best = min(best, time.Since(start))
+	}
+	if best > 10*time.Millisecond {
+		t.Errorf("gathering 100 times took %v or more, want at most 10ms", best)
+	}
+}
+
 // TestWritesShared checks that commits of several goroutines share writes
 // though nothing is synced, on any number of processors.
 func TestWritesShared(t *testing.T) {

@@ -192,6 +192,33 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestMemoryExact checks that a batch may fill the memory to the last byte: the
+// last sixteenth if it only deletes, and else what lies before.
+func TestMemoryExact(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		add   func(b *Batch)
+		parts int64 // of 16
+	}{
+		{"sets", func(b *Batch) { b.Set(nil, nil) }, 15},
+		{"deletes", func(b *Batch) { b.Delete(nil) }, 16},
+	} {
+		db := memDB(t, Options{})
+		mem := db.state.Load().mem
+		b := new(Batch)
+		need := int64(1)
+		for need%c.parts > 0 {
+			c.add(b)
+			need = mem.bytes() + mem.growth(int64(b.Size()), int64(b.Len()))
+		}
+
+		db.opts.Memory = need/c.parts*16 - 16
+		isError(t, c.name+" without the memory", db.Apply(t.Context(), b), ErrFull)
+		db.opts.Memory += 16
+		isError(t, c.name+" with the memory", db.Apply(t.Context(), b), nil)
+	}
+}
+
 // TestOS checks a little of everything on the file system of the operating
 // system.
 func TestOS(t *testing.T) {

@@ -154,9 +154,9 @@ type CrashConfig struct {
 	// process was killed.
 	Keep float64
 
-	// Garbage fills sectors that lie within a length that survived, and whose
-	// bytes did not, with random bytes, and not with zeros. It does not touch
-	// bytes that were durable before: a disk writes a sector or leaves it.
+	// Garbage makes a sector whose write did not survive hold random bytes,
+	// with the chance Keep, if it would hold zeros. Other bytes that were there
+	// before stay: a disk writes a sector or leaves it.
 	Garbage bool
 
 	// Seed selects which unsynced changes survive.

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -134,17 +137,42 @@ func TestMemFSSectors(t *testing.T) {
 	must(t, f.Sync())
 	_, err = f.WriteAt(bytes.Repeat([]byte{3}, 2*sectorSize), 2*sectorSize)
 	must(t, err)
-	zeros := false
-	for seed := range uint64(200) {
-		b := m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed, Garbage: true}).content(t, "d/a")
-		if b[2*sectorSize] != 2 && b[2*sectorSize] != 3 {
-			t.Fatalf("seed %d: a sector that was written again has %d, want 2 or 3", seed, b[2*sectorSize])
+	before := m.CrashClone(CrashConfig{}).content(t, "d/a")
+	for _, c := range []struct {
+		keep    float64
+		garbage bool
+		want    []string
+	}{
+		{0, false, []string{"zeros"}},
+		{0.5, false, []string{"written", "zeros"}},
+		{0, true, []string{"zeros"}},
+		{0.5, true, []string{"garbage", "written", "zeros"}},
+	} {
+		states := map[string]bool{}
+		for seed := range uint64(200) {
+			b := m.CrashClone(CrashConfig{Keep: c.keep, Seed: seed, Garbage: c.garbage}).content(t, "d/a")
+			if b[2*sectorSize] != 2 && b[2*sectorSize] != 3 {
+				t.Fatalf("seed %d: a sector that was written again has %d, want 2 or 3", seed, b[2*sectorSize])
+			}
+			switch last := b[3*sectorSize:]; last {
+			case before[3*sectorSize:]:
+				states["zeros"] = true
+			case strings.Repeat("\x03", sectorSize):
+				states["written"] = true
+			default:
+				states["garbage"] = true
+			}
 		}
-		zeros = zeros || b[3*sectorSize] != 0 && b[3*sectorSize] != 3
+		if got := slices.Sorted(maps.Keys(states)); !slices.Equal(got, c.want) {
+			t.Errorf("%v survive, garbage %t: a sector of zeros that was written has %v, want %v", c.keep, c.garbage, got, c.want)
+		}
 	}
-	if !zeros {
-		t.Error("a sector that was zero has no garbage after any crash")
-	}
+
+	// Zeros that were written and survive are no garbage either.
+	_, err = f.WriteAt(make([]byte, sectorSize), 3*sectorSize)
+	must(t, err)
+	b := m.CrashClone(CrashConfig{Keep: 1, Garbage: true}).content(t, "d/a")
+	equal(t, "zeros that survive", b[3*sectorSize:], string(make([]byte, sectorSize)))
 	must(t, f.Close())
 }
 
@@ -236,6 +264,8 @@ func TestMemFSErrors(t *testing.T) {
 		got, want error
 	}{
 		{"writing to a file that was opened for reading", werr, fs.ErrPermission},
+		{"cutting one", r.Truncate(1), fs.ErrPermission},
+		{"reserving room in one", r.Preallocate(9), fs.ErrPermission},
 		{"reading across the end", eof, io.EOF},
 		{"reading behind the end", eof2, io.EOF},
 		{"preallocating nothing", w.Preallocate(0), fs.ErrInvalid},
@@ -254,6 +284,7 @@ func TestMemFSErrors(t *testing.T) {
 		}
 	}
 
+	must(t, w.Preallocate(2)) // a file that is longer stays as it is
 	n, err := m.Size("d/a")
 	must(t, err, r.Close(), w.Close())
 	equal(t, "Size", n, 3)
