@@ -71,9 +71,14 @@ func oursProve(leaves [][]byte) bench.Op {
 	asked := probes(len(leaves))
 	size := t.Len()
 	var dst []merkle.Hash
+	var out []byte
 	return each(func(i int) bool {
 		var err error
-		dst, err = merkle.AppendInclusion(dst[:0], t, nil, uint64(asked[i]), size)
+		dst, err = merkle.AppendInclusion(dst[:0], &t.Tree, nil, uint64(asked[i]), size)
+		out = out[:0]
+		for j := range dst {
+			out = append(out, dst[j][:]...)
+		}
 		return err == nil
 	})
 }
@@ -84,7 +89,7 @@ func oursVerify(leaves [][]byte) bench.Op {
 	size, root := t.Len(), t.Root()
 	proofs := make([][]merkle.Hash, len(asked))
 	for i, at := range asked {
-		proofs[i] = must(merkle.AppendInclusion(nil, t, nil, uint64(at), size))
+		proofs[i] = must(merkle.AppendInclusion(nil, &t.Tree, nil, uint64(at), size))
 	}
 	return each(func(i int) bool {
 		leaf := merkle.SHA256.Leaf(leaves[asked[i]])
@@ -99,7 +104,7 @@ func oursConsistency(leaves [][]byte) bench.Op {
 	var dst []merkle.Hash
 	return each(func(i int) bool {
 		var err error
-		dst, err = merkle.AppendConsistency(dst[:0], t, nil, uint64(asked[i]+1), size)
+		dst, err = merkle.AppendConsistency(dst[:0], &t.Tree, nil, uint64(asked[i]+1), size)
 		return err == nil
 	})
 }
@@ -111,7 +116,7 @@ func oursVerifyConsistency(leaves [][]byte) bench.Op {
 	proofs := make([][]merkle.Hash, len(asked))
 	roots := make([]merkle.Hash, len(asked))
 	for i, at := range asked {
-		proofs[i] = must(merkle.AppendConsistency(nil, t, nil, uint64(at+1), size))
+		proofs[i] = must(merkle.AppendConsistency(nil, &t.Tree, nil, uint64(at+1), size))
 		roots[i] = must(t.RootAt(uint64(at + 1)))
 	}
 	return each(func(i int) bool {
@@ -163,9 +168,14 @@ func cbergoonProve(leaves [][]byte) bench.Op {
 	asked := probes(len(leaves))
 	var path [][]byte
 	var sides []int64
+	var out []byte
 	return each(func(i int) bool {
 		var err error
 		path, sides, err = t.AppendMerklePathByIndex(path[:0], sides[:0], asked[i])
+		out = out[:0]
+		for _, h := range path {
+			out = append(out, h...)
+		}
 		return err == nil
 	})
 }
@@ -231,8 +241,13 @@ func tlogAppend(leaves [][]byte) bench.Op {
 func tlogProve(leaves [][]byte) bench.Op {
 	t := buildTlog(leaves, 0).(*tlogTree)
 	asked := probes(len(leaves))
+	var out []byte
 	return each(func(i int) bool {
-		_, err := tlog.ProveRecord(t.size, int64(asked[i]), t)
+		p, err := tlog.ProveRecord(t.size, int64(asked[i]), t)
+		out = out[:0]
+		for j := range p {
+			out = append(out, p[j][:]...)
+		}
 		return err == nil
 	})
 }
@@ -333,8 +348,13 @@ func (t *transTree) nodes(want proof.Nodes) [][]byte {
 func transProve(leaves [][]byte) bench.Op {
 	t := buildTrans(leaves, 0).(*transTree)
 	asked := probes(len(leaves))
+	var out []byte
 	return each(func(i int) bool {
-		return t.nodes(must(proof.Inclusion(uint64(asked[i]), t.End()))) != nil
+		out = out[:0]
+		for _, h := range t.nodes(must(proof.Inclusion(uint64(asked[i]), t.End()))) {
+			out = append(out, h...)
+		}
+		return len(out) > 0
 	})
 }
 

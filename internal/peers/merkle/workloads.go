@@ -104,7 +104,7 @@ func proofRows(n int) []*bench.Workload {
 		}
 	}
 	rows := []*bench.Workload{
-		row("Inclusion", "the proof of a random leaf; ours and cbergoon append to a slice of the caller", 0.5, bench.OurAim, oursProve,
+		row("Inclusion", "the proof of a random leaf, and its bytes as they are sent; transparency-dev and cbergoon refer to the nodes of the tree, ours and tlog copy them", 0.5, bench.OurAim, oursProve,
 			timed(cbergoonName, n, cbergoonProve), timed(tlogName, n, tlogProve), timed(transName, n, transProve)),
 		row("Consistency", "the proof that a random earlier tree is the start of this one", 0.5, bench.OurAim, oursConsistency,
 			timed(tlogName, n, tlogConsistency)),
