@@ -24,12 +24,12 @@ type Options struct {
 	// cold after a rest: an empty cache, a pool without connections. It begins
 	// cold and admits a third of its rate, and after WarmUp in use all of it,
 	// rising evenly in between. It is in use while its bucket refills; while
-	// the bucket is full, it cools as fast as it warms. So in the first t after
-	// such a rest, up to WarmUp, it admits at most
-	// burst + rate·(t·(WarmUp+t)/(3·WarmUp) + 2 ns). The burst comes at once,
-	// cold or warm, so let it be small. If zero, the limiter is always warm; if
-	// negative, or given to anything but New, that panics. Tokens that Return
-	// and Cancel give back, and those of Fill, count as not used.
+	// the bucket is full, or has a rate of 0 or Inf, it cools as fast as it
+	// warms. So in the first t after such a rest, up to WarmUp, it admits at
+	// most burst + rate·(t·(WarmUp+t)/(3·WarmUp) + 2 ns). The burst comes at
+	// once, cold or warm, so let it be small. If zero, the limiter is always
+	// warm; if negative, or given to anything but New, that panics. Tokens that
+	// Return and Cancel give back count as not used; Fill ends the use.
 	WarmUp time.Duration
 }
 

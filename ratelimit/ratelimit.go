@@ -363,7 +363,7 @@ func (l *Limiter) Charge(n int) {
 // panics if n is negative.
 func (l *Limiter) Return(n int) {
 	tokens := checkN(n)
-	l.lower(func(b *bucket, spent int64) int64 {
+	l.lower(func(b *bucket, spent, _ int64) int64 {
 		return l.holes.below(spent, b.cost(tokens))
 	})
 }
@@ -371,12 +371,17 @@ func (l *Limiter) Return(n int) {
 // Fill makes the bucket full, except for tokens that are promised to
 // reservations still ahead.
 func (l *Limiter) Fill() {
-	l.lower(func(*bucket, int64) int64 { return full })
+	l.lower(func(_ *bucket, _, v int64) int64 {
+		if l.warmUp != nil {
+			return v // in use until now
+		}
+		return full
+	})
 }
 
-// lower lets spent fall to the result of target, and serves the waiters from
-// the tokens that this frees.
-func (l *Limiter) lower(target func(b *bucket, spent int64) int64) {
+// lower lets spent fall to the result of target at supply v, and serves the
+// waiters from the tokens that this frees.
+func (l *Limiter) lower(target func(b *bucket, spent, v int64) int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.clock.read()
@@ -384,14 +389,15 @@ func (l *Limiter) lower(target func(b *bucket, spent int64) int64) {
 	b, d := l.currentLocked(t)
 
 	// No promise that is still ahead may lose its interval.
+	v := b.supply(d)
 	floor := int64(full)
-	if l.promised > b.supply(d)+b.capacity {
+	if l.promised > v+b.capacity {
 		floor = l.promised
 	}
 
 	for {
 		spent := b.spent.Load()
-		next := max(target(b, max(spent, full)), floor)
+		next := max(target(b, max(spent, full), v), floor)
 		if next >= spent {
 			break
 		}

@@ -53,11 +53,8 @@ func (w *warmUp) area(warmth, d int64) (hi, lo uint64) {
 	return bits.Mul64(uint64(d), uint64(w.period)+2*uint64(warmth)+uint64(d))
 }
 
-// takes returns the least d for which ran returns n or more.
+// takes returns the least d for which ran returns n or more. n is not negative.
 func (w *warmUp) takes(warmth, n int64) int64 {
-	if n <= 0 {
-		return n
-	}
 	rising := w.period - warmth
 	if most := w.ran(warmth, rising); n > most {
 		return sum(n-most, rising)
@@ -91,23 +88,25 @@ func (l *Limiter) warm(period time.Duration) {
 func (l *Limiter) warmed(t int64) int64 {
 	w := l.warmUp
 	b, spent := l.settled()
-	refilled := shift(b.base, max(b.when(spent), -maxReading)) // when it is full
+	refilled := b.base // without a refill, it is idle from the beginning
+	if b.mul > 0 {
+		refilled = shift(b.base, max(b.when(spent), -maxReading))
+	}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := w.at + w.ran(w.warmth, t-w.from)
-	since := w.from
 	switch {
-	case t <= w.from && spent == full:
-		// A time before the first event, as in a log: begin there.
-		w.warmth = 0
-	case t <= w.from || refilled > at:
-		return at // an old reading, or in use
-	default:
+	case refilled > at:
+		return at // in use
+	case t > w.from:
 		// Idle since the bucket was full, and maybe from now on in use.
-		since += max(w.takes(w.warmth, refilled-w.at), 0)
+		since := w.from + w.takes(w.warmth, int64(gap(refilled, w.at)))
 		w.warmth += min(since-w.from, w.period-w.warmth)
 		w.warmth = max(w.warmth-(t-since), 0)
+	default:
+		// The clock was ahead, or t is older than all events, as in a log: the
+		// next use begins here.
 	}
 	w.from = t
 	w.at = at
@@ -152,7 +151,10 @@ func (l *Limiter) due(t int64) int64 {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return shift(w.from, w.takes(w.warmth, t-w.at))
+	if t <= w.at {
+		return w.from - (w.at - t)
+	}
+	return sum(w.from, w.takes(w.warmth, int64(gap(t, w.at))))
 }
 
 // shift returns t + d, at most the largest int64.

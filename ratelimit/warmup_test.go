@@ -318,6 +318,61 @@ func TestWarmUpKept(t *testing.T) {
 	}
 }
 
+// TestWarmUpEnd checks that what makes a bucket full, or stops its refill, ends
+// the use of a limiter without making it cold: it cools from then on, also if
+// the clock goes back a little.
+func TestWarmUpEnd(t *testing.T) {
+	const period = 10 * time.Second
+	for name, end := range map[string]func(*Limiter){
+		"Fill":             (*Limiter).Fill,
+		"Return":           func(l *Limiter) { l.Return(5) },
+		"a limit of Inf":   func(l *Limiter) { l.SetLimit(Inf, 5) },
+		"a limit of never": func(l *Limiter) { l.SetLimit(Rate{}, 5) },
+	} {
+		for rest, want := range map[time.Duration]time.Duration{0: 100, period / 2: 150, 2 * period: 300} {
+			var clock fakeClock
+			lim := New(PerSecond(10), 5, &Options{Now: clock.now, WarmUp: period})
+			for range 1000 {
+				lim.TakeUpTo(5)
+				clock.sleep(100 * time.Millisecond)
+			}
+			end(lim)
+			lim.Peek(1)
+			clock.sleep(-1)
+			lim.Peek(1)
+			clock.sleep(rest + 1)
+
+			lim.SetLimit(PerSecond(10), 5)
+			lim.TakeUpTo(5)
+			got := lim.Peek(1).RetryAfter
+			if want *= time.Millisecond; (got - want).Abs() > want/20 {
+				t.Errorf("%s: RetryAfter after a rest of %v = %v, want about %v", name, rest, got, want)
+			}
+		}
+	}
+}
+
+// TestTrapWarmUpClockAhead checks that a clock which was ahead for a moment,
+// while nobody took anything, does not make a cold limiter warm.
+func TestTrapWarmUpClockAhead(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(10), 1, &Options{Now: clock.now, WarmUp: 10 * time.Second})
+	lim.Allow()
+	clock.sleep(time.Hour)
+	lim.Peek(1)
+	clock.sleep(time.Minute - time.Hour)
+	admitted := 0
+	for range 10_000 {
+		if lim.Allow() {
+			admitted++
+		}
+		clock.sleep(time.Millisecond)
+	}
+	if admitted < 66 || admitted > 68 {
+		t.Errorf("%d admitted in a warm-up, want 1 and 2/3 of 100", admitted)
+	}
+}
+
 // TestWarmUpPanics checks what cannot be used.
 func TestWarmUpPanics(t *testing.T) {
 	mustPanic(t, "WarmUp must not be negative, got -1ns", func() { New(PerSecond(1), 1, &Options{WarmUp: -1}) })
@@ -349,5 +404,17 @@ func TestWarmUpFar(t *testing.T) {
 			}
 		}
 		clock.t = -maxReading
+	}
+
+	// Tokens that take centuries, by a clock that went back before its base.
+	clock.t = 0
+	lim := New(Per(1e9, math.MaxInt64), 1e9, &Options{Now: clock.now, WarmUp: time.Hour})
+	clock.sleep(time.Hour)
+	lim.Peek(1)
+	clock.t = -int64(time.Second)
+	lim.Charge(1e9 + 1)
+	clock.sleep(time.Hour)
+	if d := lim.Take(1e9); d.OK || d.RetryAfter < maxReading || d.ResetAfter < maxReading {
+		t.Errorf("tokens that take centuries: %+v", d)
 	}
 }
