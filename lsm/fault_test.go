@@ -331,6 +331,44 @@ func TestStallGivenUp(t *testing.T) {
 	})
 }
 
+// TestOpenFails checks that Open fails if anything fails that makes its result
+// durable, but for lack of room.
+func TestOpenFails(t *testing.T) {
+	folds, _ := unfolded(t)
+	for i, base := range []*MemFS{NewMemFS(), testFiles(t, 8, true), testFiles(t, 8, false), folds} {
+		steps := 0
+		for n, more := 1, true; more; n++ {
+			more = false
+			m := base.CrashClone(CrashConfig{Keep: 1})
+			steps = 0
+			at := ""
+			m.Inject(func(op FSOp) error {
+				switch op.Kind {
+				case "create", "openwrite", "write", "preallocate", "sync", "syncdir", "rename":
+					if steps++; steps == n {
+						more = true
+						at = fmt.Sprintf("files %d, %s %s", i, op.Kind, op.Name)
+						return syscall.EIO
+					}
+				}
+				return nil
+			})
+
+			db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
+			if more {
+				isError(t, at, err, syscall.EIO)
+			}
+			m.Inject(nil)
+			if err == nil {
+				closeDB(t, db)
+			}
+		}
+		if steps < 6 {
+			t.Errorf("files %d: %d steps, want several", i, steps)
+		}
+	}
+}
+
 // TestStallOfLong checks that a commit which waits in vain for a long log holds
 // up no other, for which the next log is long enough: neither one that comes
 // while space is looked for, nor a long one that still waits when it gives up.

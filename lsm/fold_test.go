@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -193,14 +194,46 @@ func TestFoldFull(t *testing.T) {
 		t.Errorf("got %v, want %v", content(db), want)
 	}
 	isError(t, "a commit", db.Set(nil, nil), ErrStalled, syscall.ENOSPC)
+
+	// A database that is open does not fold them.
+	disk.full.Store(false)
+	for err = ErrStalled; errors.Is(err, ErrStalled); {
+		err = db.Set([]byte("more"), nil)
+	}
+	isError(t, "a commit when there is room", err, nil)
+	want["more"] = ""
+	if got := len(m.files(t)); got <= maxChain {
+		t.Errorf("got %d files while it is open, want more than %d", got, maxChain)
+	}
 	closeDB(t, db)
 
-	disk.full.Store(false)
 	isError(t, "when there is room", checkContent(m, want), nil)
 	if got := len(m.files(t)); got > 4 {
 		t.Errorf("got %d files, want at most 4", got)
 	}
 	must(t, m.leaks())
+}
+
+// TestFoldCopyFails checks that Open fails if a copy may have been written in
+// part, also for lack of room: the log that has it must not go on.
+func TestFoldCopyFails(t *testing.T) {
+	base, want := unfolded(t)
+	name := filepath.Join("db", logName(maxChain+2))
+	for _, kind := range []string{"write", "sync"} {
+		m := base.CrashClone(CrashConfig{Keep: 1})
+		seen := 0
+		m.Inject(func(op FSOp) error {
+			if op.Kind == kind && op.Name == name {
+				if seen++; seen == 2 { // the first makes the log
+					return syscall.ENOSPC
+				}
+			}
+			return nil
+		})
+		isError(t, "a copy that fails in "+kind, openErrorOf(t, m), syscall.ENOSPC)
+		m.Inject(nil)
+		isError(t, "after that", checkContent(m, want), nil)
+	}
 }
 
 // TestFoldFaults checks that nothing is lost or left open if an operation of

@@ -52,14 +52,12 @@ func (db *DB) recover(files listing) error {
 	r.goOn = last.groups == 0 && !last.dirty
 	r.fold = len(r.chain) > maxChain && db.foldedSize() <= maxLogSize
 	log, err := db.logs.complete(r)
-	if r.fold && r.last != nil && lacksRoom(err) {
-		r.fold = false // nothing was copied: the logs stay as they are
-		log, err = db.logs.complete(r)
-	}
+	copied := r.fold && r.last == nil // or some were
 	switch {
 	case err == nil:
 		db.logs.begin(log)
-	case lacksRoom(err) && !r.fold:
+	case lacksRoom(err) && !copied:
+		r.fold = false      // the logs stay as they are
 		db.logs.pending = r // commits wait until there is room
 		db.logs.makeErr = err
 	default:
