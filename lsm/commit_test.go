@@ -270,29 +270,114 @@ func TestGroupsOfOne(t *testing.T) {
 	}
 }
 
-// TestGatherEnough checks that the leader of a group that has as many commits
-// as the one before does not wait for more. If it did, it would take hundreds
-// of microseconds each time, and it takes a few.
-func TestGatherEnough(t *testing.T) {
-	db := memDB(t, Options{})
-	p := &db.commits
-	p.lastGroup.Store(3)
-	p.leaderWait.Store(int64(maxLeaderWait))
-	g := &group{sync: true}
-	g.commits.Store(3)
+// TestGather checks when the leader of a group waits for more commits: if there
+// were several in the group before, and fewer are in this one, and a sync takes
+// time. A wait takes a hundred microseconds or more, and none takes a few.
+func TestGather(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		before, now  int32
+		wait         time.Duration
+		sync, gather bool
+	}{
+		{"fewer than before", 3, 2, maxLeaderWait, true, true},
+		{"one, and two before", 2, 1, maxLeaderWait, true, true},
+		{"as many as before", 3, 3, maxLeaderWait, true, false},
+		{"one before", 1, 1, maxLeaderWait, true, false},
+		{"none before", 0, 1, maxLeaderWait, true, false},
+		{"a sync takes no time", 3, 1, 0, true, false},
+		{"a sync takes little time", 3, 1, 1, true, false},
+		{"no sync", 3, 1, maxLeaderWait, false, false},
+	} {
+		p := &memDB(t, Options{}).commits
+		p.lastGroup.Store(c.before)
+		p.leaderWait.Store(int64(c.wait))
+		g := &group{sync: c.sync}
+		g.commits.Store(c.now)
 
-	// The machine may be busy, but not each time.
-	best := time.Hour
-	for range 20 {
-		start := time.Now()
-		for range 100 {
-			p.gather(g)
+		// The machine may be busy, but not each time.
+		best := time.Hour
+		for range 20 {
+			start := time.Now()
+			for range 100 {
+				p.gather(g)
+			}
+			best = min(best, time.Since(start))
+			if c.gather {
+				break
+			}
 		}
-		best = min(best, time.Since(start))
+		if c.gather && best < time.Millisecond {
+			t.Errorf("%s: gathering 100 times took %v, want 1ms or more", c.name, best)
+		}
+		if !c.gather && best > 10*time.Millisecond {
+			t.Errorf("%s: gathering 100 times took %v or more, want at most 10ms", c.name, best)
+		}
 	}
-	if best > 10*time.Millisecond {
-		t.Errorf("gathering 100 times took %v or more, want at most 10ms", best)
+}
+
+// TestLeaderWait checks that the leader waits for an eighth of what syncs take,
+// on the average of the last eight or so.
+func TestLeaderWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" {
+				time.Sleep(8 * time.Millisecond)
+			}
+			return nil
+		})
+		set(t, db, "a", "", Sync)
+		equal(t, "after one sync", time.Duration(db.commits.leaderWait.Load()), time.Millisecond/8)
+		for range 200 {
+			set(t, db, "a", "", Sync)
+		}
+		if got := time.Duration(db.commits.leaderWait.Load()); got < time.Millisecond-10 || got > time.Millisecond {
+			t.Errorf("after many syncs the leader waits %v, want 1ms", got)
+		}
+	})
+}
+
+// TestLogBytes checks that all bytes of records are counted, and that a commit
+// which is synced alone takes one record and no mark.
+func TestLogBytes(t *testing.T) {
+	db := memDB(t, Options{})
+	check := func(what string, records int) {
+		t.Helper()
+		equal(t, what+": bytes of log", int64(db.Stats().LogBytes), db.logs.current.off-logHeaderLen)
+		equal(t, what+": records", db.logs.current.records, records)
 	}
+	set(t, db, "a", "1", Sync)
+	check("a commit", 1)
+	set(t, db, "a", "12", NoSync)
+	check("a commit that is not synced", 2)
+	set(t, db, "a", "123", Sync)
+	check("a commit that syncs another", 4)
+}
+
+// TestGroupBuffer checks that the buffer of a group is used again, unless it is
+// large.
+func TestGroupBuffer(t *testing.T) {
+	for _, c := range []struct{ size, want int }{{4 * asyncBytes, 4 * asyncBytes}, {4*asyncBytes + 1, 0}} {
+		g := &group{buf: make([]byte, 9, c.size)}
+		g = g.finish()
+		equal(t, fmt.Sprint("bytes that are kept of ", c.size), cap(g.buf), c.want)
+		equal(t, "bytes of an empty group", len(g.buf), 0)
+	}
+}
+
+// TestAsyncExact checks that Async commits are written at once when exactly as
+// many bytes wait as may, and not when one less does.
+func TestAsyncExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for less, want := range []uint64{1, 0} {
+			db := memDB(t, Options{Durability: Async})
+			const size = asyncBytes - recordHeadLen - 1 - 1 - 1 - 3 // kind, key with its length, length of the value
+			set(t, db, "a", string(make([]byte, size-less)), Async)
+			equal(t, fmt.Sprint("bytes less: ", less, ": groups"), db.Stats().Groups, want)
+		}
+	})
 }
 
 // TestWritesShared checks that commits of several goroutines share writes

@@ -94,7 +94,15 @@ func TestMemFSCrash(t *testing.T) {
 
 	must(t, m.Link("d/b", "d/c"))
 	check("linked", "d/c", "missing", "two")
-	must(t, m.SyncDir("d"), m.Remove("d/b"))
+	must(t, m.SyncDir("d"))
+	clone := m.CrashClone(CrashConfig{})
+	w, err := clone.OpenWrite("d/b")
+	must(t, err)
+	_, err = w.WriteAt([]byte("six"), 0)
+	must(t, err, w.Close())
+	equal(t, "the other name of a file that was written after a crash", clone.content(t, "d/c"), "six")
+
+	must(t, m.Remove("d/b"))
 	check("removed", "d/b", "two", "missing")
 	check("linked and synced", "d/c", "two", "two")
 	must(t, m.SyncDir("d"))
@@ -151,6 +159,9 @@ func TestMemFSSectors(t *testing.T) {
 		states := map[string]bool{}
 		for seed := range uint64(200) {
 			b := m.CrashClone(CrashConfig{Keep: c.keep, Seed: seed, Garbage: c.garbage}).content(t, "d/a")
+			if len(b) != 4*sectorSize {
+				t.Fatalf("seed %d: %d bytes, want those that were durable: %d", seed, len(b), 4*sectorSize)
+			}
 			if b[2*sectorSize] != 2 && b[2*sectorSize] != 3 {
 				t.Fatalf("seed %d: a sector that was written again has %d, want 2 or 3", seed, b[2*sectorSize])
 			}
@@ -232,13 +243,68 @@ func TestMemFSFailures(t *testing.T) {
 		t.Errorf("Close: got %v, want the failure", err)
 	}
 	m.Inject(nil)
-	_, rerr := f.ReadAt(nil, 0)
-	_, werr := f.WriteAt(nil, 0)
+	read, rerr := f.ReadAt(make([]byte, 2), 0)
+	written, werr := f.WriteAt([]byte("ab"), 0)
+	equal(t, "bytes read from a closed file", read, 0)
+	equal(t, "bytes written to a closed file", written, 0)
 	_, serr := f.Size()
 	for i, err := range []error{f.Close(), f.Sync(), f.Truncate(0), f.Preallocate(1), f.(RangeSyncer).SyncRange(0, 1), rerr, werr, serr} {
 		if !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("call %d of a closed file: got %v, want ErrClosed", i, err)
 		}
+	}
+}
+
+// TestMemFSInjected checks that an operation which is made to fail says so, and
+// does nothing; only a close closes.
+func TestMemFSInjected(t *testing.T) {
+	fail := errors.New("fails")
+	for _, c := range []struct {
+		kind string
+		call func(m *MemFS, f File) error
+	}{
+		{"mkdir", func(m *MemFS, _ File) error { return m.MkdirAll("d") }},
+		{"list", func(m *MemFS, _ File) error { _, err := m.List("d"); return err }},
+		{"create", func(m *MemFS, _ File) error { _, err := m.Create("d/new"); return err }},
+		{"open", func(m *MemFS, _ File) error { _, err := m.Open("d/a"); return err }},
+		{"openwrite", func(m *MemFS, _ File) error { _, err := m.OpenWrite("d/a"); return err }},
+		{"rename", func(m *MemFS, _ File) error { return m.Rename("d/a", "d/new") }},
+		{"remove", func(m *MemFS, _ File) error { return m.Remove("d/a") }},
+		{"syncdir", func(m *MemFS, _ File) error { return m.SyncDir("d") }},
+		{"lock", func(m *MemFS, _ File) error { _, err := m.Lock("d/l"); return err }},
+		{"lockshared", func(m *MemFS, _ File) error { _, err := m.LockShared("d/l"); return err }},
+		{"stat", func(m *MemFS, _ File) error { _, err := m.Size("d/a"); return err }},
+		{"link", func(m *MemFS, _ File) error { return m.Link("d/a", "d/new") }},
+		{"read", func(_ *MemFS, f File) error { _, err := f.ReadAt(nil, 0); return err }},
+		{"write", func(_ *MemFS, f File) error { _, err := f.WriteAt([]byte("b"), 0); return err }},
+		{"size", func(_ *MemFS, f File) error { _, err := f.Size(); return err }},
+		{"truncate", func(_ *MemFS, f File) error { return f.Truncate(1) }},
+		{"preallocate", func(_ *MemFS, f File) error { return f.Preallocate(9) }},
+		{"syncrange", func(_ *MemFS, f File) error { return f.(RangeSyncer).SyncRange(0, 1) }},
+		{"sync", func(_ *MemFS, f File) error { return f.Sync() }},
+		{"close", func(_ *MemFS, f File) error { return f.Close() }},
+	} {
+		m := NewMemFS()
+		f := create(t, m, "d/a", "abc")
+		ops := m.ops
+		m.Inject(func(op FSOp) error {
+			equal(t, "the kind of operation", op.Kind, c.kind)
+			equal(t, c.kind+": its number", op.N, ops+1)
+			return fail
+		})
+		isError(t, c.kind, c.call(m, f), fail)
+		m.Inject(nil)
+
+		names, err := m.List("d")
+		must(t, err)
+		equal(t, c.kind+" failed: the files", strings.Join(names, " "), "a")
+		equal(t, c.kind+" failed: the bytes", m.content(t, "d/a"), "abc")
+		lost := m.CrashClone(CrashConfig{})
+		equal(t, c.kind+" failed: the bytes after a crash", lost.content(t, "d/a"), "missing")
+		if err := f.Close(); (err != nil) != (c.kind == "close") {
+			t.Errorf("%s failed: closing gives %v", c.kind, err)
+		}
+		isError(t, c.kind+" failed: what is left", m.leaks(), nil)
 	}
 }
 
@@ -285,6 +351,7 @@ func TestMemFSErrors(t *testing.T) {
 	}
 
 	must(t, w.Preallocate(2)) // a file that is longer stays as it is
+	must(t, r.Sync(), r.(RangeSyncer).SyncRange(0, 1))
 	n, err := m.Size("d/a")
 	must(t, err, r.Close(), w.Close())
 	equal(t, "Size", n, 3)
