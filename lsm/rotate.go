@@ -170,9 +170,7 @@ func (l *rotation) tryMake() error {
 	mu.Lock()
 	defer mu.Unlock()
 	l.next = next
-	if next != nil {
-		l.db.commits.changedLocked() // it may be long enough for others
-	}
+	l.db.commits.changedLocked() // it may be long enough for others
 	return err
 }
 
@@ -222,14 +220,10 @@ func (l *rotation) quitLocked() {
 // come. Without space for another log everything is durable still, but the
 // database looks as if its process had been killed.
 func (l *rotation) finish(next uint64) error {
-	if l.current == nil {
+	current := l.current
+	if current == nil {
 		return nil // read-only, or Open lacked room: nothing was written
 	}
-	current := l.current
-	defer func() {
-		l.current = nil
-		l.tail = nil
-	}()
 	if !current.data {
 		return current.end(next)
 	}
@@ -237,7 +231,6 @@ func (l *rotation) finish(next uint64) error {
 	// The log has operations: seal it, and end in a log that has none, so that
 	// the next Open begins no other.
 	last := l.next
-	l.next = nil
 	if last == nil {
 		made, err := l.create(0)
 		if lacksRoom(err) {
