@@ -57,14 +57,28 @@ func (x *Index) checkLocked() {
 		for i := range p.tallies {
 			sum.add(&p.tallies[i])
 		}
-		if sum != total || len(p.keys) != len(p.kids) || len(p.tallies) != len(p.kids) || len(p.kids) >= pageKeys {
-			panic(fmt.Sprintf("merkle: I4 violated: %d kids, %d keys, %d items, want %d", len(p.kids), len(p.keys), sum.count, total.count))
+		if sum != total || p.keys.n != len(p.kids)-1 || len(p.tallies) != len(p.kids) || len(p.kids) >= pageKeys {
+			panic(fmt.Sprintf("merkle: I4 violated: %d kids, %d bounds, %d items, want %d", len(p.kids), p.keys.n, sum.count, total.count))
 		}
+		p.keys.check()
 		i := int(total.count) % len(p.kids)
 		total = p.tallies[i]
 		p = p.kids[i]
 	}
-	if got := x.items.weighPage(w, p); got != total || len(p.keys) >= pageKeys {
+	if got := x.items.weighPage(w, p); got != total || p.keys.n >= pageKeys {
 		panic(fmt.Sprintf("merkle: I4 violated: a leaf of %d items, want %d", got.count, total.count))
+	}
+	p.keys.check()
+}
+
+// check panics if the invariants of the implementation notes do not hold.
+func (k *keys) check() {
+	for i, key := range k.all() {
+		if i > 0 && key <= k.text[i-1] {
+			panic(fmt.Sprintf("merkle: I5 violated: %q comes after %q", key, k.text[i-1]))
+		}
+		if len(key) < k.skip || key[:k.skip] != k.text[0][:k.skip] || k.words[i] != wordOf(key, k.skip) {
+			panic(fmt.Sprintf("merkle: I5 violated: the bytes of %q from %d on are %x", key, k.skip, k.words[i]))
+		}
 	}
 }

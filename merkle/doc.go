@@ -90,7 +90,7 @@
 //	AppendRangeProof               O(log n)      0               twice as many
 //	AppendMultiProof               O(k log n)    0
 //	Verify...                      the hashes    0
-//	Index.Set, Delete              O(log n)      0, pages        about 50 bytes and the key
+//	Index.Set, Delete              O(log n)      0, pages        about 60 bytes and the key
 //	Diff of d keys                 O(d log n)    in proportion   O(log n) exchanges
 //
 // # Concurrency

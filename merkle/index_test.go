@@ -293,7 +293,7 @@ func ordered(n int) []int {
 // pages returns the number of pages of p, and the largest number of keys in
 // one.
 func pages(p *page) (n, most int) {
-	n, most = 1, len(p.keys)
+	n, most = 1, p.len()
 	for _, kid := range p.kids {
 		k, m := pages(kid)
 		n += k

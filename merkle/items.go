@@ -64,22 +64,28 @@ const (
 )
 
 // A page is a node of the B+tree of an [Index]: a leaf if it has no kids. Key i
-// of a leaf belongs to digest i. All keys below kid i are at least key i, and
-// less than key i+1; key 0 plays no part.
+// of a leaf belongs to digest i. Key i of another page is the bound of two
+// kids: all keys below kid i are less, and those below kid i+1 are not.
 type page struct {
-	keys    []string
+	keys    keys
 	digests []Digest
 	kids    []*page
 	tallies []tally // of the items below each kid
 }
 
-func newLeaf() *page {
-	return &page{keys: make([]string, 0, pageKeys), digests: make([]Digest, 0, pageKeys)}
+func newLeaf() *page { return &page{digests: make([]Digest, 0, pageKeys)} }
+
+// len returns the number of items of a leaf, or of the kids of another page.
+func (p *page) len() int {
+	if p.kids == nil {
+		return p.keys.n
+	}
+	return len(p.kids)
 }
 
 // child returns the kid that key belongs to.
 func (p *page) child(key string) int {
-	i, ok := slices.BinarySearch(p.keys[1:], key)
+	i, ok := p.keys.search(key)
 	if ok {
 		i++
 	}
@@ -136,7 +142,7 @@ func (s *items) get(key string) (Digest, bool) {
 	for p.kids != nil {
 		p = p.kids[p.child(key)]
 	}
-	i, ok := slices.BinarySearch(p.keys, key)
+	i, ok := p.keys.search(key)
 	if !ok {
 		return Digest{}, false
 	}
@@ -150,14 +156,14 @@ const maxPath = 16
 func (s *items) set(w *worker, key string, d Digest) {
 	var room [maxPath]step
 	p, path := s.find(room[:0], key)
-	i, ok := slices.BinarySearch(p.keys, key)
+	i, ok := p.keys.search(key)
 	change := s.weigh(w, key, d)
 	if ok {
 		old := s.weigh(w, key, p.digests[i])
 		change.sub(&old)
 		p.digests[i] = d
 	} else {
-		p.keys = slices.Insert(p.keys, i, key)
+		p.keys.insert(i, key)
 		p.digests = slices.Insert(p.digests, i, d)
 	}
 	for _, st := range path {
@@ -166,15 +172,15 @@ func (s *items) set(w *worker, key string, d Digest) {
 	s.total.add(&change)
 
 	// Split full pages. Keys that come in order leave full ones behind.
-	last := i == len(p.keys)-1
-	for len(p.keys) >= pageKeys {
+	last := i == p.keys.n-1
+	for p.len() >= pageKeys {
 		cut := pageKeys / 2
 		if last {
 			cut = pageKeys - 1
 		}
 		right, key := p.cut(cut)
 		if len(path) == 0 {
-			s.root = &page{keys: []string{""}, kids: []*page{p}, tallies: []tally{s.total}}
+			s.root = &page{kids: []*page{p}, tallies: []tally{s.total}}
 			path = append(path, step{s.root, 0})
 		}
 		up := path[len(path)-1]
@@ -187,40 +193,42 @@ func (s *items) set(w *worker, key string, d Digest) {
 	}
 }
 
-// cut moves the keys from i on to a page of its own, and returns the key that
-// separates the two.
-func (p *page) cut(i int) (right *page, key string) {
-	key = p.keys[i]
-	right = newLeaf()
-	right.keys = append(right.keys, p.keys[i:]...)
-	clear(p.keys[i:])
-	p.keys = p.keys[:i]
-
-	// Their digests or kids go along.
+// cut moves the items, or kids, from i on to a page of its own, and returns the
+// bound of the two.
+func (p *page) cut(i int) (right *page, bound string) {
 	if p.kids == nil {
+		bound = p.keys.text[i]
+		right = newLeaf()
+		right.keys.add(p.keys.all()[i:]...)
 		right.digests = append(right.digests, p.digests[i:]...)
+		p.keys.remove(i, p.keys.n)
+		p.keys.renew() // may have more in common now
 		p.digests = p.digests[:i]
-		return right, key
+		return right, bound
 	}
-	right.digests = nil
-	right.kids = slices.Clone(p.kids[i:])
-	right.tallies = slices.Clone(p.tallies[i:])
+
+	// The bound that goes up is in neither page.
+	bound = p.keys.text[i-1]
+	right = &page{kids: slices.Clone(p.kids[i:]), tallies: slices.Clone(p.tallies[i:])}
+	right.keys.add(p.keys.all()[i:]...)
+	p.keys.remove(i-1, p.keys.n)
+	p.keys.renew()
 	clear(p.kids[i:])
 	p.kids = p.kids[:i]
 	p.tallies = p.tallies[:i]
-	return right, key
+	return right, bound
 }
 
-// insert makes right the kid i of p.
-func (p *page) insert(i int, key string, right *page, t tally) {
-	p.keys = slices.Insert(p.keys, i, key)
+// insert makes right the kid i of p, and bound that of it and the one before.
+func (p *page) insert(i int, bound string, right *page, t tally) {
+	p.keys.insert(i-1, bound)
 	p.kids = slices.Insert(p.kids, i, right)
 	p.tallies = slices.Insert(p.tallies, i, t)
 }
 
-// remove removes kid i of p.
+// remove removes kid i of p, which is not the first.
 func (p *page) remove(i int) {
-	p.keys = slices.Delete(p.keys, i, i+1)
+	p.keys.remove(i-1, i)
 	p.kids = slices.Delete(p.kids, i, i+1)
 	p.tallies = slices.Delete(p.tallies, i, i+1)
 }
@@ -231,7 +239,7 @@ func (s *items) weighPage(w *worker, p *page) (t tally) {
 		t.add(&p.tallies[i])
 	}
 	for i := range p.digests {
-		one := s.weigh(w, p.keys[i], p.digests[i])
+		one := s.weigh(w, p.keys.text[i], p.digests[i])
 		t.add(&one)
 	}
 	return t
@@ -241,12 +249,12 @@ func (s *items) weighPage(w *worker, p *page) (t tally) {
 func (s *items) remove(w *worker, key string) bool {
 	var room [maxPath]step
 	p, path := s.find(room[:0], key)
-	i, ok := slices.BinarySearch(p.keys, key)
+	i, ok := p.keys.search(key)
 	if !ok {
 		return false
 	}
 	gone := s.weigh(w, key, p.digests[i])
-	p.keys = slices.Delete(p.keys, i, i+1)
+	p.keys.remove(i, i+1)
 	p.digests = slices.Delete(p.digests, i, i+1)
 	for _, st := range path {
 		st.page.tallies[st.kid].sub(&gone)
@@ -270,15 +278,15 @@ func (p *page) tidy(i int) {
 		return
 	}
 	left, right := p.kids[i], p.kids[i+1]
-	if len(left.keys)+len(right.keys) >= pageMerge {
+	if left.len()+right.len() >= pageMerge {
 		return
 	}
 
 	// One of the two kinds of page has digests, the other kids and tallies.
-	if right.kids != nil {
-		right.keys[0] = p.keys[i+1] // which separates kids from here on
+	if left.kids != nil {
+		left.keys.add(p.keys.text[i])
 	}
-	left.keys = append(left.keys, right.keys...)
+	left.keys.add(right.keys.all()...)
 	left.digests = append(left.digests, right.digests...)
 	left.kids = append(left.kids, right.kids...)
 	left.tallies = append(left.tallies, right.tallies...)
@@ -310,9 +318,9 @@ func (s *items) before(w *worker, b bound) (t tally) {
 		}
 		p = p.kids[i]
 	}
-	n, _ := slices.BinarySearch(p.keys, b.key)
+	n, _ := p.keys.search(b.key)
 	for i := range n {
-		one := s.weigh(w, p.keys[i], p.digests[i])
+		one := s.weigh(w, p.keys.text[i], p.digests[i])
 		t.add(&one)
 	}
 	return t
@@ -337,7 +345,7 @@ func (s *items) key(rank uint64) string {
 		}
 		p = p.kids[i]
 	}
-	return p.keys[rank]
+	return p.keys.text[rank]
 }
 
 // separator returns the shortest key that lies above the key before rank, and
@@ -360,16 +368,16 @@ func (s *items) appendItems(dst []item, lo string, hi bound, n int) []item {
 func (p *page) appendItems(dst []item, lo string, hi bound, n int) []item {
 	if p.kids != nil {
 		for i := p.child(lo); i < len(p.kids) && len(dst) < n; i++ {
-			if i > 0 && hi.after(p.keys[i]) {
+			if i > 0 && hi.after(p.keys.text[i-1]) {
 				break
 			}
 			dst = p.kids[i].appendItems(dst, lo, hi, n)
 		}
 		return dst
 	}
-	i, _ := slices.BinarySearch(p.keys, lo)
-	for ; i < len(p.keys) && len(dst) < n && !hi.after(p.keys[i]); i++ {
-		dst = append(dst, item{p.keys[i], p.digests[i]})
+	i, _ := p.keys.search(lo)
+	for ; i < p.keys.n && len(dst) < n && !hi.after(p.keys.text[i]); i++ {
+		dst = append(dst, item{p.keys.text[i], p.digests[i]})
 	}
 	return dst
 }

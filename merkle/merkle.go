@@ -32,6 +32,8 @@ package merkle
 //	I3 a Range has as many hashes as the canonical cover of [begin, end).
 //	I4 each page of an Index has less than 32 keys, and the tally of a kid is
 //	   that of all items below it.
+//	I5 the keys of a page are in order, begin with the same skip bytes, and the
+//	   number of each is that of the next eight.
 //
 // Publication: the appender writes nodes beyond those of the published size,
 // then stores the size. A reader loads the size, then the blocks of a level.
