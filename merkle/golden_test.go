@@ -3,6 +3,8 @@
 package merkle
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -145,3 +147,43 @@ func spaced(p []Hash) string {
 	}
 	return b.String()
 }
+
+// TestGoldenMessages compares messages with those that a program in another
+// language made from FORMAT.md.
+func TestGoldenMessages(t *testing.T) {
+	const (
+		ask    = "6173686c61726d690100014f3b307fdf052c51813a859325e87e6970af24c18c5d76cda9e7a0c31fa6808e03"
+		answer = "6173686c61726d690100024f3b307fdf052c51830206757365723a31010101010101010101010101010101015e323a61206c6f6e676572206b657903030303030303030303030303030303e67a27cba00d3e90"
+	)
+	of := func(b byte) (d Digest) {
+		copy(d[:], bytes.Repeat([]byte{b}, len(d)))
+		return d
+	}
+
+	here := NewIndex([]byte("0123456789abcdef"), nil)
+	here.Set("user:1", of(1))
+	here.Set("user:2", of(2))
+	there := NewIndex([]byte("0123456789abcdef"), nil)
+	there.Set("user:1", of(1))
+	there.Set("user:2:a longer key", of(3))
+
+	var sent []string
+	peer := peerFunc(func(msg []byte) ([]byte, error) {
+		reply, err := there.Respond(msg)
+		sent = append(sent, hex.EncodeToString(msg), hex.EncodeToString(reply))
+		return reply, err
+	})
+	for _, err := range here.Diff(t.Context(), peer) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{ask, answer}; !slices.Equal(sent, want) {
+		t.Errorf("sent %q, want %q", sent, want)
+	}
+}
+
+// A peerFunc is a peer that answers in this process.
+type peerFunc func(msg []byte) ([]byte, error)
+
+func (f peerFunc) Exchange(_ context.Context, msg []byte) ([]byte, error) { return f(msg) }

@@ -591,7 +591,9 @@ func TestDiffHostile(t *testing.T) {
 		"list backwards": {func([]byte) []byte { return answerOf(x, listOf("b", "a")...) }, ErrCorrupt},
 		"key twice":      {func([]byte) []byte { return answerOf(x, listOf("a", "a")...) }, ErrCorrupt},
 		"2^60 items":     {func([]byte) []byte { return answerOf(x, binary.AppendUvarint([]byte{byte(modeList) | ends}, 1<<60)...) }, ErrCorrupt},
-		"2^64-1 letters": {func([]byte) []byte { return answerOf(x, binary.AppendUvarint([]byte{byte(modePrint), 0}, 1<<64-1)...) }, ErrCorrupt},
+		"2^64-1 letters": {func([]byte) []byte {
+			return answerOf(x, binary.AppendUvarint([]byte{byte(modePrint), 0x0F}, 1<<64-1)...)
+		}, ErrCorrupt},
 		"17 pieces": {func([]byte) []byte {
 			var w writer
 			for i := range 16 {
@@ -601,13 +603,13 @@ func TestDiffHostile(t *testing.T) {
 			return answerOf(x, w.b...)
 		}, ErrCorrupt},
 		"bounds backwards": {func([]byte) []byte {
-			return answerOf(x, byte(modeSkip), 0, 1, 'b', byte(modeSkip), 0, 1, 'a', byte(modeSkip)|ends)
+			return answerOf(x, byte(modeSkip), 0x01, 'b', byte(modeSkip), 0x01, 'a', byte(modeSkip)|ends)
 		}, ErrCorrupt},
-		"long one": {func([]byte) []byte { return answerOf(x, byte(modeSkip), 0, 0x81, 0, 'a', byte(modeSkip)|ends) }, ErrCorrupt},
+		"long one": {func([]byte) []byte { return answerOf(x, byte(modeSkip), 0x0F, 0x80, 0, 'a', byte(modeSkip)|ends) }, ErrCorrupt},
 		"item of nothing": {func([]byte) []byte {
-			return answerOf(x, byte(modeList)|ends, 1, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+			return answerOf(x, byte(modeList)|ends, 1, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 		}, ErrCorrupt},
-		"shares nothing": {func([]byte) []byte { return answerOf(x, byte(modeSkip), 1, 1, 'a', byte(modeSkip)|ends) }, ErrCorrupt},
+		"shares nothing": {func([]byte) []byte { return answerOf(x, byte(modeSkip), 0x11, 'a', byte(modeSkip)|ends) }, ErrCorrupt},
 	} {
 		p := &badPeer{local{x: indexOf(nil, nil)}, c.change}
 		if _, err := collect(x, p); !errors.Is(err, c.want) {
@@ -835,4 +837,49 @@ func TestIndexConcurrent(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+// TestMessageKeys checks the bytes of keys in messages at the bounds of their
+// two numbers, and that no other bytes mean the same.
+func TestMessageKeys(t *testing.T) {
+	z := func(n int) string { return strings.Repeat("z", n) }
+	for _, tt := range []struct {
+		before, key string
+		head        string // what comes before the rest
+	}{
+		{"", "", "\x00"},
+		{"a", "ab", "\x11"},
+		{"", z(14), "\x0e"},
+		{"", z(15), "\x0f\x00"},
+		{"", z(15 + 127), "\x0f\x7f"},
+		{"", z(15 + 128), "\x0f\x80\x01"},
+		{z(14), z(14) + "a", "\xe1"},
+		{z(15), z(15) + "a", "\xf1\x00"},
+		{z(270), z(270) + "a", "\xf1\xff"},
+		{z(300), z(300) + "a", "\xff\xff\x10"},
+	} {
+		w := writer{last: tt.before}
+		w.key(tt.key)
+		if got := string(w.b[:len(tt.head)]); got != tt.head {
+			t.Errorf("%.20q after %.20q begins with %x, want %x", tt.key, tt.before, got, tt.head)
+		}
+		p := parser{b: w.b, last: tt.before}
+		if got := p.key(); got != tt.key || p.bad || len(p.b) > 0 {
+			t.Errorf("%.20q after %.20q is read as %.20q", tt.key, tt.before, got)
+		}
+		for n := range len(w.b) {
+			if p := (parser{b: w.b[:n], last: tt.before}); p.key() != "" || !p.bad {
+				t.Errorf("%.20q: the first %d of %d bytes are taken for a key", tt.key, n, len(w.b))
+			}
+		}
+	}
+
+	// The sum of a half and its rest wraps around, or is more than there is.
+	for _, rest := range []uint64{1, 1 << 32, 1<<64 - 15, 1<<64 - 1} {
+		p := parser{b: binary.AppendUvarint([]byte{0x0f}, rest)}
+		p.b = append(p.b, z(15)...)
+		if got := p.key(); got != "" || !p.bad {
+			t.Errorf("a key of 15+%d bytes is read as %q", rest, got)
+		}
+	}
 }

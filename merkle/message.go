@@ -5,6 +5,7 @@ package merkle
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -51,15 +52,20 @@ func appendHead(dst []byte, kind byte, id uint64) []byte {
 }
 
 // A writer appends to a message. A key is written without what it has in common
-// with the one before it: the number of these bytes, at most maxShared, the
-// number of the others, and these.
+// with the one before it: the number of these bytes, that of the others, and
+// these. Both numbers share a byte while they are small, as they mostly are.
 type writer struct {
 	b    []byte
 	last string // the key before
 }
 
-// maxShared bounds what a reader has to make of few bytes.
-const maxShared = 255
+// A number below shortNumber fits into half a byte; what a longer one has more
+// follows. The bytes in common are at most maxShared, which bounds what a
+// reader has to make of few bytes.
+const (
+	shortNumber = 15
+	maxShared   = shortNumber + 255
+)
 
 // ends is set in the mode of a piece without a bound, which is the last.
 const ends = 0x80
@@ -80,8 +86,14 @@ func (w *writer) key(key string) {
 	for n < min(len(key), len(w.last), maxShared) && key[n] == w.last[n] {
 		n++
 	}
-	w.b = append(w.b, byte(n))
-	w.b = binary.AppendUvarint(w.b, uint64(len(key)-n))
+	rest := len(key) - n
+	w.b = append(w.b, byte(min(n, shortNumber)<<4|min(rest, shortNumber)))
+	if n >= shortNumber {
+		w.b = append(w.b, byte(n-shortNumber))
+	}
+	if rest >= shortNumber {
+		w.b = binary.AppendUvarint(w.b, uint64(rest-shortNumber))
+	}
 	w.b = append(w.b, key[n:]...)
 	w.last = key
 }
@@ -103,7 +115,7 @@ func (w *writer) list(hi bound, items []item) {
 }
 
 // itemBytes returns a bound of the bytes of an item in a list.
-func itemBytes(it item) int { return 1 + binary.MaxVarintLen32 + len(it.key) + len(it.digest) }
+func itemBytes(it item) int { return 2 + binary.MaxVarintLen32 + len(it.key) + len(it.digest) }
 
 // splitMessage returns the body of a message of this kind.
 func splitMessage(b []byte, kind byte, id uint64) ([]byte, error) {
@@ -165,13 +177,27 @@ func (p *parser) number() uint64 {
 
 // key returns the next key.
 func (p *parser) key() string {
-	shared := p.bytes(1)
-	rest := p.bytes(p.number())
-	if p.bad || int(shared[0]) > len(p.last) {
+	head := p.bytes(1)
+	if p.bad {
+		return ""
+	}
+	shared := int(head[0] >> 4)
+	if shared == shortNumber {
+		if more := p.bytes(1); !p.bad {
+			shared += int(more[0])
+		}
+	}
+	n := uint64(head[0] & shortNumber)
+	if n == shortNumber {
+		n += min(p.number(), math.MaxUint32) // no sum wraps around
+	}
+
+	rest := p.bytes(n)
+	if p.bad || shared > len(p.last) {
 		p.bad = true
 		return ""
 	}
-	p.last = p.last[:shared[0]] + string(rest)
+	p.last = p.last[:shared] + string(rest)
 	return p.last
 }
 
@@ -202,7 +228,7 @@ func (p *parser) piece(lo string, end bound) (out piece, last bool) {
 // list reads the items of a piece, which are in order and within it.
 func (p *parser) list(out *piece) {
 	n := p.number()
-	if n > uint64(len(p.b))/uint64(2+len(Digest{})) {
+	if n > uint64(len(p.b))/uint64(1+len(Digest{})) {
 		p.bad = true
 		return
 	}

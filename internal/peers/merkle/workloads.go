@@ -189,6 +189,8 @@ func replicaRows() []*bench.Workload {
 			Peers: []bench.Impl{{Name: negentropyName, Measure: perDifference(negentropyDiff, n, d, size)}},
 		})
 	}
+
+	// Of all that is sent, and of the messages.
 	sent := func(w wire) float64 { return float64(w.bytes) }
 	trips := func(w wire) float64 { return float64(w.rounds) }
 	return append(rows, &bench.Workload{
