@@ -94,11 +94,7 @@ func (d *doing[T]) first() (first Set) {
 // pick returns the replica to ask next when those in asked were, of which one
 // is left.
 func (d *doing[T]) pick(asked Set) int {
-	near := d.opts.Near
-	if near == 0 {
-		near = d.system.members
-	}
-	return pick(d.system.members, near, asked, d.turn)
+	return pick(d.system.members, d.opts.Near, asked, d.turn)
 }
 
 // startAll starts the requests to the first replicas.

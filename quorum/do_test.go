@@ -252,6 +252,36 @@ func TestDoContext(t *testing.T) {
 	})
 }
 
+// TestDoGivenUp checks what a call says, and what becomes of the values, when
+// it ends while some have answered, some have failed and some are out.
+func TestDoGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var discarded atomic.Uint64
+		opts := &DoOptions[int]{Discard: func(a Answer[int]) { discarded.Or(1 << a.Replica) }}
+		_, err := Do(ctx, Majority(First(5)), func(_ context.Context, i int) (int, error) {
+			switch i {
+			case 0:
+				return 0, nil
+			case 1:
+				return 0, errDown
+			}
+			time.Sleep(time.Hour)
+			return 0, nil
+		}, opts)
+
+		var e *Error
+		if !errors.As(err, &e) || e.OK != 1<<0 || e.Failed != 1<<1 || e.Pending != 1<<2|1<<3|1<<4 {
+			t.Errorf("got %#v, want one that answered, one that failed, and three that are out", err)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := Set(discarded.Load()); got != First(5)&^(1<<1) {
+			t.Errorf("the values of %b were given up, want those of all that had one", got)
+		}
+	})
+}
+
 // TestDoErrors checks what Do says of a bad call, and of a function that ends
 // its goroutine.
 func TestDoErrors(t *testing.T) {

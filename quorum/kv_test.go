@@ -211,6 +211,10 @@ func TestAtomicFails(t *testing.T) {
 	if !errors.As(err, &e) || e.Kind != ErrUnavailable || !errors.Is(err, errDown) {
 		t.Errorf("Load = %v, want unavailable", err)
 	}
+	settle(c)
+	if got := c.Stats().Extra; got != 0 {
+		t.Errorf("Extra = %d: a replica that has the result was told it, or asked again", got)
+	}
 
 	// A Put that cannot read the stamps has written nothing.
 	for i := range list {

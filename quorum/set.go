@@ -41,7 +41,7 @@ func First(n int) Set {
 }
 
 // Has reports whether replica i is in s.
-func (s Set) Has(i int) bool { return i >= 0 && i < maxReplicas && s>>i&1 == 1 }
+func (s Set) Has(i int) bool { return i >= 0 && s>>i&1 == 1 }
 
 // Len returns the number of replicas in s.
 func (s Set) Len() int { return bits.OnesCount64(uint64(s)) }
