@@ -63,6 +63,30 @@ func impl(name string, n int, call func(list []replica, atEnd func(func())) func
 	}}
 }
 
+// handoff returns the floor of a call: as many goroutines as have to answer are
+// started, and the last of them wakes the caller.
+func handoff(n int) bench.Impl {
+	return bench.Impl{Name: "goroutines", Setup: func(func(func())) bench.Op {
+		return func(_, calls int) int {
+			woken := make(chan struct{}, 1)
+			var left atomic.Int64
+			answer := func() {
+				if left.Add(-1) == 0 {
+					woken <- struct{}{}
+				}
+			}
+			for range calls {
+				left.Store(int64(n/2 + 1))
+				for range n/2 + 1 {
+					go answer() // ends at once
+				}
+				<-woken
+			}
+			return calls
+		}
+	}}
+}
+
 // Ours.
 
 func newCluster(list []replica, atEnd func(func())) *quorum.Cluster[string, state] {

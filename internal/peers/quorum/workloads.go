@@ -30,21 +30,24 @@ func fanoutRows(n, callers int) []*bench.Workload {
 	return []*bench.Workload{
 		{
 			Name: "Load" + axes, Parallel: callers, Versus: naiveName, Target: bench.Ratio(0.65), Origin: prototype, Expect: bench.Granted,
-			Why:   "a majority of replicas in memory answers; ours asks a majority, and more if one is late, the others ask all",
-			Ours:  impl(ours, n, oursLoad()),
-			Peers: []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+			Why:    "a majority of replicas in memory answers; ours asks a majority, and more if one is late, the others ask all",
+			Ours:   impl(ours, n, oursLoad()),
+			Peers:  []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+			Floors: []bench.Impl{handoff(n)},
 		},
 		{
 			Name: "Load/atomic" + axes, Parallel: callers, Versus: naiveName, Target: bench.Ratio(1), Expect: bench.Granted,
-			Why:   "the same, linearizable: a write quorum must hold the result; the others give no such guarantee",
-			Ours:  impl(ours, n, oursLoad(quorum.Atomic())),
-			Peers: []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+			Why:    "the same, linearizable: a write quorum must hold the result; the others give no such guarantee",
+			Ours:   impl(ours, n, oursLoad(quorum.Atomic())),
+			Peers:  []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+			Floors: []bench.Impl{handoff(n)},
 		},
 		{
 			Name: "Merge" + axes, Parallel: callers, Versus: naiveName, Target: bench.Ratio(0.65), Origin: prototype, Expect: bench.Granted,
-			Why:   "a majority has confirmed a write to all; the naive one cancels the other writes, ours finishes them, errgroup waits for them",
-			Ours:  impl(ours, n, oursMerge),
-			Peers: []bench.Impl{impl(naiveName, n, naiveMerge), impl(groupName, n, groupMerge)},
+			Why:    "a majority has confirmed a write to all; the naive one cancels the other writes, ours finishes them, errgroup waits for them",
+			Ours:   impl(ours, n, oursMerge),
+			Peers:  []bench.Impl{impl(naiveName, n, naiveMerge), impl(groupName, n, groupMerge)},
+			Floors: []bench.Impl{handoff(n)},
 		},
 	}
 }
@@ -53,9 +56,10 @@ func fanoutRows(n, callers int) []*bench.Workload {
 func doRow(n int) *bench.Workload {
 	return &bench.Workload{
 		Name: fmt.Sprintf("Do/replicas=%d", n), Versus: naiveName, Target: bench.Ratio(1), Origin: "no slower than what it replaces", Expect: bench.Granted,
-		Why:   "all are asked, and a majority of answers returned; the naive one keeps no answers, and has no errors, hedges, zones or clean-up",
-		Ours:  impl(ours, n, oursDo),
-		Peers: []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+		Why:    "all are asked, and a majority of answers returned; the naive one keeps no answers, and has no errors, hedges, zones or clean-up",
+		Ours:   impl(ours, n, oursDo),
+		Peers:  []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
+		Floors: []bench.Impl{handoff(n)},
 	}
 }
 
