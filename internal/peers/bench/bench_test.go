@@ -232,7 +232,7 @@ func TestReport(t *testing.T) {
 	}
 	r.Write(&out)
 	Summary(&out, []*Result{r})
-	for _, want := range []string{"because", "PASS", "* a peer", "0.250", "part: clock", "1.25", "at most 0.5 (our aim)", "beside  ours: a timer"} {
+	for _, want := range []string{"because", "PASS", "* a peer", "0.250", "part: clock", "1.25", "at most 0.5 (our aim); floor 8 (clock)", "beside  ours: a timer"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, &out)
 		}

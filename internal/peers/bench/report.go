@@ -105,9 +105,24 @@ func Summary(out io.Writer, results []*Result) {
 		if best := r.Best(); best != nil {
 			peer = fmt.Sprintf("%.4g", best.Median())
 		}
-		t.row(r.Workload.Name, fmt.Sprintf("%.4g", r.Ours.Median()), peer, r.Workload.unit(), string(v), reason)
+		t.row(r.Workload.Name, fmt.Sprintf("%.4g", r.Ours.Median()), peer, r.Workload.unit(), string(v), reason+r.floor())
 	}
 	t.flush(out)
+}
+
+// floor returns what the parts of ours take alone, together, which bounds ours
+// from below.
+func (r *Result) floor() string {
+	if len(r.Floors) == 0 {
+		return ""
+	}
+	sum := 0.0
+	names := make([]string, len(r.Floors))
+	for i := range r.Floors {
+		sum += r.Floors[i].Median()
+		names[i] = r.Floors[i].Name
+	}
+	return fmt.Sprintf("; floor %.4g (%s)", sum, strings.Join(names, " + "))
 }
 
 // place returns where r stands in a summary: what needs a look comes first.

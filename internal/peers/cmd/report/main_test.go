@@ -58,6 +58,10 @@ func TestParseRow(t *testing.T) {
 	if err != nil || got.peer != "" || got.verdict != "MISS" {
 		t.Errorf("parseRow = %+v, %v, want a MISS without a peer", got, err)
 	}
+	got, err = parseRow("Get  9.5  -  ns/op  PASS  ours 9.5 [9..10] ns/op, target at most 10 (our aim); floor 8.2 (time.Since + CAS)")
+	if err != nil || got.floor != "8.2 (time.Since + CAS)" || !strings.HasSuffix(got.reason, "(our aim)") {
+		t.Errorf("parseRow = %+v, %v, want a floor", got, err)
+	}
 	if _, err := parseRow("nothing"); err == nil {
 		t.Error("parseRow of something else: no error")
 	}

@@ -25,6 +25,7 @@ type row struct {
 	ours, its  string // medians, as compare printed them
 	verdict    string
 	reason     string
+	floor      string // what the parts of ours take alone, if that was measured
 	peer       string // that the verdict speaks of, if any
 	ratio      float64
 	low, high  float64 // the interval of ratio
@@ -74,7 +75,7 @@ func parseRow(line string) (row, error) {
 	}
 	r := row{name: cells[0], ours: cells[1], its: cells[2], unit: cells[3], verdict: cells[4]}
 	if len(cells) == 6 {
-		r.reason = cells[5]
+		r.reason, r.floor, _ = strings.Cut(cells[5], "; floor ")
 	}
 
 	m := ratio.FindStringSubmatch(r.reason)

@@ -124,9 +124,11 @@ ratios within rounds, with the interval in which the true median lies with 95 %
 confidence. Below 1 ours is faster, or smaller.
 
 PASS means that the whole interval is at or below the target, MISS that it is
-above, UNSURE that the target lies within it. Rows that miss come first, then
-those in which a peer is ahead. [internal/peers](../internal/peers/README.md)
-says what is compared, why it is fair, and how to run it:
+above, UNSURE that the target lies within it. The floor is what the parts of
+ours that nothing can leave out take alone, such as reading the clock. Rows that
+miss come first, then those in which a peer is ahead.
+[internal/peers](../internal/peers/README.md) says what is compared, why it is
+fair, and how to run it:
 
 ` + "```sh\ncd internal/peers && go run ./cmd/compare ratelimit\n```\n\n![All ratios, a dot each](plots/comparison.svg)\n")
 	for _, r := range runs {
@@ -134,9 +136,9 @@ says what is compared, why it is fair, and how to run it:
 		b.WriteString(wrapped(fmt.Sprintf("%s, %s, %s processors, %s; commit %s; %s rounds of %s.",
 			day(r.header["date"]), r.header["cpu"], r.header["procs"], r.header["go"], r.header["commit"], r.header["rounds"], r.header["sample"])))
 		b.WriteByte('\n')
-		b.WriteString("| workload | ours | peer | its | ratio | interval | verdict |\n|---|---|---|---|---|---|---|\n")
+		b.WriteString("| workload | ours | floor | peer | its | ratio | interval | verdict |\n|---|---|---|---|---|---|---|---|\n")
 		for _, x := range r.rows {
-			fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s | %s | %s |\n", x.name, x.ours, x.unit, x.peer, x.its, ratioCell(x), intervalCell(x), verdictCell(x))
+			fmt.Fprintf(&b, "| %s | %s %s | %s | %s | %s | %s | %s | %s |\n", x.name, x.ours, x.unit, x.floor, x.peer, x.its, ratioCell(x), intervalCell(x), verdictCell(x))
 		}
 	}
 	return []byte(b.String())
