@@ -19,7 +19,7 @@ import (
 func (c *Cache[K, V]) openBypasses() (n int) {
 	for i := range c.shards {
 		sh := &c.shards[i]
-		sh.mu.lockToLook()
+		sh.mu.Lock()
 		sh.mu.calm = calmHits
 		c.calmLocked(sh)
 		if sh.mu.bypass.Load() != nil {
@@ -40,69 +40,146 @@ func (c *Cache[K, V]) passed() (n uint64) {
 	return n
 }
 
-// A wide value is torn if its words differ.
-type wide [7]uint64
-
-func wideOf(v uint64) (w wide) {
-	for i := range w {
-		w[i] = v
-	}
-	return w
-}
-
-// TestBypassTorn has goroutines look up what others set, delete, clear and let
-// grow all the time: no value is torn, or of another key.
-func TestBypassTorn(t *testing.T) {
-	rounds := 20_000
+// hammer runs change again and again while two goroutines look, each on a
+// thread of its own that the system may stop anywhere, until they set stop or
+// the time is over. Both pass whatever the schedule is, if there is no fault.
+func hammer(look func(stop *atomic.Bool, rng *rand.Rand), change func(i uint64)) {
+	d := 2 * time.Second
 	if testing.Short() || raceEnabled {
-		rounds = 2000
+		d = 200 * time.Millisecond
 	}
-	load := func(_ context.Context, key uint64) (wide, error) { return wideOf(key), nil }
-	c := New(200, &Options[uint64, wide]{Shards: 2, Load: load})
-	var wg sync.WaitGroup
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	var stop atomic.Bool
-	for w := range 2 {
-		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(w), 3))
-			for i := 0; !stop.Load(); i++ {
-				key := uint64(rng.IntN(300))
-				v, ok := wideOf(key), true
-				switch i % 3 {
-				case 0:
-					v, ok = c.Get(key)
-				case 1:
-					v, ok = c.Peek(key)
-				default:
-					v, _ = c.Load(context.Background(), key)
-				}
-				if ok && (v != wideOf(v[0]) || v[0]%1000 != key) {
-					t.Errorf("Get(%d) = %v, want words that are equal to it modulo 1000", key, v)
-					return
-				}
-			}
-		})
+	var wg sync.WaitGroup
+	for w := range uint64(2) {
+		wg.Go(func() { look(&stop, rand.New(rand.NewPCG(w, 3))) })
 	}
-
-	rng := rand.New(rand.NewPCG(9, 9))
-	for i := range rounds {
-		key := uint64(rng.IntN(300))
-		switch {
-		case i%1000 == 0:
-			c.Clear() // the slabs grow again
-		case i%5 == 0:
-			c.Delete(key)
-		default:
-			c.Set(key, wideOf(key+1000*uint64(i)))
-		}
-		if i%4 == 0 {
-			c.openBypasses()
-		}
-		if i%64 == 0 {
-			runtime.Gosched()
-		}
+	begin := time.Now()
+	for i := uint64(0); !stop.Load() && time.Since(begin) < d; i++ {
+		change(i)
 	}
 	stop.Store(true)
 	wg.Wait()
+}
+
+// TestBypassExcludes: no change begins or ends while a lookup is in the bypass.
+func TestBypassExcludes(t *testing.T) {
+	var l biasedLock
+	r := &readers{stripes: make([]stripe, 2)}
+	var changes, passed atomic.Int64
+	look := func(stop *atomic.Bool, _ *rand.Rand) {
+		for !stop.Load() {
+			in := l.enter()
+			if in == nil {
+				continue
+			}
+			before := changes.Load()
+			for range 8 {
+				stop.Load()
+			}
+			if after := changes.Load(); before%2 != 0 || after != before {
+				t.Errorf("a lookup has passed by from step %d to step %d of changes", before, after)
+				stop.Store(true)
+			}
+			in.others.Add(1)
+			passed.Add(1)
+		}
+	}
+
+	hammer(look, func(uint64) {
+		l.Lock()
+		changes.Add(1)
+		changes.Add(1)
+		l.bypass.Store(r)
+		l.Unlock()
+		for range 50 {
+			changes.Load() // let lookups come in
+		}
+	})
+	if passed.Load() == 0 {
+		t.Error("no lookup has passed the lock by")
+	}
+}
+
+// TestBypassLate: a lookup that counts itself in when a change has come turns
+// back, and the change does not wait for it any more.
+func TestBypassLate(t *testing.T) {
+	var l biasedLock
+	r := &readers{stripes: make([]stripe, 1)}
+	in := &r.stripes[0]
+	in.entered.Add(1)
+	l.bypass.Store(r)
+	if l.admit(in) != in || in.isEmpty() {
+		t.Error("a lookup turns back from an open bypass")
+	}
+	l.bypass.Store(nil)
+	if l.admit(in) != nil {
+		t.Error("a lookup enters a bypass that is closed")
+	}
+	if !in.isEmpty() {
+		t.Error("a lookup that has turned back is still counted as inside")
+	}
+	if l.enter() != nil || !in.isEmpty() {
+		t.Error("a lookup enters a bypass that is closed")
+	}
+}
+
+// A page is torn if its words differ. To copy it takes most of the time of a
+// lookup.
+type page [4096]uint64
+
+// fill makes all words v.
+func (p *page) fill(v uint64) {
+	for i := range p {
+		p[i] = v
+	}
+}
+
+// TestBypassTorn has goroutines look up what others set, delete, clear and let
+// grow all the time, while the bypass opens before each change: no value is
+// torn, or of another key.
+func TestBypassTorn(t *testing.T) {
+	const keys = 4 // from 1: the value of a free slot is 0
+	load := func(_ context.Context, key uint64) (p page, err error) {
+		p.fill(key)
+		return p, nil
+	}
+	c := New(keys-1, &Options[uint64, page]{Shards: 1, Load: load})
+	look := func(stop *atomic.Bool, rng *rand.Rand) {
+		var v page
+		for i := 0; !stop.Load(); i++ {
+			key := 1 + uint64(rng.IntN(keys))
+			ok := true
+			switch i % 8 {
+			case 0:
+				v, _ = c.Load(context.Background(), key)
+			case 1:
+				v, ok = c.Peek(key)
+			default:
+				v, ok = c.Get(key)
+			}
+			if first, last := v[0], v[len(v)-1]; ok && (first != last || first%1000 != key) {
+				t.Errorf("Get(%d) begins with %d and ends with %d, want equal words, %[1]d modulo 1000", key, first, last)
+				stop.Store(true)
+			}
+		}
+	}
+
+	rng := rand.New(rand.NewPCG(9, 9))
+	var v page
+	hammer(look, func(i uint64) {
+		key := 1 + uint64(rng.IntN(keys))
+		c.openBypasses()
+		v.fill(key + 1000*i) // lets lookups come in
+		switch {
+		case i%100 == 0:
+			c.Clear() // the slab grows again
+		case i%5 == 0:
+			c.Delete(key)
+		default:
+			c.Set(key, v)
+		}
+	})
 	if c.passed() == 0 {
 		t.Error("no lookup has passed the lock by")
 	}
@@ -135,6 +212,97 @@ func TestBypassOpens(t *testing.T) {
 	if bypass.Load() != nil {
 		t.Error("a hit after a change finds the bypass open, want it closed")
 	}
+}
+
+// TestBypassQueue: lookups that have waited for a change do not close the
+// bypass that was opened meanwhile, one after the other: they pass by.
+func TestBypassQueue(t *testing.T) {
+	c := New(100, &Options[string, int]{Shards: 1})
+	c.Set("a", 1)
+	c.openBypasses()
+	mu := &c.shards[0].mu
+	in := mu.enterOrLock()
+	if in == nil {
+		t.Fatal("the lookup has the lock, want it in the bypass")
+	}
+	if mu.bypass.Load() == nil {
+		t.Error("the lookup has closed the bypass, want it open")
+	}
+	in.others.Add(1)
+	if !mu.mu.TryLock() {
+		t.Fatal("the lookup has left the lock locked")
+	}
+	mu.Unlock()
+}
+
+// TestBypassBars has lookups of one shard overlap without end, all in one
+// stripe: a change of another shard does not wait forever.
+func TestBypassBars(t *testing.T) {
+	c := New(100, &Options[uint64, int]{Shards: 2, Hash: func(k uint64) uint64 { return k }})
+	r := &readers{stripes: make([]stripe, 1)}
+	c.readers.Store(r)
+	c.openBypasses()
+	key := uint64(0) // of the first shard
+	for c.shardOf(c.hash(key)) != &c.shards[0] {
+		key++
+	}
+
+	other := &c.shards[1].mu
+	in := other.enter()
+	done := make(chan struct{})
+	go func() { // ends when it has found a moment without lookups
+		c.Set(key, 1)
+		close(done)
+	}()
+	for i := 0; ; i++ {
+		runtime.Gosched()
+		next := other.enter()
+		if next == nil {
+			break
+		}
+		in.others.Add(1)
+		in = next
+		if i == 10_000_000 {
+			t.Error("a change waits while lookups of another shard come and go")
+			break
+		}
+	}
+
+	// A lookup of the other shard that comes now takes its lock, and the bypass
+	// is open again for those that come after it.
+	in.others.Add(1)
+	<-done
+	if got := r.barred.Load(); got != 0 {
+		t.Errorf("barred by %d changes after the last, want 0", got)
+	}
+	if in := other.enter(); in == nil {
+		t.Error("the bypass of the other shard is closed, want it open")
+	} else {
+		in.others.Add(1)
+	}
+	c.checkIdle(t)
+}
+
+// TestBypassBarred: while lookups are barred, one takes the lock, and closes
+// the bypass for that.
+func TestBypassBarred(t *testing.T) {
+	c := New(100, &Options[string, int]{Shards: 1})
+	c.Set("a", 1)
+	c.openBypasses()
+	r := c.readers.Load()
+	r.barred.Add(1)
+	before := c.passed()
+	if v, ok := c.Get("a"); v != 1 || !ok {
+		t.Errorf("Get = %d, %v, want 1, true", v, ok)
+	}
+	if got := c.passed() - before; got != 0 {
+		t.Errorf("%d lookups passed by, want 0", got)
+	}
+	r.barred.Add(-1)
+	if c.shards[0].mu.bypass.Load() != nil {
+		t.Error("a lookup that was barred has left the bypass open")
+	}
+	c.checkIdle(t)
 }
 
 // TestBypassPolicies: where a hit moves the entry, or its deadline, lookups
@@ -270,6 +438,38 @@ func TestBypassExpiry(t *testing.T) {
 	})
 }
 
+// TestBypassLeft: a lookup that has read the clock long ago tells the time left
+// by the clock of the shard, as it does with the lock.
+func TestBypassLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(10, &Options[string, int]{Shards: 1})
+		early := c.reading()
+		time.Sleep(time.Hour)
+		c.SetTTL("a", 1, time.Minute)
+		c.openBypasses()
+		_, left, seen := c.passOrLock(&c.shards[0], c.hash("a"), "a", early, loading)
+		if left != time.Minute || seen != present {
+			t.Errorf("%v left, sighting %d, want a minute, %d", left, seen, present)
+		}
+	})
+}
+
+// TestBypassAge: where ages are kept, Load needs the lock, and does not open a
+// bypass only to close it the next time.
+func TestBypassAge(t *testing.T) {
+	load := func(_ context.Context, key int) (int, error) { return key, nil }
+	c := New(10, &Options[int, int]{Shards: 1, TrackAge: true, Load: load})
+	c.Set(1, 1)
+	for range 2 * calmHits {
+		if v, err := c.Load(t.Context(), 1); v != 1 || err != nil {
+			t.Errorf("Load = %d, %v, want 1", v, err)
+		}
+	}
+	if c.shards[0].mu.bypass.Load() != nil {
+		t.Error("Load has opened a bypass that it cannot use")
+	}
+}
+
 // TestBypassHidden: where stale values or errors are kept for Load, lookups
 // need the lock.
 func TestBypassHidden(t *testing.T) {
@@ -303,8 +503,11 @@ func TestBypassWaits(t *testing.T) {
 		close(ended)
 	}()
 
-	for mu.bypass.Load() != nil {
+	for i := 0; mu.bypass.Load() != nil && i < 1_000_000; i++ {
 		runtime.Gosched()
+	}
+	if mu.bypass.Load() != nil {
+		t.Error("a change waits for a lookup with the bypass open")
 	}
 	for range 1000 {
 		runtime.Gosched()

@@ -63,23 +63,26 @@ func TestReclaimForgetsGone(t *testing.T) {
 	}
 }
 
-// TestSnapshotUncomparable reads a key that cannot be compared: gob decodes it
-// into an interface, and no cache can hold it.
+// TestSnapshotUncomparable reads keys that cannot be compared: gob decodes them
+// into an interface, and no cache can hold them.
 func TestSnapshotUncomparable(t *testing.T) {
-	f := frame[any, int]{
-		Keys: []any{"good", []byte("bad")}, Values: []int{1, 2}, Left: []time.Duration{Forever, Forever},
-		Ages: []time.Duration{-1, -1}, Costs: []int{1, 1}, Tags: make([][]string, 2), GivenTags: make([][]string, 2),
-		Priorities: []int{0, 0}, Pinned: []bool{false, false}, Given: []uint32{0, 0}, Uses: []uint64{0, 0},
-	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(&f); err != nil {
-		t.Fatal(err)
-	}
+	type pair struct{ A, B any }
+	for _, bad := range []pair{{1.0, []byte("bad")}, {math.NaN(), []byte("bad")}} {
+		f := frame[pair, int]{
+			Keys: []pair{{"good", 1}, bad}, Values: []int{1, 2}, Left: []time.Duration{Forever, Forever},
+			Ages: []time.Duration{-1, -1}, Costs: []int{1, 1}, Tags: make([][]string, 2), GivenTags: make([][]string, 2),
+			Priorities: []int{0, 0}, Pinned: []bool{false, false}, Given: []uint32{0, 0}, Uses: []uint64{0, 0},
+		}
+		var b bytes.Buffer
+		if err := gob.NewEncoder(&b).Encode(&f); err != nil {
+			t.Fatal(err)
+		}
 
-	c := New[any, int](10, nil)
-	_, err := c.ReadFrom(bytes.NewReader(seal(0, b.Bytes())))
-	if !errors.Is(err, ErrCorrupt) || c.Len() != 0 {
-		t.Errorf("ReadFrom = %v, %d entries, want ErrCorrupt, none", err, c.Len())
+		c := New[pair, int](10, nil)
+		_, err := c.ReadFrom(bytes.NewReader(seal(0, b.Bytes())))
+		if !errors.Is(err, ErrCorrupt) || c.Len() != 0 {
+			t.Errorf("ReadFrom with %v = %v, %d entries, want ErrCorrupt, none", bad, err, c.Len())
+		}
 	}
 }
 

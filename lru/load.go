@@ -131,12 +131,11 @@ func (c *Cache[K, V]) loadEntry(ctx context.Context, key K, load loadFunc[K, V])
 
 	// Most calls find the value, and without the lock if its age is not asked
 	// for.
-	if !c.opts.TrackAge {
-		if value, until, seen := c.pass(sh, l.hash, key, l.now, loading); seen == present {
-			return Entry[V]{Value: value, Left: leftAt(l.now, until)}, nil
-		}
+	if c.opts.TrackAge {
+		sh.mu.Lock()
+	} else if value, left, seen := c.passOrLock(sh, l.hash, key, l.now, loading); seen == present {
+		return Entry[V]{Value: value, Left: left}, nil
 	}
-	sh.mu.lockToLook()
 	c.lookLocked(sh, &l)
 	if l.done {
 		c.calmLocked(sh)

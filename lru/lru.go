@@ -241,11 +241,10 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	h := c.hash(key)
 	sh := c.shardOf(h)
 	now := c.reading()
-	if value, _, seen := c.pass(sh, h, key, now, getting); seen != unsure {
+	if value, _, seen := c.passOrLock(sh, h, key, now, getting); seen != unsure {
 		return value, seen == present
 	}
 
-	sh.mu.lockToLook()
 	now = sh.advanceLocked(now)
 	s := sh.find(uint32(h), key)
 	if s == 0 || sh.gone(s, now) {
@@ -282,11 +281,10 @@ func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
 	h := c.hash(key)
 	sh := c.shardOf(h)
 	now := c.reading()
-	if value, _, seen := c.pass(sh, h, key, now, peeking); seen != unsure {
+	if value, _, seen := c.passOrLock(sh, h, key, now, peeking); seen != unsure {
 		return value, seen == present
 	}
 
-	sh.mu.lockToLook()
 	s := sh.find(uint32(h), key)
 	ok = s != 0 && !sh.gone(s, sh.advanceLocked(now))
 	if ok {

@@ -4,6 +4,7 @@ package lru
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math"
 )
 
@@ -108,5 +109,9 @@ func extended[T any](column []T, n int) []T {
 // NaN, is never found. It panics if key holds a value that cannot be compared.
 func isReflexive[K comparable](key K) bool {
 	other := key
-	return key == other
+	if key == other {
+		return true
+	}
+	maphash.Comparable(maphash.MakeSeed(), key) // panics where the comparison has ended too early to
+	return false
 }
