@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -250,6 +252,34 @@ func TestGroups(t *testing.T) {
 		if w := time.Duration(db.commits.leaderWait.Load()); w <= 0 || w > time.Millisecond/8 {
 			t.Errorf("the leader waits %v, want more than 0 and at most %v", w, time.Millisecond/8)
 		}
+	})
+}
+
+// TestLeadPasses checks that a commit which waits for its group leads it when
+// the group before is written: no goroutine is made for that.
+func TestLeadPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := memDB(t, Options{FS: m})
+		syncs := 0
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" {
+				syncs++
+				if stack := string(debug.Stack()); !strings.Contains(stack, "joinLocked") {
+					t.Errorf("sync %d is made by another goroutine than a commit:\n%s", syncs, stack)
+				}
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		var wg sync.WaitGroup
+		for _, key := range []string{"first", "second"} {
+			wg.Go(func() { set(t, db, key, "", Sync) }) // ends when it is synced
+			synctest.Wait()
+		}
+		wg.Wait()
+		m.Inject(nil)
+		equal(t, "syncs", syncs, 2)
 	})
 }
 

@@ -157,10 +157,15 @@ func newMemtable() *memtable {
 func (m *memtable) bytes() int64 { return m.arena.size + m.size }
 
 // growth returns a bound of the bytes that n operations of size bytes in all
-// add to that.
+// add to that. It holds for one operation always, because that splits at most
+// one node of each level. Many could each split another leaf, if all are full:
+// that is not provided for.
 func (m *memtable) growth(size, n int64) int64 {
-	const node = 2 * leafSize / fanout // leaves are at least half full, nearly always
-	return m.arena.growth(size+n*(maxEntryExtra+refUnit)) + n*node
+	const (
+		node  = 2 * leafSize / fanout   // leaves are at least half full, nearly always
+		split = leafSize + 10*innerSize // maxMemory has room for 10 levels of half full nodes
+	)
+	return m.arena.growth(size+n*(maxEntryExtra+refUnit)) + n*node + split
 }
 
 // search returns the number of items of n before (key, seq). Items before from

@@ -341,6 +341,23 @@ func TestArena(t *testing.T) {
 	}
 }
 
+// TestArenaExact checks that an entry which may take all that is free goes
+// there, and that one which may take a byte more does not: as was said before.
+func TestArenaExact(t *testing.T) {
+	for more, want := range []int64{0, minChunkLen} {
+		a := newArena()
+		for free := minChunkLen - refUnit; free > 1000; free -= 1000 {
+			a.put(nil, make([]byte, 1000-10-1), 0) // its lengths take 3 bytes
+		}
+		free := minChunkLen - a.used
+		before := a.size
+		n := int64(free + more)
+		equal(t, fmt.Sprint("more: ", more, ": it is said to grow"), a.growth(n) > 0, want > 0)
+		a.put(nil, make([]byte, int(n)-maxEntryExtra), 0)
+		equal(t, fmt.Sprint("more: ", more, ": it grows by"), a.size-before, want)
+	}
+}
+
 // TestMemtableGrowth checks that operations take no more memory than was said
 // before, also while the arena has room, so that only nodes are added.
 func TestMemtableGrowth(t *testing.T) {
