@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ashlar-go/ashlar/breaker"
 	"github.com/ashlar-go/ashlar/internal/peers/bench"
@@ -29,7 +30,13 @@ func callRows(i, goroutines int) []*bench.Workload {
 	one := func(name, why, versus string, target float64, ours bench.Impl, peers ...bench.Impl) *bench.Workload {
 		w := &bench.Workload{
 			Name: fmt.Sprintf("%s/goroutines=%d", name, goroutines), Why: why, Versus: versus, Target: bench.Ratio(target),
-			Expect: bench.Granted, Parallel: goroutines, Ours: ours, Peers: peers, Floors: []bench.Impl{bench.CAS()},
+			Expect: bench.Granted, Parallel: goroutines, Ours: ours, Peers: peers,
+		}
+		switch {
+		case strings.Contains(name, "rule=time"):
+			w.Floors = []bench.Impl{bench.Since(), bench.CAS()} // when it happened, and one more of that time
+		case strings.Contains(name, "rule=calls"):
+			w.Floors = []bench.Impl{bench.CAS()}
 		}
 		rows = append(rows, w)
 		return w

@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
@@ -153,8 +154,18 @@ func concurrencyRows() []*bench.Workload {
 			rows = append(rows, &bench.Workload{
 				Name: fmt.Sprintf("Concurrency.%s/goroutines=%d", name, goroutines), Why: why, Versus: versus,
 				Target: bench.Ratio(target), Origin: origin,
-				Expect: bench.Granted, Parallel: goroutines, Ours: ours, Peers: peers, Floors: []bench.Impl{bench.CAS()},
+				Expect: bench.Granted, Parallel: goroutines, Ours: ours, Peers: peers,
 			})
+			if goroutines > 1 {
+				return // two do not share a word, so it is no part
+			}
+
+			// A permit is taken and given back.
+			w := rows[len(rows)-1]
+			w.Floors = []bench.Impl{bench.CAS(), bench.CAS()}
+			if strings.Contains(name, "adaptive") {
+				w.Floors = append(w.Floors, bench.Since(), bench.Since())
+			}
 		}
 
 		// The prototype of stripes was at .53 and .26; with permits held it was

@@ -104,7 +104,7 @@ func waitRows() []*bench.Workload {
 			Expect: bench.Granted,
 			Ours:   oursReserve(never),
 			Peers:  []bench.Impl{xtimeReserve(never)},
-			Floors: []bench.Impl{bench.Since(), bench.Mutex()},
+			Floors: []bench.Impl{bench.Since(), bench.Mutex(), bench.Since(), bench.Mutex()},
 		},
 		{
 			Name:   "Take",
