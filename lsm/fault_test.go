@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -367,6 +368,29 @@ func TestOpenFails(t *testing.T) {
 			t.Errorf("files %d: %d steps, want several", i, steps)
 		}
 	}
+}
+
+// TestSealAgain checks that a seal whose sync lacked room is written again where
+// it was: a later sync would not make the first one durable.
+func TestSealAgain(t *testing.T) {
+	m := testFiles(t, 8, false)
+	name := filepath.Join("db", logName(1))
+	syncs := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "sync" && op.Name == name {
+			if syncs++; syncs == 2 { // the first makes durable what was read
+				return syscall.ENOSPC
+			}
+		}
+		return nil
+	})
+	db := openMem(t, m)
+	equal(t, "syncs of the log before", syncs, 2)
+	set(t, db, "after", "1", Sync)
+	crashed := openMem(t, m.CrashClone(CrashConfig{}))
+	wantValue(t, "after a crash", crashed, "after", "1")
+	closeDB(t, crashed)
+	closeDB(t, db)
 }
 
 // TestStallOfLong checks that a commit which waits in vain for a long log holds

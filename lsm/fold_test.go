@@ -162,6 +162,9 @@ func foldDamageRound(t *testing.T, size, want int) {
 		logs = len(l.logs)
 	}
 	db := openMem(t, m)
+	if l := db.logs.current; l.size-l.off < minLogSize-logHeaderLen {
+		t.Errorf("copies end at %d of %d bytes, want room for a whole log after them", l.off, l.size)
+	}
 	killed := m.killClone()
 	closeDB(t, db)
 

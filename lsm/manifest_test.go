@@ -187,6 +187,7 @@ func TestManifestEachOpen(t *testing.T) {
 	// Edits of one file are not those of another.
 	made, err := readManifest(m, "db", 2)
 	must(t, err)
+	equal(t, "the number of the next file", made.nextFile, 3)
 	if made.nonce == old.nonce {
 		t.Errorf("two manifests have the nonce %#x, want one each", made.nonce)
 	}
