@@ -370,8 +370,8 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// TestSealAgain checks that a seal whose sync lacked room is written again where
-// it was: a later sync would not make the first one durable.
+// TestSealAgain checks that a seal whose sync lacked room is written again
+// where it was: a later sync would not make the first one durable.
 func TestSealAgain(t *testing.T) {
 	m := testFiles(t, 8, false)
 	name := filepath.Join("db", logName(1))
