@@ -616,7 +616,7 @@ func (b *Behind[K, V]) Close(ctx context.Context) error {
 		return err
 	}
 
-	// A call of the store may be under way for writes that were given up.
+	// The cache may still be dropping the keys of writes that were given up.
 	for b.saving {
 		if err := b.awaitLocked(ctx); err != nil {
 			return fmt.Errorf("lru: Close: %w", err)

@@ -548,3 +548,35 @@ func TestBehindConcurrent(t *testing.T) {
 
 	c.checkIdle(t)
 }
+
+// TestBehindCloseWaits: nothing of a Behind runs any more when Close returns
+// nil, not even the removal of a value whose write was given up.
+func TestBehindCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		removed := false
+		c := New(10, &Options[int, int]{OnRemove: func(int, int, Cause) {
+			time.Sleep(time.Minute)
+			removed = true
+		}})
+		s := newSlowStore()
+		s.before = func(string, int) error { return errors.New("refused") }
+		b := NewBehind(c, s, &BehindOptions[int, int]{
+			Interval: time.Second,
+			OnError:  func(int, error, int) bool { return true },
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		time.Sleep(2 * time.Second) // the cache drops the key for a second
+		if got := b.Pending(); got != 0 {
+			t.Errorf("%d pending, want 0", got)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close = %v while the cache drops a key, want the end of its context", err)
+		}
+		if err := b.Close(t.Context()); err != nil || !removed {
+			t.Errorf("Close = %v, removed: %v, want nil, true", err, removed)
+		}
+	})
+}

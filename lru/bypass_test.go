@@ -512,6 +512,9 @@ func TestBypassWaits(t *testing.T) {
 	for range 1000 {
 		runtime.Gosched()
 	}
+	if got := c.readers.Load().barred.Load(); got != 1 {
+		t.Errorf("a change that waits for long has barred lookups %d times, want once", got)
+	}
 	if done.Load() {
 		t.Error("a change has not waited for a lookup that is in the bypass")
 	}
