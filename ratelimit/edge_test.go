@@ -332,6 +332,7 @@ func TestLimitOfKey(t *testing.T) {
 func TestPolicyOfShortWindow(t *testing.T) {
 	for d, want := range map[Decision]string{
 		{Limit: 1, Window: 1}:                       ";q=1000000000;w=1",
+		{Limit: 1, Window: 3}:                       ";q=333333334;w=1",
 		{Limit: 7, Window: 0}:                       ";q=7",
 		{Limit: 7, Window: -1}:                      ";q=7",
 		{Limit: 7, Window: time.Second}:             ";q=7;w=1",
@@ -564,16 +565,18 @@ func TestKeyedFastPlan(t *testing.T) {
 	check(t, k.Take(2, 1).RetryAfter, 24*time.Hour, "RetryAfter of a slow key")
 }
 
-// TestCountersOfNothing checks that requests for nothing count as neither
-// allowed nor denied, and what counts as what.
+// TestCountersOfNothing checks that requests for nothing and Peek count as
+// neither allowed nor denied, and what counts as what.
 func TestCountersOfNothing(t *testing.T) {
 	w := NewSlidingLog(2, time.Hour, nil)
 	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		w.Peek(n)
 		w.Take(n)
 	}
 	check(t, w.Stats(), WindowStats{Limit: 2, Allowed: 2, Denied: 1}, "Stats of a Window")
 	k := NewKeyedSlidingLog[int](2, time.Hour, nil)
 	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		k.Peek(1, n)
 		k.Take(1, n)
 	}
 	check(t, k.Stats(), KeyedStats{Keys: 1, Allowed: 2, Denied: 1}, "Stats of a KeyedWindow")
@@ -581,9 +584,11 @@ func TestCountersOfNothing(t *testing.T) {
 	fault := 9
 	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return fault }, between: func() {}}
 	s := NewShared(bad, []Limit{{PerHour(1), 2}}, nil)
-	for range 3 {
-		_, err := s.Allow(t.Context(), "key")
-		checkErr(t, err, nil, "Allow")
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		_, err := s.Peek(t.Context(), "key", n)
+		checkErr(t, err, nil, "Peek(%d)", n)
+		_, err = s.Take(t.Context(), "key", n)
+		checkErr(t, err, nil, "Take(%d)", n)
 	}
 	fault = 0
 	for range 4 {
@@ -780,6 +785,11 @@ func TestReserveFar(t *testing.T) {
 			reserved++
 		}
 		check(t, reserved, 2, "reservations of 2^61 ns at %d", at)
+
+		// One that is not made leaves the others their places.
+		before := lim.Peek(0)
+		check(t, lim.Reserve(mostBurst).OK(), false, "OK of one too many")
+		check(t, lim.Peek(0), before, "Peek after it")
 	}
 }
 
@@ -880,4 +890,102 @@ func TestReadFromOnTop(t *testing.T) {
 	checkErr(t, err, nil, "ReadFrom")
 	to.SetLimit(20)
 	check(t, to.Peek(0).Remaining, 15, "Remaining of 20")
+}
+
+// TestWaitAfterJump checks that a caller who joins a line after a jump of the
+// clock, before the timer of those ahead, gets tokens as of then: it leaves a
+// bucket that is not full.
+func TestWaitAfterJump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := struct{ atomic.Int64 }{}
+		now := func() time.Time { return time.Unix(0, clock.Load()) }
+		lim := New(PerSecond(1), 5, &Options{Now: now})
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, &KeyedOptions{Now: now})
+		for name, tt := range map[string]struct {
+			take func(int) Decision
+			wait func(int) error
+		}{
+			"Limiter": {lim.Take, func(n int) error { return lim.Wait(t.Context(), n) }},
+			"Keyed":   {func(n int) Decision { return k.Take(1, n) }, func(n int) error { return k.Wait(t.Context(), 1, n) }},
+		} {
+			clock.Store(0)
+			tt.take(5)
+			go func() { checkErr(t, tt.wait(5), nil, "%s: Wait of the first", name) }()
+			synctest.Wait()
+			clock.Store(int64(time.Hour))
+			checkErr(t, tt.wait(2), nil, "%s: Wait", name)
+			check(t, tt.take(0).Remaining, 3, "%s: Remaining", name)
+			synctest.Wait()
+		}
+	})
+}
+
+// TestKeyedNoBarging checks that tokens which are there before a timer fires go
+// to those who wait, and not to one who comes then.
+func TestKeyedNoBarging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := struct{ atomic.Int64 }{}
+		k := NewKeyed[int]([]Limit{{Every(time.Millisecond), 1}}, &KeyedOptions{
+			Now: func() time.Time { return time.Unix(0, clock.Load()) },
+		})
+		k.Allow(1)
+		var at [3]int64
+		wait := func(i int) {
+			go func() {
+				checkErr(t, k.Wait(t.Context(), 1, 1), nil, "Wait %d", i)
+				at[i] = clock.Load()
+			}()
+			synctest.Wait()
+		}
+		wait(0)
+		wait(1)
+		clock.Store(2_500_000)
+		wait(2)
+		clock.Store(3_000_000)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		check(t, at, [3]int64{2_500_000, 2_500_000, 3_000_000}, "times of the waits")
+	})
+}
+
+// TestDelayOfLargestDebt checks that a wait behind the largest debt is told as
+// without end.
+func TestDelayOfLargestDebt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim, k := New(PerSecond(1), 1, nil), NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+		lim.Charge(math.MaxInt)
+		for range 3 { // on 32 bits the largest is that of 2^31 tokens
+			k.Charge(1, math.MaxInt)
+			lim.Charge(math.MaxInt)
+		}
+		for name, err := range map[string]error{
+			"Limiter": lim.WaitMax(t.Context(), 1, time.Hour),
+			"Keyed":   k.WaitMax(t.Context(), 1, 1, time.Hour),
+		} {
+			var e *WaitError
+			if !errors.As(err, &e) || e.Delay != math.MaxInt64 {
+				t.Errorf("%s: err = %v, want one of a wait without end", name, err)
+			}
+		}
+	})
+}
+
+// TestKeyedPeekAfterForgotten checks that Peek and Tiers tell what Take would
+// do for every key, also at a reading from before another was forgotten.
+func TestKeyedPeekAfterForgotten(t *testing.T) {
+	clock := fakeClock{int64(time.Hour)}
+	k := NewKeyed[int]([]Limit{{PerMinute(1), 10}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	for key := range 200 {
+		k.AllowN(key, 9)
+	}
+	clock.sleep(-5 * time.Minute)
+	for key := range 200 {
+		peek, tiers := k.Peek(key, 1), k.Tiers(key)
+		take := k.Take(key, 1)
+		check(t, peek, take, "Peek of key %d", key)
+		if want := take.Remaining + 1; take.OK && tiers[0].Remaining != want {
+			t.Errorf("%d left of key %d, want %d", tiers[0].Remaining, key, want)
+		}
+		k.Return(key, 1)
+	}
 }

@@ -108,14 +108,21 @@ func (s *Shared) takeFor(ctx context.Context, key string, n int) (d Decision, r 
 	checkN(n)
 	r.until = math.MinInt64 // nothing was taken
 	d, err = s.decide(ctx, key, n, func(ctx context.Context) (Decision, error) {
-		until := int64(0)
+		var until int64
 		d, err := s.update(ctx, key, func(state sharedState, now int64) (Decision, bool) {
 			d, changed := state.take(now, n)
 			until = state.until(now)
 			return d, changed
 		})
-		if err == nil && d.OK {
+		switch {
+		case err != nil:
+		case !d.OK:
+			s.denied.Add(1)
+		default:
 			r.until = until
+			if n > 0 {
+				s.allowed.Add(1)
+			}
 		}
 		return d, err
 	})
@@ -217,14 +224,10 @@ func (s *Shared) decide(ctx context.Context, key string, n int, f func(context.C
 	bounded, cancel := s.bound(ctx)
 	defer cancel()
 	d, err := f(bounded)
-	switch {
-	case err == nil && d.OK:
-		s.allowed.Add(1)
+	if err == nil {
 		return d, nil
-	case err == nil:
-		s.denied.Add(1)
-		return d, nil
-	case ctx.Err() != nil:
+	}
+	if ctx.Err() != nil {
 		// The caller has gone: no policy has a say.
 		return Decision{}, ctx.Err()
 	}
@@ -251,16 +254,16 @@ func (s *Shared) bound(ctx context.Context) (context.Context, context.CancelFunc
 // load returns the state of key, the bytes that it is made of, and the time.
 func (s *Shared) load(ctx context.Context, key string) (state sharedState, old []byte, now int64, err error) {
 	if old, err = s.store.Load(ctx, key); err != nil {
-		return nil, nil, 0, fmt.Errorf("ratelimit: load %q: %w", key, err)
+		return nil, nil, now, fmt.Errorf("ratelimit: load %q: %w", key, err)
 	}
 
 	// Read the clock after the state: a reading is never older than it must be.
 	t, err := s.opts.Now(ctx)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("ratelimit: clock of the store: %w", err)
+		return nil, nil, now, fmt.Errorf("ratelimit: clock of the store: %w", err)
 	}
 	if state, err = s.rule.decode(old); err != nil {
-		return nil, nil, 0, fmt.Errorf("ratelimit: state of %q: %w", key, err)
+		return nil, nil, now, fmt.Errorf("ratelimit: state of %q: %w", key, err)
 	}
 	return state, old, int64(t.Sub(time.Unix(0, 0))), nil
 }
