@@ -125,7 +125,7 @@ func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
 // more to a processor so that two goroutines seldom meet, if the limit allows.
 func spareStripes(limit int) int {
 	n := 1 << bits.Len(uint(4*min(runtime.GOMAXPROCS(0), 128)-1))
-	for n > 0 && n*minSpare > limit {
+	for n*minSpare > limit {
 		n /= 2
 	}
 	return n

@@ -598,6 +598,7 @@ func TestConcurrencyOptions(t *testing.T) {
 		"ratelimit: ConcurrencyOptions.Min must be between 0 and 2^30-1, got -1": {Min: -1},
 		"ratelimit: ConcurrencyOptions.Max must be between 0 and 2^30-1, got -2": {Max: -2},
 		"ratelimit: ConcurrencyOptions.Min must be at most Max, 4, got 5":        {Min: 5, Max: 4},
+		"ratelimit: ConcurrencyOptions.Min must be at most Max, 1, got 2":        {Min: 2, Max: 1},
 		"ratelimit: ConcurrencyOptions.Window must not be negative, got -1ns":    {Window: -1},
 		"ratelimit: AIMD.Increase must not be negative, got -1":                  {Adapt: &AIMD{Increase: -1}},
 		"ratelimit: AIMD.Backoff must be between 0 and 1, got 1":                 {Adapt: &AIMD{Backoff: 1}},

@@ -45,7 +45,8 @@ type Decision struct {
 	// the fewest tokens left.
 	Tier int
 
-	// Gate is the index of the gate described, if the decision is of All.
+	// Gate is the index of the gate described, if the decision is of All: the
+	// first of several that are alike.
 	Gate int
 }
 

@@ -53,6 +53,8 @@ func TestStripedRefusalTakesNothing(t *testing.T) {
 			t.Errorf("%d tokens left after a refusal, want %d", got, total)
 		}
 	}
+	check(t, s.Stats().Denied, 3, "Denied")
+	mustPanic(t, "got 255", func() { s.SetLimit(PerSecond(1), 255) })
 	s.checkStash(t)
 	if got := s.AllowN(total); !got {
 		t.Errorf("AllowN(%d) = %v with as many tokens", total, got)
@@ -83,10 +85,18 @@ func TestAllNested(t *testing.T) {
 	check(t, g.Take(2), Decision{OK: true, Limit: 2, ResetAfter: 2 * time.Hour, Window: 2 * time.Hour, Tier: 1, Gate: 1}, "Take(2)")
 	check(t, g.Take(1), Decision{Limit: 2, RetryAfter: time.Hour, ResetAfter: 2 * time.Hour, Window: 2 * time.Hour, Tier: 1, Gate: 1}, "Take(1)")
 	check(t, g.Peek(1), g.Take(1), "Peek(1)")
+
 	slow, fast := New(PerHour(1), 1, opts), New(PerSecond(1), 1, opts)
 	slow.Drain()
 	fast.Drain()
 	check(t, All(fast, All(slow)).Take(1), Decision{Limit: 1, RetryAfter: time.Hour, ResetAfter: time.Hour, Window: time.Hour, Gate: 1}, "Take(1)")
+	wide := New(PerHour(1), 2, opts)
+	wide.Drain()
+	check(t, All(wide, fast).Take(2).Gate, 1, "Gate of the one that refuses for good")
+	check(t, All(fast, wide).Take(2).Gate, 0, "Gate of the one that refuses for good")
+	check(t, All(slow, slow).Take(1).Gate, 0, "Gate of two alike that refuse")
+	check(t, All(fast, fast).Take(0).Gate, 0, "Gate of two alike")
+
 	if got := day.Peek(0).Remaining; got != 8 {
 		t.Errorf("%d left of the day, want 8", got)
 	}

@@ -380,8 +380,8 @@ func TestKeyedWaitForRoom(t *testing.T) {
 		if err := k.WaitMax(t.Context(), -1, 1, time.Second); !errors.Is(err, ErrLimited) {
 			t.Errorf("WaitMax: err = %v, want ErrLimited", err)
 		}
-		if err := k.Wait(t.Context(), -1, 1); err != nil {
-			t.Errorf("Wait: err = %v, want nil", err)
+		if err := k.WaitMax(t.Context(), -1, 1, 2*time.Second); err != nil {
+			t.Errorf("WaitMax of two seconds: err = %v, want nil", err)
 		}
 		if got := time.Since(start); got != 2*time.Second {
 			t.Errorf("the wait took %v, want 2s, when a key is forgotten", got)

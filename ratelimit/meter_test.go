@@ -170,3 +170,41 @@ func TestUntilNext(t *testing.T) {
 		check(t, m.until(m.unit, at-gap), time.Duration(gap), "time until %d ns later", gap)
 	}
 }
+
+// TestWhenRemainder checks the reading at which a supply is reached where the
+// division leaves the least remainder, so that it must be rounded up.
+func TestWhenRemainder(t *testing.T) {
+	tried := 0
+	for count := range 300 {
+		m := newMeter(Limit{Per(count+1, time.Millisecond), 1})
+		mul := new(big.Int).SetUint64(m.mul)
+		inverse := new(big.Int).ModInverse(new(big.Int).Lsh(big.NewInt(1), 64-uint(m.shift)), mul)
+		if inverse == nil || !inverse.IsInt64() || inverse.Int64() > m.supply(m.span) {
+			continue
+		}
+		tried++
+		v := inverse.Int64()
+		if at := m.when(v); m.supply(at) < v || m.supply(at-1) >= v {
+			t.Errorf("%v: when(%d) = %d, of supply %d", m.limit, v, at, m.supply(at))
+		}
+	}
+	if tried < 5 {
+		t.Errorf("%d rates tried, want 5 or more", tried)
+	}
+}
+
+// TestWhenLongAgo checks that a supply of long before all readings is past.
+func TestWhenLongAgo(t *testing.T) {
+	m := newMeter(Limit{Every(time.Hour), mostBurst})
+	for _, v := range []int64{-1 << 61, full} {
+		check(t, m.until(v, 0), 0, "time until a supply of %d", v)
+	}
+}
+
+// TestConvertAtMost checks that no debt becomes larger than the largest, by
+// rounding either.
+func TestConvertAtMost(t *testing.T) {
+	const half = (1<<63 + 1) / 3 // 3/2 of it is 2^62 and a half
+	m, to := meter{unit: 2}, meter{unit: 3}
+	check(t, m.convert(&to, half, 0), maxDebt, "a debt of half a unit more than the largest")
+}

@@ -264,6 +264,7 @@ func TestLimitAccessors(t *testing.T) {
 	}{
 		{"100/s", 100, time.Second, 100, time.Second},
 		{"100/m burst 20", 100, time.Minute, 20, 12 * time.Second},
+		{"5/s burst 1", 5, time.Second, 1, time.Second / 5},
 		{"3/s burst 10", 3, time.Second, 10, 3333333334},
 		{"0/s burst 3", 0, time.Second, 3, -1},
 		{"0/s", 0, time.Second, 0, -1},
@@ -274,6 +275,7 @@ func TestLimitAccessors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		check(t, l.Rate.Count(), tt.count, "%s: Count", tt.text)
 		check(t, l.Rate.Period(), tt.period, "%s: Period", tt.text)
 		check(t, l.Capacity(), tt.capacity, "%s: Capacity", tt.text)

@@ -358,3 +358,18 @@ func TestCancelTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestSpansCut checks that an interval which is taken whole leaves the others.
+func TestSpansCut(t *testing.T) {
+	for name, tt := range map[string]struct{ cut, want spans }{
+		"the first":  {spans{{0, 2}}, spans{{4, 6}, {8, 9}}},
+		"the second": {spans{{4, 6}}, spans{{0, 2}, {8, 9}}},
+		"the last":   {spans{{8, 9}}, spans{{0, 2}, {4, 6}}},
+		"a part":     {spans{{4, 5}}, spans{{0, 2}, {5, 6}, {8, 9}}},
+	} {
+		got := spans{{0, 2}, {4, 6}, {8, 9}}.cut(tt.cut[0])
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("without %s: %v, want %v", name, got, tt.want)
+		}
+	}
+}

@@ -41,14 +41,17 @@ const maxSharedEvents = 1 << 61
 //
 // All processes must agree about windows, so those that [NewFixedWindow] and
 // [NewSlidingWindow] count by begin at multiples of their length since 1970. A
-// sliding window or a quota takes a few dozen bytes a key in the store, a log
-// 16 an event: share one of hundreds, not of thousands. Share panics for a log
-// of more than 65536 events.
+// quota takes 72 bytes a key in the store, a sliding window 56 and 16 a slice
+// in which events count, a log 16 an event: share one of hundreds, not of
+// thousands. Share panics for a log of more than 65536 events.
 //
 // Processes with other rules may use the same keys, as while a change is rolled
 // out: an event counts as long as the rule under which it happened says, but no
-// longer than an event of now does. A key cannot hold both a window and the
-// limits of [NewShared]: the one finds [ErrCorrupt] there.
+// longer than an event of now does. A rule that counts events together, in a
+// slice, a window or a period, counts those of other rules to the end of that;
+// so while both rules are in use, an event may count until one of now does not.
+// A key cannot hold both a window and the limits of [NewShared]: the one finds
+// [ErrCorrupt] there.
 func (w *Window) Share(store Store, opts *SharedOptions) *Shared {
 	w.reading()
 	w.mu.Lock()
@@ -94,10 +97,9 @@ func (r *sharedWindowRule) decode(data []byte) (sharedState, error) {
 			return nil, ErrCorrupt
 		}
 		before = e.Until
-		if n := min(e.N, r.most-w.state.used); n > 0 {
-			w.state.counter.hold(min(e.Until, last), n)
-			w.state.used += n
-		}
+		n := min(e.N, r.most-w.state.used)
+		w.state.counter.hold(min(e.Until, last), n)
+		w.state.used += n
 	}
 	return w, nil
 }

@@ -57,8 +57,8 @@ type savedWindows[K comparable] struct {
 // savedEvents are N events that stop counting at the time Until.
 type savedEvents struct{ Until, N int64 }
 
-// writeSnapshot writes v at the time at.
-func writeSnapshot(w io.Writer, kind uint16, at time.Time, v any) (int64, error) {
+// writeSnapshot writes v at the time at, in nanoseconds since 1970.
+func writeSnapshot(w io.Writer, kind uint16, at int64, v any) (int64, error) {
 	var b bytes.Buffer
 	b.Write(make([]byte, snapshotHeader))
 	if err := gob.NewEncoder(&b).Encode(v); err != nil {
@@ -73,7 +73,7 @@ func writeSnapshot(w io.Writer, kind uint16, at time.Time, v any) (int64, error)
 	copy(out, snapshotMagic)
 	binary.LittleEndian.PutUint16(out[8:], snapshotVersion)
 	binary.LittleEndian.PutUint16(out[10:], kind)
-	binary.LittleEndian.PutUint64(out[16:], uint64(at.UnixNano()))
+	binary.LittleEndian.PutUint64(out[16:], uint64(at))
 	binary.LittleEndian.PutUint64(out[24:], uint64(len(out)-snapshotHeader))
 	binary.LittleEndian.PutUint32(out[12:], checksum(out))
 	n, err := w.Write(out)
@@ -181,7 +181,7 @@ func (k *Keyed[K]) WriteTo(w io.Writer) (int64, error) {
 		}
 		s.mu.Unlock()
 	}
-	return writeSnapshot(w, kindKeyed, time.Unix(0, k.table.clock.wall(t)), v)
+	return writeSnapshot(w, kindKeyed, k.table.clock.wall(t), v)
 }
 
 func saveLimits(p *plan) (saved []savedLimit) {
@@ -345,7 +345,7 @@ func (w *KeyedWindow[K]) WriteTo(out io.Writer) (int64, error) {
 		}
 		s.mu.Unlock()
 	}
-	return writeSnapshot(out, kindKeyedWindow, time.Unix(0, w.table.clock.wall(now)), v)
+	return writeSnapshot(out, kindKeyedWindow, w.table.clock.wall(now), v)
 }
 
 // ReadFrom counts the events that WriteTo has written, until the time at which
@@ -396,7 +396,7 @@ func (w *Window) WriteTo(out io.Writer) (int64, error) {
 	events := w.state.dump(&w.clock, t)
 	w.mu.Unlock()
 	v := savedWindows[int]{Keys: []int{0}, Events: [][]savedEvents{events}}
-	return writeSnapshot(out, kindWindow, time.Unix(0, w.clock.wall(t)), v)
+	return writeSnapshot(out, kindWindow, w.clock.wall(t), v)
 }
 
 // ReadFrom counts the events that WriteTo has written, until the time at which

@@ -172,7 +172,7 @@ func TestSnapshotErrors(t *testing.T) {
 	// A sum that is right lets the content be judged.
 	sealed := func(v any) []byte {
 		var b bytes.Buffer
-		if _, err := writeSnapshot(&b, kindKeyed, time.Unix(0, 0), v); err != nil {
+		if _, err := writeSnapshot(&b, kindKeyed, 0, v); err != nil {
 			t.Fatal(err)
 		}
 		return b.Bytes()
@@ -226,7 +226,7 @@ func TestSnapshotErrors(t *testing.T) {
 	}
 	for _, events := range [][]savedEvents{{{1, 0}}, {{2, 1}, {1, 1}}} {
 		var b bytes.Buffer
-		if _, err := writeSnapshot(&b, kindWindow, time.Unix(0, 0), savedWindows[int]{Events: [][]savedEvents{events}}); err != nil {
+		if _, err := writeSnapshot(&b, kindWindow, 0, savedWindows[int]{Events: [][]savedEvents{events}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := NewQuota(1, Daily(nil), nil).ReadFrom(&b); !errors.Is(err, ErrCorrupt) {
@@ -348,7 +348,7 @@ func TestSnapshotHashable(t *testing.T) {
 		},
 	} {
 		var b bytes.Buffer
-		if _, err := writeSnapshot(&b, tt.kind, time.Unix(0, 0), tt.v); err != nil {
+		if _, err := writeSnapshot(&b, tt.kind, 0, tt.v); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tt.to.ReadFrom(&b); !errors.Is(err, ErrCorrupt) {
@@ -377,4 +377,42 @@ func TestWindowReadFromLonger(t *testing.T) {
 		clock.sleep(d.RetryAfter)
 		check(t, short.Take(3).OK, true, "OK of three after RetryAfter")
 	}
+}
+
+// TestSnapshotOfNothing checks that a snapshot holds no keys of which nothing
+// is spent or counts, and none that were deleted, but those that owe a
+// nanosecond or have one event; and that limits which were just changed are
+// those that it is written by.
+func TestSnapshotOfNothing(t *testing.T) {
+	clock := fakeClock{int64(time.Hour)}
+	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	k, again := NewKeyed[int]([]Limit{{Every(4), 2}}, opts), NewKeyed[int]([]Limit{{Every(8), 3}}, opts)
+	w, then := NewKeyedSlidingLog[int](2, 8, opts), NewKeyedSlidingLog[int](2, 8, opts)
+	for _, key := range []int{1, 2} {
+		k.AllowN(key, 2)
+		w.AllowN(key, 2)
+	}
+	clock.sleep(8)
+	k.AllowN(3, 2)
+	w.AllowN(3, 1)
+	k.Charge(4, 2)
+	w.AllowN(4, 2)
+	k.Delete(4)
+	w.Delete(4)
+	clock.sleep(7) // key 3 owes a nanosecond
+
+	k.SetLimits(Limit{Every(8), 3})
+	var b, c bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo of a Keyed")
+	_, err = again.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom of a Keyed")
+	_, err = w.WriteTo(&c)
+	checkErr(t, err, nil, "WriteTo of a KeyedWindow")
+	_, err = then.ReadFrom(&c)
+	checkErr(t, err, nil, "ReadFrom of a KeyedWindow")
+	check(t, again.Len(), 1, "keys of a Keyed")
+	check(t, then.Len(), 1, "keys of a KeyedWindow")
+	check(t, again.Peek(3, 0), k.Peek(3, 0), "Peek of a Keyed")
+	check(t, then.Peek(3, 0), w.Peek(3, 0), "Peek of a KeyedWindow")
 }

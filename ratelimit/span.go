@@ -73,16 +73,11 @@ func (h spans) prune(v int64) spans {
 
 // trim returns the part of h below spent, after spent fell.
 func (h spans) trim(spent int64) spans {
-	for len(h) > 0 && h[len(h)-1].end >= spent {
-		last := &h[len(h)-1]
-		if last.start >= spent {
-			h = h[:len(h)-1]
-			continue
-		}
-		if last.end > spent {
-			last.end = spent
-		}
-		break
+	for len(h) > 0 && h[len(h)-1].start >= spent {
+		h = h[:len(h)-1]
+	}
+	if n := len(h); n > 0 {
+		h[n-1].end = min(h[n-1].end, spent)
 	}
 	return h
 }

@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -398,10 +399,12 @@ func TestWaitNoCatchUp(t *testing.T) {
 // TestTrapSynctestBubbles checks that one limiter serves several bubbles and
 // the outside: nothing that belongs to a bubble stays in it (trap 15).
 func TestTrapSynctestBubbles(t *testing.T) {
-	lim := New(PerSecond(1000), 1, nil)
+	lim, slow := New(PerSecond(1000), 1, nil), New(PerSecond(1000), 1, nil)
 
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
+			checkErr(t, slow.Wait(t.Context(), 1), nil, "Wait")
+			checkErr(t, slow.Wait(t.Context(), 1), nil, "Wait again")
 			lim.Fill()
 			start := time.Now()
 			for range 5 {
@@ -526,4 +529,22 @@ func TestDelayOfNothing(t *testing.T) {
 	defer lim.mu.Unlock()
 	b, d := lim.currentLocked(clock.t)
 	check(t, lim.delayLocked(b, d, 1), 0, "delay")
+}
+
+// TestWaitOverflow checks that the tokens owed to a line do not overflow.
+func TestWaitOverflow(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a burst is below 2^31")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(PerSecond(1), mostBurst, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		lim.AllowN(mostBurst)
+		for range 4 { // the first holds a place
+			go func() { _ = lim.Wait(ctx, mostBurst) }() // ends with ctx
+		}
+		synctest.Wait()
+		checkErr(t, lim.Wait(ctx, mostBurst), ErrLimited, "Wait")
+	})
 }

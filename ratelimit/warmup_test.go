@@ -107,7 +107,10 @@ func modelWarmUp(t *rapid.T) {
 			check(t, d, peek, "Take(%d)", n)
 			check(t, int64(d.Remaining), m.left()/m.token, "Remaining")
 			told("ResetAfter", d.ResetAfter, m.burst)
-			if !d.OK && n <= m.burst {
+			switch {
+			case n > m.burst:
+				check(t, d.RetryAfter, -1, "RetryAfter of Take(%d)", n)
+			case !d.OK:
 				told("RetryAfter", d.RetryAfter, n)
 			}
 		}
@@ -417,4 +420,23 @@ func TestWarmUpFar(t *testing.T) {
 	if d := lim.Take(1e9); d.OK || d.RetryAfter < maxReading || d.ResetAfter < maxReading {
 		t.Errorf("tokens that take centuries: %+v", d)
 	}
+}
+
+// TestWarmUpSlow checks that a limiter whose tokens come in centuries is in use
+// meanwhile, and one of a burst that takes as long to fill is idle when full.
+func TestWarmUpSlow(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(10), 5, &Options{Now: clock.now, WarmUp: 10 * time.Second})
+	clock.sleep(time.Hour)
+	lim.SetLimit(Every(math.MaxInt64), 5)
+	lim.AllowN(5)
+	clock.sleep(time.Hour)
+	lim.Peek(0)
+	lim.SetLimit(PerSecond(10), 5)
+	check(t, lim.Peek(1).RetryAfter.Round(time.Millisecond), 100*time.Millisecond, "RetryAfter of a warm limiter")
+
+	lim = New(Every(10*time.Second), mostBurst, &Options{Now: clock.now, WarmUp: time.Hour})
+	clock.sleep(1000 * time.Hour)
+	lim.AllowN(mostBurst)
+	check(t, lim.Peek(2).RetryAfter.Round(time.Second), 30*time.Second, "RetryAfter of a cold limiter")
 }

@@ -238,7 +238,7 @@ func (w *windowState) take(t, n, limit int64) Decision {
 	}
 	w.used -= w.counter.expire(t)
 	ok := n == 0 || n <= limit-w.used
-	if ok && n > 0 {
+	if ok {
 		w.counter.add(t, n)
 		w.used += n
 	}
