@@ -187,6 +187,23 @@ func TestMemFSSectors(t *testing.T) {
 	must(t, f.Close())
 }
 
+// TestMemFSPreallocate checks that reserving the room that a file has already
+// is no change: its length does not survive without its bytes.
+func TestMemFSPreallocate(t *testing.T) {
+	m := NewMemFS()
+	f, err := m.Create("d/a")
+	must(t, err, m.SyncDir("d"))
+	_, err = f.WriteAt([]byte("abc"), 0)
+	must(t, err, f.Preallocate(3))
+	for seed := range uint64(50) {
+		got := m.CrashClone(CrashConfig{Keep: 0.5, Seed: seed}).content(t, "d/a")
+		if got != "" && got != "abc" {
+			t.Errorf("seed %d: got %q, want nothing or abc", seed, got)
+		}
+	}
+	must(t, f.Close())
+}
+
 // TestMemFSFailures checks failures that are more than an error: a short write
 // writes half, a failed sync loses bytes for good, a failed close closes.
 func TestMemFSFailures(t *testing.T) {
