@@ -156,8 +156,7 @@ func propWarmUp(t *rapid.T) {
 			break
 		}
 		sum += a.n
-		bound := new(big.Rat).Mul(ratOf(int(at)), ratOf(int(period+at)))
-		bound.Quo(bound, ratOf(int(3*period)))
+		bound := new(big.Rat).Mul(big.NewRat(at, 3*period), big.NewRat(period+at, 1))
 		bound.Add(bound, ratOf(2)).Mul(bound, rate).Add(bound, ratOf(l.Burst))
 		if bound.Cmp(ratOf(sum)) < 0 {
 			t.Fatalf("%v admitted %d in %d ns of a warm-up of %d, want at most %v", l, sum, at, period, bound)
