@@ -617,6 +617,7 @@ func TestConcurrencyOptions(t *testing.T) {
 	c := NewConcurrency(2000, &ConcurrencyOptions{Adapt: &AIMD{}})
 	check(t, c.opts.Min, 1, "Min")
 	check(t, c.opts.Max, 2000, "Max")
+	check(t, NewConcurrency(10, nil).opts.Max, 1000, "Max of a small limit")
 }
 
 // TestSparePlaces checks that places left in stripes are called in when they

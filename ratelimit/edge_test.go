@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
 	"runtime"
@@ -988,4 +989,54 @@ func TestKeyedPeekAfterForgotten(t *testing.T) {
 		}
 		k.Return(key, 1)
 	}
+}
+
+// TestForgottenThenBack checks that a window or a promise of a key which was
+// forgotten is not made again by readings from before.
+func TestForgottenThenBack(t *testing.T) {
+	var clock fakeClock
+	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	w := NewKeyedSlidingLog[int](1, time.Second, opts)
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, opts)
+	admitted, promised := 0, 0
+	for i := range 512 {
+		clock.t = int64(10 * time.Second)
+		if w.Allow(-1) {
+			admitted++
+		}
+		if r := k.Reserve(-1, 1); r.Delay() == 0 {
+			promised++
+		} else {
+			r.Cancel()
+		}
+		clock.t = int64(20 * time.Second)
+		w.Allow(i)
+		k.Charge(i, 100) // the table grows, without full buckets
+	}
+	if admitted > 2 || promised > 2 { // one at 10 s, one at 20 s
+		t.Errorf("%d admitted and %d promised at once, want at most 2", admitted, promised)
+	}
+}
+
+// TestAdoptNothing checks that a state which needs no entry needs none under
+// another limit.
+func TestAdoptNothing(t *testing.T) {
+	check(t, Limit{PerSecond(1), 1}.Adopt(State{}, Limit{PerHour(1), 1}, 5), State{}, "Adopt of a full bucket")
+}
+
+// TestRetryAtOnce checks that a refusal which ends at once is told to a client.
+func TestRetryAtOnce(t *testing.T) {
+	got := maps.Collect(Decision{Limit: 1}.Headers("p"))
+	check(t, got["Retry-After"], "0", "Retry-After")
+}
+
+// TestRefillsOfNothing checks that a look for tokens that are not there is no
+// refill of a stripe.
+func TestRefillsOfNothing(t *testing.T) {
+	s := NewStriped(Rate{}, 1600, nil)
+	for s.Allow() {
+	}
+	before := s.Stats().Refills
+	s.Allow()
+	check(t, s.Stats().Refills, before, "Refills")
 }

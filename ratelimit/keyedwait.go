@@ -329,13 +329,14 @@ func (k *Keyed[K]) promise(key K, t, n int64) (p promise, ok, possible bool) {
 		}
 	}
 
-	// Every tier promises the same time.
+	// Every tier promises the same time. Taken back, it leaves a bucket that is
+	// full at d and not before, when the key may have been forgotten.
 	p = promise{at: due + s.base, n: n, plan: plan}
 	spent := s.at(i)
 	for j := range plan.meters {
 		m := &plan.meters[j]
 		p.end[j] = max(spent[j], m.supply(due)) + n*m.unit
-		p.advance[j] = p.end[j] - spent[j]
+		p.advance[j] = p.end[j] - max(spent[j], m.supply(d))
 		spent[j] = p.end[j]
 	}
 	if invariants {

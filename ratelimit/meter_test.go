@@ -208,3 +208,15 @@ func TestConvertAtMost(t *testing.T) {
 	m, to := meter{unit: 2}, meter{unit: 3}
 	check(t, m.convert(&to, half, 0), maxDebt, "a debt of half a unit more than the largest")
 }
+
+// TestCostAtMost checks that no number of tokens costs more than the largest
+// debt.
+func TestCostAtMost(t *testing.T) {
+	for unit, tokens := range map[int64][]int64{1: {maxDebt, maxDebt + 1, math.MaxInt64}, 4: {1 << 60, 1 << 62, math.MaxInt64}} {
+		m := meter{unit: unit}
+		for _, n := range tokens {
+			check(t, m.cost(n), maxDebt, "cost of %d tokens of %d units", n, unit)
+		}
+		check(t, m.cost(3), 3*unit, "cost of 3 tokens of %d units", unit)
+	}
+}

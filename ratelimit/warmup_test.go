@@ -214,6 +214,9 @@ func TestWarmUpWait(t *testing.T) {
 // limiter that limits nothing (google/guava#2730).
 func TestTrapWarmUpZero(t *testing.T) {
 	var clock fakeClock
+	if New(PerSecond(1), 1, nil).warmUp != nil {
+		t.Error("a limiter without WarmUp pays for one")
+	}
 	for _, period := range []time.Duration{0, 1} {
 		lim := New(PerSecond(1), 1, &Options{Now: clock.now, WarmUp: period})
 		admitted := 0
