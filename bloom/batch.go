@@ -17,6 +17,9 @@ const batch = 64
 // cached is the number of lines up to which a filter is in the caches anyway.
 const cached = 1 << 20 / lineBytes
 
+// uncached is the number of lines above which most are in no cache.
+const uncached = 32 << 20 / lineBytes
+
 // AddHashes adds the keys whose hashes are hs, and returns how many were
 // definitely new. It does what [Filter.AddHash] of each does, faster if the
 // filter is larger than the caches.
@@ -95,12 +98,11 @@ func (f *Filter) hasGroup(dst []bool, hs []uint64) []bool {
 	for _, h := range hs {
 		l := &f.lines[index(h, n)]
 		x := h * spread1
-		w0 := l[x>>63]
-		w1 := l[2|x>>50&1]
-		w2 := l[4|x>>37&1]
-		w3 := l[6|x>>24&1]
-		dst = append(dst, w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&
-			(w2>>(x>>31&63))&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0)
+		m0 := uint64(1)<<(x>>57&63) | 1<<(x>>51&63)
+		m1 := uint64(1)<<(x>>44&63) | 1<<(x>>38&63)
+		m2 := uint64(1)<<(x>>31&63) | 1<<(x>>25&63)
+		m3 := uint64(1)<<(x>>18&63) | 1<<(x>>12&63)
+		dst = append(dst, m0&^l[x>>63]|m1&^l[2|x>>50&1]|m2&^l[4|x>>37&1]|m3&^l[6|x>>24&1] == 0)
 	}
 	return dst
 }

@@ -192,12 +192,17 @@ func (f *Filter) HasHash(h uint64) bool {
 	// branch on data: half of the questions of a mixed stream would be
 	// mispredicted, which costs more than all eight bits.
 	x := h * spread1
-	w0 := l[x>>63]
-	w1 := l[2|x>>50&1]
-	w2 := l[4|x>>37&1]
-	w3 := l[6|x>>24&1]
-	return w0>>(x>>57&63)&(w0>>(x>>51&63))&(w1>>(x>>44&63))&(w1>>(x>>38&63))&
-		(w2>>(x>>31&63))&(w2>>(x>>25&63))&(w3>>(x>>18&63))&(w3>>(x>>12&63))&1 != 0
+	m0 := uint64(1)<<(x>>57&63) | 1<<(x>>51&63)
+	m1 := uint64(1)<<(x>>44&63) | 1<<(x>>38&63)
+	lacks := m0&^l[x>>63] | m1&^l[2|x>>50&1]
+	if n > uncached && lacks != 0 {
+		// But in a filter that lies in memory, the next question can go there
+		// while this one is being answered: a guess that is wrong costs little.
+		return false
+	}
+	m2 := uint64(1)<<(x>>31&63) | 1<<(x>>25&63)
+	m3 := uint64(1)<<(x>>18&63) | 1<<(x>>12&63)
+	return lacks|m2&^l[4|x>>37&1]|m3&^l[6|x>>24&1] == 0
 }
 
 // hasOther is HasHash for any shape; l is the line of h.
