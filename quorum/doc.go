@@ -31,11 +31,11 @@
 //     [Cluster] of a [State] of your own, such as a counter:
 //     ExampleCluster_counter.
 //   - Which replicas may fail together? Zones and [EachQuorum], or a [System].
+//   - Does the next value depend on the last, as in stock, a lock, a leader? A
+//     [CAS], not Get and Put, with Atomic neither.
 //   - No state, but a request to so many of several servers: [Do].
 //
-// Does the next value depend on the last, as in stock or a lock? Then Get and
-// Put are not enough, with Atomic neither: use a transaction, or a library for
-// Raft. The same goes for an ordered log. MIGRATING.md has the words of others.
+// A log is for a library of Raft. MIGRATING.md has the words of other stores.
 //
 // # How it works
 //
@@ -73,6 +73,8 @@
 // that of PACELC: without a partition, latency or consistency. Last is by
 // stamp: without Atomic, a writer whose clock is behind loses (TestClockSkew).
 //
+//	CAS                   updates one by one, each at most    TestCASLinearizable,
+//	                      once; Get sees all that ended       TestTrapCASReportedRefused
 //	a call fails          with the answer that decides it     TestModelMerge
 //	stragglers            finish, and Close waits             TestModelMerge, TestClose
 //	Do                    returns each value, or discards it  TestModelDo
@@ -89,17 +91,17 @@
 //	Load, Atomic      the same, and N if no write quorum has it
 //	Merge, Put        N                   2, of a context
 //	Put, Atomic       R + N
+//	CAS.Get, Update   N; Update 2·N, if another CAS came between
 //	System.Has, Vote  O(1); O(parts) if nested or weighted
 //
-// A Cluster takes 1 KB, and 280 bytes a replica; a call in flight about 300,
-// and 48 and a state a replica, which are used again.
+// A Cluster takes 1 KB, and 280 bytes a replica; a call in flight 300, and 48
+// and a state a replica; a Slot of a CAS 296 beside its value.
 //
 // # Concurrency
 //
 // All types are safe for concurrent use by multiple goroutines. A request runs
 // in a goroutine that ends when the replica returns: a write at the latest
-// after Options.Timeout or 10 s, if the replica heeds its context. A panic in a
-// replica is not recovered.
+// after Options.Timeout or 10 s, if the replica heeds its context.
 //
 // # Errors
 //
@@ -113,5 +115,6 @@
 //   - H. Attiya, A. Bar-Noy, D. Dolev, "Sharing Memory Robustly in
 //     Message-Passing Systems", JACM 42(1), 1995.
 //   - S. S. Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.
+//   - D. Rystsov, "CASPaxos: Replicated State Machines without logs", 2018.
 //   - J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.
 package quorum

@@ -465,6 +465,97 @@ func ExampleDo_zones() {
 	// Output: true <nil>
 }
 
+// Ten are in stock, and twelve customers at two shops want one. Nobody gets the
+// eleventh, whichever shop is faster.
+func ExampleCAS() {
+	var stock []quorum.Acceptor[string, int] // in earnest, clients of three servers
+	for range 3 {
+		stock = append(stock, new(quorum.MemoryAcceptor[string, int]))
+	}
+	fill, _ := quorum.NewCAS(stock, nil)
+	_, _, err := fill.Update(ctx, "book", func(int, uint64) (int, error) { return 10, nil })
+	fmt.Println(err)
+
+	errSold := errors.New("sold out")
+	buy := func(left int, _ uint64) (int, error) {
+		if left == 0 {
+			return 0, errSold
+		}
+		return left - 1, nil
+	}
+	sold := make(chan bool)
+	for range 2 {
+		shop, _ := quorum.NewCAS(stock, nil)
+		for range 6 {
+			go func() { // ends with its purchase
+				_, _, err := shop.Update(ctx, "book", buy)
+				sold <- err == nil
+			}()
+		}
+	}
+
+	n := 0
+	for range 12 {
+		if <-sold {
+			n++
+		}
+	}
+	left, version, err := fill.Get(ctx, "book")
+	fmt.Println(n, left, version, err)
+	// Output:
+	// <nil>
+	// 10 0 11 <nil>
+}
+
+// A value is replaced only if nobody has changed it since it was read.
+func ExampleCAS_Update_compareAndSet() {
+	c, _ := quorum.NewCAS([]quorum.Acceptor[string, string]{new(quorum.MemoryAcceptor[string, string])}, nil)
+	errChanged := errors.New("changed")
+	set := func(key string, version uint64, v string) error {
+		_, _, err := c.Update(ctx, key, func(_ string, now uint64) (string, error) {
+			if now != version {
+				return "", errChanged
+			}
+			return v, nil
+		})
+		return err
+	}
+
+	_, version, _ := c.Get(ctx, "color")
+	fmt.Println(version, set("color", version, "red"), set("color", version, "blue"))
+	v, version, _ := c.Get(ctx, "color")
+	fmt.Println(v, version)
+	// Output:
+	// 0 <nil> changed
+	// red 1
+}
+
+// A server keeps a slot for each key on its disk, and answers by it.
+func ExampleSlot() {
+	disk := map[string]quorum.Slot[int]{} // in earnest, a file that is synced
+	prepare := func(key string, b quorum.Ballot) quorum.Slot[int] {
+		s := disk[key]
+		defer func() { disk[key] = s }()
+		return s.Prepare(b)
+	}
+	accept := func(key string, p quorum.Slot[int]) quorum.Ballot {
+		s := disk[key]
+		defer func() { disk[key] = s }()
+		return s.Accept(p)
+	}
+
+	first := quorum.Ballot{Round: 1, Proposer: 7}
+	second := quorum.Ballot{Round: 2, Proposer: 3}
+	fmt.Println(prepare("k", first).Promised == first)
+	fmt.Println(prepare("k", second).Promised == second)
+	p := quorum.Slot[int]{Accepted: first, Promised: quorum.Ballot{Round: 2, Proposer: 7}, Value: 5}
+	fmt.Println(accept("k", p) == p.Promised) // too late: the second was promised
+	// Output:
+	// true
+	// true
+	// false
+}
+
 func ExampleMajority() {
 	s := quorum.Majority(quorum.First(5))
 	fmt.Println(s, s.Has(quorum.SetOf(0, 2, 4)), s.Resilience())

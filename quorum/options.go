@@ -152,6 +152,47 @@ func (o *DoOptions[T]) resolve() DoOptions[T] {
 	return r
 }
 
+// CASOptions are the settings of a [CAS]. Every zero field is its default.
+type CASOptions struct {
+	// System says which acceptors are a quorum; any two quorums must have one
+	// in common. If zero, the majority of all.
+	System System
+
+	// Timeout bounds each request. If zero, 10 * time.Second.
+	Timeout time.Duration
+
+	// Keys is how many keys take one round trip instead of two if only this CAS
+	// updates them. If zero, 4096.
+	Keys int
+}
+
+// Validate returns an error if o cannot be used, whatever the acceptors are.
+func (o *CASOptions) Validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.Timeout < 0:
+		return fmt.Errorf("quorum: CASOptions.Timeout must not be negative, got %v", o.Timeout)
+	case o.Keys < 0:
+		return fmt.Errorf("quorum: CASOptions.Keys must not be negative, got %d", o.Keys)
+	}
+	return nil
+}
+
+// resolve returns a copy of o with its defaults for n acceptors.
+func (o *CASOptions) resolve(n int) CASOptions {
+	var r CASOptions
+	if o != nil {
+		r = *o
+	}
+	if r.System.node == nil {
+		r.System = Majority(First(n))
+	}
+	r.Timeout = cmp.Or(r.Timeout, 10*time.Second)
+	r.Keys = cmp.Or(r.Keys, 4096)
+	return r
+}
+
 // ClockOptions are the settings of a [Clock]. Every zero field is its default.
 type ClockOptions struct {
 	// MaxOffset is how far ahead of the time a stamp of another node may lie.

@@ -32,6 +32,7 @@ type sim struct {
 	split  window   // of a partition
 	side   Set      // the replicas that the clients with an even number lose
 	stores []*Memory[string, LWW[int]]
+	wipe   func(replica int) // makes it lose its disk
 
 	mu     sync.Mutex // protects the fields below
 	counts map[[3]uint64]uint64
@@ -60,6 +61,8 @@ const (
 	drawClient
 	drawLoad
 	drawMerge
+	drawPrepare
+	drawAccept
 )
 
 const (
@@ -110,6 +113,12 @@ func newSim(seed uint64) *sim {
 	from := time.Duration(r.IntN(300)) * time.Millisecond
 	s.split = window{from, from + time.Duration(r.IntN(150))*time.Millisecond}
 	s.side = Set(r.IntN(1 << s.n))
+	s.wipe = func(replica int) {
+		m := s.stores[replica]
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		clear(m.states)
+	}
 	return s
 }
 
@@ -144,7 +153,7 @@ func (l *link) deliver(ctx context.Context, kind uint64, stamp Stamp, apply func
 	}
 	l.forget()
 	apply()
-	if kind == drawMerge && r.IntN(100) < 20 {
+	if kind != drawLoad && r.IntN(100) < 20 {
 		// Twice, and the second time late.
 		d := time.Duration(r.Int64N(int64(100 * time.Millisecond)))
 		go func() {
@@ -173,10 +182,7 @@ func (l *link) forget() {
 	crash := l.s.crash[l.replica]
 	if l.s.wiped[l.replica] && crash != (window{}) && time.Since(l.s.start) >= crash.to {
 		l.s.wiped[l.replica] = false
-		m := l.s.stores[l.replica]
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		clear(m.states)
+		l.s.wipe(l.replica)
 	}
 }
 

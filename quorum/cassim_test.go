@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+
+package quorum
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A casLink is an acceptor as one client of a sim reaches it.
+type casLink struct {
+	link
+	acceptor *MemoryAcceptor[string, int]
+}
+
+func (l *casLink) Prepare(ctx context.Context, key string, b Ballot) (s Slot[int], err error) {
+	var first sync.Once // a request that arrives again is not answered
+	err = l.deliver(ctx, drawPrepare, stampOf(b), func() {
+		got, _ := l.acceptor.Prepare(ctx, key, b)
+		first.Do(func() { s = got })
+	})
+	return s, err
+}
+
+func (l *casLink) Accept(ctx context.Context, key string, p Slot[int]) (b Ballot, err error) {
+	var first sync.Once
+	err = l.deliver(ctx, drawAccept, stampOf(p.Accepted), func() {
+		got, _ := l.acceptor.Accept(ctx, key, p)
+		first.Do(func() { b = got })
+	})
+	return b, err
+}
+
+// stampOf returns b as a stamp, to draw by.
+func stampOf(b Ballot) Stamp { return Stamp{int64(b.Round), 0, uint32(b.Proposer)} }
+
+// A casOp is an operation of a history: an update that writes value, one that
+// is declined, or a Get.
+type casOp struct {
+	kind  uint8
+	value int
+}
+
+const (
+	casGet uint8 = iota
+	casUpdate
+	casDecline // an update that declines every value
+	casOdd     // one that declines even values
+	casKinds
+)
+
+// A casOut is what an operation has returned, and the value that it began with.
+type casOut struct {
+	old, value int
+	version    uint64
+	unsure     bool
+	declined   bool
+}
+
+type casEvent = event[casOp, casOut]
+
+// A casState is a value and its version.
+type casState struct {
+	value   int
+	version uint64
+}
+
+// stepCAS is the model of a key. An update of which nobody knows whether it was
+// made is tried as one that was, as sim.check says.
+func stepCAS(s casState, in casOp, out casOut) (casState, bool) {
+	next := casState{in.value, s.version + 1}
+	if in.kind == casGet || in.kind == casDecline || in.kind == casOdd && s.value%2 == 0 {
+		return s, out.unsure || out.declined == (in.kind != casGet) && s == casState{out.value, out.version}
+	}
+	return next, out.unsure || !out.declined && out.old == s.value && next == casState{out.value, out.version}
+}
+
+// A casSim is a history of a CAS: the network of a sim, and acceptors.
+type casSim struct {
+	*sim
+	acceptors []*MemoryAcceptor[string, int]
+	events    []casEvent
+	unsure    int
+	tries     int // calls of functions
+}
+
+func newCASSim(seed uint64) *casSim {
+	s := &casSim{sim: newSim(seed)}
+	for range s.n {
+		s.acceptors = append(s.acceptors, new(MemoryAcceptor[string, int]))
+	}
+	s.wipe = func(replica int) {
+		m := s.acceptors[replica]
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		clear(m.slots)
+	}
+	return s
+}
+
+// run plays the history in a bubble, and returns its events.
+func (s *casSim) run(t *testing.T) []casEvent {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s.start = time.Now()
+		var wg sync.WaitGroup
+		for client := range simClients {
+			wg.Go(func() { s.client(t, client) })
+		}
+		wg.Wait()
+		time.Sleep(time.Hour) // all that is late arrives
+	})
+	slices.SortFunc(s.events, func(a, b casEvent) int {
+		return cmp.Or(cmp.Compare(a.call, b.call), cmp.Compare(a.in.value, b.in.value))
+	})
+	return s.events
+}
+
+// client is one client, with a CAS of its own, in a bubble.
+func (s *casSim) client(t *testing.T, client int) {
+	list := make([]Acceptor[string, int], s.n)
+	for i := range list {
+		list[i] = &casLink{link{s.sim, client, i}, s.acceptors[i]}
+	}
+	r := s.rand(drawClient, uint64(client), 1, 0)
+	c := newCAS(t, list, &CASOptions{Timeout: 200 * time.Millisecond})
+	c.proposer = uint64(client + 1)
+	c.random = r.Int64N
+
+	for op := range simOps {
+		time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
+		limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
+		ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
+		e := casEvent{in: casOp{uint8(r.IntN(int(casKinds))), 1 + client*simOps + op}, call: int64(time.Since(s.start))}
+		err := s.do(ctx, c, &e)
+		cancel()
+
+		e.ret = int64(time.Since(s.start))
+		s.mu.Lock()
+		if errors.Is(err, ErrIndeterminate) {
+			e.ret = math.MaxInt64
+			e.out = casOut{unsure: true}
+			s.unsure++
+			if e.in.kind == casGet || e.in.kind == casDecline {
+				t.Errorf("seed %d: %+v has proposed something: %v", s.seed, e.in, err)
+			}
+		}
+		if err == nil || errors.Is(err, ErrIndeterminate) {
+			s.events = append(s.events, e)
+		}
+		s.mu.Unlock()
+	}
+}
+
+var errDeclined = errors.New("declined")
+
+// do calls the operation of e.
+func (s *casSim) do(ctx context.Context, c *CAS[string, int], e *casEvent) (err error) {
+	if e.in.kind == casGet {
+		e.out.value, e.out.version, err = c.Get(ctx, "k")
+		return err
+	}
+	e.out.value, e.out.version, err = c.Update(ctx, "k", func(old int, _ uint64) (int, error) {
+		s.mu.Lock()
+		s.tries++
+		s.mu.Unlock()
+		e.out.old = old
+		if e.in.kind == casDecline || e.in.kind == casOdd && old%2 == 0 {
+			return 0, errDeclined
+		}
+		return e.in.value, nil
+	})
+	if errors.Is(err, errDeclined) {
+		e.out.declined = true
+		err = nil
+	}
+	return err
+}
+
+// TestCASLinearizable checks that histories of a CAS are those of one value
+// that is updated, whatever is lost, late, repeated or cut off.
+func TestCASLinearizable(t *testing.T) {
+	n := uint64(*histories) / 2
+	if testing.Short() || raceEnabled {
+		n = 1000
+	}
+
+	ops, unsure, tries := 0, 0, 0
+	seeds := []uint64{6721} // an update that declined at its second try, and came to pass
+	for seed := range n {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
+		s := newCASSim(seed)
+		events := s.run(t)
+		if !linearizable(casState{}, events, stepCAS) {
+			for _, e := range events {
+				t.Logf("  %12v %+v %12v", time.Duration(e.call), e, time.Duration(e.ret))
+			}
+			t.Fatalf("seed %d, %d acceptors: not linearizable", seed, s.n)
+		}
+
+		ops += len(events)
+		unsure += s.unsure
+		tries += s.tries
+	}
+	t.Logf("%d operations of which %d unsure, %d calls of functions", ops, unsure, tries)
+	if ops < int(n)*4 || unsure > ops/4 {
+		t.Errorf("%d of %d operations are unsure: the histories say little", unsure, ops)
+	}
+}
+
+// TestCASReproducible checks that a seed gives the same history.
+func TestCASReproducible(t *testing.T) {
+	for seed := range uint64(20) {
+		a, b := newCASSim(seed).run(t), newCASSim(seed).run(t)
+		if fmt.Sprint(a) != fmt.Sprint(b) {
+			t.Errorf("seed %d: %v, then %v", seed, a, b)
+		}
+	}
+}
