@@ -254,16 +254,16 @@ func (s *Shared) bound(ctx context.Context) (context.Context, context.CancelFunc
 // load returns the state of key, the bytes that it is made of, and the time.
 func (s *Shared) load(ctx context.Context, key string) (state sharedState, old []byte, now int64, err error) {
 	if old, err = s.store.Load(ctx, key); err != nil {
-		return nil, nil, now, fmt.Errorf("ratelimit: load %q: %w", key, err)
+		return nil, nil, 0, fmt.Errorf("ratelimit: load %q: %w", key, err)
 	}
 
 	// Read the clock after the state: a reading is never older than it must be.
 	t, err := s.opts.Now(ctx)
 	if err != nil {
-		return nil, nil, now, fmt.Errorf("ratelimit: clock of the store: %w", err)
+		return nil, nil, 0, fmt.Errorf("ratelimit: clock of the store: %w", err)
 	}
 	if state, err = s.rule.decode(old); err != nil {
-		return nil, nil, now, fmt.Errorf("ratelimit: state of %q: %w", key, err)
+		return nil, nil, 0, fmt.Errorf("ratelimit: state of %q: %w", key, err)
 	}
 	return state, old, int64(t.Sub(time.Unix(0, 0))), nil
 }
