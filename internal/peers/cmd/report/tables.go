@@ -66,9 +66,21 @@ func measured(runs []*pkgRun) string {
 		}
 	}
 	h := runs[0].header
-	return wrapped(fmt.Sprintf("Measured %s on %s, %s processors, %s: ours over the best peer, interleaved in one process, "+
+	var machines []string
+	for _, r := range runs {
+		if cpu := r.header["cpu"]; !slices.Contains(machines, cpu) {
+			machines = append(machines, cpu)
+		}
+	}
+	return wrapped(fmt.Sprintf("Measured until %s on %s, %s processors, %s: ours over the best peer, interleaved in one process, "+
 		"medians of the ratios within rounds. Of %d rows a peer is ahead in %d; [docs/performance.md](docs/performance.md) lists these first.",
-		day(h["date"]), h["cpu"], h["procs"], h["go"], rows, behind))
+		day(latest(runs)), strings.Join(machines, " and "), h["procs"], h["go"], rows, behind))
+}
+
+// latest returns the time of the latest of runs.
+func latest(runs []*pkgRun) string {
+	r := slices.MaxFunc(runs, func(a, b *pkgRun) int { return strings.Compare(a.header["date"], b.header["date"]) })
+	return r.header["date"]
 }
 
 // wrapped returns text in lines of at most 80 columns.
