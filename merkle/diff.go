@@ -51,7 +51,7 @@ func (x *Index) Diff(ctx context.Context, p Peer) iter.Seq2[Delta, error] {
 
 	// The first ask is about all keys: if the sets are equal, it is the last.
 	return func(yield func(Delta, error) bool) {
-		d := differ{x: x, yield: yield, window: max(x.frame/(fanout*32), 1)}
+		d := differ{x: x, yield: yield, window: x.frame / (fanout * 32)}
 		all := piece{hi: bound{open: true}}
 		d.todo = []ask{{hi: all.hi, print: x.prints([]piece{all})[0]}}
 		for len(d.todo) > 0 && !d.stopped {

@@ -68,10 +68,7 @@ func parseHeader(b []byte, k kind) (h header, err error) {
 	if b[11]|b[12]|b[13]|b[14]|b[15] != 0 {
 		return h, errReserved
 	}
-	h.kind = k
-	h.a = binary.LittleEndian.Uint64(b[16:])
-	h.b = binary.LittleEndian.Uint64(b[24:])
-	return h, nil
+	return header{k, binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}, nil
 }
 
 // split returns the header of b, of kind k, and the body between it and the

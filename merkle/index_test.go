@@ -578,6 +578,8 @@ func TestDiffHostile(t *testing.T) {
 	}{
 		"random bytes":   {func([]byte) []byte { return noise(1000) }, ErrCorrupt},
 		"nothing":        {func([]byte) []byte { return nil }, ErrCorrupt},
+		"no pieces":      {func([]byte) []byte { return answerOf(x) }, ErrCorrupt},
+		"no count":       {func([]byte) []byte { return answerOf(x, byte(modeList)|ends) }, ErrCorrupt},
 		"random body":    {func([]byte) []byte { return answerOf(x, noise(100)...) }, ErrCorrupt},
 		"cut":            {func(b []byte) []byte { return b[:len(b)-1] }, ErrCorrupt},
 		"bit flipped":    {func(b []byte) []byte { b[len(b)/2] ^= 1; return b }, ErrCorrupt},
