@@ -64,7 +64,9 @@ type Options struct {
 
 	// Memory bounds the bytes of keys and values in memory, with what it takes
 	// to find them: between 1 MiB and 4 GiB. If zero, 1 GiB. A commit that
-	// would exceed it fails with [ErrFull]; a sixteenth is kept for deletes.
+	// would exceed it fails with [ErrFull]; a sixteenth is kept for deletes. A
+	// commit of many keys that fall into full nodes, each into another, may
+	// exceed it by 0.3 KB a key.
 	Memory int64
 
 	// ReadOnly opens a database that exists and changes no file of it. Several

@@ -263,7 +263,7 @@ func TestSummaryOrder(t *testing.T) {
 
 func TestFloors(t *testing.T) {
 	names := func() []string { return Names(8) }
-	for _, f := range []Impl{Since(), CAS(), Mutex(), Hash(names)} {
+	for _, f := range []Impl{Since(), CAS(), Mutex(), Call(), Hash(names)} {
 		if got := f.Setup(nil)(3, 100); got != 100 {
 			t.Errorf("%s did %d operations, want 100", f.Name, got)
 		}

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"context"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,40 @@ func Mutex() Impl {
 			return n
 		}
 	}}
+}
+
+// Call is one call of a function by another that asks a context if it has ended
+// and will see a panic, which nothing else can.
+func Call() Impl {
+	return Impl{Name: "Call", Setup: func(func(func())) Op {
+		ctx := context.Background()
+		fn := func(context.Context) error { return nil }
+		panics := new(atomic.Int64)
+		return func(_, n int) (ok int) {
+			for range n {
+				if guarded(ctx, fn, panics) == nil {
+					ok++
+				}
+			}
+			return ok
+		}
+	}}
+}
+
+//go:noinline
+func guarded(ctx context.Context, fn func(context.Context) error, panics *atomic.Int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		if !done {
+			panics.Add(1)
+		}
+	}()
+	err := fn(ctx)
+	done = true
+	return err
 }
 
 // Hash is one seeded hash of a key. The number of keys is a power of two.

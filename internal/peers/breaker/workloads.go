@@ -38,6 +38,9 @@ func callRows(i, goroutines int) []*bench.Workload {
 		case strings.Contains(name, "rule=calls"):
 			w.Floors = []bench.Impl{bench.CAS()}
 		}
+		if strings.HasPrefix(name, "Do/") {
+			w.Floors = append(w.Floors, bench.Call())
+		}
 		rows = append(rows, w)
 		return w
 	}
