@@ -1040,3 +1040,21 @@ func TestRefillsOfNothing(t *testing.T) {
 	s.Allow()
 	check(t, s.Stats().Refills, before, "Refills")
 }
+
+// TestEventLogOrder checks that an event which comes after one that was held
+// from the time ahead stops counting no sooner than that: the order of a log is
+// what its search relies on.
+func TestEventLogOrder(t *testing.T) {
+	l := newEventLog(time.Hour)
+	hour := int64(time.Hour)
+	l.expire(0)
+	l.hold(3*hour, 1) // an event of two hours from now
+	l.add(0, 2)
+
+	for _, tt := range []struct{ at, want int64 }{{0, 3}, {hour, 3}, {3*hour - 1, 3}, {3 * hour, 0}} {
+		check(t, l.count(tt.at), tt.want, "events that count at %v", time.Duration(tt.at))
+	}
+	for n := range int64(3) {
+		check(t, l.free(0, n+1), 3*hour, "the reading at which %d have stopped counting", n+1)
+	}
+}
