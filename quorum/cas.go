@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// A CAS updates values by functions of what they are: stock, balances, locks,
-// who is the leader. All updates of a key happen one after the other, on
+// A CAS replaces values by functions of themselves: stock, balances, locks, the
+// name of a leader. All updates of a key happen one after the other, on
 // whatever machines they are made: it is CASPaxos, which agrees on one value a
-// key rather than on a log. There is no leader, and keys have nothing to do
-// with each other. Use [NewCAS]; methods of the zero CAS panic.
+// key rather than on a log. It needs no leader itself, and keys have nothing to
+// do with each other. Use [NewCAS]; methods of the zero CAS panic.
 //
 // It is safe for concurrent use by multiple goroutines. Updates of a key by one
 // CAS wait for each other; those by several get in each other's way, and try
@@ -88,6 +88,7 @@ func NewCAS[K comparable, V any](acceptors []Acceptor[K, V], opts *CASOptions) (
 // given up: then it finishes that, since a later Get could else return less.
 // The error is an [*Error] that is an [ErrUnavailable].
 func (c *CAS[K, V]) Get(ctx context.Context, key K) (v V, version uint64, err error) {
+	c.mustUse()
 	seen, e := c.ask(ctx, key, Ballot{})
 	if e != nil {
 		e.Op = "get"
@@ -120,7 +121,15 @@ func (c *CAS[K, V]) Get(ctx context.Context, key K) (v V, version uint64, err er
 // surely not replaced. If it is an [ErrIndeterminate], it may have been, or may
 // be by a later Get or Update. Update never replaces twice.
 func (c *CAS[K, V]) Update(ctx context.Context, key K, f func(old V, version uint64) (V, error)) (V, uint64, error) {
+	c.mustUse()
 	return c.update(ctx, key, "update", f)
+}
+
+// mustUse panics if c is not from NewCAS.
+func (c *CAS[K, V]) mustUse() {
+	if c.acceptors == nil {
+		panic("quorum: zero CAS: use NewCAS")
+	}
 }
 
 // update is Update with the name of the call.
@@ -142,6 +151,7 @@ func (c *CAS[K, V]) update(ctx context.Context, key K, op string, f func(old V, 
 		// Others propose: wait until one of them is done, the longer the more
 		// there seem to be.
 		most := max(time.Since(began), 100*time.Microsecond) << min(tries, 8)
+		most = min(most, time.Second) // acceptors may be slow, and others soon done
 		if err = pause(ctx, time.Duration(c.random(int64(most)))); err != nil {
 			err = &Error{Kind: ErrUnavailable, Ctx: err}
 			break

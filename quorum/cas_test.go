@@ -441,6 +441,46 @@ func TestCASConflict(t *testing.T) {
 	})
 }
 
+// TestCASPause checks that slow acceptors make nobody wait for long.
+func TestCASPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list, as := fragiles(3)
+		for _, f := range list {
+			f.fail(func(string) error { time.Sleep(5 * time.Second); return &refusal{Ballot{9, 9}} }, nil)
+		}
+		longest := int64(0)
+		c := newCAS(t, as, nil)
+		c.random = func(n int64) int64 { longest = max(longest, n); return 0 }
+		limit, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, _, err := c.Update(limit, "k", add(1)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Update = %v", err)
+		}
+		if longest != int64(time.Second) {
+			t.Errorf("a pause of up to %v, want a second", time.Duration(longest))
+		}
+		time.Sleep(time.Minute) // requests end
+	})
+}
+
+// TestCASZero checks that the zero CAS panics with what is missing.
+func TestCASZero(t *testing.T) {
+	var c CAS[string, int]
+	for name, f := range map[string]func(){
+		"Get":    func() { _, _, _ = c.Get(ctx, "k") },
+		"Update": func() { _, _, _ = c.Update(ctx, "k", add(1)) },
+	} {
+		func() {
+			defer func() {
+				if got, want := recover(), "quorum: zero CAS: use NewCAS"; got != want {
+					t.Errorf("%s panics with %v, want %q", name, got, want)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
 // TestCASKeys checks that few keys are remembered, and that a key in use is not
 // forgotten.
 func TestCASKeys(t *testing.T) {

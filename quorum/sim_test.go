@@ -227,19 +227,25 @@ func (l *link) Merge(ctx context.Context, key string, v LWW[int]) error {
 	return l.deliver(ctx, drawMerge, v.Stamp, func() { _ = l.s.stores[l.replica].Merge(ctx, key, v) })
 }
 
-// run plays the history in a bubble, and returns its events in order of their
-// calls. An event of a write that may come to pass later does not return.
-func (s *sim) run(t *testing.T) []simEvent {
+// play runs all clients in a bubble, until all that is late has arrived.
+func (s *sim) play(t *testing.T, client func(t *testing.T, client int)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s.start = time.Now()
 		var wg sync.WaitGroup
-		for client := range simClients {
-			wg.Go(func() { s.client(t, client) })
+		for i := range simClients {
+			wg.Go(func() { client(t, i) })
 		}
 		wg.Wait()
-		time.Sleep(time.Hour) // all that is late arrives
+		time.Sleep(time.Hour)
 	})
+}
+
+// run plays the history, and returns its events in order of their calls. An
+// event of a write that may come to pass later does not return.
+func (s *sim) run(t *testing.T) []simEvent {
+	t.Helper()
+	s.play(t, s.client)
 	slices.SortFunc(s.events, func(a, b simEvent) int { return cmp.Compare(a.call, b.call) })
 	return s.events
 }
