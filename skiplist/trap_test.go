@@ -245,14 +245,15 @@ func TestAdversary(t *testing.T) {
 		"zigzag":     func(i int) int { return i/2 + i%2*n },
 		"inward":     func(i int) int { return i%2*(2*n-i) + (1-i%2)*i },
 	} {
-		for _, limit := range []int{4, 16, width} {
+		for _, limit := range []int{8, 16, width} {
 			m := NewMap[int, int]()
 			m.limit = limit
+			m.coins.Seed(1, uint64(limit))
 			for i := range n {
 				m.Set(key(i), i)
 			}
 			m.check()
-			most := heightOf(n, max(limit/4, 2))
+			most := heightOf(n, limit/4)
 			if got := height(m); got > most {
 				t.Errorf("%s, limit %d: height %d, want at most %d", name, limit, got, most)
 			}
@@ -266,7 +267,7 @@ func TestAdversary(t *testing.T) {
 			}
 			m.DeleteFunc(func(key, _ int) bool { return !keep[key] })
 			m.check()
-			if got, most := height(m), heightOf(max(m.Len(), 1), max(limit/4, 2))+3; got > most {
+			if got, most := height(m), heightOf(max(m.Len(), 1), limit/4)+3; got > most {
 				t.Errorf("%s, limit %d: height %d for %d entries, want at most %d", name, limit, got, m.Len(), most)
 			}
 		}
