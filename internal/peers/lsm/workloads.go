@@ -54,7 +54,7 @@ func commitRows(writers int, durable float64) []*bench.Workload {
 // getRow returns the row of reads by so many goroutines at once.
 func getRow(readers int) *bench.Workload {
 	return &bench.Workload{
-		Name: fmt.Sprintf("Get/keys=%d/readers=%d", storedKeys, readers), Parallel: readers,
+		Name: fmt.Sprintf("Get/keys=%d/readers=%d", storedKeys, readers), Parallel: readers, Versus: bolt,
 		Target: bench.Ratio(1), Origin: "no slower than the best peer", Expect: bench.Granted,
 		Why: "a present key of 16 bytes, and a copy of its 100 bytes in a buffer of the caller; " +
 			"all keys are in memory everywhere: in the memtables of ours, pebble and goleveldb, and in mapped pages of bbolt",
