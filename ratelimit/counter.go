@@ -11,10 +11,10 @@ import (
 // A counter remembers the events of a window. A reading that is older than one
 // at which events were forgotten counts as that.
 type counter interface {
-	// count returns the number of events that count at t.
+	// count returns the number of events that count at t, or their weight.
 	count(t int64) int64
-	// expire forgets the events that do not count at t, and returns their
-	// number.
+	// expire forgets the events that do not count at t, and returns by how many
+	// the count falls.
 	expire(t int64) int64
 	// add remembers n events at t, which was given to expire.
 	add(t, n int64)
@@ -26,16 +26,22 @@ type counter interface {
 	// live reports whether events that stop counting at the reading until still
 	// count at the reading of the last expire.
 	live(until int64) bool
-	// forget forgets up to n of the oldest events, and returns their number.
-	forget(n int64) int64
+	// forget forgets up to n events, and returns by how many the count falls.
+	// Those that stop counting at the reading until are the first, and then the
+	// oldest.
+	forget(n, until int64) int64
 	// hold remembers n events, not before those it has, that stop counting at
-	// the reading until or later, after expire.
-	hold(until, n int64)
+	// the reading until or later, after expire. It returns by how many the
+	// count rises.
+	hold(until, n int64) int64
 	// clear forgets everything.
 	clear()
 	// another returns an empty counter of the same kind, whose readings are
 	// from base.
 	another(base time.Time) counter
+	// whole returns the counter in which each event counts as one until it
+	// stops counting.
+	whole() counter
 }
 
 // A storedCounter is a counter that takes on the words of one key after
@@ -79,7 +85,14 @@ func (l *eventLog) count(t int64) int64 { return int64(l.size - l.expired(t)) }
 func (l *eventLog) expire(t int64) int64 {
 	n := l.expired(t)
 	l.latest = max(l.latest, t)
-	return l.forget(int64(n))
+	return l.drop(n)
+}
+
+// drop forgets the n oldest events, and returns n.
+func (l *eventLog) drop(n int) int64 {
+	l.head = (l.head + n) & (len(l.times) - 1)
+	l.size -= n
+	return int64(n)
 }
 
 func (l *eventLog) add(t, n int64) {
@@ -109,23 +122,34 @@ func (l *eventLog) free(t, n int64) int64 {
 
 func (l *eventLog) live(until int64) bool { return until > l.latest }
 
-func (l *eventLog) forget(n int64) int64 {
-	n = min(n, int64(l.size))
-	l.head = (l.head + int(n)) & (len(l.times) - 1)
-	l.size -= int(n)
-	return n
+func (l *eventLog) forget(n, until int64) int64 {
+	all := int(min(n, int64(l.size)))
+
+	// Close the gap behind those of until. Seldom have others come since.
+	t := until - l.length
+	first := sort.Search(l.size, func(i int) bool { return *l.at(i) >= t })
+	end := sort.Search(l.size, func(i int) bool { return *l.at(i) > t })
+	k := min(all, end-first)
+	for i := end; i < l.size; i++ {
+		*l.at(i - k) = *l.at(i)
+	}
+	l.size -= k
+	return int64(k) + l.drop(all-k)
 }
 
-func (l *eventLog) hold(until, n int64) {
+func (l *eventLog) hold(until, n int64) int64 {
 	latest := l.latest
 	l.latest = math.MinInt64 // the events are older
 	l.add(until-l.length, n)
 	l.latest = latest
+	return n
 }
 
 func (l *eventLog) clear() { l.size, l.latest = 0, math.MinInt64 }
 
 func (l *eventLog) another(time.Time) counter { return newEventLog(time.Duration(l.length)) }
+
+func (l *eventLog) whole() counter { return l }
 
 func (l *eventLog) load(words []int64, n int64) {
 	l.latest = words[0]
@@ -218,23 +242,32 @@ func (c *sliceCounter) free(t, n int64) int64 {
 
 func (c *sliceCounter) live(until int64) bool { return until/c.width > c.current }
 
-func (c *sliceCounter) forget(n int64) (forgotten int64) {
-	for i := c.oldest(c.current); i <= c.current; i++ {
-		slot := c.slot(i)
-		k := min(n-forgotten, *slot)
-		*slot -= k
-		forgotten += k
+func (c *sliceCounter) forget(n, until int64) int64 {
+	left := n
+	take := func(i int64) {
+		k := min(left, *c.slot(i))
+		*c.slot(i) -= k
+		left -= k
 	}
-	return forgotten
+	oldest := c.oldest(c.current)
+	if i := c.oldest(until/c.width) - 1; i >= oldest && i <= c.current {
+		take(i)
+	}
+	for i := oldest; i <= c.current; i++ {
+		take(i)
+	}
+	return n - left
 }
 
-func (c *sliceCounter) hold(until, n int64) {
+func (c *sliceCounter) hold(until, n int64) int64 {
 	end := until / c.width
 	if until > end*c.width {
 		end++
 	}
 	i := min(end-int64(len(c.counts)), c.current)
-	*c.slot(max(i, c.oldest(c.current))) += n
+	slot := c.slot(max(i, c.oldest(c.current)))
+	*slot = sum(*slot, n)
+	return n
 }
 
 func (c *sliceCounter) clear() {
@@ -243,6 +276,8 @@ func (c *sliceCounter) clear() {
 }
 
 func (c *sliceCounter) another(time.Time) counter { return newSliceCounter(c.width, len(c.counts)) }
+
+func (c *sliceCounter) whole() counter { return c }
 
 func (c *sliceCounter) load(words []int64, _ int64) {
 	c.current = words[0]
@@ -300,20 +335,23 @@ func (c *periodCounter) free(t, _ int64) int64 { return c.until(t) }
 
 func (c *periodCounter) live(until int64) bool { return until >= c.end }
 
-func (c *periodCounter) forget(n int64) int64 {
+func (c *periodCounter) forget(n, _ int64) int64 {
 	n = min(n, c.used)
 	c.used -= n
 	return n
 }
 
-func (c *periodCounter) hold(until, n int64) {
+func (c *periodCounter) hold(until, n int64) int64 {
 	c.end = max(c.end, until)
 	c.used += n
+	return n
 }
 
 func (c *periodCounter) clear() { c.end, c.used = math.MinInt64, 0 }
 
 func (c *periodCounter) another(base time.Time) counter { return newPeriodCounter(c.period, base) }
+
+func (c *periodCounter) whole() counter { return c }
 
 func (c *periodCounter) load(words []int64, n int64) {
 	c.end = words[0]

@@ -31,8 +31,8 @@
 // To refuse an event call Allow, or Take to tell the client when to come back;
 // to delay it call Wait. "100 a minute" as a bucket admits 100 at once and 100
 // more during the first minute; if no minute may see more than 100, use
-// [NewSlidingLog], or [NewSlidingWindow] in little memory. If a few at once are
-// enough, a buffered channel bounds concurrency as well.
+// [NewSlidingLog], or [NewSlidingWindow] in little memory; [Weighted] counts as
+// httprate does. A few at once are bounded by a buffered channel as well.
 //
 // # How it works
 //
@@ -68,10 +68,10 @@
 // the events of a Limiter of its own (TestModelKeyed) and the tokens counted as
 // [KeyedStats].Forgiven (TestKeyedFlood). Tiers and gates go all or none
 // (TestTrapTiersAllOrNothing, TestTrapReturnOverBoundary). A sliding Window
-// admits at most n events in any length of time, and a fixed window up to 2n
-// around an edge (TestPropWindow). A quota admits n from midnight to midnight,
-// however clocks change (TestPeriodFirstInstant), and so does a KeyedWindow
-// (TestPropKeyedWindow).
+// admits at most n events in any length of time, a fixed window up to 2n around
+// an edge, and [Weighted] less than 2n (TestPropWindow). A quota admits n from
+// midnight to midnight, however clocks change (TestPeriodFirstInstant), and so
+// does a KeyedWindow (TestPropKeyedWindow).
 //
 // A Shared whose clocks differ by at most e, up to a minute, admits at most
 // burst + rate·(w + e + 2 ns), or a window's n in its length less e, whatever

@@ -877,20 +877,31 @@ func TestMemStoreKeeps(t *testing.T) {
 	}
 }
 
-// TestReadFromOnTop checks that a window which has counted events takes over as
-// many as its limit leaves.
+// TestReadFromOnTop checks that a log which has counted events takes over as
+// many as its limit leaves, and that the others, which need no place for each,
+// take over all.
 func TestReadFromOnTop(t *testing.T) {
 	var clock fakeClock
-	var b bytes.Buffer
-	from, to := NewSlidingLog(9, time.Hour, &Options{Now: clock.now}), NewSlidingLog(5, time.Hour, &Options{Now: clock.now})
-	from.AllowN(9)
-	to.AllowN(2)
-	_, err := from.WriteTo(&b)
-	checkErr(t, err, nil, "WriteTo")
-	_, err = to.ReadFrom(&b)
-	checkErr(t, err, nil, "ReadFrom")
-	to.SetLimit(20)
-	check(t, to.Peek(0).Remaining, 15, "Remaining of 20")
+	for name, tt := range map[string]struct {
+		make func(n int) *Window
+		left int
+	}{
+		"log":      {func(n int) *Window { return NewSlidingLog(n, time.Hour, &Options{Now: clock.now}) }, 20 - 5},
+		"sliding":  {func(n int) *Window { return NewSlidingWindow(n, time.Hour, 6, &Options{Now: clock.now}) }, 20 - 9 - 2},
+		"weighted": {func(n int) *Window { return NewSlidingWindow(n, time.Hour, Weighted, &Options{Now: clock.now}) }, 20 - 9 - 2},
+		"quota":    {func(n int) *Window { return NewQuota(n, Daily(nil), &Options{Now: clock.now}) }, 20 - 9 - 2},
+	} {
+		var b bytes.Buffer
+		from, to := tt.make(9), tt.make(5)
+		from.AllowN(9)
+		to.AllowN(2)
+		_, err := from.WriteTo(&b)
+		checkErr(t, err, nil, "%s: WriteTo", name)
+		_, err = to.ReadFrom(&b)
+		checkErr(t, err, nil, "%s: ReadFrom", name)
+		to.SetLimit(20)
+		check(t, to.Peek(0).Remaining, tt.left, "%s: Remaining of 20", name)
+	}
 }
 
 // TestWaitAfterJump checks that a caller who joins a line after a jump of the

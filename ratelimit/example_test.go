@@ -422,6 +422,29 @@ func ExampleNewSlidingWindow() {
 	// true 1m10s
 }
 
+// Two counters with weights, as of Cloudflare and httprate: after 100 events at
+// the end of a minute, the next minute admits one whenever the weight of these
+// has fallen by one. Between 0:59 and 1:59 there are 198 of 100 a minute. A
+// sliding window of one slice has two counters as well, and admits 100.
+func ExampleNewSlidingWindow_weighted() {
+	for _, slices := range []int{ratelimit.Weighted, 1} {
+		clock := newClock()
+		w := ratelimit.NewSlidingWindow(100, time.Minute, slices, clock.opts())
+		clock.sleep(59 * time.Second)
+		admitted := 0
+		for range 600 { // ten a second, for a minute
+			for w.Allow() {
+				admitted++
+			}
+			clock.sleep(100 * time.Millisecond)
+		}
+		fmt.Println(admitted, "in a minute, the next in", w.Take(1).RetryAfter)
+	}
+	// Output:
+	// 198 in a minute, the next in 400ms
+	// 100 in a minute, the next in 1s
+}
+
 // Events that weigh more than others: of 100 points a minute, a search takes 10
 // and a page takes 1.
 func ExampleWindow_AllowN() {

@@ -56,14 +56,16 @@ func checkLog(n int) {
 }
 
 // NewKeyedSlidingWindow returns a KeyedWindow that counts by slices, like
-// [NewSlidingWindow]. A slot of its table takes 8·(slices+3) bytes. If opts is
-// nil, the defaults are used. It panics if n, length or slices is not positive,
-// if slices exceed the nanoseconds of length, or if opts are not valid.
+// [NewSlidingWindow]. A slot of its table takes 8·(slices+3) bytes, and 32 with
+// [Weighted]. If opts is nil, the defaults are used. It panics if n, length or
+// slices is not positive, except for Weighted, if slices exceed the nanoseconds
+// of length, or if opts are not valid.
 func NewKeyedSlidingWindow[K comparable](n int, length time.Duration, slices int, opts *KeyedOptions) *KeyedWindow[K] {
 	checkWindow(n, length)
-	width := sliceWidth(length, slices)
-	return newKeyedWindow[K](n, length, slices+3, math.MaxInt64, mustKeyed(opts), func(clock) storedCounter {
-		return newSliceCounter(width, 0)
+	_, counts := newSlidingCounter(length, slices)
+	return newKeyedWindow[K](n, length, 2+counts, math.MaxInt64, mustKeyed(opts), func(clock) storedCounter {
+		c, _ := newSlidingCounter(length, slices)
+		return c
 	})
 }
 

@@ -37,13 +37,16 @@ func propKeyedWindow(t *rapid.T) {
 	var model func() single
 	most := int64(40) // of a step of the clock
 
-	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	switch rapid.IntRange(0, 3).Draw(t, "kind") {
 	case 0:
 		w = NewKeyedSlidingLog[int](n, length, keyedOpts)
 		model = func() single { return NewSlidingLog(n, length, opts) }
 	case 1:
 		w = NewKeyedSlidingWindow[int](n, length, slices, keyedOpts)
 		model = func() single { return NewSlidingWindow(n, length, slices, opts) }
+	case 2:
+		w = NewKeyedSlidingWindow[int](n, length, Weighted, keyedOpts)
+		model = func() single { return NewSlidingWindow(n, length, Weighted, opts) }
 	default:
 		most = int64(30 * time.Hour)
 		w = NewKeyedQuota[int](n, Daily(time.FixedZone("", 5000)), keyedOpts)
@@ -105,7 +108,7 @@ func propKeyedWindow(t *rapid.T) {
 		"Reset": func(t *rapid.T) {
 			key := key(t)
 			w.Delete(key)
-			models[key].Return(n)
+			models[key].Return(2 * n) // a weighted one has two counts
 		},
 
 		"": func(t *rapid.T) {
@@ -156,9 +159,10 @@ func TestPropKeyedWindowLaw(t *testing.T) {
 // keyedWindows returns a KeyedWindow of each kind, of n events an hour or day.
 func keyedWindows(n int, o *KeyedOptions) map[string]*KeyedWindow[int] {
 	return map[string]*KeyedWindow[int]{
-		"log":     NewKeyedSlidingLog[int](n, time.Hour, o),
-		"sliding": NewKeyedSlidingWindow[int](n, time.Hour, 6, o),
-		"quota":   NewKeyedQuota[int](n, Daily(nil), o),
+		"log":      NewKeyedSlidingLog[int](n, time.Hour, o),
+		"sliding":  NewKeyedSlidingWindow[int](n, time.Hour, 6, o),
+		"weighted": NewKeyedSlidingWindow[int](n, time.Hour, Weighted, o),
+		"quota":    NewKeyedQuota[int](n, Daily(nil), o),
 	}
 }
 
@@ -193,7 +197,7 @@ func TestKeyedWindowFlood(t *testing.T) {
 
 // TestKeyedWindowDenyNew checks the other policy: new keys wait for room.
 func TestKeyedWindowDenyNew(t *testing.T) {
-	for _, name := range []string{"log", "sliding", "quota"} {
+	for _, name := range []string{"log", "sliding", "weighted", "quota"} {
 		var clock fakeClock
 		w := keyedWindows(2, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})[name]
 		admitted := 0
@@ -324,6 +328,7 @@ func TestKeyedWindowSizes(t *testing.T) {
 		{NewKeyedSlidingLog[int](100, time.Hour, nil), 3 + 128},
 		{NewKeyedSlidingLog[int](128, time.Hour, nil), 3 + 128},
 		{NewKeyedSlidingWindow[int](100, time.Hour, 6, nil), 9},
+		{NewKeyedSlidingWindow[int](100, time.Hour, Weighted, nil), 4},
 		{NewKeyedQuota[int](100, Monthly(nil), nil), 2},
 	} {
 		if got := tt.w.table.shards[0].width; got != tt.want {

@@ -97,9 +97,8 @@ func (r *sharedWindowRule) decode(data []byte) (sharedState, error) {
 			return nil, ErrCorrupt
 		}
 		before = e.Until
-		n := min(e.N, r.most-w.state.used)
-		w.state.counter.hold(min(e.Until, last), n)
-		w.state.used += n
+		n := min(e.N, max(r.most-w.state.used, 0))
+		w.state.used += w.state.counter.hold(min(e.Until, last), n)
 	}
 	return w, nil
 }

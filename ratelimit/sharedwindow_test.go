@@ -27,11 +27,13 @@ func sharedAt(c *fakeClock) *SharedOptions {
 func drawWindow(t *rapid.T, n int, unit time.Duration) (kind string, w *Window) {
 	length := unit * time.Duration(rapid.IntRange(1, 60).Draw(t, "length"))
 	parts := rapid.IntRange(1, int(length/unit)).Draw(t, "slices")
-	switch kind = rapid.SampledFrom([]string{"log", "sliding", "fixed", "quota"}).Draw(t, "kind"); kind {
+	switch kind = rapid.SampledFrom([]string{"log", "sliding", "weighted", "fixed", "quota"}).Draw(t, "kind"); kind {
 	case "log":
 		w = NewSlidingLog(n, length, nil)
 	case "sliding":
 		w = NewSlidingWindow(n, length, parts, nil)
+	case "weighted":
+		w = NewSlidingWindow(n, length, Weighted, nil)
 	case "fixed":
 		w = NewFixedWindow(n, length, nil)
 	case "quota":
@@ -80,11 +82,8 @@ func propSharedWindow(t *rapid.T) {
 			check(t, All(s.Gate(ctx, key)).Take(k), model.Take(k), "Gate(%q).Take(%d)", key, k)
 		case 2:
 			closed := New(Rate{}, 0, nil)
-			d := All(s.Gate(ctx, key), closed).Take(max(k, 1))
-			check(t, d.OK, false, "%s: OK of All with a closed gate", kind)
-			if model.Take(max(k, 1)).OK {
-				model.Return(max(k, 1))
-			}
+			got, want := All(s.Gate(ctx, key), closed).Take(max(k, 1)), All(model, closed).Take(max(k, 1))
+			check(t, got, want, "%s: All with a closed gate", kind)
 		default:
 			peek, err := s.Peek(ctx, key, k)
 			checkErr(t, err, nil, "Peek(%q, %d)", key, k)
@@ -99,8 +98,9 @@ func propSharedWindow(t *rapid.T) {
 
 // TestPropSharedWindowLaw checks the law of a shared window: whatever the store
 // loses, however far the clocks of processes differ, up to e, and whoever comes
-// in between, no length of true time less e sees more than n events; and no
-// period of a fixed window or a quota less e does.
+// in between, no length of true time less e sees more than n events, or 2n with
+// weights; and no period of a fixed window or a quota less e does, nor a slot
+// with weights.
 func TestPropSharedWindowLaw(t *testing.T) { rapid.Check(t, propSharedWindowLaw) }
 
 func propSharedWindowLaw(t *rapid.T) {
@@ -112,9 +112,12 @@ func propSharedWindowLaw(t *rapid.T) {
 	steps := rapid.OneOf(rapid.Int64Range(0, length/4), rapid.Int64Range(0, length))
 	admitted := admitLossy(t, &truth, skew, steps, w.Share)
 
-	if kind == "log" || kind == "sliding" {
+	switch kind {
+	case "log", "sliding":
 		checkAnyWindow(t, n, length-skew, admitted)
 		return
+	case "weighted":
+		checkAnyWindow(t, mostWeighted(n, length), length-skew, admitted)
 	}
 	zone := int64(0)
 	if kind == "quota" {
@@ -168,9 +171,10 @@ func TestSharedWindowConcurrent(t *testing.T) {
 func TestSharedWindowStateLost(t *testing.T) {
 	const n, losses = 7, 3
 	for name, w := range map[string]*Window{
-		"log":     NewSlidingLog(n, time.Hour, nil),
-		"sliding": NewSlidingWindow(n, time.Hour, 6, nil),
-		"quota":   NewQuota(n, Daily(nil), nil),
+		"log":      NewSlidingLog(n, time.Hour, nil),
+		"sliding":  NewSlidingWindow(n, time.Hour, 6, nil),
+		"weighted": NewSlidingWindow(n, time.Hour, Weighted, nil),
+		"quota":    NewQuota(n, Daily(nil), nil),
 	} {
 		clock := fakeClock{int64(1000 * 24 * time.Hour)}
 		admitted := 0
@@ -225,6 +229,10 @@ func TestSharedWindowOtherRule(t *testing.T) {
 		"lower limit":           {NewSlidingLog(5, time.Hour, nil), NewSlidingLog(2, time.Hour, nil), time.Hour, time.Hour},
 		"log to slices":         {NewSlidingLog(5, time.Hour, nil), NewSlidingWindow(5, time.Hour, 4, nil), time.Hour, time.Hour},
 		"slices to log":         {NewSlidingWindow(5, time.Hour, 4, nil), NewSlidingLog(5, time.Hour, nil), time.Hour, 75 * time.Minute},
+		"weights to log":        {NewSlidingWindow(5, time.Hour, Weighted, nil), NewSlidingLog(5, time.Hour, nil), time.Hour, 2 * time.Hour},
+		"weights to slices":     {NewSlidingWindow(5, time.Hour, Weighted, nil), NewSlidingWindow(5, time.Hour, 1, nil), 2 * time.Hour, 2 * time.Hour},
+		"slices to weights":     {NewSlidingWindow(5, time.Hour, 1, nil), NewSlidingWindow(5, time.Hour, Weighted, nil), 72 * time.Minute, 2 * time.Hour},
+		"log to weights":        {NewSlidingLog(5, time.Hour, nil), NewSlidingWindow(5, time.Hour, Weighted, nil), 12 * time.Minute, time.Hour},
 		"other slices":          {NewSlidingWindow(5, time.Hour, 4, nil), NewSlidingWindow(5, time.Hour, 3, nil), 80 * time.Minute, 75 * time.Minute},
 		"a month to a day":      {NewQuota(5, Monthly(nil), nil), NewQuota(5, Daily(nil), nil), 24 * time.Hour, 96 * time.Hour},
 		"a day to a month":      {NewQuota(5, Daily(nil), nil), NewQuota(5, Monthly(nil), nil), 4 * 24 * time.Hour, 24 * time.Hour},
@@ -278,11 +286,12 @@ func TestSharedWindowTTL(t *testing.T) {
 		w    *Window
 		want time.Duration
 	}{
-		"log":     {NewSlidingLog(2, 10*time.Second, nil), 10*time.Second + ttlSlack},
-		"sliding": {NewSlidingWindow(2, 10*time.Second, 5, nil), 12*time.Second + ttlSlack},
-		"quota":   {NewQuota(2, Daily(nil), nil), 24*time.Hour + ttlSlack},
-		"forever": {NewSlidingLog(2, math.MaxInt64-ttlSlack/2, nil), 0},
-		"nearly":  {NewSlidingLog(2, math.MaxInt64-ttlSlack-time.Hour, nil), math.MaxInt64 - time.Hour},
+		"log":      {NewSlidingLog(2, 10*time.Second, nil), 10*time.Second + ttlSlack},
+		"sliding":  {NewSlidingWindow(2, 10*time.Second, 5, nil), 12*time.Second + ttlSlack},
+		"weighted": {NewSlidingWindow(2, 10*time.Second, Weighted, nil), 20*time.Second + ttlSlack},
+		"quota":    {NewQuota(2, Daily(nil), nil), 24*time.Hour + ttlSlack},
+		"forever":  {NewSlidingLog(2, math.MaxInt64-ttlSlack/2, nil), 0},
+		"nearly":   {NewSlidingLog(2, math.MaxInt64-ttlSlack-time.Hour, nil), math.MaxInt64 - time.Hour},
 	} {
 		store := &ttlStore{Store: NewMemStore(nil)}
 		s := tt.w.Share(store, sharedAt(&clock))
@@ -492,6 +501,7 @@ func FuzzDecodeEvents(f *testing.F) {
 	kinds := []*Window{
 		NewSlidingLog(5, time.Hour, nil),
 		NewSlidingWindow(5, time.Hour, 6, nil),
+		NewSlidingWindow(5, time.Hour, Weighted, nil),
 		NewFixedWindow(5, time.Hour, nil),
 		NewQuota(5, Monthly(nil), nil),
 	}

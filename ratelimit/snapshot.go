@@ -290,11 +290,12 @@ func (k *Keyed[K]) restore(key K, t int64, own *plan, debt func(j int, to Limit)
 
 // dump returns the events of w that count at reading t, with times of c.
 func (w *windowState) dump(c *clock, t int64) (events []savedEvents) {
-	all := int(min(w.counter.count(t), math.MaxInt))
+	counter := w.counter.whole()
+	all := int(min(counter.count(t), math.MaxInt))
 	for first := 0; first < all; {
 		// The events that stop counting next, and all that stop with them.
-		until := w.counter.free(t, int64(first)+1)
-		n := sort.Search(all-first, func(i int) bool { return w.counter.free(t, int64(first+i)+1) > until })
+		until := counter.free(t, int64(first)+1)
+		n := sort.Search(all-first, func(i int) bool { return counter.free(t, int64(first+i)+1) > until })
 		events = append(events, savedEvents{c.wall(until), int64(n)})
 		first += n
 	}
@@ -308,8 +309,7 @@ func (w *windowState) restore(c *clock, t int64, events []savedEvents, most int6
 		until := c.at(time.Unix(0, e.Until))
 		n := min(e.N, most-w.used)
 		if n > 0 && until > t {
-			w.counter.hold(until, n)
-			w.used += n
+			w.used += w.counter.hold(until, n)
 		}
 	}
 }
@@ -400,8 +400,8 @@ func (w *Window) WriteTo(out io.Writer) (int64, error) {
 }
 
 // ReadFrom counts the events that WriteTo has written, until the time at which
-// they stop counting there, or up to a slice longer; at most as many as the
-// limit of w. Errors are those of [Keyed.ReadFrom].
+// they stop counting there, or up to a slice longer. A log drops those that
+// exceed the limit of w. Errors are those of [Keyed.ReadFrom].
 func (w *Window) ReadFrom(in io.Reader) (int64, error) {
 	var v savedWindows[int]
 	t := w.reading()
@@ -414,6 +414,10 @@ func (w *Window) ReadFrom(in io.Reader) (int64, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.state.restore(&w.clock, t, v.Events[0], w.state.n)
+	most := int64(math.MaxInt64)
+	if _, ok := w.state.counter.(*eventLog); ok {
+		most = w.state.n
+	}
+	w.state.restore(&w.clock, t, v.Events[0], most)
 	return n, nil
 }

@@ -103,7 +103,7 @@ func propWindowSnapshot(t *rapid.T) {
 	clock := fakeClock{1 << 60}
 	opts, keyed := &Options{Now: clock.now}, &KeyedOptions{MaxKeys: 1024, Now: clock.now}
 	n := rapid.IntRange(1, 8).Draw(t, "n")
-	kind := rapid.IntRange(0, 6).Draw(t, "kind")
+	kind := rapid.IntRange(0, 8).Draw(t, "kind")
 	day := Daily(time.FixedZone("", 5000))
 	newSaver := func() (saver, Gate) {
 		var w *Window
@@ -123,6 +123,10 @@ func propWindowSnapshot(t *rapid.T) {
 			kw = NewKeyedQuota[string](n, day, keyed)
 		case 6:
 			kw = NewKeyedSlidingWindow[string](n, 20*time.Hour, 3, keyed)
+		case 7:
+			w = NewSlidingWindow(n, 20*time.Hour, Weighted, opts)
+		case 8:
+			kw = NewKeyedSlidingWindow[string](n, 20*time.Hour, Weighted, keyed)
 		}
 		if kw != nil {
 			return kw, kw.Gate("key")
@@ -269,6 +273,7 @@ func FuzzReadFrom(f *testing.F) {
 			NewKeyedSlidingWindow[string](3, time.Hour, 2, nil),
 			NewSlidingLog(3, time.Hour, nil),
 			NewFixedWindow(3, time.Hour, nil),
+			NewSlidingWindow(3, time.Hour, Weighted, nil),
 		} {
 			if _, err := s.ReadFrom(bytes.NewReader(data)); err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 				t.Errorf("%T: err = %v", s, err)

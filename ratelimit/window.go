@@ -41,12 +41,32 @@ func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 // n·slices/(slices+1) per length, and at worst a client waits so much longer.
 // Each call costs O(slices) after an idle time and O(1) otherwise. It panics if
 // n, length or slices is not positive, or if slices exceed the nanoseconds of
-// length.
+// length; but slices may be [Weighted], for another way to count.
 func NewSlidingWindow(n int, length time.Duration, slices int, opts *Options) *Window {
 	checkWindow(n, length)
-	c := newSliceCounter(sliceWidth(length, slices), slices+1)
+	c, _ := newSlidingCounter(length, slices)
 	return newWindow(n, length, newClock(opts.constant().Now), c)
 }
+
+// Weighted makes [NewSlidingWindow] and [NewKeyedSlidingWindow], in place of
+// slices, count as Cloudflare, httprate and mennanov/limiters do: events are
+// counted by slots of the length, and those of the slot before count by the
+// part of it that is still inside. A quarter into a slot that is
+//
+//	events of this slot + 3/4 of those of the slot before
+//
+// and an event is admitted if that stays within n, without rounding. Of even
+// traffic it is the true number, so that a steady stream gets n - 1 a slot or
+// more. Of other traffic it is a guess: each slot admits at most n events, but
+// a length of time across two slots up to 2n - 1, those at the end of one and
+// all that the weight lets in after them.
+//
+// Take it if the numbers have to be those of these libraries. A sliding window
+// of one slice takes the same memory, and of a few slices hardly more, and
+// keeps to n in any length of time. Slots begin when the window is made, those
+// of [Window.Share] at multiples of the length since 1970. Return takes back
+// events of the older slot first, by what they weigh.
+const Weighted = -1
 
 // NewFixedWindow returns a Window that counts anew in each window, the first of
 // which begins when it is made. It is the cheapest kind, and the one of most
@@ -91,12 +111,17 @@ func checkWindow(n int, length time.Duration) {
 	}
 }
 
-// sliceWidth returns the nanoseconds of a slice, rounded up.
-func sliceWidth(length time.Duration, slices int) int64 {
-	if slices < 1 || int64(slices) > int64(length) {
-		panic(fmt.Sprintf("ratelimit: slices must be between 1 and the nanoseconds of the window, got %d", slices))
+// newSlidingCounter returns the counter of NewSlidingWindow, and its number of
+// counts.
+func newSlidingCounter(length time.Duration, slices int) (c storedCounter, counts int) {
+	if slices == Weighted {
+		return newWeightedCounter(int64(length)), 2
 	}
-	return (int64(length)-1)/int64(slices) + 1
+	if slices < 1 || int64(slices) > int64(length) {
+		panic(fmt.Sprintf("ratelimit: slices must be Weighted or between 1 and the nanoseconds of the window, got %d", slices))
+	}
+	width := (int64(length)-1)/int64(slices) + 1 // rounded up
+	return newSliceCounter(width, slices+1), slices + 1
 }
 
 func newWindow(n int, length time.Duration, c clock, counter counter) *Window {
@@ -283,12 +308,12 @@ func (w *windowState) describe(t, n, limit, used int64, ok bool) Decision {
 	return d
 }
 
-// giveBack takes back n events at reading t, unless they have stopped counting
-// at the reading until.
+// giveBack takes back n events at reading t that stop counting at the reading
+// until, if they have not, or the oldest if until is math.MaxInt64.
 func (w *windowState) giveBack(t, n, until int64) {
 	w.used -= w.counter.expire(t)
 	if w.counter.live(until) {
-		w.used -= w.counter.forget(n)
+		w.used -= w.counter.forget(n, until)
 	}
 }
 

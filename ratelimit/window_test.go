@@ -17,19 +17,38 @@ import (
 type windowModel struct {
 	w     *Window
 	since func(t int64) int64 // the first reading whose events still count at t
+	most  int                 // of the events that happen in any length
+	slots bool                // each admits as many as the limit
+	slot  int64               // the length of those that weigh, or 0
 	last  int64               // the latest reading at which w forgot events
 	held  []admission         // in order of time; Return takes back the oldest
 	real  []admission
 }
 
-// count returns the events held that count at t.
-func (m *windowModel) count(t int64) (sum int) {
+// count returns the events held that count at t, or their weight.
+func (m *windowModel) count(t int64) int {
+	sum, older := 0, 0
 	for _, e := range m.held {
-		if e.at >= m.since(t) {
+		switch since := m.since(t); {
+		case e.at < since:
+		case e.at < since+m.slot:
+			older += e.n
+		default:
 			sum += e.n
 		}
 	}
+	if older > 0 { // of which a part is inside
+		left := m.since(t) + 2*m.slot - t
+		sum += int((int64(older)*left-1)/m.slot) + 1
+	}
 	return sum
+}
+
+// mostWeighted returns the most events that two counters with weights admit in
+// a length of time: n at the end of a slot, and in what is left of the length
+// as many as the weight lets in.
+func mostWeighted(n int, length int64) int {
+	return max(n, n+int(int64(n)*(length-2)/length))
 }
 
 // windowModels returns one of each kind, for windows of n events in length
@@ -40,28 +59,42 @@ func windowModels(n int, length int64, parts int, base int64, opts *Options) []*
 		{
 			w:     NewSlidingLog(n, time.Duration(length), opts),
 			since: func(t int64) int64 { return t - length + 1 },
+			most:  n,
 		},
 		{
 			w:     NewSlidingWindow(n, time.Duration(length), parts, opts),
 			since: func(t int64) int64 { return base + (floorDiv(t-base, width)-int64(parts))*width },
+			most:  n,
 		},
 		{
 			w:     NewFixedWindow(n, time.Duration(length), opts),
 			since: func(t int64) int64 { return base + floorDiv(t-base, length)*length },
+			most:  2 * n,
+			slots: true,
+		},
+		{
+			w:     NewSlidingWindow(n, time.Duration(length), Weighted, opts),
+			since: func(t int64) int64 { return base + (floorDiv(t-base, length)-1)*length },
+			most:  mostWeighted(n, length),
+			slots: true,
+			slot:  length,
 		},
 	}
+
 	for _, m := range models {
 		m.last = math.MinInt64
 	}
 	return models
 }
 
-// TestPropWindow checks the three kinds of window against a list of all events,
-// while the clock goes on, stands still and goes back, and while events of any
-// age are taken back: the log admits exactly the events that the list has room
-// for; the sliding window all that fit when one slice more is counted; the
-// fixed window those that its own window has room for. Of the events that
-// happened, no length holds more than n, or no fixed window.
+// TestPropWindow checks the four kinds of window against a list of all events,
+// while the clock goes on, stands still and goes back, while events of any age
+// are taken back, and while another gate refuses some: the log admits exactly
+// the events that the list has room for; the sliding window all that fit when
+// one slice more is counted; the fixed window those that its own window has
+// room for; the weighted one those that the weight has room for. Of the events
+// that happened, no length holds more than n, or no fixed window and no slot of
+// a weighted one; a length of these holds 2n, or less with weights.
 func TestPropWindow(t *testing.T) { rapid.Check(t, propWindow) }
 
 func FuzzPropWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propWindow)) }
@@ -79,14 +112,15 @@ func propWindow(t *rapid.T) {
 		k := rapid.IntRange(0, n+1).Draw(t, "k")
 		back := rapid.IntRange(0, 3).Draw(t, "return") == 0
 		which := rapid.IntRange(0, 1000).Draw(t, "whose")
+		refused := min(rapid.IntRange(-3, 3).Draw(t, "refused by another gate"), n)
 		for i, m := range kinds {
 			if back {
 				m.giveBack(clock.t, which)
 			}
+			m.refuse(t, i, &clock, refused, n, k, int64(which%7))
 			m.take(t, i, clock.t, k, n)
-			if i < 2 {
-				checkAnyWindow(t, n, length, m.real)
-			} else {
+			checkAnyWindow(t, m.most, length, m.real)
+			if m.slots {
 				checkOneWindow(t, n, m)
 			}
 		}
@@ -161,6 +195,32 @@ func (m *windowModel) giveBack(now int64, which int) {
 	}
 }
 
+// refuse takes k events, which another gate refuses, after a time in which
+// others take as many as others. Then m is as if the k had not been taken.
+func (m *windowModel) refuse(t *rapid.T, kind int, clock *fakeClock, k, n, others int, later int64) {
+	if k < 1 {
+		return
+	}
+	start := clock.t
+	mine := -1
+	if m.last = max(m.last, start); m.count(m.last)+k <= n {
+		mine = len(m.held)
+		m.held = append(m.held, admission{m.last, k})
+	}
+	asked := false
+	All(m.w, fickleGate{func() {
+		asked = true
+		clock.t += later
+		m.take(t, kind, clock.t, others, n)
+		m.last = max(m.last, clock.t)
+	}}).Take(k)
+	check(t, asked, mine >= 0, "kind %d: %d of %d events taken", kind, k, n)
+	if mine >= 0 {
+		m.held[mine].n = 0
+	}
+	clock.t = start
+}
+
 func floorDiv(a, b int64) int64 {
 	if a < 0 {
 		return (a - b + 1) / b
@@ -220,15 +280,46 @@ func (g fickleGate) Take(int) Decision { g.between(); return Decision{RetryAfter
 func (fickleGate) Peek(int) Decision   { return Decision{RetryAfter: -1} }
 func (fickleGate) Return(int)          {}
 
+// TestTrapRefusedByOther checks that events which a later gate of All refuses
+// leave no trace in the windows before it: a client that asks again and again
+// at 0:59 does not move the events of 0:00 there.
+func TestTrapRefusedByOther(t *testing.T) {
+	var clock fakeClock
+	opts := &Options{Now: clock.now}
+	for name, newGate := range map[string]func() Gate{
+		"log":      func() Gate { return NewSlidingLog(100, time.Minute, opts) },
+		"sliding":  func() Gate { return NewSlidingWindow(100, time.Minute, 6, opts) },
+		"weighted": func() Gate { return NewSlidingWindow(100, time.Minute, Weighted, opts) },
+		"keyed":    func() Gate { return NewKeyedSlidingLog[int](100, time.Minute, &KeyedOptions{Now: clock.now}).Gate(1) },
+		"shared": func() Gate {
+			s := NewSlidingLog(100, time.Minute, nil).Share(NewMemStore(opts), sharedAt(&clock))
+			return s.Gate(t.Context(), "key")
+		},
+	} {
+		clock.t = 0
+		w, quiet := newGate(), newGate()
+		w.Take(90)
+		quiet.Take(90)
+		for range 200 {
+			clock.t += int64(time.Minute) / 201
+			All(w, New(Rate{}, 0, nil)).Take(1)
+		}
+		check(t, w.Peek(1), quiet.Peek(1), "%s: Peek after 200 refusals", name)
+		clock.t = int64(time.Minute)
+		check(t, w.Peek(1), quiet.Peek(1), "%s: Peek when the length is over", name)
+	}
+}
+
 // TestTrapReturnOverBoundary checks that All takes back the events of a period
 // or window that has ended since from nobody else: a second gate that takes
 // its time and refuses must not make room in the next period.
 func TestTrapReturnOverBoundary(t *testing.T) {
 	for name, newGate := range map[string]func(o *Options) Gate{
-		"fixed":   func(o *Options) Gate { return NewFixedWindow(2, 24*time.Hour, o) },
-		"quota":   func(o *Options) Gate { return NewQuota(2, Daily(nil), o) },
-		"log":     func(o *Options) Gate { return NewSlidingLog(2, time.Second, o) },
-		"sliding": func(o *Options) Gate { return NewSlidingWindow(2, time.Second, 1, o) },
+		"fixed":    func(o *Options) Gate { return NewFixedWindow(2, 24*time.Hour, o) },
+		"quota":    func(o *Options) Gate { return NewQuota(2, Daily(nil), o) },
+		"log":      func(o *Options) Gate { return NewSlidingLog(2, time.Second, o) },
+		"sliding":  func(o *Options) Gate { return NewSlidingWindow(2, time.Second, 1, o) },
+		"weighted": func(o *Options) Gate { return NewSlidingWindow(2, time.Second, Weighted, o) },
 		"keyed": func(o *Options) Gate {
 			return NewKeyedQuota[int](2, Daily(nil), &KeyedOptions{Now: o.Now}).Gate(1)
 		},
@@ -237,6 +328,7 @@ func TestTrapReturnOverBoundary(t *testing.T) {
 			var clock fakeClock
 			w := newGate(&Options{Now: clock.now})
 			clock.sleep(24*time.Hour - 1)
+
 			All(w, fickleGate{func() {
 				clock.sleep(3 * time.Second)
 				if got := w.Take(2); !got.OK {
@@ -291,10 +383,11 @@ func TestWindowClear(t *testing.T) {
 	var clock fakeClock
 	opts := &Options{Now: clock.now}
 	for name, w := range map[string]*Window{
-		"log":     NewSlidingLog(3, time.Hour, opts),
-		"sliding": NewSlidingWindow(3, time.Hour, 6, opts),
-		"fixed":   NewFixedWindow(3, time.Hour, opts),
-		"quota":   NewQuota(3, Daily(nil), opts),
+		"log":      NewSlidingLog(3, time.Hour, opts),
+		"sliding":  NewSlidingWindow(3, time.Hour, 6, opts),
+		"weighted": NewSlidingWindow(3, time.Hour, Weighted, opts),
+		"fixed":    NewFixedWindow(3, time.Hour, opts),
+		"quota":    NewQuota(3, Daily(nil), opts),
 	} {
 		clock.t = int64(1000 * time.Hour)
 		w.AllowN(3)
@@ -325,16 +418,17 @@ func TestSlidingClear(t *testing.T) {
 
 // TestWindowAdversary checks, by every pattern of asking for small windows, the
 // most that any length admits: n for the sliding kinds, 2n for the fixed one
-// (trap 9).
+// (trap 9), and one less with weights.
 func TestWindowAdversary(t *testing.T) {
-	const n, length, steps = 2, 3, 12
+	const n, length, steps = 2, 4, 12
 	for name, tt := range map[string]struct {
 		make func(*Options) *Window
 		most int64
 	}{
 		"log":        {func(o *Options) *Window { return NewSlidingLog(n, length, o) }, n},
 		"sliding, 1": {func(o *Options) *Window { return NewSlidingWindow(n, length, 1, o) }, n},
-		"sliding, 3": {func(o *Options) *Window { return NewSlidingWindow(n, length, 3, o) }, n},
+		"sliding, 4": {func(o *Options) *Window { return NewSlidingWindow(n, length, 4, o) }, n},
+		"weighted":   {func(o *Options) *Window { return NewSlidingWindow(n, length, Weighted, o) }, 2*n - 1},
 		"fixed":      {func(o *Options) *Window { return NewFixedWindow(n, length, o) }, 2 * n},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -364,9 +458,9 @@ func TestWindowAdversary(t *testing.T) {
 }
 
 // TestWindowThroughput checks the price of the sliding window: a steady stream
-// gets k/(k+1) of the limit.
+// gets k/(k+1) of the limit, and with weights all but one.
 func TestWindowThroughput(t *testing.T) {
-	for _, k := range []int{1, 4, 60} {
+	for _, k := range []int{1, 4, 60, Weighted} {
 		var clock fakeClock
 		w := NewSlidingWindow(1000, time.Minute, k, &Options{Now: clock.now})
 		admitted := 0
@@ -377,7 +471,11 @@ func TestWindowThroughput(t *testing.T) {
 				admitted++
 			}
 		}
-		if got, want := admitted, 1000*minutes*k/(k+1); got < want || got > want+2000 {
+		want := 999 * minutes
+		if k != Weighted {
+			want = 1000 * minutes * k / (k + 1)
+		}
+		if got := admitted; got < want || got > want+2000 {
 			t.Errorf("%d slices: %d admitted, want %d to %d", k, got, want, want+2000)
 		}
 	}
@@ -389,9 +487,10 @@ func TestWindowConcurrent(t *testing.T) {
 	var clock fakeClock
 	opts := &Options{Now: clock.now}
 	for name, w := range map[string]*Window{
-		"log":     NewSlidingLog(500, time.Minute, opts),
-		"sliding": NewSlidingWindow(500, time.Minute, 6, opts),
-		"fixed":   NewFixedWindow(500, time.Minute, opts),
+		"log":      NewSlidingLog(500, time.Minute, opts),
+		"sliding":  NewSlidingWindow(500, time.Minute, 6, opts),
+		"weighted": NewSlidingWindow(500, time.Minute, Weighted, opts),
+		"fixed":    NewFixedWindow(500, time.Minute, opts),
 	} {
 		var admitted atomic.Int64
 		var wg sync.WaitGroup
@@ -419,7 +518,8 @@ func TestWindowConcurrent(t *testing.T) {
 // real clock.
 func TestWindowReadings(t *testing.T) {
 	for _, w := range []*Window{
-		NewSlidingLog(1, time.Hour, nil), NewSlidingWindow(1, time.Hour, 60, nil), NewFixedWindow(1, time.Hour, nil),
+		NewSlidingLog(1, time.Hour, nil), NewFixedWindow(1, time.Hour, nil),
+		NewSlidingWindow(1, time.Hour, 60, nil), NewSlidingWindow(1, time.Hour, Weighted, nil),
 	} {
 		now := time.Now()
 		century := now.Add(100 * 365 * 24 * time.Hour)
@@ -438,9 +538,10 @@ func TestWindowReadings(t *testing.T) {
 // time: the wait is long, and not without end or of no length.
 func TestWindowLong(t *testing.T) {
 	for name, w := range map[string]*Window{
-		"log":     NewSlidingLog(1, math.MaxInt64, nil),
-		"sliding": NewSlidingWindow(1, math.MaxInt64, 1, nil),
-		"fixed":   NewFixedWindow(1, math.MaxInt64, nil),
+		"log":      NewSlidingLog(1, math.MaxInt64, nil),
+		"sliding":  NewSlidingWindow(1, math.MaxInt64, 1, nil),
+		"weighted": NewSlidingWindow(1, math.MaxInt64, Weighted, nil),
+		"fixed":    NewFixedWindow(1, math.MaxInt64, nil),
 	} {
 		w.Allow()
 		d := w.Take(1)
@@ -501,7 +602,10 @@ func TestPeekMovesNothing(t *testing.T) {
 		"Keyed":   func(c *fakeClock) Gate { return NewKeyed[int](limits, &KeyedOptions{Now: c.now}).Gate(1) },
 		"log":     func(c *fakeClock) Gate { return NewSlidingLog(1000, time.Nanosecond, &Options{Now: c.now}) },
 		"sliding": func(c *fakeClock) Gate { return NewSlidingWindow(1000, time.Nanosecond, 1, &Options{Now: c.now}) },
-		"quota":   func(c *fakeClock) Gate { return NewQuota(1000, Daily(nil), &Options{Now: c.now}) },
+		"weighted": func(c *fakeClock) Gate {
+			return NewSlidingWindow(1000, time.Nanosecond, Weighted, &Options{Now: c.now})
+		},
+		"quota": func(c *fakeClock) Gate { return NewQuota(1000, Daily(nil), &Options{Now: c.now}) },
 		"keyed log": func(c *fakeClock) Gate {
 			return NewKeyedSlidingLog[int](1000, time.Nanosecond, &KeyedOptions{Now: c.now}).Gate(1)
 		},
@@ -524,52 +628,4 @@ func TestPeekMovesNothing(t *testing.T) {
 			quiet.t++
 		}
 	}
-}
-
-// A weightedCounter is the sliding window counter of Cloudflare and httprate:
-// the events of the last window count by the part of it that is still inside.
-type weightedCounter struct {
-	n, length       int64
-	window          int64 // number of the current one
-	current, before int64
-}
-
-func (c *weightedCounter) allow(t int64) bool {
-	switch w := t / c.length; {
-	case w == c.window+1:
-		c.window, c.before, c.current = w, c.current, 0
-	case w > c.window:
-		c.window, c.before, c.current = w, 0, 0
-	}
-	inside := c.length - t%c.length
-	if c.current*c.length+c.before*inside+c.length > c.n*c.length {
-		return false
-	}
-	c.current++
-	return true
-}
-
-// TestTrapWeightedCounter checks why there is no window of two counters with
-// weights: requests at the end of a window, and then all the time, get nearly
-// twice the limit within one length. A sliding window, of two counters as well,
-// gives them the limit.
-func TestTrapWeightedCounter(t *testing.T) {
-	const n, length = 1000, int64(time.Minute)
-	var clock fakeClock
-	weighted := &weightedCounter{n: n, length: length}
-	sliding := NewSlidingWindow(n, time.Duration(length), 1, &Options{Now: clock.now})
-	both := map[string]int{}
-	for clock.t = length - int64(time.Millisecond); clock.t < 2*length-int64(time.Millisecond); clock.t += int64(time.Millisecond) {
-		for range 2 * n {
-			if !weighted.allow(clock.t) {
-				break
-			}
-			both["weighted"]++
-		}
-		both["sliding"] += b2i(sliding.Allow())
-	}
-	if got := both["weighted"]; got < 2*n-5 || got > 2*n {
-		t.Errorf("weighted counters admitted %d, want about %d", got, 2*n)
-	}
-	check(t, both["sliding"], n, "events of the sliding window")
 }
