@@ -19,6 +19,8 @@ func TestAllocs(t *testing.T) {
 	m := numbers(10_000, width)
 	text := NewMap[string, int]()
 	ranks := NewSortedSet[int, int]()
+	text.coins.Seed(1, 2)
+	ranks.ranks.coins.Seed(1, 2)
 	for i := range 10_000 {
 		text.Set("key:"+strconv.Itoa(i), i)
 		ranks.Set(i, i%100)
@@ -93,6 +95,7 @@ func TestSizes(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		m := NewMap[int64, int64]()
+		m.coins.Seed(1, 2)
 		for i := range n {
 			m.Set(c.key(i), 1)
 		}

@@ -173,11 +173,10 @@ func (x *index[K, V]) remove(i, j int) {
 }
 
 // moveTo moves the first k kids of x behind those of to, which come before.
-// fence is the lower bound of x. It returns that which x has then.
+// fence is the lower bound of x. It returns that which x has then. k is less
+// than width.
 func (x *index[K, V]) moveTo(to *index[K, V], k int, fence K) (next K) {
-	if k < x.n {
-		next = x.fences[k]
-	}
+	next = x.fences[k]
 	x.fences[0] = fence
 	copy(to.fences[to.n:], x.fences[:k])
 	copy(to.counts[to.n:], x.counts[:k])
@@ -185,9 +184,6 @@ func (x *index[K, V]) moveTo(to *index[K, V], k int, fence K) (next K) {
 		copy(to.leaves[to.n:], x.leaves[:k])
 	} else {
 		copy(to.kids[to.n:], x.kids[:k])
-	}
-	if to.n == 0 {
-		to.fences[0] = *new(K)
 	}
 	to.n += k
 	x.remove(0, k)

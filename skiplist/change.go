@@ -11,6 +11,7 @@ func (m *Map[K, V]) seek(key K) (ok bool) {
 	m.seeks++
 	if m.len == 0 {
 		p.reset()
+		p.leaf = m.only
 		return false
 	}
 	p.depth = 0
@@ -110,7 +111,7 @@ func (m *Map[K, V]) insert(key K, value V) {
 	p.add(p.depth, 1)
 	m.len++
 	m.changed()
-	if p.at == p.leaf.n-1 && p.isLast() {
+	if p.at == p.leaf.n-1 && p.isLast(p.depth) {
 		m.path.atEnd = true
 	}
 }
@@ -119,7 +120,7 @@ func (m *Map[K, V]) insert(key K, value V) {
 // others, so that leaves are full if the keys come in order.
 func (m *Map[K, V]) addLeaf(key K, value V) bool {
 	p := &m.path
-	after := p.at == p.leaf.n && p.isLast()
+	after := p.at == p.leaf.n && p.isLast(p.depth)
 	before := p.at == 0 && p.isFirst()
 	if !after && !before {
 		return false
@@ -165,7 +166,7 @@ func (m *Map[K, V]) shareLeaf() bool {
 	}
 	x := p.blocks[d]
 	i := p.places[d]
-	most := min(m.limit*3/4, m.limit-2)
+	most := m.limit * 3 / 4
 	switch {
 	case i > 0 && x.leaves[i-1].n <= most:
 		m.balance(x, i-1)
@@ -212,12 +213,12 @@ func (m *Map[K, V]) addKid(d int, fence K, k kid[K, V], ups int) {
 	}
 
 	// Cut the block where the new fence goes up. Without a coin the fence in
-	// the middle of a full block does, or the new one if it is the last: then
-	// the blocks are full if the keys come in order.
+	// the middle of a full block does, or the new one if it is the last of the
+	// map: then the blocks are full if the keys come in order.
 	r := m.newIndex(x.leaves != nil)
 	var up K
 	switch {
-	case i == x.n:
+	case i == x.n && (ups > 0 || p.isLast(d)):
 		up = fence
 		r.insert(0, fence, k)
 	case ups > 0:
@@ -258,55 +259,51 @@ func (m *Map[K, V]) raise(fence K, k kid[K, V]) {
 // remove removes the entry on the path, and returns it.
 func (m *Map[K, V]) remove() (key K, value V) {
 	m.ownPath()
+	m.settle()
 	p := &m.path
 	key = p.leaf.keys[p.at]
 	value = p.leaf.vals[p.at]
 	p.leaf.remove(p.at, p.at+1)
 	p.add(p.depth, -1)
 	m.len--
-	m.settle(false)
 	m.changed()
 	return key, value
 }
 
-// settle merges blocks on the path with a neighbor if both fit into three
-// quarters of a block, and takes entries from a neighbor for a block that is
-// less than a quarter full. It goes up as long as kids go, or to the top if all
-// is set.
-func (m *Map[K, V]) settle(all bool) {
+// settle makes the blocks on the path, which m owns, so full that the leaf may
+// lose an entry: those of a quarter or less are balanced with a neighbor, and
+// so is a leaf of three eighths or less, if both become one. A block without a
+// neighbor has one after the block above it got more kids; the top has two.
+func (m *Map[K, V]) settle() {
 	p := &m.path
-	if m.len == 0 {
-		m.top = nil
-		m.only = nil
-		p.reset()
-		return
-	}
-
-	moved := false
-	n := p.leaf.n
 	for d := p.depth - 1; d >= 0; d-- {
 		x := p.blocks[d]
-		had := x.n
-		switch {
-		case x.n == 1 && n == 0:
-			x.remove(0, 1)
-			moved = true
-		case x.n > 1 && n <= m.limit*3/8:
-			i := min(p.places[d], x.n-2)
-			if n < m.limit/4 || m.merges(x.size(i), x.size(i+1)) {
-				m.balance(x, i)
-				moved = true
-			}
+		if x.n == 1 {
+			continue
 		}
-		n = x.n
-		if n == had && !all {
-			break
+		n := x.size(p.places[d])
+		i := min(p.places[d], x.n-2)
+		small := n <= m.limit/4
+		if !small && x.leaves != nil && n <= m.limit*3/8 {
+			small = m.merges(x.size(i), x.size(i+1))
 		}
-	}
+		if !small {
+			continue
+		}
 
-	// A top with one kid is not needed.
+		// The path leads to the same entry afterwards, by other blocks.
+		r := p.rank()
+		m.balance(x, i)
+		m.lower()
+		p.reset()
+		p.seek(m, r)
+		d = p.depth
+	}
+}
+
+// lower takes the top away while it has but one kid.
+func (m *Map[K, V]) lower() {
 	for m.top != nil && m.top.n == 1 {
-		moved = true
 		if m.top.leaves != nil {
 			m.only = m.top.leaves[0]
 			m.top = nil
@@ -314,13 +311,10 @@ func (m *Map[K, V]) settle(all bool) {
 			m.top = m.top.kids[0]
 		}
 	}
-	if moved {
-		p.reset()
-	}
 }
 
 // balance merges kids i and i+1 of x, which m owns, if they are three quarters
-// of a block at most, or one of them is empty. Else it makes them equally full.
+// of a block at most. Else it makes them equally full.
 func (m *Map[K, V]) balance(x *index[K, V], i int) {
 	a := m.ownKid(x, i)
 	b := m.ownKid(x, i+1)
@@ -331,8 +325,8 @@ func (m *Map[K, V]) balance(x *index[K, V], i int) {
 	}
 }
 
-// merges reports whether blocks of a and b entries become one.
-func (m *Map[K, V]) merges(a, b int) bool { return a+b <= m.limit*3/4 || a == 0 || b == 0 }
+// merges reports whether blocks of a and b entries or kids become one.
+func (m *Map[K, V]) merges(a, b int) bool { return a+b <= m.limit*3/4 }
 
 func (m *Map[K, V]) balanceLeaves(x *index[K, V], i int, a, b *leaf[K, V]) {
 	if m.merges(a.n, b.n) {
@@ -392,6 +386,7 @@ func (m *Map[K, V]) clearRange(lo, hi int) {
 	} else {
 		m.top = m.ownIndex(m.top)
 		m.cut(m.top, lo, hi)
+		m.lower()
 	}
 
 	// The blocks on both sides of the gap may be too empty.
@@ -437,9 +432,9 @@ func (m *Map[K, V]) cut(x *index[K, V], lo, hi int) {
 	}
 }
 
-// mend settles the blocks on the way to the entry of rank r, once.
+// mend settles the blocks on the way to the entry of rank r.
 func (m *Map[K, V]) mend(r int) {
 	m.path.seek(m, r)
 	m.ownPath()
-	m.settle(true)
+	m.settle()
 }

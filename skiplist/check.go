@@ -96,6 +96,9 @@ func (m *Map[K, V]) checkLeaf(l *leaf[K, V], lo, hi *K, mine bool) int {
 			panic(fmt.Sprintf("skiplist: I1 violated: key %v in its place", key))
 		}
 	}
+	if lo != nil && hi != nil && l.n < m.limit/4 {
+		panic(fmt.Sprintf("skiplist: I8 violated: a leaf with %d entries between others", l.n))
+	}
 	m.checkFree(l.keys[l.n:], l.vals[l.n:])
 	if l.prefix != nil {
 		checkPrefixes(l.prefix, l.keys[:l.n])

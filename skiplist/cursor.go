@@ -4,8 +4,9 @@ package skiplist
 
 // A Cursor goes through a [Map] step by step, in both directions. It keeps its
 // key: after a change of the map the next step leads to the successor of that
-// key, or to its predecessor, whether the key is still there or not. It is not
-// safe for concurrent use.
+// key, or to its predecessor, whether the key is still there or not. Until then
+// it may keep values that were deleted after a Clone. It is not safe for
+// concurrent use.
 type Cursor[K, V any] struct {
 	m    *Map[K, V]
 	key  K

@@ -14,7 +14,8 @@ func TestModelCursor(t *testing.T) { rapid.Check(t, modelCursor) }
 
 func modelCursor(t *rapid.T) {
 	m := NewMap[int, int]()
-	m.limit = rapid.SampledFrom([]int{4, 8, width}).Draw(t, "limit")
+	m.limit = rapid.SampledFrom([]int{5, 8, width}).Draw(t, "limit")
+	m.coins.Seed(1, rapid.Uint64().Draw(t, "seed"))
 	keys := rapid.IntRange(0, 50)
 	for range rapid.IntRange(0, 100).Draw(t, "n") {
 		key := keys.Draw(t, "key")
@@ -89,6 +90,36 @@ func modelCursor(t *rapid.T) {
 			} else {
 				m.Set(key, -key)
 			}
+			want := 0
+			if where == onEntry {
+				want, _ = m.Get(last)
+			}
+			if got := c.Value(); got != want {
+				t.Fatalf("Value = %d after a change, want %d", got, want)
+			}
 		},
 	})
+}
+
+// TestCursorInLowerMap goes on with a cursor after the map has fewer levels.
+func TestCursorInLowerMap(t *testing.T) {
+	m := numbers(1000, 5)
+	high := height(m)
+	c := m.Cursor()
+	c.Last()
+	m.Above(20).Below(990).Clear()
+	if low := height(m); low < 1 || low >= high {
+		t.Fatalf("height %d after %d, want less, but a level", low, high)
+	}
+	for want := 998; want >= 0; want-- {
+		if want == 989 {
+			want = 20
+		}
+		if !c.Prev() || c.Key() != want {
+			t.Fatalf("Prev leads to %d, want %d", c.Key(), want)
+		}
+	}
+	if c.Prev() {
+		t.Error("Prev = true before the first, want false")
+	}
 }

@@ -62,9 +62,9 @@
 // is full gives some entries to a neighbor, or splits; the new fence flips a
 // coin of 1 in 64, and goes up a level while it wins. After 62 fences without a
 // win one goes up anyway, so nobody who sees the coins can make the list slow.
-// Blocks that are less than a quarter full are merged. Ranks come from the
-// number of entries under each fence. Strings have eight bytes of each beside
-// them, as numbers, so that most comparisons follow no pointer.
+// A deletion merges blocks on its way that are a quarter full or less. Ranks
+// come from the number of entries under each fence. Strings have eight bytes of
+// each beside them, as numbers, so that most comparisons follow no pointer.
 //
 // By hand: Alice 100, Charlie 150, Bob 200. Bob has rank 2, Alice 0, and the
 // top of the list from behind is Bob, Charlie, Alice (Example).
@@ -80,12 +80,13 @@
 //   - A Clone and its original never see each other's changes (TestModelMapInt),
 //     and Clone may run beside readers (TestCloneBesideReaders).
 //   - NaN is a key like others, before all numbers (TestModelMapFloat).
-//   - Blocks keep their bounds whatever the order of keys (TestAdversary).
+//   - Leaves between others are a quarter full, and index blocks unless a coin cut
+//     them, whatever the order of changes (TestAdversary, TestRunIntoGap).
 //   - No value that was deleted is kept from the garbage collector
 //     (TestRetention). A key may be: one in 30 or so is a fence, which stays until
 //     the blocks beside it are merged.
-//   - A function of the caller's that panics leaves a Map or a Set as it was
-//     before, or after (TestPanicsInOrder). Those of a SortedSet must not.
+//   - A function of the caller's that panics leaves each key of a Map or Set as it
+//     was before, or after (TestPanicsInOrder). Those of a SortedSet must not.
 //
 // # Complexity
 //

@@ -57,8 +57,7 @@ scan:
 	for lo < hi {
 		seen := m.changes
 		var p path[K, V]
-		p.seek(m, lo)
-		for more := true; more && lo < hi; more = p.next() {
+		for p.seek(m, lo); lo < hi; p.next() {
 			l := p.leaf
 			end := min(l.n, p.at+hi-lo)
 			lo += end - p.at
@@ -84,8 +83,7 @@ scan:
 	for lo < hi {
 		seen := m.changes
 		var p path[K, V]
-		p.seek(m, hi-1)
-		for more := true; more && lo < hi; more = p.prev() {
+		for p.seek(m, hi-1); lo < hi; p.prev() {
 			l := p.leaf
 			end := max(0, p.at+1-(hi-lo))
 			hi -= p.at + 1 - end

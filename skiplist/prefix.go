@@ -107,8 +107,8 @@ func (x *index[K, V]) setFence(i int, fence K) {
 // negative if text comes before all of them, positive if after, and 0 if it
 // begins as they do.
 func beside[K any](p *prefixes, keys []K, text string) int {
-	if p.skip == 0 || len(keys) == 0 {
-		return 0
+	if p.skip == 0 {
+		return 0 // and there may be no keys
 	}
 	return cmp.Compare(text[:min(p.skip, len(text))], textOf(keys[0])[:p.skip])
 }

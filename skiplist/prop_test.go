@@ -75,6 +75,8 @@ func modelMapString(t *rapid.T) {
 		rapid.StringOfN(rapid.SampledFrom([]rune("ab\x00")), 0, 12, -1),
 		rapid.Map(rapid.IntRange(0, 999), func(i int) string { return fmt.Sprintf("%09d", i) }),
 	)
+	bytes := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 'a', 0x7f, 0x80, 0xff}), 0, 12)
+	tails = rapid.OneOf(tails, rapid.Map(bytes, func(b []byte) string { return string(b) }))
 	keys := rapid.Map(tails, func(s string) string { return start + s })
 	if rapid.Bool().Draw(t, "mixed") {
 		keys = rapid.OneOf(keys, rapid.StringN(0, 3, -1))
@@ -118,7 +120,7 @@ type twin[K any] struct {
 // modelMap compares up to four maps, clones of clones of one, with models.
 func modelMap[K any](t *rapid.T, make func() *Map[K, int], compare func(a, b K) int, keys *rapid.Generator[K]) {
 	m := make()
-	m.limit = rapid.SampledFrom([]int{4, 5, 8, width}).Draw(t, "limit")
+	m.limit = rapid.SampledFrom([]int{5, 6, 8, width}).Draw(t, "limit")
 	m.coins.Seed(1, rapid.Uint64().Draw(t, "seed"))
 	twins := []*twin[K]{{m, &model[K, int]{compare: compare}}}
 	pick := func(t *rapid.T) *twin[K] { return twins[rapid.IntRange(0, len(twins)-1).Draw(t, "twin")] }

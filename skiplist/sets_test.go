@@ -21,11 +21,13 @@ func modelSet(t *rapid.T) {
 	elements := rapid.SliceOfDistinct(rapid.IntRange(0, 60), rapid.ID)
 	a := elements.Draw(t, "a")
 	b := elements.Draw(t, "b")
-	limit := rapid.SampledFrom([]int{4, 8, width}).Draw(t, "limit")
+	limit := rapid.SampledFrom([]int{5, 8, width}).Draw(t, "limit")
 	s := NewSet[int]()
 	u := NewSet[int]()
 	s.m.limit = limit
 	u.m.limit = limit
+	s.m.coins.Seed(1, rapid.Uint64().Draw(t, "seed"))
+	u.m.coins.Seed(1, 2)
 	if got, want := s.AddAll(slices.Values(a)), len(a); got != want {
 		t.Fatalf("AddAll = %d, want %d", got, want)
 	}
@@ -114,7 +116,8 @@ func modelSortedSet(t *rapid.T) {
 	if rapid.Bool().Draw(t, "func") {
 		s = NewSortedSetFunc(cmp.Compare[float64], cmp.Compare[string])
 	}
-	s.ranks.limit = rapid.SampledFrom([]int{4, 8, width}).Draw(t, "limit")
+	s.ranks.limit = rapid.SampledFrom([]int{5, 8, width}).Draw(t, "limit")
+	s.ranks.coins.Seed(1, rapid.Uint64().Draw(t, "seed"))
 	var r ranking
 
 	t.Repeat(map[string]func(*rapid.T){

@@ -29,8 +29,10 @@ import (
 //
 // Fences are boundaries, not keys: the entry of a fence may be deleted, and the
 // fence stays until its blocks are merged. Promotion is by chance and by the
-// cap, demotion by merging. So the expected height is that of a skip list, and
-// the worst one is bounded by fill alone, whoever knows the coins.
+// cap, demotion by merging. So the expected height is that of a skip list. The
+// worst one is bounded by fill, whoever knows the coins: an index block that is
+// less than a quarter full was cut by a coin, and no entry under it was deleted
+// since, unless it is the top or the last of its level.
 //
 // Invariants, checked after each change under the tag invariants:
 //
@@ -45,6 +47,7 @@ import (
 //   - I6: places that are free hold zero values, so that no value that was
 //     deleted is kept from the garbage collector, nor a key but for fences
 //   - I7: prefixes are those of the keys (see prefix.go)
+//   - I8: a leaf between others is a quarter full at least
 //
 // Clone makes two owners of one tree: both get a new number, and a writer
 // copies each block that has another number than its own before it changes it,

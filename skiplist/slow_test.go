@@ -91,6 +91,7 @@ func (l *slowList[K, V]) delete(key K) {
 func TestTextbook(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := NewMap[int, int]()
+		m.coins.Seed(1, 2)
 		slow := newSlowList[int, int](1)
 		keys := rapid.IntRange(0, 500)
 		for i := range 300 {

@@ -420,9 +420,7 @@ func findScored[M, S cmp.Ordered](m *Map[scored[M, S], struct{}], key scored[M, 
 			i++
 		}
 		i--
-		if why != forEntry {
-			rank += m.note(x, i, why)
-		}
+		rank += m.note(x, i, why) // no SortedSet asks for an entry only
 		if x.leaves != nil {
 			l = x.leaves[i]
 			break

@@ -19,6 +19,7 @@ import (
 func numbers(n, limit int) *Map[int, int] {
 	m := NewMap[int, int]()
 	m.limit = limit
+	m.coins.Seed(1, 2)
 	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
 		m.Set(i, i)
 	}
@@ -213,9 +214,14 @@ func TestTrapZero(t *testing.T) {
 		if got := []int{s.Len(), s.From(1).Len(), s.Slice(0, 1).Clear()}; slices.Max(got) > 0 {
 			t.Errorf("Len of a zero SortedSet and its parts = %d, want 0", got)
 		}
-		if _, _, ok := s.PopMin(); ok {
-			t.Error("PopMin = true, want false")
+		for name, f := range map[string]func() (int, int, bool){
+			"Min": s.Min, "Max": s.Max, "PopMin": s.PopMin, "PopMax": s.PopMax,
+		} {
+			if _, _, ok := f(); ok {
+				t.Errorf("%s = true of a zero SortedSet, want false", name)
+			}
 		}
+		mustPanic(t, "out of range", func() { s.Nth(0) })
 		s.Clear()
 		mustPanic(t, "zero SortedSet: use NewSortedSet", func() { s.Set(1, 1) })
 		mustPanic(t, "zero SortedSet: use NewSortedSet", func() { s.Compute(1, nil) })
@@ -230,6 +236,80 @@ func TestTrapNth(t *testing.T) {
 	m := numbers(3, width)
 	for _, i := range []int{-1, 3, math.MaxInt, math.MinInt} {
 		mustPanic(t, "out of range", func() { m.Nth(i) })
+	}
+}
+
+// TestDeleteFuncDeletes has the function of DeleteFunc delete keys itself:
+// those are not counted.
+func TestDeleteFuncDeletes(t *testing.T) {
+	m := numbers(100, 8)
+	got := m.DeleteFunc(func(key, _ int) bool {
+		if key%10 == 0 {
+			m.Delete(key)
+			m.Delete(key + 1)
+		}
+		return key%5 == 0
+	})
+	if want := 10; got != want {
+		t.Errorf("DeleteFunc = %d, want %d", got, want)
+	}
+	if got, want := m.Len(), 70; got != want {
+		t.Errorf("Len = %d, want %d", got, want)
+	}
+}
+
+// TestNoOrder has functions that are no order, and panic at times: the map may
+// lose keys, but not its shape.
+func TestNoOrder(t *testing.T) {
+	if invariants {
+		t.Skip("checks see that it is no order")
+	}
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		m := NewMapFunc[int, int](func(a, b int) int {
+			switch n := rng.IntN(20); {
+			case n == 0 && seed%2 == 0:
+				panic("no order")
+			case n <= int(seed):
+				return rng.IntN(3) - 1
+			}
+			return cmp.Compare(a, b)
+		})
+		m.limit = 5
+		m.coins.Seed(seed, 1)
+		for range 1000 {
+			key := rng.IntN(500)
+			func() {
+				defer func() {
+					if text := recover(); text != nil && text != "no order" {
+						t.Fatalf("panic: %v", text)
+					}
+				}()
+				switch rng.IntN(8) {
+				default:
+					m.Set(key, key)
+				case 0:
+					m.Delete(key)
+				case 1:
+					m.Compute(key, func(int, bool) (int, bool) { return key, key%2 == 0 })
+				case 2:
+					m.From(key).Below(key + 5).Clear()
+				case 3:
+					m.PopMax()
+				}
+			}()
+		}
+
+		steps := 0
+		for range m.All() {
+			steps++
+		}
+		for range m.Backward() {
+			steps++
+		}
+		if want := 2 * m.Len(); steps != want {
+			t.Errorf("seed %d: loops have %d steps, want %d", seed, steps, want)
+		}
 	}
 }
 
@@ -327,6 +407,7 @@ func TestFill(t *testing.T) {
 		"random":     {func(i int) int { return int(uint64(i) * 0x9e3779b97f4a7c15 >> 3) }, 0.72},
 	} {
 		m := NewMap[int, int]()
+		m.coins.Seed(1, 2)
 		for i := range n {
 			m.Set(c.key(i), i)
 		}
@@ -361,10 +442,15 @@ func TestRetention(t *testing.T) {
 		"Clear":           func(m *Map[string, *large]) { m.Clear() },
 		"Clear of a span": func(m *Map[string, *large]) { m.From("k2").Below("k8").Clear() },
 		"Set":             func(m *Map[string, *large]) { m.Set("k5", nil) },
+		"Delete below fewer levels, after Clone": func(m *Map[string, *large]) {
+			m.Above("k5").Clear()
+			m.Clone()
+			m.Delete("k5")
+		},
 	} {
-
 		m := NewMap[string, *large]()
-		m.limit = 4
+		m.limit = 5
+		m.coins.Seed(1, 2)
 		var value weak.Pointer[large]
 		for key := range strings.FieldsSeq("k9 k0 k4 k5 k1 k7 k2 k8 k3 k6 ka kb kc kd") {
 			v := new(large)
@@ -373,6 +459,7 @@ func TestRetention(t *testing.T) {
 			}
 			m.Set(key, v)
 		}
+
 		remove(m)
 		runtime.GC()
 		if value.Value() != nil {
@@ -419,7 +506,8 @@ func TestPanicsInOrder(t *testing.T) {
 		return cmp.Compare(a, b)
 	}
 	m := NewMapFunc[int, int](compare)
-	m.limit = 4
+	m.limit = 5
+	m.coins.Seed(1, 2)
 	for i := range 40 {
 		m.Set(2*i, i)
 	}
@@ -469,7 +557,7 @@ func TestPanicsInOrder(t *testing.T) {
 // TestComputeChangesMap has the function of Compute change the map: its result
 // is stored last.
 func TestComputeChangesMap(t *testing.T) {
-	m := numbers(100, 4)
+	m := numbers(100, 5)
 	value, ok := m.Compute(50, func(old int, ok bool) (int, bool) {
 		m.Below(60).Clear()
 		return old + 1, true
@@ -512,7 +600,7 @@ func TestComputeUsesMap(t *testing.T) {
 	for name, use := range uses {
 		for key := 0; key < 60; key += 5 { // the last of them are not there
 			for _, keep := range []bool{true, false} {
-				m := numbers(40, 4)
+				m := numbers(40, 5)
 				want := m.Clone()
 				m.Compute(key, func(old int, _ bool) (int, bool) {
 					use(m, (key+20)%40)
