@@ -694,3 +694,24 @@ func TestGradient2Learn(t *testing.T) {
 		t.Errorf("baseline = %v, want 101: a quarter of the way from 100 to 104", got)
 	}
 }
+
+// TestGradient2DipWithoutCalls checks that a dip in which no operation ended
+// well measures nothing, and one in which a single one did measures that.
+func TestGradient2DipWithoutCalls(t *testing.T) {
+	for _, tt := range []struct {
+		calls, dropped int
+		want           float64
+		baseline       float64
+	}{
+		{0, 5, 25, 0}, // half of the limit, as after any window of drops
+		{1, 0, 100, 10},
+	} {
+		g := &Gradient2{Tolerance: 1.6, Smoothing: 1}
+		g.Update(Sample{Limit: 100, InFlight: 100, RTT: 20, Calls: 100})
+		g.saved = 100
+		g.Update(Sample{Limit: 50, InFlight: 50, RTT: 18, Calls: 100})
+		got := g.Update(Sample{Limit: 50, InFlight: 50, RTT: 10 * time.Duration(tt.calls), Calls: tt.calls, Dropped: tt.dropped})
+		check(t, got, tt.want, "the limit after %d calls and %d dropped", tt.calls, tt.dropped)
+		check(t, g.baseline, tt.baseline, "the baseline after %d calls and %d dropped", tt.calls, tt.dropped)
+	}
+}

@@ -395,7 +395,6 @@ func (c *Concurrency) serveLocked() {
 	// Nobody waits: permits end without the lock again.
 	if c.line.first() == nil {
 		c.word.And(^uint64(queueBit))
-		c.line.pool = nil
 	}
 	if invariants {
 		c.checkLocked()

@@ -143,15 +143,14 @@ func (s *shard[K]) planOf(i int) *plan {
 	return s.plan
 }
 
-// setPlan moves slot i to its own plan, or to the shard's if own is nil.
+// setPlan moves slot i to its own plan, or to the shard's if own is nil, which
+// needs no move while no slot has a plan of its own.
 func (s *shard[K]) setPlan(i int, own *plan, d int64) {
 	old := s.planOf(i)
 	if own != nil && len(s.own) == 0 {
 		s.own = make([]*plan, len(s.keys))
 	}
-	if len(s.own) > 0 {
-		s.own[i] = own
-	}
+	s.own[i] = own
 	if p := s.planOf(i); p != old {
 		old.carry(s.at(i), p, d)
 	}
@@ -355,9 +354,6 @@ func (k *Keyed[K]) TakeUpTo(key K, n int) int {
 	s, h, d := k.enter(key, k.read())
 	defer s.mu.Unlock()
 	i := s.find(key, h)
-	if i < 0 {
-		d = s.absent(d)
-	}
 	tokens = s.planOf(i).tokens(s.spent(i), d, tokens)
 	if tokens > 0 && !s.takeSlot(&k.table, key, h, d, tokens, 0, s.ownPlan(i), nil) {
 		return 0 // there is no room for the key

@@ -4,6 +4,8 @@ package ratelimit
 
 import (
 	"flag"
+	"hash/maphash"
+	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -309,21 +311,98 @@ func TestKeyedFlood(t *testing.T) {
 // forgotten, is not found full again by readings from before: the clock of a
 // table stands still while it goes back.
 func TestTrapForgottenThenBack(t *testing.T) {
-	var clock fakeClock
-	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
-	admitted := 0
-	for i := range 512 {
-		clock.t = int64(10 * time.Second)
-		if k.Allow(-1) {
-			admitted++
+	for _, start := range []time.Duration{0, century} {
+		var clock fakeClock
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
+		admitted := 0
+		for i := range 512 {
+			clock.t = int64(start + 10*time.Second)
+			if k.Allow(-1) {
+				admitted++
+			}
+			clock.t = int64(start + 20*time.Second)
+			k.Charge(i, 100) // the table grows, without full buckets
 		}
-		clock.t = int64(20 * time.Second)
-		k.Charge(i, 100) // the table grows, without full buckets
+		if admitted > 2 { // one at 10 s, one at 20 s
+			t.Errorf("%d admitted after %v, want at most 2", admitted, start)
+		}
+		check(t, k.Stats().Forgiven, 0, "Forgiven")
 	}
-	if admitted > 2 { // one at 10 s, one at 20 s
-		t.Errorf("%d admitted, want at most 2", admitted)
+}
+
+// century is so long that a table moves its base.
+const century = 100 * 365 * 24 * time.Hour
+
+// TestForgottenInGrowth checks the same of a key that is left behind when the
+// table grows, whose set has room for others.
+func TestForgottenInGrowth(t *testing.T) {
+	for _, start := range []time.Duration{0, century} {
+		var clock fakeClock
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 1024, Now: clock.now})
+		clock.t = int64(start + 20*time.Second)
+		for i := range 9 { // the table has two sets
+			k.Charge(i, 100)
+		}
+		s := &k.table.shards[0]
+		check(t, len(s.tags), 2, "sets")
+
+		// A key of the emptier set, and keys that fill the other.
+		emptier := b2i(bits.OnesCount64(empty(s.tags[0])) < bits.OnesCount64(empty(s.tags[1])))
+		next := 1000
+		keyOf := func(set int) int {
+			for {
+				next++
+				if a, b := s.setsOf(maphash.Comparable(k.table.seed, next)); a == set && b == set {
+					return next
+				}
+			}
+		}
+		key := keyOf(emptier)
+		clock.t = int64(start + 10*time.Second)
+		check(t, k.Allow(key), true, "Allow after %v", start)
+		clock.t = int64(start + 20*time.Second)
+		for len(s.tags) == 2 {
+			k.Charge(keyOf(1-emptier), 100)
+		}
+		check(t, k.Allow(key), true, "Allow of a full bucket")
+		k.Delete(key)
+		clock.t = int64(start + 10*time.Second)
+		check(t, k.Allow(key), true, "Allow as of when the table grew")
+		clock.t = int64(start + 20*time.Second)
+		check(t, k.Allow(key), false, "Allow again after %v", start)
+		check(t, k.Stats().Forgiven, 0, "Forgiven")
 	}
-	check(t, k.Stats().Forgiven, 0, "Forgiven")
+}
+
+// TestKeyedZeroRate checks that a rule without a refill forgets a key which
+// returned its token, and none that owes one, whether or not some keys have
+// limits of their own.
+func TestKeyedZeroRate(t *testing.T) {
+	limit := Limit{Rate{}, 5}
+	for _, own := range []bool{false, true} {
+		k := NewKeyed[int]([]Limit{limit}, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		var held []int
+		admit := func(from int) {
+			for i := range 100 {
+				if k.Allow(from + i) {
+					held = append(held, from+i)
+				}
+			}
+		}
+		admit(0)
+		check(t, k.Len(), len(held), "own %v: keys that owe a token", own)
+		if own {
+			k.TakeLimits(held[0], 0, limit)
+		}
+
+		// Each that is full makes room for one.
+		for i, key := range slices.Clone(held) {
+			k.Return(key, 1)
+			before := len(held)
+			admit(1000 * (i + 1))
+			check(t, len(held)-before, 1, "own %v: keys in the place of key %d", own, key)
+		}
+	}
 }
 
 // TestSetLimitsAtItsTime checks that a change counts from when it was made, not
@@ -818,4 +897,58 @@ func TestKeyedVictimAmongEndless(t *testing.T) {
 			t.Fatalf("key %d has %d tokens left, want none", key, got)
 		}
 	}
+}
+
+// TestShardNear checks that readings of a shard are within the span of its
+// limits, however far they lie from its base, and that they tell the time.
+func TestShardNear(t *testing.T) {
+	for _, limit := range []Limit{{PerSecond(1), 1}, {perSecond(1e12), 1}, {Rate{}, 1}} {
+		for _, factor := range []int64{-3, -2, -1, 0, 1, 2, 3} {
+			for off := int64(-1); off <= 1; off++ {
+				k := NewKeyed[int]([]Limit{limit}, nil)
+				s := &k.table.shards[0]
+				s.place(&k.table, 1, 0, 0, nil, true)
+				at := min(max(factor*min(s.span, maxReading/3)+off, -maxReading), maxReading)
+				d := s.near(at)
+				if d < -s.span || d > s.span {
+					t.Errorf("%v: near(%d) = %d, want at most %d", limit, at, d, s.span)
+				}
+				if want := max(at, -s.span); s.base+d != want {
+					t.Errorf("%v: near(%d) = %d from %d, want the reading %d", limit, at, d, s.base, want)
+				}
+			}
+		}
+	}
+}
+
+// TestGrowthWithoutRoom checks a table that grows by less than two, all of
+// whose keys share one set then: those that find no room are forgotten and
+// counted, even with DenyNew.
+func TestGrowthWithoutRoom(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 5 * ways, DenyNew: true})
+	two, five := shard[int]{tags: make([]uint64, 2)}, shard[int]{tags: make([]uint64, 5)}
+	next := 0
+	charge := func(set int) { // a key of the set of two, and of the middle one of five
+		for {
+			next++
+			h := maphash.Comparable(k.table.seed, next)
+			a, b := two.setsOf(h)
+			if c, d := five.setsOf(h); a == set && b == set && c == 2 && d == 2 {
+				k.Charge(next, 100)
+				return
+			}
+		}
+	}
+
+	// Nine keys or more make it two sets, and fill them.
+	s := &k.table.shards[0]
+	for range 2 * ways {
+		charge(b2i(s.used >= ways))
+	}
+	check(t, len(s.tags), 2, "sets")
+	check(t, s.used, 2*ways, "keys")
+	charge(0)
+	check(t, len(s.tags), 5, "sets after growth")
+	check(t, k.Stats().Evicted, ways, "keys forgotten")
+	check(t, k.Stats().Forgiven, 100*ways, "tokens forgiven")
 }

@@ -111,7 +111,7 @@ func (k *Keyed[K]) enqueue(ctx context.Context, key K, n int64, limit time.Durat
 	// Refuse a wait that would last too long.
 	delay, ok := k.delay(key, t, n, ahead)
 	if !ok {
-		return nil, nil, &WaitError{N: int(n), Delay: math.MaxInt64, err: ErrBurst}
+		return nil, nil, &WaitError{N: int(n), Delay: delay, err: ErrBurst}
 	}
 	if err := tooLong(ctx, n, delay, limit); err != nil {
 		return nil, nil, err
@@ -150,11 +150,11 @@ func (k *Keyed[K]) delay(key K, t, n, ahead int64) (time.Duration, bool) {
 	p := s.planOf(i)
 	spent := s.spent(i)
 
-	longest := time.Duration(0)
+	var longest time.Duration
 	for j := range p.meters {
 		m := &p.meters[j]
 		if n > m.burst {
-			return 0, false
+			return math.MaxInt64, false
 		}
 
 		// The line before n counts, too.
@@ -223,7 +223,6 @@ func (k *Keyed[K]) serveLocked(l *line[K], t int64) {
 			l.timer.Stop()
 			l.timer = nil
 		}
-		l.queue.pool = nil
 		if k.lines.byKey[l.key] == l {
 			delete(k.lines.byKey, l.key)
 			k.lines.waiting.Add(-1)
@@ -256,10 +255,10 @@ func (k *Keyed[K]) armLocked(l *line[K], t int64) {
 	})
 }
 
-// withdrawLocked takes the promise of the head of l back.
+// withdrawLocked takes the promise of the head of l back, if it has one.
 func (k *Keyed[K]) withdrawLocked(l *line[K]) {
 	w := l.queue.first()
-	if w == nil || !w.held {
+	if !w.held {
 		return
 	}
 	w.held = false

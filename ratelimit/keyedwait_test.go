@@ -417,3 +417,39 @@ func TestKeyedWaitOverflow(t *testing.T) {
 		}
 	})
 }
+
+// TestKeyedWaitOfHeldKey checks that a key which has its place waits for its
+// tokens, and not for room in a full table.
+func TestKeyedWaitOfHeldKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 2}}, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		k.Charge(-1, 10) // one is there in 9 s, and the place is free in 10
+		for i := range 100 {
+			k.Charge(i, 1000)
+		}
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 9*time.Second), nil, "WaitMax")
+		check(t, k.Stats().Evicted, 0, "Evicted")
+	})
+}
+
+// TestKeyedWaitWithoutRoom checks that changes of the buckets do not make the
+// line of a key longer whose head has no tokens kept for it, since the table
+// has no room.
+func TestKeyedWaitWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		for i := range 100 {
+			k.Charge(i, 100)
+		}
+		for range 2 { // the second behind the first
+			go func() { checkErr(t, k.Wait(t.Context(), -1, 1), nil, "Wait") }() // ends when there is room
+		}
+		synctest.Wait()
+		for range 1000 {
+			k.Return(-1, 0)
+			k.SetLimits(Limit{PerSecond(1), 1})
+		}
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 100*time.Second), nil, "WaitMax")
+		synctest.Wait()
+	})
+}

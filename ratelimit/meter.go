@@ -152,10 +152,10 @@ func (m *meter) tokens(spent, v int64) int64 {
 // cost returns n tokens in units, at most maxDebt.
 func (m *meter) cost(n int64) int64 {
 	hi, lo := bits.Mul64(uint64(n), uint64(m.unit))
-	if hi > 0 || lo > maxDebt {
+	if hi > 0 {
 		return maxDebt
 	}
-	return int64(lo)
+	return int64(min(lo, maxDebt))
 }
 
 // charge returns the spending after n tokens at supply v that nobody asked the
@@ -217,7 +217,7 @@ func (m *meter) convert(to *meter, pos, v int64) int64 {
 	}
 	hi, lo := bits.Mul64(a, uint64(to.unit))
 	q := uint64(maxDebt)
-	rem := uint64(0)
+	var rem uint64
 	if hi < uint64(m.unit) {
 		q, rem = bits.Div64(hi, lo, uint64(m.unit))
 	}

@@ -119,16 +119,14 @@ func (q *queue) finish(w *waiter, err error) {
 }
 
 // recycle keeps w, whose caller is done with it, for the next to join, if
-// anybody waits.
+// anybody waits. The caller of every waiter comes here in the end.
 func (q *queue) recycle(w *waiter) {
 	select {
 	case <-w.ready: // told at the moment its context ended
 	default:
 	}
-	if len(q.levels) > 0 {
-		w.next = q.pool
-		q.pool = w
-		return
+	w.next, q.pool = q.pool, w
+	if len(q.levels) == 0 {
+		q.pool = nil
 	}
-	q.pool = nil
 }

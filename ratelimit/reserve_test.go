@@ -373,3 +373,17 @@ func TestSpansCut(t *testing.T) {
 		}
 	}
 }
+
+// TestReservingLeavesHoles checks that a hole which a canceled reservation left
+// is not for those who leave a reserve: nothing would stay behind.
+func TestReservingLeavesHoles(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
+	first := lim.Reserve(1)
+	lim.Reserve(1)
+	lim.Reserve(1) // a promise for later
+	first.Cancel()
+	check(t, lim.TakeReserving(1, 1), false, "TakeReserving of the only token")
+	check(t, lim.Allow(), true, "Allow of it")
+	check(t, lim.Allow(), false, "Allow of none")
+}

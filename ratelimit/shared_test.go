@@ -735,6 +735,27 @@ func TestStepForged(t *testing.T) {
 	checkLater(t, d, "Step")
 }
 
+// TestStepFar checks that a reading or a base more than 146 years away counts
+// as one of 146 years, from which a bucket tells a wait and no overflow.
+func TestStepFar(t *testing.T) {
+	for _, l := range []Limit{{PerSecond(1), 3}, {perSecond(1e12), 3}, {Rate{}, 3}, {Inf, 3}} {
+		for _, base := range []int64{math.MinInt64, -maxReading, 0, maxReading, math.MaxInt64} {
+			s := State{Base: base, Spent: 2}
+			near := State{Base: min(max(base, -maxReading), maxReading), Spent: 2}
+			for _, far := range []int64{math.MinInt64, math.MaxInt64} {
+				now := min(max(far, -maxReading), maxReading)
+				next, d := l.Step(s, far, 1)
+				want, wantD := l.Step(near, now, 1)
+				check(t, d, wantD, "%v: decision at %d from %d", l, far, base)
+				if d.OK {
+					check(t, next, want, "%v: state at %d from %d", l, far, base)
+				}
+				check(t, Limit{PerHour(5), 2}.Adopt(s, l, far), Limit{PerHour(5), 2}.Adopt(near, l, now), "%v: Adopt at %d from %d", l, far, base)
+			}
+		}
+	}
+}
+
 // TestTakeNothing checks that a request for no tokens writes nothing.
 func TestTakeNothing(t *testing.T) {
 	store := &countedStore{Store: NewMemStore(nil)}

@@ -421,3 +421,53 @@ func TestSnapshotOfNothing(t *testing.T) {
 	check(t, again.Peek(3, 0), k.Peek(3, 0), "Peek of a Keyed")
 	check(t, then.Peek(3, 0), w.Peek(3, 0), "Peek of a KeyedWindow")
 }
+
+// TestReadFromAfterForgotten checks that a debt which is read by a clock that
+// went back, for a key that may have been forgotten since, counts as one that
+// is charged then.
+func TestReadFromAfterForgotten(t *testing.T) {
+	clock := fakeClock{int64(time.Hour)}
+	limits := []Limit{{PerSecond(1), 100}}
+	opts := &KeyedOptions{MaxKeys: 1024, Now: clock.now}
+	from, read, charged := NewKeyed[int](limits, opts), NewKeyed[int](limits, opts), NewKeyed[int](limits, opts)
+	from.Charge(-1, 50)
+	var b bytes.Buffer
+	_, err := from.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+
+	for _, k := range []*Keyed[int]{read, charged} {
+		clock.t = int64(time.Hour)
+		k.Allow(-1)
+		clock.sleep(20 * time.Second)
+		for i := range 8 { // the first set is full, and -1 is forgotten
+			k.Charge(i, 100)
+		}
+		clock.sleep(-20 * time.Second)
+	}
+	_, err = read.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	charged.Charge(-1, 50)
+	for range 30 {
+		check(t, read.Peek(-1, 0), charged.Peek(-1, 0), "Peek")
+		clock.sleep(time.Second)
+	}
+}
+
+// TestReadFromFastLimit checks that a key is read whose own limit is so fast
+// that its arithmetic spans less time than has passed.
+func TestReadFromFastLimit(t *testing.T) {
+	var clock fakeClock
+	opts := &KeyedOptions{Now: clock.now}
+	fast := Limit{perSecond(1e12), math.MaxInt32}
+	from, to := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, opts), NewKeyed[int]([]Limit{{PerSecond(1), 5}}, opts)
+	to.Allow(2)
+	clock.sleep(100 * 24 * time.Hour)
+	from.TakeLimits(1, 1<<30, fast)
+	var b bytes.Buffer
+	_, err := from.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	_, err = to.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	check(t, to.Peek(1, 1), from.Peek(1, 1), "Peek")
+	check(t, to.Peek(2, 1).Remaining, 4, "Remaining of another key")
+}

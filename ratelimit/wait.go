@@ -155,13 +155,10 @@ func (l *Limiter) serveLocked(t int64) {
 		l.queue.finish(w, nil)
 	}
 
-	// Nobody waits: let go of the timer and the pool.
-	if l.queue.first() == nil {
-		if l.timer != nil {
-			l.timer.Stop()
-			l.timer = nil
-		}
-		l.queue.pool = nil
+	// Nobody waits: let go of the timer.
+	if l.queue.first() == nil && l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
 	}
 	if invariants {
 		l.checkLocked()

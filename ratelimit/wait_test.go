@@ -415,6 +415,10 @@ func TestTrapSynctestBubbles(t *testing.T) {
 			if got := time.Since(start); got != 4*time.Millisecond {
 				t.Errorf("5 waits took %v", got)
 			}
+			for range 3 { // one behind the other
+				go func() { checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait in line") }() // ends when it is served
+			}
+			time.Sleep(time.Second)
 		})
 	}
 
@@ -547,4 +551,29 @@ func TestWaitOverflow(t *testing.T) {
 		synctest.Wait()
 		checkErr(t, lim.Wait(ctx, mostBurst), ErrLimited, "Wait")
 	})
+}
+
+// TestWaitForeverSleeps checks that a wait which nothing ends but its context
+// does not wake up again and again: before a rate of 0, and behind the largest
+// debt.
+func TestWaitForeverSleeps(t *testing.T) {
+	for name, rate := range map[string]Rate{"rate of 0": {}, "debt": PerSecond(1)} {
+		synctest.Test(t, func(t *testing.T) {
+			reads := 0
+			lim := New(rate, 1, &Options{Now: func() time.Time { reads++; return time.Now() }})
+			for range 4 {
+				lim.Charge(math.MaxInt)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { // ends with ctx
+				checkErr(t, lim.Wait(ctx, 1), context.Canceled, "%s: Wait", name)
+			}()
+			synctest.Wait()
+			before := reads
+			time.Sleep(time.Second)
+			check(t, reads, before, "%s: readings of the clock in a second", name)
+			cancel()
+			synctest.Wait()
+		})
+	}
 }
