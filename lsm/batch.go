@@ -54,11 +54,17 @@ func (b *Batch) Set(key, value []byte) {
 
 // appendSet appends an operation.
 func appendSet(b, key, value []byte) []byte {
-	b = append(b, kindSet)
-	b = binary.AppendUvarint(b, uint64(len(key)))
-	b = append(b, key...)
-	b = binary.AppendUvarint(b, uint64(len(value)))
-	return append(b, value...)
+	b = appendBytes(append(b, kindSet), key)
+	return appendBytes(b, value)
+}
+
+// appendDelete appends an operation.
+func appendDelete(b, key []byte) []byte { return appendBytes(append(b, kindDelete), key) }
+
+// appendBytes appends the length of data, and data.
+func appendBytes(b, data []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(data)))
+	return append(b, data...)
 }
 
 // Delete adds a change that removes key, if it is there.
@@ -66,9 +72,7 @@ func (b *Batch) Delete(key []byte) {
 	if !b.room(len(key), 0) {
 		return
 	}
-	b.data = append(b.data, kindDelete)
-	b.data = binary.AppendUvarint(b.data, uint64(len(key)))
-	b.data = append(b.data, key...)
+	b.data = appendDelete(b.data, key)
 	b.count++
 }
 

@@ -28,6 +28,7 @@ type pipeline struct {
 	mu       sync.Mutex    // protects all below, and the fields of rotation
 	seq      uint64        // the last sequence given
 	synced   uint64        // the last sequence that is durable
+	written  uint64        // the last sequence that is in a log, or in a table
 	open     *group        // the group that commits join
 	recycled *group        // an empty group, or nil
 	leading  bool          // a goroutine is the leader
@@ -153,10 +154,10 @@ func (p *pipeline) stateLocked() error {
 	}
 }
 
-// admitLocked waits until the open group has room for b, and reserves it. It
-// may release mu while it waits.
+// admitLocked waits until the open group has room for b, in its log and in its
+// memtable, and reserves it. It may release mu while it waits.
 func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
-	logs := &p.db.logs
+	db := p.db
 	size := int64(len(b.data))
 	var timeout <-chan time.Time
 	for {
@@ -164,49 +165,64 @@ func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
 			return err
 		}
 
-		// The memtable must have room for the operations.
-		mem := p.db.state.Load().mem
-		if mem.bytes()+mem.growth(size, int64(b.count)) > p.memoryFor(b) {
-			return ErrFull
-		}
-
-		// So must the log of the group.
-		if logs.reserveLocked(p.open, mem, size) {
+		// A full memtable becomes immutable with the next group.
+		growth := db.state.Load().mem.growth(size, int64(b.count))
+		full := db.memtableFullLocked(growth)
+		short := db.memoryShortLocked(growth, full)
+		if !short && !(full && p.open.log != nil) && db.logs.reserveLocked(p.open, size, full) {
 			return nil
 		}
 
-		// The log of the open group is full: the group has to go first.
-		if p.open.log != nil {
+		// The memtable or the log of the open group is full: the group has to
+		// go first.
+		if p.open.log != nil && !short {
 			if err := p.yieldLocked(ctx); err != nil {
 				return err
 			}
 			continue
 		}
 
-		// There is no log for another group yet.
+		// There is no log for another group yet, or no memory.
 		if timeout == nil {
-			timer := time.NewTimer(p.db.opts.StallTimeout)
+			timer := time.NewTimer(db.opts.StallTimeout)
 			defer timer.Stop()
 			timeout = timer.C
-			logs.stalls++
+			db.logs.stalls++
 		}
-		logs.waiting++
-		logs.prepareLocked()
-		err := p.waitLocked(ctx, timeout)
-		logs.waiting--
-		if err != nil {
-			logs.wanted = 0 // others that wait say again how much they need
+		if err := p.stallLocked(ctx, timeout, short); err != nil {
 			return err
 		}
 	}
 }
 
-// memoryFor returns how much memory there may be after b.
-func (p *pipeline) memoryFor(b *Batch) int64 {
-	if b.sets {
-		return p.db.opts.Memory / 16 * 15
+// stallLocked waits for a change, of memory if that is short, or else of logs.
+func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, short bool) error {
+	logs := &p.db.logs
+	flush := &p.db.flush
+	cause := &logs.makeErr
+	if short {
+		cause = &flush.err
+		flush.waiting++
+		p.db.scheduleFlushLocked()
+	} else {
+		logs.waiting++
+		logs.prepareLocked()
 	}
-	return p.db.opts.Memory
+
+	err := p.waitLocked(ctx, timeout)
+	if short {
+		flush.waiting--
+	} else {
+		logs.waiting--
+	}
+	if err == nil {
+		return nil
+	}
+	logs.wanted = 0 // others that wait say again how much they need
+	if *cause != nil {
+		err = fmt.Errorf("%w: %w", err, *cause)
+	}
+	return err
 }
 
 // yieldLocked returns when the open group has been closed, or might have been.
@@ -245,9 +261,6 @@ func (p *pipeline) waitLocked(ctx context.Context, timeout <-chan time.Time) err
 	}
 
 	p.mu.Lock()
-	if cause := p.db.logs.makeErr; err != nil && cause != nil {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
 	return err
 }
 
@@ -381,6 +394,8 @@ func (p *pipeline) publishLocked(g *group, seq uint64, n int64) {
 	if seq > p.visible.Load() {
 		p.visible.Store(seq)
 	}
+	p.written = seq
+	p.db.scheduleFlushLocked()
 
 	// The log forgets the room that the group had reserved and did not use.
 	p.db.logs.settleLocked(p.open)

@@ -622,11 +622,12 @@ func TestLogGrows(t *testing.T) {
 // last byte, with the seal, and not if it is a byte longer.
 func TestLogRoomExact(t *testing.T) {
 	const size, ops = 1000, 100
+	db := memDB(t, Options{})
 	for more, want := range []bool{true, false} {
 		tail := &logFile{size: size}
-		l := &rotation{tail: tail, used: size - ops - groupExtra - sealLen, making: true}
+		l := &rotation{db: db, tail: tail, used: size - ops - groupExtra - sealLen, making: true}
 		g := new(group)
-		equal(t, fmt.Sprintf("there is room for %d bytes more", more), l.reserveLocked(g, nil, ops+int64(more)), want)
+		equal(t, fmt.Sprintf("there is room for %d bytes more", more), l.reserveLocked(g, ops+int64(more), false), want)
 		equal(t, "the group has a log", g.log == tail, want)
 		equal(t, "the next log is wanted", l.wanted > 0, !want)
 	}
@@ -634,8 +635,8 @@ func TestLogRoomExact(t *testing.T) {
 	// A log that comes next takes exactly what it has room for, too.
 	const need = logHeaderLen + ops + groupExtra + sealLen
 	for less, want := range []bool{true, false} {
-		l := &rotation{next: &logFile{size: need - int64(less)}, making: true}
-		equal(t, fmt.Sprintf("the next log takes a group, %d bytes less", less), l.reserveLocked(new(group), nil, ops), want)
+		l := &rotation{db: db, next: &logFile{size: need - int64(less)}, making: true}
+		equal(t, fmt.Sprintf("the next log takes a group, %d bytes less", less), l.reserveLocked(new(group), ops, false), want)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,6 +34,9 @@ type sight struct {
 	unnamed  int // states in which a name that was not synced is missing
 	named    int // states in which such a name is there
 	unclosed int // lives of a database that ended without a commit
+	tables   int // states with a table that a manifest names
+	orphans  int // states with a table that none names
+	edits    int // states with a manifest that has a change
 }
 
 // checkCrash opens the files that a crash has left, and checks that they hold
@@ -59,7 +63,7 @@ func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (s
 			return nil
 		})
 	}
-	db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
+	db, err := openScript(m)
 	m.Inject(nil)
 	if err != nil {
 		return 1, err
@@ -111,6 +115,7 @@ func TestCrash(t *testing.T) {
 	t.Logf("%+v in %d rounds", saw, rounds)
 	for what, n := range map[string]int{
 		"a name lost": saw.unnamed, "a name kept": saw.named, "no commit between open and end": saw.unclosed,
+		"a table": saw.tables, "a table that nothing names": saw.orphans, "a change of a manifest": saw.edits,
 	} {
 		if n == 0 {
 			t.Errorf("no state with %s", what)
@@ -122,7 +127,7 @@ func TestCrash(t *testing.T) {
 // durability, a sync, and the end of a life by Close or kill, in any order. It
 // looks at the operations of the last step, because those of the others are
 // looked at in shorter scripts. Each runs from the start, and after as many
-// commits as it takes that the next one makes a log, or begins it.
+// commits as it takes that the next one makes a table, or the second one.
 func TestCrashOrders(t *testing.T) {
 	depth := *orders
 	if testing.Short() || raceEnabled || invariants {
@@ -136,7 +141,7 @@ func TestCrashOrders(t *testing.T) {
 			if scripts++; scripts%*parts != *part {
 				continue
 			}
-			for _, before := range []int{0, 7, 15} {
+			for _, before := range []int{0, 4, 8} {
 				crashRound(t, uint64(scripts), append(make([]step, before), steps...), before+length, &saw)
 			}
 		}
@@ -199,6 +204,9 @@ func (c *crasher) watch(m *MemFS, op FSOp) {
 		}
 		clone := m.CrashClone(config)
 		c.saw.names(m, clone)
+		if err := c.saw.files(clone); err != nil && c.failed == nil {
+			c.failed = err
+		}
 		n, err := checkCrash(clone, acked, c.s.begun.Load(), c.rng.Uint64(), k > 0 && c.rng.IntN(40) == 0)
 		c.saw.states += n
 
@@ -231,6 +239,28 @@ func (saw *sight) names(m, clone *MemFS) {
 	}
 }
 
+// files counts what the files in a clone are.
+func (saw *sight) files(clone *MemFS) error {
+	l, err := list(clone, "db")
+	if err != nil || len(l.manifests) == 0 {
+		return err
+	}
+	m, err := readManifest(clone, "db", slices.Max(l.manifests))
+	if err != nil {
+		return err
+	}
+	if len(m.tables) > 0 {
+		saw.tables++
+	}
+	if len(l.tables) > len(m.tables) {
+		saw.orphans++
+	}
+	if len(clone.dirs["db"].live[manifestName(m.no)].live) > len(m.encode())+editHeadLen {
+		saw.edits++
+	}
+	return nil
+}
+
 // A life is a database in a script. Each begins with an Open, and ends with a
 // Close or a kill.
 type life struct {
@@ -244,7 +274,7 @@ func (l *life) begin(m *MemFS, watch func(*MemFS, FSOp)) (err error) {
 	m.Inject(func(op FSOp) error { watch(m, op); return nil })
 	l.m = m
 	l.commits = 0
-	l.db, err = Open("db", &Options{FS: m, LogSize: minLogSize})
+	l.db, err = openScript(m)
 	return err
 }
 

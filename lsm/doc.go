@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Package lsm is a database of keys and values in a directory, whose commits
+// Package lsm is a database of keys and values in a directory. Its commits
 // survive a crash, in order, each as a whole or not at all.
 //
 //	package main
@@ -23,12 +23,12 @@
 // # Choosing
 //
 // Start with [Open], [DB] and [Batch]. Use it for state that outlives the
-// process and fits in memory, and that one owner of a key writes: sessions,
-// settings, results. It has no tables on disk yet, so Open reads all logs, nor
-// iterators, nor changes that depend on the old value: counters and queues need
-// a lock of yours. If data outgrow memory, or for ranges, use bbolt or pebble
-// (MIGRATING.md). For sorted data that one job writes and many read, a
-// [TableWriter] and a [Table] are enough. What a [Durability] may lose:
+// process, may be larger than memory, and has one owner for each key: sessions,
+// settings, results. Changes that depend on the old value need a lock of yours.
+// There are no iterators yet, and tables are not merged: what is overwritten
+// keeps its space, and a Get may ask the filters of all tables. For ranges, or
+// hundreds of tables, use bbolt or pebble (MIGRATING.md). For sorted data that
+// one job writes, a [TableWriter] and a [Table] are enough. What can be lost:
 //
 //	         if the process is killed  if power fails
 //	Sync     nothing                   nothing            money, promises to others
@@ -44,9 +44,10 @@
 //	disk:     [ write a   | sync ][ write b c d | sync ][ write e f ...
 //	commits:  a b c d ............ b c d done, e f
 //
-// A full log ends with a seal that names the next. A node has 14 items in order
-// of 8 bytes after what all keys have in common: after "user:00", user:0001 to
-// user:0014 are the numbers 01 to 14. A block of a table does so with 4 bytes.
+// A full log ends with a seal that names the next. A full tree becomes a table,
+// and its logs go. A node has 14 items in order of 8 bytes after what all keys
+// have in common: after "user:00", user:0001 to user:0014 are the numbers 01 to
+// 14. A block of a table does so with 4 bytes.
 //
 // # Guarantees
 //
@@ -55,27 +56,25 @@
 //
 //	acknowledged by Sync <= p <= begun         TestCrash, TestCrashConcurrent
 //	killed: acknowledged unless Async <= p     TestKill
-//	an open database showed it: it lasts       TestTrapKilledThenPowerLoss
-//	seen by a reader under Sync: durable       TestTrapVisibleBeforeDurable
+//	shown after Open, or under Sync: it lasts  TestTrapKilledThenPowerLoss, TestTrapVisibleBeforeDurable
 //	Get, Set and Delete are linearizable, and a batch is seen whole    TestLinearizable, TestBatchAtomic
 //	the disk fails anywhere: no hang, leak or loss; reads go on        TestFaults, TestFaultsConcurrent
 //	a failed sync is final, lack of space is not                       TestTrapSyncRetried, TestFullDisk
 //	closed, then damaged, cut or lacking a file: right, or ErrCorrupt  TestFlips, TestTruncations, TestMissingFiles
-//	killed, then damage before the last record synced: ErrCorrupt      TestTrapWatermark, TestMark
-//	logs that become one: nothing is lost                              TestFoldCrash, TestFoldDamage
+//	killed, then damage before the last record synced: ErrCorrupt      TestTrapWatermark, TestMark, TestFoldDamage
+//	logs that become one, or a table: no loss, in bounded memory       TestFoldCrash, TestTrapUnpublished, TestFlush
 //	a table holds what was written; damaged or cut: that, or ErrCorrupt  TestModelTable, TestTableFlips, TestTableTruncations
-//	any bytes open without a panic                                     FuzzLog, FuzzManifest, FuzzTable
-//	a reader misses no complete version                                TestMemtableOrders
+//	any bytes open; a reader misses no version                         FuzzLog, FuzzManifest, FuzzTable, TestMemtableOrders
 //
-// A log that is cut while open looks like a crash. If Close lacks space, all is
-// durable, but counts as killed. A disk must not lie about a sync.
+// A log that is cut while open looks like a crash, and so does a Close that
+// lacks space, but all is durable. A disk must not lie about a sync.
 //
 // # Complexity
 //
-//	Get          O(log n)      1 allocation, of the value; AppendGet and Has none
-//	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version; a sixteenth ahead, an eighth lost by large values
+//	Get          O(t + log n)  1 allocation, of the value; AppendGet and Has none; t filters of tables, and one block, if not in memory
+//	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version until it is in a table, where it takes about 9
 //	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
-//	Open         O(all logs)   at least 64 KiB; forgets old versions; takes 2 LogSize of disk, and a copy of what is live if logs become one
+//	Open         O(all logs)   at least 64 KiB, and 2 bytes a key of tables; takes 2 LogSize of disk
 //	Table.Get    O(log n)      1 allocation, of the value; AppendGet and Has none; reads one block, or none; 2 bytes of memory a key
 //
 // # Concurrency
@@ -85,16 +84,16 @@
 //
 // # Errors
 //
-// After [ErrClosed], [ErrStalled], [ErrFull] and [ErrTooLarge] nothing has
-// changed; after [ErrReadOnly] and an error of a context, the next Open knows.
+// After [ErrClosed], [ErrStalled] and [ErrTooLarge] nothing has changed; after
+// [ErrReadOnly] and an error of a context, the next Open knows.
 //
 // # Format
 //
-// Little endian. Files: LOCK, MANIFEST-000001 (the highest counts), 000001.wal.
-// A sum is a CRC-32C xor the low half of m(salt + offset), where salt is
-// m(m(id) + nonce + number·0x9e3779b97f4a7c15), m the finalizer of SplitMix64,
-// and the offset that of the record or edit, but for a body that of the body.
-// Zeros pad that to a multiple of 8, in its sum. Tables stand in table.go.
+// Little endian. Files: LOCK, MANIFEST-000001 (the highest counts), 000001.wal,
+// 000002.sst (table.go). A sum is a CRC-32C xor the low half of m(salt +
+// offset); salt is m(m(id) + nonce + number·0x9e3779b97f4a7c15), and m the
+// finalizer of SplitMix64, the offset that of the record or edit, or for a body
+// that of the body. Zeros pad that to a multiple of 8, in its sum.
 //
 //	header    0 8 "ashlarwl" or "ashlarmf", 8 2 version 1, 10 2 zero, 12 4 CRC-32C of all but these 4 bytes,
 //	          16 8 number, 24 8 database id, 32 8 nonce, zeros: 64 bytes of a log, 48 of a manifest
@@ -106,7 +105,8 @@
 //	manifest  header, edits
 //	edit      0 4 sum of bytes 4-31, 4 4 sum of body, 8 4 length of body, 12 4 bytes 0-3 of the edit before or 0,
 //	          16 8 number, 24 1 kind (1 snapshot: the first, 2 change), 25 7 zero, 32 body: fields
-//	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 the sequence before it; 3 a number above all files
+//	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 the sequence before it; 3 a number above all
+//	          files; 4 a table that is newer than those before (manifest.go)
 //
 // Other kinds, tags below 32, versions, and zeros that are set are ErrVersion.
 //

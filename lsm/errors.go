@@ -26,15 +26,10 @@ var (
 	// the database is known when it is opened again.
 	ErrReadOnly = errors.New("lsm: read-only")
 
-	// ErrStalled is returned by a commit that waited in vain for space or
-	// descriptors. It wraps the error of the file system that caused it. The
-	// commit has not happened.
+	// ErrStalled is returned by a commit that waited in vain for space,
+	// descriptors, or a table that gives memory back. It wraps the error of the
+	// file system that caused it. The commit has not happened.
 	ErrStalled = errors.New("lsm: stalled")
-
-	// ErrFull is returned by a commit that would exceed Options.Memory. The
-	// commit has not happened. Deletes are still possible, and make room when
-	// the database is opened the next time.
-	ErrFull = errors.New("lsm: memory limit reached")
 
 	// ErrTooLarge is returned by a commit with a key longer than [MaxKeyLen],
 	// or a batch longer than [MaxBatchLen]. The commit has not happened. It is

@@ -49,7 +49,8 @@ func TestErrorTexts(t *testing.T) {
 	corrupt := testFiles(t, 2, true)
 	corrupt.bytes(logName(2))[20]++
 	later := testFiles(t, 2, true)
-	later.put("000007.sst", nil)
+	body := appendField(nil, 31, []byte{0})
+	later.put(manifestName(1), withEdit(editHead{kind: editChange, number: 4}, body))
 	_, missing := Open("db", &Options{FS: NewMemFS(), ErrorIfMissing: true})
 	for _, c := range []struct {
 		err  error
@@ -59,7 +60,7 @@ func TestErrorTexts(t *testing.T) {
 		{locked, "lsm: locked: db/LOCK"},
 		{openError(failing("open", fs.ErrPermission)), "lsm: open db/MANIFEST-000001: permission denied"},
 		{openError(corrupt), "lsm: corrupt: db/000002.wal at offset 0: the checksum of the header does not match"},
-		{openError(later), "lsm: unknown version of the format: db/000007.sst has a table"},
+		{openError(later), "lsm: unknown version of the format: db/MANIFEST-000001 has a field with tag 31"},
 		{readOnly, "lsm: read-only: sync db/000001.wal: input/output error"},
 	} {
 		got := "<nil>"

@@ -24,14 +24,14 @@ import (
 // left running, ends the test.
 func TestFaults(t *testing.T) {
 	failures := []error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE, io.ErrShortWrite}
-	step := int64(5)
+	step := int64(19)
 	switch {
 	case *all:
 		step = 1
 	case raceEnabled:
-		step = 25
+		step = 101
 	case testing.Short():
-		step = 7
+		step = 41
 	}
 	runs := 0
 	for kind, failure := range failures {
@@ -96,7 +96,7 @@ func faultRound(t *testing.T, n int64, failure error, forever bool) (more bool) 
 func faultScript(m *MemFS, s *script) (err error) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 2 {
-		db, err := Open("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: time.Minute})
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: time.Minute}, rand.Uint64, scriptLimits)
 		if err != nil {
 			return err
 		}

@@ -30,9 +30,10 @@ func oneLog(t testing.TB, rec []byte, h recordHead) *MemFS {
 		t.Fatal(err)
 	}
 	mf := manifest{fileHeader: fileHeader{no: 1, id: 5, nonce: 9}, edit: 1, oldest: logRef{1, 7}, nextFile: 2}
-	if err := errors.Join(l.append(rec, h), l.sync(), l.f.Close(), mf.write(m, "db")); err != nil {
+	if err := errors.Join(l.append(rec, h), l.sync(), l.f.Close()); err != nil {
 		t.Fatal(err)
 	}
+	m.put(manifestName(1), mf.encode())
 	return m
 }
 
@@ -198,7 +199,7 @@ func TestMixedCopies(t *testing.T) {
 	for i := range copies {
 		copies[i] = base.CrashClone(CrashConfig{Keep: 1})
 		for j := range 2 {
-			db, err := openWith("db", &Options{FS: copies[i], LogSize: minLogSize}, testNonce(uint64(10*i+j+5)))
+			db, err := openWith("db", &Options{FS: copies[i], LogSize: minLogSize}, testNonce(uint64(10*i+j+5)), noLimits)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,8 @@ package lsm
 //	commit:  admit -> sequence, copy into the open group, insert into its memtable  (mu)
 //	         leader: close the group -> one record, one write, at most one sync     (no lock)
 //	         publish -> wake the others of the group, hand over the lead            (mu)
-//	read:    state, then visible, then the memtable                                 (no lock)
+//	flush:   a full memtable -> a table -> an edit of the manifest -> its logs go   (no lock)
+//	read:    state, then visible, then memtables and tables, the newest first       (no lock)
 //
 // Sequences number operations from 1. A group is the commits that gather while
 // the group before is written; a commit that finds no leader becomes it. A
@@ -39,10 +40,10 @@ package lsm
 // the lock.
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"sync/atomic"
 	"time"
 )
@@ -54,21 +55,18 @@ type DB struct {
 	opts  Options
 	lock  io.Closer // nil if none was needed
 	id    uint64
-	nonce func() uint64
-	start time.Time // of Open
+	nonce func() uint64 // safe for concurrent use
+	start time.Time     // of Open
+	lim   limits
 
-	state   atomic.Pointer[readState] // replaced under commits.mu
-	commits pipeline
-	logs    rotation
+	state     atomic.Pointer[readState] // replaced under commits.mu
+	commits   pipeline
+	logs      rotation
+	flush     flusher
+	installed installer
 
 	closed atomic.Bool
 	done   chan struct{} // closed when Close has finished
-}
-
-// A readState is where a reader looks. It never changes. A reader loads it
-// first and then the visible sequence: everything up to that is in it.
-type readState struct {
-	mem *memtable // written under commits.mu
 }
 
 // now returns the time since Open in nanoseconds.
@@ -77,45 +75,87 @@ func (db *DB) now() int64 { return int64(time.Since(db.start)) }
 // Get returns a copy of the value of key. If there is none, the error is
 // [ErrNotFound].
 func (db *DB) Get(key []byte) ([]byte, error) {
-	v, err := db.find(key)
+	v, err := db.AppendGet([]byte{}, key)
 	if err != nil {
 		return nil, err
 	}
-	return bytes.Clone(v), nil
+	return v, nil
 }
 
 // AppendGet appends the value of key to dst, and returns the extended slice. If
 // there is none, the error is [ErrNotFound], and dst is returned as it is.
 func (db *DB) AppendGet(dst, key []byte) ([]byte, error) {
-	v, err := db.find(key)
-	return append(dst, v...), err
+	s, seq, err := db.reader(key)
+	if err != nil {
+		return dst, err
+	}
+	if v, kind, ok := s.inMemory(key, seq); ok {
+		if kind == kindDelete {
+			return dst, ErrNotFound
+		}
+		return append(dst, v...), nil
+	}
+	if len(s.tables) == 0 {
+		return dst, ErrNotFound
+	}
+
+	buf := takeBlockBuffer()
+	defer giveBlockBuffer(buf)
+	e, ok, err := s.inTables(key, buf)
+	switch {
+	case err != nil:
+		return dst, db.readError(err)
+	case !ok || e.kind == kindDelete:
+		return dst, ErrNotFound
+	}
+	return append(dst, e.value...), nil
 }
 
 // Has reports whether key has a value.
 func (db *DB) Has(key []byte) (bool, error) {
-	_, err := db.find(key)
+	s, seq, err := db.reader(key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	if _, kind, ok := s.inMemory(key, seq); ok {
+		return kind != kindDelete, nil
+	}
+	if len(s.tables) == 0 {
+		return false, nil
+	}
+
+	buf := takeBlockBuffer()
+	defer giveBlockBuffer(buf)
+	e, ok, err := s.inTables(key, buf)
+	if err != nil {
+		return false, db.readError(err)
+	}
+	return ok && e.kind != kindDelete, nil
 }
 
-// find returns the value of key in the memory of the memtable. Values never
-// change, so it does not matter whether the database is closed meanwhile.
-func (db *DB) find(key []byte) ([]byte, error) {
-	if db.closed.Load() {
-		return nil, ErrClosed
+// reader returns where to look for key, and up to which sequence. Everything up
+// to that is in the state, because the state is loaded first.
+func (db *DB) reader(key []byte) (s *readState, seq uint64, err error) {
+	switch {
+	case db.closed.Load():
+		return nil, 0, ErrClosed
+	case len(key) > MaxKeyLen:
+		return nil, 0, ErrNotFound
 	}
-	if len(key) > MaxKeyLen {
-		return nil, ErrNotFound
-	}
+	s = db.state.Load()
+	return s, db.commits.visible.Load(), nil
+}
 
-	mem := db.state.Load().mem
-	v, kind, ok := mem.get(key, db.commits.visible.Load())
-	if !ok || kind == kindDelete {
-		return nil, ErrNotFound
+// readError returns the error of a read of a table: Close may have come before
+// it.
+func (db *DB) readError(err error) error {
+	if db.closed.Load() && errors.Is(err, fs.ErrClosed) {
+		return ErrClosed
 	}
-	return v, nil
+	return err
 }
 
 // Set gives key a value, with the durability of the database.
@@ -141,8 +181,8 @@ func (db *DB) applyPooled(b *Batch) error {
 // Apply makes the changes of b, all at once. b can be applied again, and reused
 // after Reset.
 //
-// After an error that is [ErrClosed], [ErrStalled], [ErrFull] or [ErrTooLarge],
-// or if ctx was done before, nothing has changed. After another, such as that
+// After an error that is [ErrClosed], [ErrStalled] or [ErrTooLarge], or
+// if ctx was done before, nothing has changed. After another, such as that
 // of a ctx that ended while the disk was writing, the changes may happen yet,
 // or be found when the database is opened again.
 func (db *DB) Apply(ctx context.Context, b *Batch) error {
@@ -189,6 +229,7 @@ func (db *DB) Close() error {
 	err := db.commits.drain()
 	db.logs.background.Wait()
 	if err == nil {
+		db.installed.removeObsolete()
 		err = db.logs.finish(db.commits.seq + 1)
 	}
 	err = errors.Join(err, db.release())

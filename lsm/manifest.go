@@ -3,10 +3,11 @@
 package lsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,15 +24,32 @@ import (
 //	    write makes a new one, and only then removes anything.
 //	M5  The one with the highest number counts. Its first edit is a valid
 //	    snapshot; the first invalid edit ends it, unless a valid one follows.
+//	M6  An edit is synced before the next one is written, before it is applied
+//	    in memory, and before a file is removed because of it.
+//	M7  After a failed write or sync nothing is written to that file any more:
+//	    a new manifest has the state after the edit, which the old one may have
+//	    or not.
 //
-// This version writes one edit, a snapshot. It applies changes as well, and
-// refuses with ErrVersion the parts that it does not know, such as tables.
+// An edit says where something lies, never what it is: that is in the logs
+// first. So an older state of which all files are there has the same content.
 type manifest struct {
 	fileHeader
-	edit     uint64 // number of the last edit, over all manifests
-	oldest   logRef // the oldest log that is needed
-	flushed  uint64 // the sequence before the first in that log
-	nextFile uint64 // numbers of all files are below
+	edit     uint64      // number of the last edit, over all manifests
+	oldest   logRef      // the oldest log that is needed
+	flushed  uint64      // the last sequence that is in tables, which is before the first in that log
+	nextFile uint64      // numbers of all files are below
+	tables   []tableMeta // the oldest first
+}
+
+// A tableMeta is what a manifest knows of a table. Its field has the level,
+// which is 0, the number and the length as uvarints, eight bytes of the nonce,
+// then entries, deletes, the lowest and the highest sequence as uvarints, and
+// the smallest and the largest key, each after its length.
+type tableMeta struct {
+	no, size, nonce   uint64
+	entries, deletes  uint64
+	minSeq, maxSeq    uint64
+	smallest, largest []byte
 }
 
 const (
@@ -48,6 +66,7 @@ const (
 	tagOldest   = 1
 	tagFlushed  = 2
 	tagNextFile = 3
+	tagAdd      = 4  // a table
 	tagMayGo    = 32 // tags from here on may be skipped
 )
 
@@ -57,6 +76,7 @@ const (
 )
 
 func logName(no uint64) string      { return fmt.Sprintf("%06d.wal", no) }
+func tableName(no uint64) string    { return fmt.Sprintf("%06d.sst", no) }
 func manifestName(no uint64) string { return fmt.Sprintf("MANIFEST-%06d", no) }
 
 // parseName returns the number in a name with a prefix and suffix, if it is
@@ -73,9 +93,8 @@ func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 
 // A listing is the files of a directory that belong to a database, by number.
 type listing struct {
-	logs, manifests []uint64
-	table           string // a file of a later version, or empty
-	top             uint64 // the highest number of a log
+	logs, tables, manifests []uint64
+	top                     uint64 // the highest number of a log or table
 }
 
 // list returns the files in dir.
@@ -92,8 +111,9 @@ func list(fsys FS, dir string) (l listing, err error) {
 		if no, ok := parseName(name, "MANIFEST-", ""); ok {
 			l.manifests = append(l.manifests, no)
 		}
-		if _, ok := parseName(name, "", ".sst"); ok {
-			l.table = filepath.Join(dir, name)
+		if no, ok := parseName(name, "", ".sst"); ok {
+			l.tables = append(l.tables, no)
+			l.top = max(l.top, no)
 		}
 	}
 	return l, nil
@@ -102,10 +122,67 @@ func list(fsys FS, dir string) (l listing, err error) {
 // encode returns the bytes of a file with one edit, a snapshot of m.
 func (m *manifest) encode() []byte {
 	b := m.fileHeader.encode(manifestMagic, manifestHeaderLen)
-	body := appendField(nil, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, m.oldest.no), m.oldest.nonce))
-	body = appendField(body, tagFlushed, binary.AppendUvarint(nil, m.flushed))
-	body = appendField(body, tagNextFile, binary.AppendUvarint(nil, m.nextFile))
-	return appendEdit(b, body, editHead{kind: editSnapshot, number: m.edit}, fileSalt(m.id, m.no, m.nonce))
+	edit := encodeEdit(m.appendFields(nil, m.tables), editHead{kind: editSnapshot, number: m.edit}, m.salt(), manifestHeaderLen)
+	return append(b, edit...)
+}
+
+// salt returns the salt of the checksums.
+func (m *manifest) salt() uint64 { return fileSalt(m.id, m.no, m.nonce) }
+
+// appendFields appends the fields of m, of its tables those that are added.
+func (m *manifest) appendFields(b []byte, added []tableMeta) []byte {
+	b = appendField(b, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, m.oldest.no), m.oldest.nonce))
+	b = appendField(b, tagFlushed, binary.AppendUvarint(nil, m.flushed))
+	b = appendField(b, tagNextFile, binary.AppendUvarint(nil, m.nextFile))
+	for i := range added {
+		b = appendField(b, tagAdd, added[i].appendTo(nil))
+	}
+	return b
+}
+
+// appendTo appends the value of the field that adds t.
+func (t *tableMeta) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, 0) // level
+	b = binary.AppendUvarint(b, t.no)
+	b = binary.AppendUvarint(b, t.size)
+	b = binary.LittleEndian.AppendUint64(b, t.nonce)
+	for _, n := range []uint64{t.entries, t.deletes, t.minSeq, t.maxSeq} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = appendBytes(b, t.smallest)
+	return appendBytes(b, t.largest)
+}
+
+// parseTableMeta decodes the value of a field that adds a table.
+func parseTableMeta(b []byte) (t tableMeta, err error) {
+	level, b, ok := cutUvarint(b, math.MaxUint64)
+	if !ok {
+		return t, errDamaged
+	}
+	if level > 0 {
+		return t, errUnknown
+	}
+
+	t.no, b, _ = cutUvarint(b, math.MaxUint64)
+	t.size, b, ok = cutUvarint(b, maxTableLen)
+	if !ok || len(b) < 8 {
+		return t, errDamaged
+	}
+	t.nonce, b = binary.LittleEndian.Uint64(b), b[8:]
+	for _, n := range []*uint64{&t.entries, &t.deletes, &t.minSeq, &t.maxSeq} {
+		*n, b, ok = cutUvarint(b, math.MaxUint64)
+	}
+	var ok1, ok2 bool
+	t.smallest, b, ok1 = decodeBytes(b)
+	t.largest, b, ok2 = decodeBytes(b)
+	if !ok || !ok1 || !ok2 || len(b) > 0 || t.no == 0 {
+		return t, errDamaged
+	}
+
+	// The window that they lie in moves on.
+	t.smallest = bytes.Clone(t.smallest)
+	t.largest = bytes.Clone(t.largest)
+	return t, nil
 }
 
 // appendField appends a field of an edit.
@@ -126,25 +203,22 @@ type editHead struct {
 	number  uint64
 }
 
-// appendEdit appends an edit to b, the bytes of a manifest so far.
-func appendEdit(b, body []byte, h editHead, salt uint64) []byte {
+// encodeEdit returns the bytes of an edit, which will stand at off.
+func encodeEdit(body []byte, h editHead, salt uint64, off int64) []byte {
 	le := binary.LittleEndian
-	off := int64(len(b))
-	n := len(body)
-	b = append(append(b, make([]byte, editHeadLen)...), body...)
-	for len(b)%8 != 0 {
-		b = append(b, 0)
+	e := append(make([]byte, editHeadLen), body...)
+	for len(e)%8 != 0 {
+		e = append(e, 0)
 	}
 
 	// The head has the checksum of the body, and one of itself.
-	e := b[off:]
 	le.PutUint32(e[4:], checksum(e[editHeadLen:], salt, off+editHeadLen))
-	le.PutUint32(e[8:], uint32(n))
+	le.PutUint32(e[8:], uint32(len(body)))
 	le.PutUint32(e[12:], h.chain)
 	le.PutUint64(e[16:], h.number)
 	e[24] = h.kind
 	le.PutUint32(e, checksum(e[4:editHeadLen], salt, off))
-	return b
+	return e
 }
 
 // parseEditHead decodes the header of an edit at the start of b. ok is false
@@ -257,54 +331,94 @@ func (r *manifestReader) edit() (n int64, err error) {
 
 // fields applies the fields of an edit.
 func (r *manifestReader) fields(b []byte, snapshot bool) error {
-	damaged := corrupt(r.name, r.end, "a field is damaged")
-	seen := map[uint64]bool{}
+	var seen [tagMayGo]bool
 	for len(b) > 0 {
-		tag, k := binary.Uvarint(b)
-		if k <= 0 {
-			return damaged
+		tag, rest, ok := cutUvarint(b, math.MaxUint64)
+		if !ok {
+			return r.damaged()
 		}
-		value, rest, ok := decodeBytes(b[k:])
-		if !ok || seen[tag] && tag < tagMayGo {
-			return damaged
+		value, rest, ok := decodeBytes(rest)
+		if !ok {
+			return r.damaged()
 		}
-		seen[tag] = true
 		b = rest
 		if tag >= tagMayGo {
 			continue
 		}
 
-		// Every field begins with a number.
-		x, k := binary.Uvarint(value)
-		if k <= 0 {
-			return damaged
+		// A table is one of several, and everything else comes once.
+		if seen[tag] && tag != tagAdd {
+			return r.damaged()
 		}
-		value = value[k:]
-		switch tag {
-		case tagOldest:
-			if len(value) != 8 || x == 0 {
-				return damaged
-			}
-			r.m.oldest = logRef{x, binary.LittleEndian.Uint64(value)}
-			value = nil
-		case tagFlushed:
-			if x > maxSeq {
-				return damaged
-			}
-			r.m.flushed = x
-		case tagNextFile:
-			r.m.nextFile = x
-		default:
-			return &versionError{r.name, fmt.Sprintf("a field with tag %d", tag)}
-		}
-		if len(value) > 0 {
-			return damaged
+		seen[tag] = true
+		if err := r.field(tag, value); err != nil {
+			return err
 		}
 	}
 
 	// A snapshot names everything, and a log is named with its first operation.
 	if snapshot && !(seen[tagOldest] && seen[tagFlushed] && seen[tagNextFile]) || seen[tagOldest] != seen[tagFlushed] {
 		return corrupt(r.name, r.end, "a field is missing")
+	}
+	return r.checkTables()
+}
+
+func (r *manifestReader) damaged() error { return corrupt(r.name, r.end, "a field is damaged") }
+
+// field applies a field of an edit.
+func (r *manifestReader) field(tag uint64, value []byte) error {
+	if tag == tagAdd {
+		t, err := parseTableMeta(value)
+		switch {
+		case errors.Is(err, errUnknown):
+			return &versionError{r.name, "a table on a level below the first"}
+		case err != nil:
+			return r.damaged()
+		}
+		r.m.tables = append(r.m.tables, t)
+		return nil
+	}
+
+	// Every other field begins with a number.
+	x, value, ok := cutUvarint(value, math.MaxUint64)
+	switch {
+	case !ok:
+		return r.damaged()
+	case tag == tagOldest:
+		if len(value) != 8 || x == 0 {
+			return r.damaged()
+		}
+		r.m.oldest = logRef{x, binary.LittleEndian.Uint64(value)}
+		return nil
+	case tag == tagFlushed && x <= maxSeq:
+		r.m.flushed = x
+	case tag == tagNextFile:
+		r.m.nextFile = x
+	case tag == tagFlushed:
+		return r.damaged()
+	default:
+		return &versionError{r.name, fmt.Sprintf("a field with tag %d", tag)}
+	}
+	if len(value) > 0 {
+		return r.damaged()
+	}
+	return nil
+}
+
+// checkTables returns an error if the tables do not fit to each other or to the
+// rest: of each the sequences come after those of the one before.
+func (r *manifestReader) checkTables() error {
+	seq := uint64(0)
+	numbers := map[uint64]bool{}
+	for i := range r.m.tables {
+		t := &r.m.tables[i]
+		fits := t.minSeq > seq && t.minSeq <= t.maxSeq && t.maxSeq <= r.m.flushed &&
+			t.no < r.m.nextFile && !numbers[t.no] && bytes.Compare(t.smallest, t.largest) <= 0
+		if !fits {
+			return corrupt(r.name, r.end, fmt.Sprintf("table %d does not fit to the others", t.no))
+		}
+		numbers[t.no] = true
+		seq = t.maxSeq
 	}
 	return nil
 }
@@ -332,30 +446,4 @@ func (r *manifestReader) tail() error {
 		}
 	}
 	return nil
-}
-
-// write makes m the manifest with its number.
-func (m *manifest) write(fsys FS, dir string) error {
-	tmp := filepath.Join(dir, tmpName)
-	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := fsys.Create(tmp)
-	if err != nil {
-		return err
-	}
-
-	_, err = f.WriteAt(m.encode(), 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-
-	// The name makes it the manifest.
-	if err := fsys.Rename(tmp, filepath.Join(dir, manifestName(m.no))); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
 }

@@ -63,6 +63,9 @@ type memtable struct {
 	root  atomic.Pointer[node]
 	order int    // items of a full node: fanout, at least 3 in tests
 	size  int64  // bytes of nodes
+	count int    // versions
+	log   logRef // the first log that has them
+	last  uint64 // the last sequence, when nobody writes m any more
 	step  func() // if not nil, called between the stores that readers can see: for tests
 }
 
@@ -245,6 +248,7 @@ func (m *memtable) get(key []byte, seq uint64) (value []byte, kind byte, ok bool
 // The complexity is O(log n) where n is the number of entries.
 func (m *memtable) insert(key, value []byte, seq uint64, kind byte) {
 	ref := m.arena.put(key, value, seq<<8|uint64(kind))
+	m.count++
 	for !m.tryInsert(key, seq, ref) {
 	}
 	if invariants && seq&(seq-1) == 0 {
@@ -450,36 +454,18 @@ func (m *memtable) each(f func(key, value []byte, trailer uint64, newest bool)) 
 	}
 }
 
-// wasteful reports whether versions that nobody can see take a quarter of the
-// memory or more, and enough of it.
-func (m *memtable) wasteful() bool {
-	if m.bytes() < minMemory/2 {
-		return false
-	}
-	live := m.live(func(key, value int) int64 { return int64(key+value+maxEntryExtra) + leafSize/fanout })
-	return live < m.bytes()/4*3
-}
-
-// live returns the size of the entries that are not deleted or overwritten,
-// where size tells that of one entry.
-func (m *memtable) live(size func(key, value int) int64) (n int64) {
+// live returns the size of the newest versions, with or without deletes, where
+// size tells that of one entry.
+func (m *memtable) live(deletes bool, size func(key, value int) int64) (n int64) {
 	m.each(func(key, value []byte, trailer uint64, newest bool) {
-		if newest && byte(trailer) != kindDelete {
+		if newest && (deletes || byte(trailer) != kindDelete) {
 			n += size(len(key), len(value))
 		}
 	})
 	return n
 }
 
-// compacted returns a memtable with the newest version of each key that is not
-// deleted. There must be no readers of older versions, and nothing below m that
-// a delete hides.
-func (m *memtable) compacted() *memtable {
-	c := newMemtable()
-	m.each(func(key, value []byte, trailer uint64, newest bool) {
-		if newest && byte(trailer) != kindDelete {
-			c.insert(key, value, trailer>>8, byte(trailer))
-		}
-	})
-	return c
+// lives reports whether there is a newest version, with or without deletes.
+func (m *memtable) lives(deletes bool) bool {
+	return m.live(deletes, func(int, int) int64 { return 1 }) > 0
 }

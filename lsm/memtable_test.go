@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -417,68 +416,5 @@ func TestArenaChunks(t *testing.T) {
 		if chunks > maxChunks {
 			t.Errorf("entries of %d bytes: %d chunks, want at most %d", n, chunks, maxChunks)
 		}
-	}
-}
-
-// TestMemtableWasteful checks that a memtable is compacted if it is not small
-// and a quarter of it or more was overwritten or deleted, and else is not.
-func TestMemtableWasteful(t *testing.T) {
-	const keys = 1000
-	for _, c := range []struct {
-		value, overwritten, deleted int
-		want                        bool
-	}{
-		{1000, 0, 0, false},
-		{1000, keys / 10, 0, false},
-		{1000, keys / 2, 0, true},
-		{1000, 0, keys / 2, true},
-		{1000, 0, keys, true},
-		{10, keys, keys, false},
-	} {
-		m := newMemtable()
-		seq := uint64(0)
-		insert := func(n int, value []byte, kind byte) {
-			for i := range n {
-				seq++
-				m.insert(fmt.Appendf(nil, "%04d", i), value, seq, kind)
-			}
-		}
-
-		insert(keys, make([]byte, c.value), kindSet)
-		insert(c.overwritten, make([]byte, c.value), kindSet)
-		insert(c.deleted, nil, kindDelete)
-		equal(t, fmt.Sprintf("%d bytes, %+v", m.bytes(), c), m.wasteful(), c.want)
-	}
-}
-
-// TestMemtableCompacted checks that compaction keeps the newest version of each
-// key, and no key that was deleted.
-func TestMemtableCompacted(t *testing.T) {
-	m := newMemtable()
-	want := map[string]string{}
-	seq := uint64(0)
-	for i := range 4000 {
-		key := fmt.Sprint("key", i*i%97)
-		seq++
-		if i%7 == 0 {
-			m.insert([]byte(key), nil, seq, kindDelete)
-			delete(want, key)
-			continue
-		}
-		m.insert([]byte(key), fmt.Append(nil, i), seq, kindSet)
-		want[key] = fmt.Sprint(i)
-	}
-
-	c := m.compacted()
-	c.check()
-	got := map[string]string{}
-	c.each(func(key, value []byte, _ uint64, newest bool) {
-		if !newest {
-			t.Errorf("an old version of %q", key)
-		}
-		got[string(key)] = string(value)
-	})
-	if !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }

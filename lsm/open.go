@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -22,11 +23,20 @@ import (
 // succeeds: reads work, and commits wait for space. If there are more than 64
 // logs, and not more than 1 GiB to copy, Open makes one of them.
 func Open(dir string, opts *Options) (*DB, error) {
-	return openWith(dir, opts, rand.Uint64)
+	return openWith(dir, opts, rand.Uint64, noLimits)
 }
 
-// openWith is Open with a source of nonces.
-func openWith(dir string, opts *Options, nonce func() uint64) (*DB, error) {
+// limits are what tests lower, so that small databases do what large ones do.
+type limits struct {
+	versions int   // of a memtable
+	edits    int64 // bytes in a manifest after the snapshot
+}
+
+// noLimits are those of all but tests.
+var noLimits = limits{versions: math.MaxInt, edits: 64 << 10}
+
+// openWith is Open with a source of nonces, and with limits.
+func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -36,6 +46,7 @@ func openWith(dir string, opts *Options, nonce func() uint64) (*DB, error) {
 		nonce: nonce,
 		start: time.Now(),
 		done:  make(chan struct{}),
+		lim:   lim,
 	}
 
 	// The parts know their database.
@@ -43,6 +54,7 @@ func openWith(dir string, opts *Options, nonce func() uint64) (*DB, error) {
 	db.commits.open = &group{}
 	db.logs.db = db
 	db.logs.quit = make(chan struct{})
+	db.installed.db = db
 	db.state.Store(&readState{mem: newMemtable()})
 
 	// A failed Open leaves nothing open.
@@ -150,6 +162,10 @@ func (db *DB) release() error {
 			_ = l.f.Close() // nothing depends on it: it is synced, closed already, or has failed
 		}
 	}
+	for _, t := range db.state.Load().tables {
+		_ = t.close() // it was only read
+	}
+	_ = db.installed.close() // it is synced, or has failed
 
 	// The lock goes last.
 	if db.lock == nil {
@@ -163,8 +179,8 @@ func (db *DB) release() error {
 // then the manifest has been lost.
 func (db *DB) create(files listing) error {
 	fsys := db.opts.FS
-	if files.table != "" {
-		return corrupt(files.table, 0, "there is a table, but no manifest")
+	if len(files.tables) > 0 {
+		return corrupt(filepath.Join(db.dir, tableName(files.tables[0])), 0, "there is a table, but no manifest")
 	}
 
 	// Logs without a manifest are left by a creation that crashed, and are
@@ -188,14 +204,10 @@ func (db *DB) create(files listing) error {
 		return err
 	}
 	db.logs.begin(log)
-
-	m := manifest{
-		fileHeader: fileHeader{no: 1, id: db.id, nonce: db.nonce()},
-		edit:       1,
-		oldest:     logRef{log.no, log.nonce},
-		nextFile:   db.logs.nextNo,
-	}
-	return m.write(fsys, db.dir)
+	db.logs.chain = []uint64{log.no}
+	first := logRef{log.no, log.nonce}
+	db.state.Load().mem.log = first
+	return db.installed.replace(manifest{oldest: first, nextFile: db.logs.nextNo})
 }
 
 // checkStray returns an error if a log that is not part of the database holds a

@@ -62,11 +62,13 @@ type Options struct {
 	// Sync.
 	Durability Durability
 
-	// Memory bounds the bytes of keys and values in memory, with what it takes
-	// to find them: between 1 MiB and 4 GiB. If zero, 1 GiB. A commit that
-	// would exceed it fails with [ErrFull]; a sixteenth is kept for deletes. A
-	// commit of many keys that fall into full nodes, each into another, may
-	// exceed it by 0.3 KB a key.
+	// Memory is a budget of memory, between 1 MiB and 4 GiB. If zero, 128 MiB.
+	// New keys and values take an eighth of it, with what it takes to find
+	// them, and then become a table; while tables are written, commits go on
+	// until they take half. Then commits wait, and fail with [ErrStalled] if
+	// that lasts longer than StallTimeout. A batch that is longer than that
+	// takes what it needs, alone. The indexes and filters of tables take 2
+	// bytes a key beside it.
 	Memory int64
 
 	// ReadOnly opens a database that exists and changes no file of it. Several
@@ -86,8 +88,8 @@ type Options struct {
 	LogSize int64
 
 	// StallTimeout is how long a commit waits for space or descriptors that
-	// the system lacks for the next log file, before it fails with
-	// [ErrStalled]. If zero, 10 * time.Second.
+	// the system lacks for the next log file, or for memory, before it fails
+	// with [ErrStalled]. If zero, 10 * time.Second.
 	StallTimeout time.Duration
 
 	// FS is where the files are. If nil, [OSFS].
@@ -95,7 +97,7 @@ type Options struct {
 }
 
 const (
-	defaultMemory       = 1 << 30
+	defaultMemory       = 128 << 20
 	minMemory           = 1 << 20
 	maxMemory           = 4 << 30
 	defaultLogSize      = 4 << 20

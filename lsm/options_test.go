@@ -53,7 +53,7 @@ func TestValidate(t *testing.T) {
 // TestDefaults checks what nil means.
 func TestDefaults(t *testing.T) {
 	got := (*Options)(nil).resolve()
-	want := Options{Memory: 1 << 30, LogSize: 4 << 20, StallTimeout: 10 * time.Second, FS: OSFS{}}
+	want := Options{Memory: 128 << 20, LogSize: 4 << 20, StallTimeout: 10 * time.Second, FS: OSFS{}}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"context"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -20,8 +21,9 @@ func modelDB(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
+	lim := limits{versions: rapid.SampledFrom([]int{1, 5, 30, 1000}).Draw(t, "versions"), edits: 300}
 	open := func() *DB {
-		db, err := Open("db", &Options{FS: m, LogSize: minLogSize, Durability: durability})
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, Durability: durability}, rand.Uint64, lim)
 		must(err)
 		return db
 	}

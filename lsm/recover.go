@@ -13,13 +13,18 @@ import (
 // A resumption is the work of Open after it has read a database, before
 // anything is committed. It can be tried again.
 type resumption struct {
-	manifest manifest // the one that was read
+	manifest manifest // the one that was read, and the tables that were written since
 	last     *logFile // the last log, whose records are durable; nil once that is done with
 	goOn     bool     // last is continued, and not sealed
 	next     *logFile // the log after it, or last itself; nil before it is made
 	remove   []string // names of files that nothing will refer to
 	chain    []uint64 // numbers of the logs that were read
 	fold     bool     // they are replaced by one
+}
+
+// needed returns the numbers of the logs whose content is in no table.
+func (r *resumption) needed() []uint64 {
+	return slices.DeleteFunc(slices.Clone(r.chain), func(no uint64) bool { return no < r.manifest.oldest.no })
 }
 
 const (
@@ -33,10 +38,8 @@ func (db *DB) recover(files listing) error {
 	if err != nil {
 		return err
 	}
-	if mem := db.state.Load().mem; mem.wasteful() {
-		db.state.Store(&readState{mem: mem.compacted()})
-	}
 	db.commits.visible.Store(db.commits.seq)
+	db.commits.written = db.commits.seq
 	db.commits.synced = db.commits.seq
 	if db.opts.ReadOnly {
 		return nil
@@ -50,7 +53,7 @@ func (db *DB) recover(files listing) error {
 	// A log without operations goes on. Any other is sealed and followed by a
 	// new one.
 	r.goOn = last.groups == 0 && !last.dirty
-	r.fold = len(r.chain) > maxChain && db.foldedSize() <= maxLogSize
+	r.fold = len(r.needed()) > maxChain && len(db.state.Load().imms) == 0 && db.foldedSize() <= maxLogSize
 	log, err := db.logs.complete(r)
 	copied := r.fold && r.last == nil // or some were
 	switch {
@@ -72,9 +75,6 @@ func (db *DB) recover(files listing) error {
 // the one before, if there is one.
 func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err error) {
 	fail := func(err error) (*logReader, *logReader, *resumption, error) { return nil, nil, nil, err }
-	if files.table != "" {
-		return fail(&versionError{files.table, "a table"})
-	}
 	m, err := readManifest(db.opts.FS, db.dir, slices.Max(files.manifests))
 	if err != nil {
 		return fail(err)
@@ -82,9 +82,15 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 	db.id = m.id
 	db.logs.nextNo = max(m.nextFile, files.top+1)
 	db.commits.seq = m.flushed
+	db.installed.manifest = m
+	db.installed.bad = true // it is not appended to (M4)
+	if err := db.openTables(m.tables); err != nil {
+		return fail(err)
+	}
 
 	// Each log that is sealed names the next.
 	r = &resumption{manifest: m}
+	db.state.Load().mem.log = m.oldest
 	for ref := m.oldest; ; ref = last.next {
 		before = last
 		last, err = db.replayLog(ref)
@@ -97,6 +103,9 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 		}
 		if last.next.no <= ref.no {
 			return fail(last.corrupt(last.end-sealLen, "the next log is an older one"))
+		}
+		if err := db.flushReplayed(r, last.next); err != nil {
+			return fail(err)
 		}
 	}
 
@@ -112,10 +121,64 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 		}
 		r.remove = append(r.remove, logName(no))
 	}
+	for _, no := range files.tables {
+		if !slices.ContainsFunc(m.tables, func(t tableMeta) bool { return t.no == no }) {
+			r.remove = append(r.remove, tableName(no))
+		}
+	}
 	for _, no := range files.manifests {
 		r.remove = append(r.remove, manifestName(no))
 	}
 	return before, last, r, nil
+}
+
+// openTables opens the tables that a manifest names.
+func (db *DB) openTables(metas []tableMeta) error {
+	s := *db.state.Load()
+	for _, meta := range metas {
+		t, err := db.openTable(meta)
+		if err != nil {
+			return err
+		}
+		s.tables = append(s.tables, t)
+		db.state.Store(&s) // so that a failed Open closes them
+	}
+	return nil
+}
+
+// flushReplayed makes the memtable immutable if it is full, and a table of it,
+// so that Open needs no more memory than commits do. next is the log that is
+// read next. Without room for the table the memtable stays.
+func (db *DB) flushReplayed(r *resumption, next logRef) error {
+	if !db.memtableFullLocked(0) {
+		return nil
+	}
+	db.freeze(db.commits.seq, next)
+	if db.opts.ReadOnly {
+		return nil
+	}
+
+	// Those that stayed before come first.
+	for len(db.state.Load().imms) > 0 {
+		mem := db.state.Load().imms[0]
+		t, err := db.writeTable(mem)
+		if lacksRoom(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+
+		// The manifest that Open writes will say so.
+		after := db.flushed(mem, t)
+		r.manifest.oldest = after.oldest
+		r.manifest.flushed = after.flushed
+		if t != nil {
+			r.manifest.tables = append(r.manifest.tables, t.tableMeta)
+		}
+		db.replaceOldest(t)
+	}
+	return nil
 }
 
 // replayLog reads a log into the memtable.
@@ -155,7 +218,7 @@ func (db *DB) apply(r *logReader, h recordHead, body []byte, off int64) error {
 			return r.corrupt(off, "an operation is damaged")
 		}
 		if mem.arena.full() {
-			return ErrFull
+			return r.corrupt(off, "the log has more entries than a memtable can hold")
 		}
 
 		// Operations have the numbers that they had.
@@ -271,28 +334,34 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 		}
 	}
 
-	// A manifest that failed halfway may be there: the next has another number.
-	r.manifest.no++ // a number is tried once
-	r.manifest.edit++
+	// Logs whose content is in tables are not needed any more.
+	kept := r.needed()
 	m := r.manifest
-	m.nonce = db.nonce()
-	m.nextFile = r.next.no + 1
-	if err := m.write(db.opts.FS, db.dir); err != nil {
+	m.nextFile = db.logs.peekNumber()
+	if err := db.installed.replace(m); err != nil {
 		return nil, err
 	}
 
 	// The new manifest is durable: nothing needs these files any more. What
 	// cannot be removed comes here again at the next Open.
+	for _, no := range r.chain[:len(r.chain)-len(kept)] {
+		r.remove = append(r.remove, logName(no))
+	}
 	for _, name := range r.remove {
 		_ = db.opts.FS.Remove(filepath.Join(db.dir, name))
 	}
+	if r.next.no != r.chain[len(r.chain)-1] {
+		kept = append(kept, r.next.no)
+	}
+	l.chain = kept
 	return r.next, nil
 }
 
 // foldedSize returns how long a log must be that holds all that is live, in
 // records of copyLen or more, with room for the commits after them.
 func (db *DB) foldedSize() int64 {
-	live := db.state.Load().mem.live(opLen)
+	s := db.state.Load()
+	live := s.mem.live(len(s.tables) > 0, opLen)
 	return db.opts.LogSize + live + (live/copyLen+1)*groupExtra
 }
 
@@ -318,11 +387,16 @@ func (l *rotation) copyLive(r *resumption) error {
 		rec = rec[:recordHeadLen]
 		h.count = 0
 	}
-	db.state.Load().mem.each(func(key, value []byte, trailer uint64, newest bool) {
-		if !newest || byte(trailer) == kindDelete {
+	s := db.state.Load()
+	s.mem.each(func(key, value []byte, trailer uint64, newest bool) {
+		switch {
+		case !newest, byte(trailer) == kindDelete && len(s.tables) == 0:
 			return
+		case byte(trailer) == kindDelete:
+			rec = appendDelete(rec, key)
+		default:
+			rec = appendSet(rec, key, value)
 		}
-		rec = appendSet(rec, key, value)
 		if h.count++; len(rec) >= copyLen {
 			write()
 		}
@@ -343,12 +417,11 @@ func (l *rotation) copyLive(r *resumption) error {
 
 	// The old logs go when the manifest that names the new one is durable.
 	p.visible.Store(p.seq)
+	p.written = p.seq
 	p.synced = p.seq
 	r.manifest.oldest = logRef{r.next.no, r.next.nonce}
 	r.manifest.flushed = flushed
-	for _, no := range r.chain {
-		r.remove = append(r.remove, logName(no))
-	}
+	s.mem.log = r.manifest.oldest
 	r.fold = false
 	return nil
 }

@@ -27,7 +27,8 @@ type rotation struct {
 	tail      *logFile // nil if Open lacked room
 	used      int64    // bytes of tail that are written, or reserved
 	next      *logFile // nil if it is not ready
-	nextNo    uint64   // number of the next file
+	chain     []uint64 // numbers of the logs up to tail, from the oldest that was not removed
+	nextNo    uint64   // number of the next log or table
 	wanted    int64    // size that a waiting commit needs, if more than LogSize
 	making    bool     // a goroutine makes next
 	makeErr   error    // why the last attempt failed
@@ -35,7 +36,8 @@ type rotation struct {
 	waiting   int      // commits that wait for next
 	pending   *resumption
 	begun     atomic.Uint64
-	stalls    uint64 // commits that have waited
+	leading   atomic.Uint64 // number of current
+	stalls    uint64        // commits that have waited
 
 	quit       chan struct{} // closed when nothing needs next any more
 	quitting   bool
@@ -44,14 +46,15 @@ type rotation struct {
 
 // reserveLocked reserves room for size bytes of operations in the log of g, the
 // open group. If g has no log yet, it is bound to tail or, if that is full, to
-// next, and to mem.
-func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
+// next, and to the memtable. If that is full, g gets a new one, and next: a log
+// belongs to one memtable.
+func (l *rotation) reserveLocked(g *group, size int64, full bool) bool {
 	if g.log == nil {
 		size += groupExtra
 	}
 
 	// The group begins in the next log if the last one is too full.
-	if l.tail == nil || l.used+size+sealLen > l.tail.size {
+	if full || l.tail == nil || l.used+size+sealLen > l.tail.size {
 		if g.log != nil {
 			return false
 		}
@@ -63,11 +66,16 @@ func (l *rotation) reserveLocked(g *group, mem *memtable, size int64) bool {
 		l.next = nil
 		l.used = logHeaderLen
 		l.wanted = 0
+		l.chain = append(l.chain, l.tail.no)
+		if full {
+			l.db.freeze(l.db.commits.seq, logRef{l.tail.no, l.tail.nonce})
+			l.db.scheduleFlushLocked()
+		}
 	}
 
 	// The bytes belong to the group, and the next log is prepared in time.
 	g.log = l.tail
-	g.mem = mem
+	g.mem = l.db.state.Load().mem
 	g.reserved += size
 	l.used += size
 	if l.used > l.tail.size/2 {
@@ -91,8 +99,21 @@ func (l *rotation) change(next *logFile, first uint64) error {
 		return err
 	}
 	l.current = next
+	l.leading.Store(next.no)
 	l.begun.Add(1)
 	return nil
+}
+
+// leaveLocked returns the numbers of the logs before oldest that the leader has
+// left, which are not part of the chain any more.
+func (l *rotation) leaveLocked(oldest uint64) []uint64 {
+	n := 0
+	for n < len(l.chain) && l.chain[n] < min(oldest, l.leading.Load()) {
+		n++
+	}
+	left := l.chain[:n:n]
+	l.chain = l.chain[n:]
+	return left
 }
 
 // prepareLocked starts making the next log, unless there is one or the last
@@ -176,12 +197,26 @@ func (l *rotation) tryMake() error {
 
 // create makes a log with the next number.
 func (l *rotation) create(size int64) (*logFile, error) {
+	h := fileHeader{no: l.nextNumber(), id: l.db.id, nonce: l.db.nonce()}
+	return createLog(l.db.opts.FS, l.db.dir, h, size)
+}
+
+// nextNumber returns the number of the next log or table.
+func (l *rotation) nextNumber() uint64 {
 	mu := &l.db.commits.mu
 	mu.Lock()
+	defer mu.Unlock()
 	no := l.nextNo
 	l.nextNo++
-	mu.Unlock()
-	return createLog(l.db.opts.FS, l.db.dir, fileHeader{no: no, id: l.db.id, nonce: l.db.nonce()}, size)
+	return no
+}
+
+// peekNumber returns the number that nextNumber will return.
+func (l *rotation) peekNumber() uint64 {
+	mu := &l.db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	return l.nextNo
 }
 
 // resume finishes the work that Open could not.
@@ -196,12 +231,14 @@ func (l *rotation) resume(r *resumption) error {
 	defer mu.Unlock()
 	l.begin(log)
 	l.pending = nil
+	l.db.scheduleFlushLocked()
 	return nil
 }
 
 // begin makes log the one that is written.
 func (l *rotation) begin(log *logFile) {
 	l.current = log
+	l.leading.Store(log.no)
 	l.tail = log
 	l.used = log.off
 }

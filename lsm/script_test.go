@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -137,6 +138,15 @@ func openMem(t testing.TB, m *MemFS) *DB {
 	return db
 }
 
+// scriptLimits make a table of every few commits of a script, and a manifest of
+// every few tables.
+var scriptLimits = limits{versions: 10, edits: 500}
+
+// openScript opens the database in m with scriptLimits.
+func openScript(m *MemFS) (*DB, error) {
+	return openWith("db", &Options{FS: m, LogSize: minLogSize}, rand.Uint64, scriptLimits)
+}
+
 // set commits one key.
 func set(t testing.TB, db *DB, key, value string, d Durability) {
 	t.Helper()
@@ -221,7 +231,15 @@ func closeDB(t testing.TB, db *DB) {
 }
 
 // testNonce returns a source of nonces that is the same each time.
-func testNonce(seed uint64) func() uint64 { return rand.New(rand.NewPCG(seed, 2)).Uint64 }
+func testNonce(seed uint64) func() uint64 {
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(seed, 2))
+	return func() uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return rng.Uint64()
+	}
+}
 
 // testFiles returns the files of a database that holds commits 1 to n of a
 // script, closed or still open. Up to 8 of them fit into one log.
@@ -229,7 +247,7 @@ func testFiles(t testing.TB, n int64, closed bool) *MemFS {
 	t.Helper()
 	m := NewMemFS()
 	s := new(script)
-	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1))
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), noLimits)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestTextbook(t *testing.T) {
 	// The same commits, by the package.
 	nonces := []uint64{id, nonce1, 44, nonce2}
 	m = NewMemFS()
-	db, err := openWith("db", &Options{FS: m}, func() uint64 { x := nonces[0]; nonces = nonces[1:]; return x })
+	db, err := openWith("db", &Options{FS: m}, func() uint64 { x := nonces[0]; nonces = nonces[1:]; return x }, noLimits)
 	if err != nil {
 		t.Fatal(err)
 	}

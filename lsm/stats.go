@@ -10,19 +10,23 @@ type Stats struct {
 	Syncs    uint64 // of these writes; syncs at the ends of logs do not count
 	Logs     uint64 // log files that were begun
 	LogBytes uint64 // written to logs
-	Stalls   uint64 // commits that waited for the next log
-	Memory   int64  // bytes that keys and values take in memory, with the tree that finds them
+	Flushes  uint64 // tables that were written
+	Stalls   uint64 // commits that waited for the next log, or for memory
+	Memory   int64  // bytes that keys and values take in memory, with the trees that find them
+	Tables   int    // tables now
+	Stored   int64  // bytes of them
 	Sequence uint64 // operations since the database was made, and copies of them by Open
 }
 
-// Sub returns the counters since prev was taken; Memory and Sequence are those
-// of s.
+// Sub returns the counters since prev was taken; Memory, Tables, Stored and
+// Sequence are those of s.
 func (s Stats) Sub(prev Stats) Stats {
 	s.Commits -= prev.Commits
 	s.Groups -= prev.Groups
 	s.Syncs -= prev.Syncs
 	s.Logs -= prev.Logs
 	s.LogBytes -= prev.LogBytes
+	s.Flushes -= prev.Flushes
 	s.Stalls -= prev.Stalls
 	return s
 }
@@ -35,7 +39,13 @@ func (db *DB) Stats() Stats {
 	s := p.stats
 	s.Logs = db.logs.begun.Load()
 	s.Stalls = db.logs.stalls
-	s.Memory = db.state.Load().mem.bytes()
+	s.Flushes = db.flush.flushes
+	state := db.state.Load()
+	s.Memory = state.memory()
+	s.Tables = len(state.tables)
+	for _, t := range state.tables {
+		s.Stored += int64(t.size)
+	}
 	s.Sequence = p.seq
 	return s
 }

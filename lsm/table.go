@@ -86,10 +86,16 @@ const (
 // the damage is met, and one of a later version [ErrVersion]. An error of r is
 // returned as it is.
 func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
-	t := &Table{r: r, size: size, name: "table"}
+	name := "table"
 	if f, ok := r.(interface{ Name() string }); ok {
-		t.name = f.Name()
+		name = f.Name()
 	}
+	return newTable(r, size, name)
+}
+
+// newTable is OpenTable with the name of the file.
+func newTable(r io.ReaderAt, size int64, name string) (*Table, error) {
+	t := &Table{r: r, size: size, name: name}
 	if size < footerLen {
 		return nil, corrupt(t.name, 0, "the file is shorter than a footer")
 	}
@@ -254,29 +260,39 @@ func (t *Table) block(i int, buf *blockBuffer) (d dataBlock, err error) {
 	return d, nil
 }
 
-// find returns the newest version of key that is not newer than seq, in buf. If
-// it is a delete, or there is none, the error is ErrNotFound.
-func (t *Table) find(key []byte, seq uint64, buf *blockBuffer) (e blockEntry, err error) {
-	if len(key) > MaxKeyLen || !t.filt.has(filterHash(key)) {
-		return e, ErrNotFound
+// find returns the newest version of key that is not newer than seq, in buf. ok
+// is false if there is none. hash is that of the key.
+func (t *Table) find(key []byte, hash, seq uint64, buf *blockBuffer) (e blockEntry, ok bool, err error) {
+	if !t.filt.has(hash) {
+		return e, false, nil
 	}
 	i := t.index.search(key)
 	if i == t.index.n {
-		return e, ErrNotFound
+		return e, false, nil
 	}
 
 	d, err := t.block(i, buf)
 	if err != nil {
-		return e, err
+		return e, false, err
 	}
-	e, ok, err := d.find(key, seq)
+	e, ok, err = d.find(key, seq)
 	if err != nil {
-		return e, t.blame(t.index.start(i), err)
+		return e, false, t.blame(t.index.start(i), err)
 	}
-	if !ok || e.kind == kindDelete {
-		return e, ErrNotFound
+	return e, ok, nil
+}
+
+// value returns the value of key, in buf. If there is none, the error is
+// ErrNotFound.
+func (t *Table) value(key []byte, buf *blockBuffer) ([]byte, error) {
+	if len(key) > MaxKeyLen {
+		return nil, ErrNotFound
 	}
-	return e, nil
+	e, ok, err := t.find(key, filterHash(key), maxSeq, buf)
+	if err == nil && (!ok || e.kind == kindDelete) {
+		err = ErrNotFound
+	}
+	return e.value, err
 }
 
 // Get returns a copy of the value of key. If there is none, the error is
@@ -294,18 +310,18 @@ func (t *Table) Get(key []byte) ([]byte, error) {
 func (t *Table) AppendGet(dst, key []byte) ([]byte, error) {
 	buf := takeBlockBuffer()
 	defer giveBlockBuffer(buf)
-	e, err := t.find(key, maxSeq, buf)
+	v, err := t.value(key, buf)
 	if err != nil {
 		return dst, err
 	}
-	return append(dst, e.value...), nil
+	return append(dst, v...), nil
 }
 
 // Has reports whether key has a value.
 func (t *Table) Has(key []byte) (bool, error) {
 	buf := takeBlockBuffer()
 	defer giveBlockBuffer(buf)
-	_, err := t.find(key, maxSeq, buf)
+	_, err := t.value(key, buf)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

@@ -183,9 +183,9 @@ func modelTable(t *rapid.T) {
 func checkFind(t failing, table *Table, list []version, key string, seq uint64) {
 	t.Helper()
 	want, ok := twinGet(list, key, seq)
-	e, err := table.find([]byte(key), seq, new(blockBuffer))
-	if ok != (err == nil) || !ok && !errors.Is(err, ErrNotFound) {
-		t.Fatalf("find(%q, %d): got %v, want a value: %t", key, seq, err, ok)
+	e, found, err := table.find([]byte(key), filterHash([]byte(key)), seq, new(blockBuffer))
+	if err != nil || ok != (found && e.kind == kindSet) {
+		t.Fatalf("find(%q, %d): got %t of kind %d and %v, want a value: %t", key, seq, found, e.kind, err, ok)
 	}
 	if string(e.value) != want && ok {
 		t.Fatalf("find(%q, %d): got %q, want %q", key, seq, e.value, want)

@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// flushedFiles returns the files of a database with n commits of a script in
+// which tables, logs and edits are small. It is closed, or still open.
+func flushedFiles(t testing.TB, n int64, closed bool, seed uint64) *MemFS {
+	t.Helper()
+	m := NewMemFS()
+	s := new(script)
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(seed), limits{versions: 7, edits: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if err := s.commit(db, Sync); err != nil {
+			t.Fatal(err)
+		}
+		db.logs.background.Wait() // the same files each time
+	}
+
+	if got := db.Stats().Tables; got < 2 {
+		t.Errorf("%d commits made %d tables, want 2 or more", n, got)
+	}
+	live := m.CrashClone(CrashConfig{Keep: 1})
+	closeDB(t, db)
+	if closed {
+		return m
+	}
+	return live
+}
+
+// tableNames returns the names of the tables in m, sorted.
+func (m *MemFS) tableNames(t testing.TB) (names []string) {
+	t.Helper()
+	for _, name := range m.files(t) {
+		if _, ok := parseName(name, "", ".sst"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestFlush checks that more data than memory fit into a database, that all of
+// it is found, also after a reopen, and that logs of what is in tables go.
+func TestFlush(t *testing.T) {
+	for _, size := range []int{10, 300, 70_000} {
+		m := NewMemFS()
+		o := Options{FS: m, Memory: minMemory, Durability: NoSync, LogSize: 64 << 10}
+		db := memDB(t, o)
+		n := 2 * minMemory / (size + 100)
+		model := map[string]string{}
+		for i := range n {
+			// Most keys are set twice, and some are deleted.
+			for _, key := range []string{fmt.Sprint(i), fmt.Sprint(i / 2)} {
+				model[key] = string(fmt.Appendf(make([]byte, size), "%d", i))
+				must(t, db.Set([]byte(key), []byte(model[key])))
+			}
+			if i%10 == 0 {
+				delete(model, fmt.Sprint(i-1))
+				must(t, db.Delete(fmt.Append(nil, i-1)))
+			}
+			if i%50 > 0 {
+				continue
+			}
+			if got := db.Stats().Memory; got > minMemory/2+minMemory/8+4*int64(size) {
+				t.Fatalf("values of %d bytes: %d bytes of memory, want at most half of %d", size, got, minMemory)
+			}
+		}
+
+		check := func(what string) {
+			for i := range n + 1 {
+				key := fmt.Sprint(i)
+				if want, ok := model[key]; ok {
+					wantValue(t, what, db, key, want)
+				} else {
+					wantHas(t, what, db, key, false)
+				}
+			}
+		}
+		check("while open")
+		db.logs.background.Wait()
+		stats := db.Stats()
+		if stats.Tables < 4 || stats.Flushes != uint64(stats.Tables) || stats.Stored < minMemory/2 {
+			t.Errorf("values of %d bytes: got %+v, want tables of more than the memory", size, stats)
+		}
+		if logs, most := len(m.files(t))-stats.Tables, 2+int(minMemory/o.LogSize); logs > most {
+			t.Errorf("values of %d bytes: %d files that are no tables, want at most %d", size, logs, most)
+		}
+		closeDB(t, db)
+
+		db = memDB(t, o)
+		check("after a reopen")
+		closeDB(t, db)
+		o.ReadOnly = true
+		before := m.files(t)
+		db = memDB(t, o)
+		check("read-only")
+		closeDB(t, db)
+		if after := m.files(t); !slices.Equal(after, before) {
+			t.Errorf("read-only: files %v, were %v", after, before)
+		}
+	}
+}
+
+// TestFlushNothing checks that a memtable of which nothing is left makes no
+// table, and that its logs go.
+func TestFlushNothing(t *testing.T) {
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), limits{versions: 10, edits: 1 << 20})
+	must(t, err)
+	for i := range 100 {
+		must(t, db.Set([]byte{byte(i / 2)}, nil))
+		must(t, db.Delete([]byte{byte(i / 2)}))
+		db.logs.background.Wait()
+	}
+	equal(t, "tables", db.Stats().Tables, 0)
+	wantHas(t, "a deleted key", db, "\x05", false)
+	closeDB(t, db)
+	if got := len(m.files(t)); got > 6 {
+		t.Errorf("got files %v, want no more than 6", m.files(t))
+	}
+}
+
+// TestFlushHidden checks that a delete in a later table hides what an older
+// table has, and that a fold of the logs keeps it.
+func TestFlushHidden(t *testing.T) {
+	m := NewMemFS()
+	lim := limits{versions: 4, edits: 1 << 20}
+	open := func() *DB {
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(uint64(len(m.files(t)))), lim)
+		must(t, err)
+		return db
+	}
+	db := open()
+	for i := range 8 {
+		must(t, db.Set([]byte{byte(i)}, []byte("old")))
+		db.logs.background.Wait()
+	}
+	must(t, db.Delete([]byte{1}))
+	closeDB(t, db)
+
+	// Many sessions that write nothing but one key fold their logs.
+	lim.versions = 1000
+	for range maxChain + 2 {
+		db = open()
+		must(t, db.Set([]byte{9}, nil))
+		closeDB(t, db)
+	}
+	db = open()
+	wantHas(t, "a key that was deleted before the fold", db, "\x01", false)
+	wantHas(t, "its neighbor", db, "\x02", true)
+	if got := len(m.files(t)); got > 8 {
+		t.Errorf("got files %v after a fold, want no more than 8", m.files(t))
+	}
+
+	// And so does a table above.
+	closeDB(t, db)
+	lim.versions = 1
+	db = open()
+	must(t, db.Set([]byte{10}, nil))
+	must(t, db.Set([]byte{11}, nil))
+	must(t, db.Set([]byte{12}, nil))
+	db.logs.background.Wait()
+	wantHas(t, "a key that was deleted in a table", db, "\x01", false)
+	closeDB(t, db)
+}
+
+// TestTrapUnpublished checks that a memtable is not flushed before all of it is
+// in a log and visible: a table would outlive a log that fails.
+func TestTrapUnpublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), limits{versions: 3, edits: 1 << 20})
+		must(t, err)
+		hold := make(chan error)
+		var held atomic.Bool
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" && !held.Swap(true) {
+				return <-hold
+			}
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
+				t.Error("a table is made of what is not in a log")
+			}
+			return nil
+		})
+
+		// The leader is in its sync with a group that has filled the memtable,
+		// and others begin the next.
+		errs := make(chan error, 8)
+		for i := range 8 {
+			b := new(Batch)
+			for k := range 3 {
+				b.Set([]byte{byte(i), byte(k)}, nil)
+			}
+			go func() { errs <- db.Apply(t.Context(), b) }() // ends with its group
+			synctest.Wait()
+		}
+		equal(t, "memtables that are full", len(db.state.Load().imms), 1)
+		hold <- syscall.EIO
+		for range 8 {
+			isError(t, "a commit when the log has failed", <-errs, ErrReadOnly)
+		}
+		time.Sleep(time.Minute)
+		m.Inject(nil)
+		if err := db.Close(); err == nil {
+			t.Error("Close after a failure of the log: got no error")
+		}
+		equal(t, "tables", len(m.tableNames(t)), 0)
+	})
+}
+
+// TestFlushStall checks that commits wait for memory while tables cannot be
+// written, fail with the cause if that lasts, and go on when it ends; reads and
+// what has memory go on meanwhile, and nothing is tried when nobody waits.
+func TestFlushStall(t *testing.T) {
+	for _, kind := range []string{"create", "write", "sync", "open"} {
+		synctest.Test(t, func(t *testing.T) { flushStallRound(t, kind) })
+	}
+}
+
+func flushStallRound(t *testing.T, kind string) {
+	t.Helper()
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Memory: minMemory, Durability: NoSync, LogSize: 64 << 10})
+	var full atomic.Bool
+	var tries atomic.Int64
+	full.Store(true)
+	m.Inject(func(op FSOp) error {
+		if full.Load() && op.Kind == kind && filepath.Ext(op.Name) == ".sst" {
+			tries.Add(1)
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	n := 0
+	var err error
+	for ; err == nil && n < 1e5; n++ {
+		err = db.Set(fmt.Append(nil, n), make([]byte, 1000))
+	}
+	isError(t, "a commit without memory", err, ErrStalled, syscall.ENOSPC)
+	if n < minMemory/4/1000 {
+		t.Errorf("%d commits of 1 kB before a stall, want those of a quarter of the memory", n)
+	}
+	wantHas(t, "the first key", db, "0", true)
+	wantHas(t, "the one that stalled", db, fmt.Sprint(n-1), false)
+	time.Sleep(maxBackoff) // the last attempt, which somebody waited for
+	before := tries.Load()
+	time.Sleep(time.Hour)
+	equal(t, "attempts while nobody waits", tries.Load(), before)
+
+	// Somebody waits when there is space again.
+	done := make(chan error)
+	go func() { done <- db.Set([]byte("late"), nil) }() // ends when there is memory
+	go func() { done <- db.Set([]byte("later"), make([]byte, 5000)) }()
+	time.Sleep(time.Second)
+	full.Store(false)
+	isError(t, "a commit that waited", <-done, nil)
+	isError(t, "another", <-done, nil)
+	synctest.Wait()
+	for i := range n - 1 {
+		wantHas(t, "when all is well", db, fmt.Sprint(i), true)
+	}
+	m.Inject(nil)
+	closeDB(t, db)
+	if got, want := len(m.tableNames(t)), db.Stats().Tables; got != want {
+		t.Errorf("%s: %d tables on the disk, want %d: those that failed are removed", kind, got, want)
+	}
+}
+
+// TestFlushLargeBatch checks that a batch that is larger than the memory waits
+// for all memtables, and then is possible.
+func TestFlushLargeBatch(t *testing.T) {
+	db := memDB(t, Options{Memory: minMemory, Durability: NoSync, LogSize: 64 << 10})
+	for i := range 2000 {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 300)))
+	}
+	b := new(Batch)
+	for i := range 20 {
+		b.Set(fmt.Append(nil, "large", i), make([]byte, minMemory/10))
+	}
+	must(t, db.Apply(t.Context(), b))
+	must(t, db.Apply(t.Context(), b))
+	for i := range 20 {
+		wantHas(t, "of a large batch", db, fmt.Sprint("large", i), true)
+	}
+	must(t, db.Set([]byte("after"), nil))
+	db.logs.background.Wait()
+	if got := db.Stats().Memory; got > minMemory {
+		t.Errorf("%d bytes of memory after a large batch, want at most %d", got, minMemory)
+	}
+}
+
+// TestTrapOpenDeletes checks for an edit that is only in the cache of the
+// system after a kill: Open must make it durable before it removes the logs
+// that the edit has made needless.
+func TestTrapOpenDeletes(t *testing.T) {
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), limits{versions: 10, edits: 1 << 20})
+	must(t, err)
+	s := new(script)
+	var killed *MemFS
+	written := false
+	var mu sync.Mutex
+	m.Inject(func(op FSOp) error {
+		mu.Lock()
+		defer mu.Unlock()
+		manifest := filepath.Base(op.Name) == manifestName(1)
+		if written && op.Kind == "sync" && manifest && killed == nil {
+			killed = m.killClone()
+		}
+		written = written || op.Kind == "write" && manifest
+		return nil
+	})
+	for range 8 {
+		must(t, s.commit(db, Sync))
+		db.logs.background.Wait()
+	}
+	m.Inject(nil)
+	closeDB(t, db)
+	if killed == nil {
+		t.Fatal("no edit was written")
+	}
+
+	// Everything that Open does may be the last.
+	before := int64(-1)
+	killed.Inject(func(op FSOp) error {
+		i := recovered(t, killed.CrashClone(CrashConfig{}))
+		if before >= 0 {
+			equal(t, "the last commit before "+op.Kind+" of "+op.Name, i, before)
+		}
+		before = i
+		return nil
+	})
+	again := openMem(t, killed)
+	killed.Inject(nil)
+	equal(t, "the last commit after it", recovered(t, killed.CrashClone(CrashConfig{})), before)
+	closeDB(t, again)
+}
+
+// recovered returns the last commit of a script that m holds.
+func recovered(t *testing.T, m *MemFS) int64 {
+	t.Helper()
+	db, err := openScript(m)
+	if err != nil {
+		t.Error(err)
+		return -1
+	}
+	defer closeDB(t, db)
+	i, err := readScript(db)
+	isError(t, "reading it", err, nil)
+	return i
+}
+
+// TestTrapManifestSync checks that a manifest whose write or sync has failed is
+// never written or synced again: an error may have thrown the pages away. The
+// state goes to a new one, and the table that the edit names stays.
+func TestTrapManifestSync(t *testing.T) {
+	for _, kind := range []string{"write", "sync", "openwrite"} {
+		for _, failures := range []int{1, 3} {
+			synctest.Test(t, func(t *testing.T) { manifestFailureRound(t, kind, failures) })
+		}
+	}
+}
+
+func manifestFailureRound(t *testing.T, kind string, failures int) {
+	t.Helper()
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), limits{versions: 10, edits: 1 << 20})
+	must(t, err)
+	s := new(script)
+	bad := map[string]bool{}
+	left := failures
+	removed := 0
+	var mu sync.Mutex
+	m.Inject(func(op FSOp) error {
+		mu.Lock()
+		defer mu.Unlock()
+		base := filepath.Base(op.Name)
+		_, isManifest := parseName(base, "MANIFEST-", "")
+		switch {
+		case bad[base] && (op.Kind == "write" || op.Kind == "sync"):
+			t.Errorf("%s: %s of %s, which has failed", kind, op.Kind, base)
+		case left > 0 && (isManifest && op.Kind == kind || left < failures && op.Kind == "rename"):
+			left--
+			bad[base] = isManifest
+			return syscall.EIO
+		case left > 0 && op.Kind == "remove" && filepath.Ext(base) != ".tmp":
+			removed++
+		}
+		return nil
+	})
+
+	for range 20 {
+		must(t, s.commit(db, Sync))
+		synctest.Wait()
+		i := recovered(t, m.CrashClone(CrashConfig{}))
+		equal(t, kind+": the last commit after a crash", i, s.begun.Load())
+	}
+	equal(t, kind+": files removed before there was a good manifest", removed, 0)
+	time.Sleep(time.Minute)
+	wantLast(t, kind, db, 20)
+	equal(t, kind+": failures that did not happen", left, 0)
+	m.Inject(nil)
+	closeDB(t, db)
+	equal(t, kind+": manifests that are left", len(m.manifests(t)), 1)
+	equal(t, kind+": the last commit", recovered(t, m), 20)
+}
+
+// manifests returns the numbers of the manifests in m.
+func (m *MemFS) manifests(t *testing.T) []uint64 {
+	t.Helper()
+	l, err := list(m, "db")
+	must(t, err)
+	return l.manifests
+}
+
+// TestTrapNumbers checks that the number of a file is used once, also if the
+// file was given up and could not be removed.
+func TestTrapNumbers(t *testing.T) {
+	m := NewMemFS()
+	made := map[string]int{}
+	fail := 0
+	var mu sync.Mutex
+	m.Inject(func(op FSOp) error {
+		mu.Lock()
+		defer mu.Unlock()
+		ext := filepath.Ext(op.Name)
+		if op.Kind == "create" && ext != ".tmp" {
+			made[op.Name]++
+		}
+		if ext == ".sst" && (op.Kind == "sync" || op.Kind == "remove") && fail > 0 {
+			fail--
+			return syscall.EIO
+		}
+		return nil
+	})
+	setFail := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		fail = n
+	}
+
+	s := new(script)
+	for round := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			db, err := openScript(m)
+			must(t, err)
+			setFail(3)
+			for range 10 {
+				must(t, s.commit(db, Sync))
+				time.Sleep(time.Minute) // the pause after a failure
+			}
+			setFail(0)
+			equal(t, fmt.Sprint("the last commit of round ", round), recovered(t, m.CrashClone(CrashConfig{})), s.begun.Load())
+			closeDB(t, db)
+		})
+	}
+	for name, n := range made {
+		equal(t, name+": files with that name", n, 1)
+	}
+}
+
+// TestTableInPlaceOfAnother checks that a table that is not the one which the
+// manifest names is found, whatever its checksums say.
+func TestTableInPlaceOfAnother(t *testing.T) {
+	m := flushedFiles(t, 30, true, 1)
+	names := m.tableNames(t)
+	a, b := m.bytes(names[0]), m.bytes(names[1])
+	other := flushedFiles(t, 30, true, 2).bytes(names[0])
+	equal(t, "the length of a table of another database", len(other), len(a))
+	for what, change := range map[string]func(){
+		"of another": func() { m.put(names[0], other) },
+		"exchanged":  func() { m.put(names[0], b); m.put(names[1], a) },
+		"longer":     func() { m.put(names[0], append(slices.Clone(a), 0)) },
+		"missing":    func() { must(t, m.Remove(filepath.Join("db", names[0]))) },
+	} {
+		m.put(names[0], a)
+		m.put(names[1], b)
+		change()
+		isError(t, "tables "+what, openErrorOf(t, m), ErrCorrupt)
+	}
+}
+
+// TestReadErrors checks that a table that cannot be read gives its error to the
+// reader: no older table is asked instead.
+func TestReadErrors(t *testing.T) {
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), limits{versions: 2, edits: 1 << 20})
+	must(t, err)
+	for i := range 4 {
+		set(t, db, "key", fmt.Sprint(i), Sync)
+		set(t, db, "other", fmt.Sprint(i), Sync)
+		db.logs.background.Wait()
+	}
+	names := m.tableNames(t)
+	last := filepath.Join("db", names[len(names)-1])
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" && op.Name == last {
+			return syscall.EIO
+		}
+		return nil
+	})
+	key := []byte("key")
+	db.state.Store(&readState{mem: newMemtable(), tables: db.state.Load().tables})
+	_, err = db.Get(key)
+	isError(t, "Get", err, syscall.EIO)
+	_, err = db.Has(key)
+	isError(t, "Has", err, syscall.EIO)
+	got, err := db.AppendGet([]byte("x"), key)
+	isError(t, "AppendGet", err, syscall.EIO)
+	equal(t, "AppendGet", string(got), "x")
+
+	// Damage is found when it is met.
+	m.Inject(nil)
+	b := m.bytes(names[len(names)-1])
+	b[9]++
+	_, err = db.Get(key)
+	isError(t, "Get of damage", err, ErrCorrupt)
+	closeDB(t, db)
+	_, err = db.Get(key)
+	isError(t, "Get after Close", err, ErrClosed)
+}
+
+// TestTrapRemoveOpen checks that no file is removed while it is open: Windows
+// refuses that.
+func TestTrapRemoveOpen(t *testing.T) {
+	m := NewMemFS()
+	var mu sync.Mutex
+	open := map[string]int{}
+	removed := 0
+	m.Inject(func(op FSOp) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch op.Kind {
+		case "create", "open", "openwrite":
+			open[op.Name]++
+		case "close":
+			open[op.Name]--
+		case "remove":
+			removed++
+			if open[op.Name] > 0 {
+				t.Errorf("%s is removed while it is open", op.Name)
+			}
+		}
+		return nil
+	})
+
+	for range 3 {
+		db, err := openScript(m)
+		must(t, err)
+		for i := range 40 {
+			d := NoSync
+			if i%5 == 0 {
+				d = Async // it begins a memtable, and the leader has not come to its log
+			}
+			set(t, db, string(rune(i)), "", d)
+			db.logs.background.Wait()
+		}
+		closeDB(t, db)
+	}
+	if removed < 10 {
+		t.Errorf("%d files were removed, want many", removed)
+	}
+}
+
+// TestFlushAtOpen checks that Open writes tables when the logs hold more than a
+// memtable, and that it succeeds without room for them.
+func TestFlushAtOpen(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Durability: NoSync, LogSize: 64 << 10})
+	const n = 3000
+	for i := range 2 * n {
+		must(t, db.Set(fmt.Append(nil, i%n), fmt.Appendf(make([]byte, 1000), "%d", i)))
+	}
+	closeDB(t, db)
+	equal(t, "tables before", len(m.tableNames(t)), 0)
+
+	for _, full := range []bool{true, false} {
+		m.Inject(func(op FSOp) error {
+			if full && op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		db, err := Open("db", &Options{FS: m, Memory: minMemory, LogSize: 64 << 10, StallTimeout: time.Millisecond})
+		must(t, err)
+		for i := range n {
+			wantValue(t, fmt.Sprintf("full %t", full), db, fmt.Sprint(i), string(fmt.Appendf(make([]byte, 1000), "%d", n+i)))
+		}
+		err = db.Set([]byte("more"), make([]byte, 1000))
+		equal(t, "a commit on a full disk fails", errors.Is(err, ErrStalled), full)
+		if got := db.Stats(); !full && (got.Tables < 4 || got.Memory > minMemory/2) {
+			t.Errorf("got %+v, want several tables, and less than half of the memory", got)
+		}
+		m.Inject(nil)
+		closeDB(t, db)
+	}
+	isError(t, "the logs of what is in tables are gone", checkLogs(m, 8), nil)
+}
+
+// checkLogs returns an error if m has more than n logs.
+func checkLogs(m *MemFS, n int) error {
+	l, err := list(m, "db")
+	if err == nil && len(l.logs) > n {
+		err = fmt.Errorf("got %d logs, want at most %d", len(l.logs), n)
+	}
+	return err
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+)
+
+// An installer has the state of the files of a database, and the manifest in
+// which it lies. One goroutine uses it at a time: Open, then the maker of logs
+// if Open lacked room, then the flusher.
+type installer struct {
+	db       *DB
+	manifest // what is durable, with the highest numbers that were tried
+
+	f    File   // to append to; nil before the first edit
+	bad  bool   // a write or sync of the file has failed
+	end  int64  // of its edits
+	base int64  // of its snapshot
+	sum  uint32 // of the head of the last edit
+
+	tried    []string // names of manifests that may be there
+	obsolete []string // names of files that nothing refers to
+}
+
+// install makes next the state, which has some tables more than the one before,
+// and perhaps a later oldest log. After an error nobody knows whether it is:
+// another state must not be tried before this one.
+func (s *installer) install(next manifest, added []tableMeta) error {
+	next.no = s.no
+	next.edit = s.edit + 1
+	body := next.appendFields(nil, added)
+	if s.bad || s.end-s.base+int64(len(body)) > max(s.db.lim.edits, s.base) {
+		return s.replace(next)
+	}
+
+	// The edit is a change of the file that is there.
+	s.edit++
+	e := encodeEdit(body, editHead{kind: editChange, number: s.edit, chain: s.sum}, s.salt(), s.end)
+	if err := s.append(e); err != nil {
+		s.bad = true
+		return errors.Join(err, s.close())
+	}
+	s.end += int64(len(e))
+	s.sum = binary.LittleEndian.Uint32(e)
+	next.fileHeader = s.fileHeader
+	s.manifest = next
+	return nil
+}
+
+// append writes an edit, and makes it durable.
+func (s *installer) append(e []byte) error {
+	if s.f == nil {
+		f, err := s.db.opts.FS.OpenWrite(filepath.Join(s.db.dir, manifestName(s.no)))
+		if err != nil {
+			return err
+		}
+		s.f = f
+	}
+	if _, err := s.f.WriteAt(e, s.end); err != nil {
+		return err
+	}
+	return s.f.Sync()
+}
+
+// replace writes a new manifest with the state next. Afterwards nothing needs
+// the one before.
+func (s *installer) replace(next manifest) error {
+	s.bad = true
+	s.no++ // a number is tried once, and so is that of an edit
+	s.edit++
+	s.tried = append(s.tried, manifestName(s.no))
+	next.fileHeader = fileHeader{no: s.no, id: s.db.id, nonce: s.db.nonce()}
+	next.edit = s.edit
+	b := next.encode()
+	if err := s.write(next.no, b); err != nil {
+		return err
+	}
+
+	// Those before may have their names still.
+	last := len(s.tried) - 1
+	s.obsolete = append(s.obsolete, s.tried[:last]...)
+	s.tried = slices.Clone(s.tried[last:])
+	_ = s.close() // it is synced, or has failed already
+
+	s.manifest = next
+	s.bad = false
+	s.end = int64(len(b))
+	s.base = s.end - manifestHeaderLen
+	s.sum = binary.LittleEndian.Uint32(b[manifestHeaderLen:])
+	return nil
+}
+
+// write makes b the manifest with a number.
+func (s *installer) write(no uint64, b []byte) error {
+	fsys, dir := s.db.opts.FS, s.db.dir
+	tmp := filepath.Join(dir, tmpName)
+	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(tmp)
+	if err != nil {
+		return err
+	}
+
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+
+	// The name makes it the manifest.
+	if err := fsys.Rename(tmp, filepath.Join(dir, manifestName(no))); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
+// close closes the file of the manifest, which is synced or of no use.
+func (s *installer) close() error {
+	if s.f == nil {
+		return nil
+	}
+	err := s.f.Close()
+	s.f = nil
+	return err
+}
+
+// removeObsolete removes the files that nothing refers to. What cannot be
+// removed stays in the list.
+func (s *installer) removeObsolete() {
+	left := s.obsolete[:0]
+	for _, name := range s.obsolete {
+		err := s.db.opts.FS.Remove(filepath.Join(s.db.dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			left = append(left, name)
+		}
+	}
+	s.obsolete = left
+}
