@@ -103,19 +103,22 @@ func (db *DB) runFlush() {
 		err := db.flushOldest(mem)
 		mu.Lock()
 		f.err = err
-		if err == nil {
-			f.flushes++
-			delay = minBackoff
-		} else if f.waiting == 0 {
+		idle := err != nil && f.waiting == 0
+		if idle {
 			f.again = db.now() + int64(delay)
 			f.running = false
-			mu.Unlock()
-			return
 		}
 		db.commits.changedLocked()
 		mu.Unlock()
-		if err != nil {
+
+		// Nobody waits for the next attempt: it comes with the next commit.
+		switch {
+		case idle:
+			return
+		case err != nil:
 			delay = db.pause(delay)
+		default:
+			delay = minBackoff
 		}
 	}
 }
@@ -149,7 +152,7 @@ func (db *DB) flushOldest(mem *memtable) error {
 // see it. t is nil if nothing in mem is left. The edit is written until that
 // succeeds: after a failure it may be there.
 func (db *DB) installTable(mem *memtable, t *dbTable) error {
-	next := db.flushed(mem, t)
+	next := db.manifestAfter(mem, t)
 	var added []tableMeta
 	if t != nil {
 		added = []tableMeta{t.tableMeta}
@@ -173,15 +176,18 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 	mu.Lock()
 	defer mu.Unlock()
 	db.replaceOldest(t)
+	if t != nil {
+		db.flush.flushes++
+	}
 	for _, no := range db.logs.leaveLocked(next.oldest.no) {
 		db.installed.obsolete = append(db.installed.obsolete, logName(no))
 	}
 	return nil
 }
 
-// flushed returns the state of the files when t has taken the place of mem, the
-// oldest memtable.
-func (db *DB) flushed(mem *memtable, t *dbTable) manifest {
+// manifestAfter returns the state of the files when t has taken the place of
+// mem, the oldest memtable.
+func (db *DB) manifestAfter(mem *memtable, t *dbTable) manifest {
 	db.commits.mu.Lock()
 	defer db.commits.mu.Unlock()
 	s := db.state.Load()
@@ -215,15 +221,14 @@ func (db *DB) replaceOldest(t *dbTable) {
 // opens it. There is none if nothing is left: a delete that hides nothing is
 // not written.
 func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
-	fsys := db.opts.FS
-	no := db.logs.nextNumber()
-	name := filepath.Join(db.dir, tableName(no))
 	keepDeletes := len(db.state.Load().tables) > 0
 	if !mem.lives(keepDeletes) {
 		return nil, nil
 	}
 
-	f, err := fsys.Create(name)
+	fsys := db.opts.FS
+	no := db.logs.nextNumber()
+	f, err := fsys.Create(filepath.Join(db.dir, tableName(no)))
 	if err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 		}
 
 		// The manifest that Open writes will say so.
-		after := db.flushed(mem, t)
+		after := db.manifestAfter(mem, t)
 		r.manifest.oldest = after.oldest
 		r.manifest.flushed = after.flushed
 		if t != nil {
