@@ -5,6 +5,7 @@ package lsm
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	gosync "sync"
@@ -64,7 +65,7 @@ func commits(name, note string, open func(dir string, atEnd func(func())) func(k
 
 func oursCommit(d lsm.Durability) bench.Impl {
 	impl := commits(ours, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
-		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 4 << 30})
+		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 8 * memTable})
 		must(err)
 		atEnd(func() { must(db.Close()) })
 		return db.Set
@@ -76,8 +77,11 @@ func oursCommit(d lsm.Durability) bench.Impl {
 	return impl
 }
 
-// storedKeys is how many keys a store has that is read.
-const storedKeys = 100_000
+// keys are those that are read.
+type keys struct {
+	stored  int  // how many a store has
+	missing bool // others are asked for
+}
 
 type (
 	set = func(k, v []byte) error
@@ -86,11 +90,11 @@ type (
 
 // reads returns the loop that reads one key an operation, of a store that open
 // returns and that is filled before.
-func reads(name, note string, open func(dir string, atEnd func(func())) (set, get)) bench.Impl {
+func reads(name, note string, from keys, open func(dir string, atEnd func(func())) (set, get)) bench.Impl {
 	return bench.Impl{Name: name, Note: note, Setup: func(atEnd func(func())) bench.Op {
 		put, read := open(folder(atEnd), atEnd)
 		buf := make([]byte, 0, 16)
-		for i := range storedKeys {
+		for i := range from.stored {
 			must(put(key(buf, i), value))
 		}
 
@@ -98,9 +102,13 @@ func reads(name, note string, open func(dir string, atEnd func(func())) (set, ge
 			buf := make([]byte, 0, 16)
 			dst := make([]byte, 0, valueSize)
 			for i := start; i < start+n; i++ {
-				v, err := read(dst[:0], key(buf, i*7919%storedKeys))
+				k := i * 7919 % from.stored
+				if from.missing {
+					k += from.stored
+				}
+				v, err := read(dst[:0], key(buf, k))
 				must(err)
-				if len(v) == valueSize {
+				if len(v) == valueSize || from.missing && len(v) == 0 {
 					done++
 				}
 			}
@@ -109,12 +117,18 @@ func reads(name, note string, open func(dir string, atEnd func(func())) (set, ge
 	}}
 }
 
-func oursGet() bench.Impl {
-	return reads(ours, "AppendGet", func(dir string, atEnd func(func())) (set, get) {
-		db, err := lsm.Open(dir, &lsm.Options{Durability: lsm.Async})
+func oursGet(from keys, memTable int64) bench.Impl {
+	return reads(ours, "AppendGet", from, func(dir string, atEnd func(func())) (set, get) {
+		db, err := lsm.Open(dir, &lsm.Options{Durability: lsm.Async, Memory: 8 * memTable})
 		must(err)
 		atEnd(func() { must(db.Close()) })
-		return db.Set, db.AppendGet
+		return db.Set, func(dst, k []byte) ([]byte, error) {
+			dst, err := db.AppendGet(dst, k)
+			if errors.Is(err, lsm.ErrNotFound) {
+				err = nil
+			}
+			return dst, err
+		}
 	})
 }
 
