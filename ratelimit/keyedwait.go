@@ -221,7 +221,6 @@ func (k *Keyed[K]) serveLocked(l *line[K], t int64) {
 	if l.queue.first() == nil {
 		if l.timer != nil {
 			l.timer.Stop()
-			l.timer = nil
 		}
 		if k.lines.byKey[l.key] == l {
 			delete(k.lines.byKey, l.key)

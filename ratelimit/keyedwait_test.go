@@ -453,3 +453,47 @@ func TestKeyedWaitWithoutRoom(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestKeyedWaitKeepsOwed checks that changes of a bucket do not make the line
+// behind it shorter: a wait that is too long is refused.
+func TestKeyedWaitKeepsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+		check(t, k.Allow(1), true, "Allow")
+		for range 2 {
+			go func() { checkErr(t, k.Wait(t.Context(), 1, 1), nil, "Wait") }() // ends after 1 s, and 2
+		}
+		synctest.Wait()
+		for range 10 {
+			k.Return(1, 0)
+		}
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 3*time.Second-1), ErrLimited, "WaitMax of less than 3 s")
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 3*time.Second), nil, "WaitMax of 3 s")
+		check(t, k.Stats().Denied, 1, "Denied") // the first that had to wait
+	})
+}
+
+// TestKeyedWaitServedAtOnce checks a wait whose tokens come between the look at
+// the bucket and the line.
+func TestKeyedWaitServedAtOnce(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: func() time.Time {
+		clock.sleep(time.Second / 2) // with each look
+		return clock.now()
+	}})
+	for range 10 {
+		checkErr(t, k.Wait(t.Context(), 1, 1), nil, "Wait")
+	}
+	check(t, len(k.lines.byKey), 0, "lines")
+}
+
+// TestReserveAfterForgotten checks that a key which is held is promised its
+// tokens by its own readings, whatever the table forgot at later ones.
+func TestReserveAfterForgotten(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+	clock.t = int64(10 * time.Second)
+	k.Charge(-1, 5)
+	k.table.shards[0].forgot = int64(time.Minute) // of another key
+	check(t, k.Reserve(-1, 1).Delay(), 5*time.Second, "Delay")
+}

@@ -168,7 +168,6 @@ func (m *meter) charge(spent, v, n int64) int64 {
 // decide describes a bucket at reading d and supply v after a decision about n
 // tokens.
 func (m *meter) decide(spent, v, d, n int64, ok bool) Decision {
-	spent = max(spent, v)
 	dec := Decision{
 		OK:         ok,
 		Limit:      int(m.burst),

@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"bytes"
 	"math"
 	"math/big"
 	"testing"
@@ -118,4 +119,30 @@ func TestPropWeightedExact(t *testing.T) {
 			t.Fatalf("free(%d) = %v, and %v are left before, want more than %v", n, at1, got, want)
 		}
 	})
+}
+
+// TestWeightedStored checks that a store and a snapshot hold whole events: what
+// is read of them half a slot later weighs half of them, and not of half.
+func TestWeightedStored(t *testing.T) {
+	var clock fakeClock
+	opts := &Options{Now: clock.now}
+	w := NewSlidingWindow(100, time.Minute, Weighted, opts)
+	s := w.Share(NewMemStore(opts), sharedAt(&clock))
+	w.AllowN(80)
+	_, err := s.Take(t.Context(), "key", 80)
+	checkErr(t, err, nil, "Take")
+	for range 3 {
+		clock.t = int64(90 * time.Second) // half of them count
+		d, err := s.Take(t.Context(), "key", 1)
+		checkErr(t, err, nil, "Take")
+		check(t, d, w.Take(1), "Take half a slot later")
+	}
+
+	var b bytes.Buffer
+	_, err = w.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	again := NewSlidingWindow(100, time.Minute, Weighted, opts)
+	_, err = again.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	check(t, again.Peek(0).Remaining, 100-80-3, "Remaining of a window whose slot begins now")
 }
