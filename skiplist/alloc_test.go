@@ -61,6 +61,16 @@ func TestAllocs(t *testing.T) {
 		}
 	}
 
+	gone := 0
+	if got := testing.AllocsPerRun(1, func() {
+		for range 4000 {
+			m.Delete(gone * 7919 % 10_000)
+			gone++
+		}
+	}); got != 0 {
+		t.Errorf("Delete of 4000 keys: %v allocations, want 0", got)
+	}
+
 	i := 0
 	if got := testing.AllocsPerRun(10_000, func() { m.Set(i*7919%100_003, i); i++ }); got > 0.1 {
 		t.Errorf("Set: %v allocations, want at most 0.1", got)

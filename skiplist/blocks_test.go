@@ -398,7 +398,7 @@ func TestBackAndForth(t *testing.T) {
 
 // TestCompares counts the calls of an order: one for a key beyond all others,
 // unless its leaf is full, also after something else was done; and none for a
-// step of a loop.
+// step of a loop. A neighbor takes one search.
 func TestCompares(t *testing.T) {
 	if invariants {
 		t.Skip("checks compare")
@@ -443,6 +443,7 @@ func TestCompares(t *testing.T) {
 	for range m.Keys() {
 		steps++
 	}
+
 	c := m.Cursor()
 	for c.Next() {
 		steps++
@@ -452,5 +453,127 @@ func TestCompares(t *testing.T) {
 	}
 	if want := 5 * m.Len(); steps != want || calls != 0 {
 		t.Errorf("%d steps of loops take %d calls, want %d and 0", steps, calls, want)
+	}
+
+	m.From(50).Clear() // what is left is one leaf
+	for key := range m.Keys() {
+		calls = 0
+		m.Get(key)
+		want := calls
+		for name, f := range map[string]func(int) (int, int, bool){
+			"Floor": m.Floor, "Ceiling": m.Ceiling, "Lower": m.Lower, "Higher": m.Higher,
+		} {
+			calls = 0
+			if _, _, ok := f(key); ok && calls > want {
+				t.Errorf("%s(%d) takes %d calls, want at most %d", name, key, calls, want)
+			}
+		}
+	}
+
+	s := NewSetFunc(m.compare)
+	s.Add(1)
+	calls = 0
+	s.Add(2)
+	if calls != 1 {
+		t.Errorf("Add takes %d calls, want 1", calls)
+	}
+}
+
+// leafSizes returns a map of limit 16 whose leaves have the given numbers of
+// entries: multiples of 10, so that there is room between them.
+func leafSizes(sizes ...int) *Map[int, int] {
+	m := NewMap[int, int]()
+	m.limit = 16
+	m.coins.Seed(1, 2)
+	for i := range 16 * len(sizes) {
+		m.Set(10*i, 0)
+	}
+	for i, n := range sizes {
+		for at := n; at < 16; at++ {
+			l := m.top.leaves[i]
+			l.remove(l.n-1, l.n)
+			m.top.counts[i]--
+			m.len--
+		}
+	}
+	m.changed()
+	return m
+}
+
+// TestNeighbors changes a leaf, and checks what it has in common with its
+// neighbors then.
+func TestNeighbors(t *testing.T) {
+	in := func(leaf int) func(m *Map[int, int]) { return func(m *Map[int, int]) { m.Set(160*leaf+75, 0) } }
+	out := func(leaf int) func(m *Map[int, int]) { return func(m *Map[int, int]) { m.Delete(160 * leaf) } }
+
+	for _, c := range []struct {
+		name   string
+		sizes  []int
+		change func(m *Map[int, int])
+		want   []int
+	}{
+		{"full, room on the left", []int{12, 16, 16}, in(1), []int{14, 15, 16}},
+		{"full, no room on the left", []int{13, 16, 16}, in(1), []int{13, 9, 8, 16}},
+		{"full, room on the right", []int{16, 16, 12}, in(1), []int{16, 15, 14}},
+		{"full, no room on the right", []int{16, 16, 13}, in(1), []int{16, 9, 8, 13}},
+		{"full, room on both sides", []int{12, 16, 10}, in(1), []int{14, 15, 10}},
+		{"full and first, room on the right", []int{16, 12, 16}, in(0), []int{15, 14, 16}},
+		{"full and last, room on the left", []int{16, 12, 16}, in(2), []int{16, 14, 15}},
+		{"a quarter, full on the right", []int{16, 4, 16}, out(1), []int{16, 9, 10}},
+		{"a quarter and last", []int{16, 16, 4}, out(2), []int{16, 10, 9}},
+		{"a quarter, both fit", []int{16, 4, 8}, out(1), []int{16, 11}},
+		{"three eighths, both fit", []int{16, 6, 6}, out(1), []int{16, 11}},
+		{"three eighths, both do not fit", []int{16, 6, 7}, out(1), []int{16, 5, 7}},
+		{"more than three eighths", []int{16, 7, 5}, out(1), []int{16, 6, 5}},
+		{"three eighths and last", []int{16, 6, 6}, out(2), []int{16, 11}},
+	} {
+		m := leafSizes(c.sizes...)
+		c.change(m)
+		m.check()
+		if got, _ := blocksOf(m); !slices.Equal(got, c.want) {
+			t.Errorf("%s: leaves of %d entries become %d, want %d", c.name, c.sizes, got, c.want)
+		}
+	}
+}
+
+// TestPanicInLoop has an order panic in a Set in a loop, after blocks have
+// changed or before: the loop goes on with the right keys.
+func TestPanicInLoop(t *testing.T) {
+	calls, bad := 0, 0
+	m := NewMapFunc[int, int](func(a, b int) int {
+		if calls++; calls == bad {
+			panic("bad order")
+		}
+		return cmp.Compare(a, b)
+	})
+	m.limit = 8
+	m.coins.Seed(1, 2)
+	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(checkedLen + 10) {
+		m.Set(2*i, 0)
+	}
+
+	for n := range 40 {
+		for at := 0; at < 2*m.Len(); at += 20 {
+			m := m.Clone()
+			for key := range m.Keys() {
+				m.Set(key, 1) // its own blocks
+			}
+			var got []int
+			c := m.Cursor()
+			for c.Next() {
+				got = append(got, c.Key())
+				if c.Key() == at {
+					func() {
+						defer func() { _ = recover() }()
+						calls, bad = 0, n+1
+						m.Set(at-1, 0)
+					}()
+					bad = 0
+				}
+			}
+			if len(got) != checkedLen+10 || !slices.IsSorted(got) {
+				t.Fatalf("Set(%d) panics in call %d: the loop has %d", at-1, n+1, got)
+			}
+		}
 	}
 }

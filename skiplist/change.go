@@ -150,8 +150,6 @@ func (m *Map[K, V]) addLeaf(key K, value V) bool {
 	if after {
 		p.seek(m, m.len-1)
 		m.path.atEnd = true
-	} else {
-		p.seek(m, 0)
 	}
 	return true
 }

@@ -55,6 +55,11 @@ func (m *Map[K, V]) checkIndex(x *index[K, V], lo, hi *K, mine bool, d int, dept
 	}
 	m.checkFree(x.fences[x.n:], x.counts[x.n:])
 	m.checkFree(x.fences[:1], []int{})
+	if x.leaves != nil {
+		m.checkFree(nil, x.leaves[x.n:])
+	} else {
+		m.checkFree(nil, x.kids[x.n:])
+	}
 	if x.prefix != nil {
 		checkPrefixes(x.prefix, x.fences[1:x.n])
 	}

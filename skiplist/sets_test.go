@@ -4,6 +4,7 @@ package skiplist
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -78,6 +79,60 @@ func modelSet(t *rapid.T) {
 	if got := s.Len(); got != len(a)-len(want) {
 		t.Fatalf("Len = %d after Clear, want %d", got, len(a)-len(want))
 	}
+}
+
+// TestSetIsMap asks a Set, and a Map of the same keys, for all that both have.
+func TestSetIsMap(t *testing.T) {
+	m := numbers(100, 8)
+	s := NewSet[int]()
+	s.AddAll(m.Keys())
+	c := s.Clone()
+	type answer struct {
+		e  int
+		ok bool
+	}
+	key := func(key, _ int, ok bool) answer { return answer{key, ok} }
+	same := func(name string, got, want any) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s = %v, want %v", name, got, want)
+		}
+	}
+
+	for e := -1; e <= 100; e++ {
+		for name, f := range map[string]struct {
+			set func(int) (int, bool)
+			m   func(int) (int, int, bool)
+		}{
+			"Floor": {s.Floor, m.Floor}, "Ceiling": {s.Ceiling, m.Ceiling}, "Lower": {s.Lower, m.Lower}, "Higher": {s.Higher, m.Higher},
+		} {
+			found, ok := f.set(e)
+			same(fmt.Sprintf("%s(%d)", name, e), answer{found, ok}, key(f.m(e)))
+		}
+		same("Index", s.Index(e), m.Index(e))
+		same("Has", s.Has(e), m.Has(e))
+	}
+	for i := range 100 {
+		same("Nth", s.Nth(i), i)
+	}
+	for name, f := range map[string]struct {
+		set func(*Set[int]) (int, bool)
+		m   func(*Map[int, int]) (int, int, bool)
+	}{
+		"Min": {(*Set[int]).Min, (*Map[int, int]).Min}, "Max": {(*Set[int]).Max, (*Map[int, int]).Max},
+		"PopMin": {(*Set[int]).PopMin, (*Map[int, int]).PopMin}, "PopMax": {(*Set[int]).PopMax, (*Map[int, int]).PopMax},
+	} {
+		e, ok := f.set(c.Clone())
+		same(name, answer{e, ok}, key(f.m(m.Clone())))
+	}
+
+	same("Delete", s.Delete(50), true)
+	same("Delete again", s.Delete(50), false)
+	same("DeleteFunc", s.DeleteFunc(func(e int) bool { return e >= 60 }), 40)
+	s.Clear()
+	same("Len after Clear", s.Len(), 0)
+	same("Len of the clone", c.Len(), 100)
+	same("String of a part of the clone", c.Above(96).String(), "[97 98 99]")
 }
 
 // A ranking is a SortedSet as a sorted slice.

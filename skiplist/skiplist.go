@@ -91,7 +91,8 @@ type Map[K, V any] struct {
 	path path[K, V] // of the last change
 }
 
-// owners is the last number that an owner got.
+// owners is the last number that an owner got. It is 0 until a map is cloned:
+// only clones have blocks of each other.
 var owners atomic.Uint64
 
 // NewMap returns an empty Map in the natural order of its keys, as
@@ -117,9 +118,7 @@ func NewMapFunc[K, V any](compare func(a, b K) int) *Map[K, V] {
 }
 
 func newMap[K, V any](find findFunc[K, V], compare func(a, b K) int) *Map[K, V] {
-	m := &Map[K, V]{find: find, compare: compare, limit: width, coins: *rand.NewPCG(rand.Uint64(), rand.Uint64())}
-	m.owner.Store(owners.Add(1))
-	return m
+	return &Map[K, V]{find: find, compare: compare, limit: width, coins: *rand.NewPCG(rand.Uint64(), rand.Uint64())}
 }
 
 // Collect returns a Map of the pairs of seq, in natural order. Of pairs with

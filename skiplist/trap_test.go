@@ -145,6 +145,50 @@ func TestTrapSpans(t *testing.T) {
 	}
 }
 
+// TestSpanBounds narrows a span twice, by all kinds of bounds.
+func TestSpanBounds(t *testing.T) {
+	m := numbers(10, 8)
+	type bound struct {
+		narrow func(s MapSpan[int, int], end int) MapSpan[int, int]
+		in     func(key, end int) bool
+	}
+	bounds := map[string]bound{
+		"From":  {MapSpan[int, int].From, func(key, end int) bool { return key >= end }},
+		"Above": {MapSpan[int, int].Above, func(key, end int) bool { return key > end }},
+		"To":    {MapSpan[int, int].To, func(key, end int) bool { return key <= end }},
+		"Below": {MapSpan[int, int].Below, func(key, end int) bool { return key < end }},
+	}
+
+	for name1, b1 := range bounds {
+		for name2, b2 := range bounds {
+			for end := 4; end <= 6; end++ {
+				var want []int
+				for key := range 10 {
+					if b1.in(key, 5) && b2.in(key, end) {
+						want = append(want, key)
+					}
+				}
+				var got []int
+				s := b2.narrow(b1.narrow(MapSpan[int, int]{m: m}, 5), end)
+				for key := range s.All() {
+					got = append(got, key)
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s(5).%s(%d) = %d, want %d", name1, name2, end, got, want)
+				}
+				if len(want) == 0 {
+					continue
+				}
+				first, _, _ := s.Min()
+				last, _, _ := s.Max()
+				if first != want[0] || last != want[len(want)-1] {
+					t.Errorf("%s(5).%s(%d): Min, Max = %d, %d, want those of %d", name1, name2, end, first, last, want)
+				}
+			}
+		}
+	}
+}
+
 // TestTrapZero checks that zero values and nil read as empty, and panic when
 // they are written to.
 func TestTrapZero(t *testing.T) {
