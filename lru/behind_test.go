@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -211,17 +212,48 @@ func TestBehindRewritten(t *testing.T) {
 // TestBehindHalf saves when half of MaxPending are waiting, whatever Interval
 // is.
 func TestBehindHalf(t *testing.T) {
+	for limit, half := range map[int]int{1: 1, 2: 1, 3: 2, 10: 5} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSlowStore()
+			b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{Interval: -1, MaxPending: limit})
+			for k := range half {
+				if n := s.count(); n != 0 {
+					t.Errorf("MaxPending %d: %d saved of %d", limit, n, k)
+				}
+				_ = b.Set(t.Context(), k, k)
+				synctest.Wait()
+			}
+			t.Logf("MaxPending %d", limit)
+			checkAnswers(t, answer{"saved", s.count(), half}, answer{"Pending", b.Pending(), 0})
+		})
+	}
+}
+
+// TestBehindGoesOn has the store refuse one of two writes, which is given up:
+// the other one is saved after Backoff, though no timer runs for Interval.
+func TestBehindGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowStore()
-		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{Interval: -1, MaxPending: 10})
-		for k := range 5 {
-			if n := s.count(); n != 0 {
-				t.Errorf("%d saved of %d", n, k)
+		s.before = func(what string, key int) error {
+			if what == "Set" && key == 1 {
+				return errors.New("refused")
 			}
-			_ = b.Set(t.Context(), k, k)
-			synctest.Wait()
+			return nil
 		}
-		checkAnswers(t, answer{"saved", s.count(), 5}, answer{"Pending", b.Pending(), 0})
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
+			Interval: -1, Backoff: time.Second,
+			OnError: func(int, error, int) bool { return true },
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		_ = b.Set(t.Context(), 2, 2)
+		start := time.Now()
+		checkAnswers(t,
+			answer{"Flush", b.Flush(t.Context()), nil},
+			answer{"took", time.Since(start), time.Second},
+			answer{"the store", s.state(), map[int]int{2: 2}},
+			answer{"Stats", b.Stats(), BehindStats{Writes: 2, Saved: 1, Calls: 2, Failures: 1, GivenUp: 1}},
+		)
+		b.check(t)
 	})
 }
 
@@ -323,7 +355,12 @@ func TestBehindDown(t *testing.T) {
 		checkAnswers(t, answer{"tried at", tries, want}, answer{"reported", reported, len(want)})
 		b.check(t)
 		s.before = nil
-		checkAnswers(t, answer{"Close", b.Close(t.Context()), nil}, answer{"the store", s.state()[1], 1})
+		start = time.Now()
+		checkAnswers(t,
+			answer{"Close", b.Close(t.Context()), nil},
+			answer{"Close waited", time.Since(start), time.Duration(0)},
+			answer{"the store", s.state()[1], 1},
+		)
 	})
 }
 
@@ -436,7 +473,7 @@ func propBehind(t *rapid.T) {
 	b := NewBehind(c, s, o)
 	ctx, model, written := context.Background(), map[int]int{}, 0
 	key := rapid.IntRange(0, 9)
-	t.Repeat(map[string]func(*rapid.T){
+	repeat(t, map[string]func(*rapid.T){
 		"Set": func(t *rapid.T) {
 			k := key.Draw(t, "k")
 			written++
@@ -579,4 +616,155 @@ func TestBehindCloseWaits(t *testing.T) {
 			t.Errorf("Close = %v, removed: %v, want nil, true", err, removed)
 		}
 	})
+}
+
+// TestBehindAsks has writers wait for room while the store is down: it is not
+// asked more often for that.
+func TestBehindAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		var tries []time.Duration
+		start := time.Now()
+		s.before = func(string, int) error {
+			tries = append(tries, time.Since(start))
+			return errors.New("down")
+		}
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
+			Interval: time.Hour, MaxPending: 2, Backoff: time.Second,
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		synctest.Wait() // half of MaxPending: the store was asked
+		_ = b.Set(t.Context(), 2, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		if err := b.Set(ctx, 3, 3); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Set = %v, want the end of its context", err)
+		}
+		synctest.Wait()
+		want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}
+		checkAnswers(t, answer{"tried at", tries, want})
+		b.GiveUp()
+	})
+}
+
+// TestBehindBatches has the store refuse all batches: the next one of a write
+// is half as large.
+func TestBehindBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		b := NewBehind(New[int, int](100, nil), newSlowStore(), &BehindOptions[int, int]{
+			Interval: -1, Batch: 8,
+			Apply: func(_ context.Context, sets []Pair[int, int], deletes []int) error {
+				sizes = append(sizes, len(sets)+len(deletes))
+				return errors.New("down")
+			},
+		})
+		for k := range 8 {
+			_ = b.Set(t.Context(), k, k)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		_ = b.Flush(ctx)
+		synctest.Wait()
+		b.GiveUp()
+		if want := []int{8, 4, 4, 2, 2, 2, 2, 1, 1}; len(sizes) < len(want) || !slices.Equal(sizes[:len(want)], want) {
+			t.Errorf("batches of %v, want them to begin with %v", sizes, want)
+		}
+	})
+}
+
+// TestBehindBackoff checks that the pause doubles up to a minute, or is
+// Backoff if that is longer.
+func TestBehindBackoff(t *testing.T) {
+	for _, tt := range []struct {
+		backoff time.Duration
+		want    []time.Duration // after 1, 2 and so on failures
+	}{
+		{10 * time.Second, []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute}},
+		{30 * time.Second, []time.Duration{30 * time.Second, time.Minute, time.Minute}},
+		{time.Minute, []time.Duration{time.Minute, time.Minute}},
+		{time.Hour, []time.Duration{time.Hour, time.Hour}},
+		{Forever, []time.Duration{Forever, Forever}},
+	} {
+		b := NewBehind(New[int, int](1, nil), nil, &BehindOptions[int, int]{Backoff: tt.backoff})
+		for i, want := range tt.want {
+			if got := b.backoff(i + 1); got != want {
+				t.Errorf("Backoff %v, failure %d: a pause of %v, want %v", tt.backoff, i+1, got, want)
+			}
+		}
+		if got, want := b.backoff(1000), tt.want[len(tt.want)-1]; got != want {
+			t.Errorf("Backoff %v, failure 1000: a pause of %v, want %v", tt.backoff, got, want)
+		}
+	}
+}
+
+// TestBehindGivenUpTimer gives up what the timer was set for: a later write
+// waits for all of Interval.
+func TestBehindGivenUpTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlowStore()
+		b := NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{Interval: 5 * time.Second})
+		_ = b.Set(t.Context(), 1, 1)
+		time.Sleep(time.Second)
+		b.GiveUp()
+		time.Sleep(3 * time.Second)
+		_ = b.Set(t.Context(), 2, 2)
+		time.Sleep(5*time.Second - 1)
+		synctest.Wait()
+		checkAnswers(t, answer{"saved before Interval is over", s.count(), 0})
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		checkAnswers(t, answer{"saved after it", s.count(), 1})
+	})
+}
+
+// TestBehindTries has a key written again while an attempt to save it succeeds,
+// or is the last one: failures of the next write are counted from the start.
+func TestBehindTries(t *testing.T) {
+	for _, gives := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var told []int
+			var tried []time.Duration
+			s := newSlowStore()
+			var b *Behind[int, int]
+			start := time.Now()
+			s.before = func(string, int) error {
+				tried = append(tried, time.Since(start))
+				if len(tried) == 3 {
+					_ = b.Set(t.Context(), 1, 2)
+				}
+				if len(tried) == 3 && !gives || len(tried) == 6 {
+					return nil
+				}
+				return errors.New("refused")
+			}
+			b = NewBehind(New[int, int](100, nil), s, &BehindOptions[int, int]{
+				Interval: -1, Backoff: time.Second,
+				OnError: func(_ int, _ error, tries int) bool {
+					told = append(told, tries)
+					return gives && len(told) == 3
+				},
+			})
+			_ = b.Set(t.Context(), 1, 1)
+			checkAnswers(t, answer{"Flush", b.Flush(t.Context()), nil})
+			checkAnswers(t, answer{"Flush", b.Flush(t.Context()), nil})
+			want := []int{1, 2, 1, 2}
+			if gives {
+				want = []int{1, 2, 3, 1, 2}
+			}
+			checkAnswers(t, answer{fmt.Sprintf("told of tries, given up: %v", gives), told, want}, answer{"tried", len(tried), 6})
+
+			// The pause of the write begins anew as well, that of the store
+			// unless it has taken one.
+			pauses := []time.Duration{1, 2, 0, 1, 2}
+			if gives {
+				pauses = []time.Duration{1, 2, 0, 8, 16} // Flush asks at once
+			}
+			for i, want := range pauses {
+				if got := tried[i+1] - tried[i]; got != want*time.Second {
+					t.Errorf("given up: %v: a pause of %v after attempt %d, want %v", gives, got, i+1, want*time.Second)
+				}
+			}
+		})
+	}
 }

@@ -160,7 +160,7 @@ func (c *Cache[K, V]) passOrLock(
 		in = sh.mu.enterOrLock()
 	}
 	if in == nil {
-		return value, 0, unsure
+		return value, left, unsure
 	}
 
 	// Changes wait from here on until the lookup is counted as one that left.
@@ -172,14 +172,14 @@ func (c *Cache[K, V]) passOrLock(
 	switch {
 	case s == 0 && p == getting:
 		in.misses.Add(1)
-		return value, 0, absent
+		return value, left, absent
 	case s == 0 && p == peeking:
 		in.others.Add(1)
-		return value, 0, absent
+		return value, left, absent
 	case s == 0, left <= 0:
 		in.others.Add(1)
 		sh.mu.Lock() // the key is to be loaded, or the entry to be removed
-		return value, 0, unsure
+		return value, left, unsure
 	}
 
 	value = sh.cells[s].value

@@ -3,9 +3,11 @@
 package lru
 
 import (
+	"cmp"
 	"hash/maphash"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -40,7 +42,7 @@ func modelExact(kind byte) func(*rapid.T) {
 		c, m := newExactOf[int, int](kind, capacity), &slowExact{kind: kind, capacity: capacity}
 		key := func(t *rapid.T) int { return rapid.IntRange(0, 16).Draw(t, "key") }
 		value := 0
-		t.Repeat(map[string]func(*rapid.T){
+		repeat(t, map[string]func(*rapid.T){
 			"Get": func(t *rapid.T) {
 				k := key(t)
 				v, ok := c.Get(k)
@@ -382,4 +384,99 @@ func TestIndexMatch(t *testing.T) {
 			t.Fatalf("match(%#x) of %#x = %v, want %v", tag, b.tags, got, want)
 		}
 	})
+}
+
+// TestGroups compares the order of an LFU with a sorted list, also where counts
+// are raised at once.
+func TestGroups(t *testing.T) {
+	type used struct {
+		slot  uint32
+		count uint64
+		last  int
+	}
+	const n = 12
+	links := make([]link, n+1)
+	var g groups
+	g.reserve(n)
+	var list []used
+	rng := rand.New(rand.NewPCG(1, 2))
+	for step := range 20_000 {
+		s := uint32(rng.IntN(n) + 1)
+		i := slices.IndexFunc(list, func(u used) bool { return u.slot == s })
+		what := "touch"
+		switch {
+		case i < 0:
+			what = "push"
+			g.push(links, s)
+			list = append(list, used{s, 1, step})
+		case rng.IntN(4) == 0:
+			what = "forget"
+			g.forget(links, s)
+			list = slices.Delete(list, i, i+1)
+		case rng.IntN(3) == 0:
+			what = "raise"
+			list[i].count += uint64(1 + rng.IntN(4))
+			list[i].last = step
+			g.raise(links, s, list[i].count)
+		default:
+			g.touch(links, s)
+			list[i].count++
+			list[i].last = step
+		}
+
+		// From the most to the least often used, and back.
+		slices.SortFunc(list, func(a, b used) int {
+			return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(b.last, a.last))
+		})
+		s = g.hottest()
+		for _, want := range list {
+			if s != want.slot || g.count(s) != want.count {
+				t.Fatalf("step %d, %s: slot %d, want %+v of %+v", step, what, s, want, list)
+			}
+			s = g.colder(links, s)
+		}
+		if s != 0 {
+			t.Fatalf("step %d, %s: slot %d follows the coldest", step, what, s)
+		}
+		s = g.coldest()
+		for _, want := range slices.Backward(list) {
+			if s != want.slot {
+				t.Fatalf("step %d, %s: slot %d on the way back, want %+v", step, what, s, want)
+			}
+			s = g.hotter(links, s)
+		}
+		if got := g.checkGroups(links); s != 0 || got != len(list) {
+			t.Fatalf("step %d, %s: slot %d follows the hottest, %d slots, want 0, %d", step, what, s, got, len(list))
+		}
+	}
+}
+
+// TestExactCount counts uses in an LFU alone, and of what is there.
+func TestExactCount(t *testing.T) {
+	for kind, want := range map[byte]uint64{'l': 0, 'q': 0, 'f': 3} {
+		c := newExactOf[int, int](kind, 4)
+		c.Set(1, 1)
+		c.Set(1, 2)
+		c.Get(1)
+		c.Peek(1)
+		checkAnswers(t, answer{"Count", c.Count(1), want}, answer{"Count of an absent key", c.Count(2), uint64(0)})
+	}
+}
+
+// TestExactLoopClears ends a loop whose body clears the cache.
+func TestExactLoopClears(t *testing.T) {
+	for _, kind := range []byte("lqf") {
+		c := newExactOf[int, int](kind, 10)
+		for i := range 10 {
+			c.Set(i, i)
+		}
+		visits := 0
+		for range c.All() {
+			if visits++; visits == 3 {
+				c.Clear()
+				c.Set(20, 20)
+			}
+		}
+		checkAnswers(t, answer{"visits", visits, 3}, answer{"Len", c.Len(), 1})
+	}
 }

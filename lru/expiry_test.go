@@ -3,6 +3,9 @@
 package lru
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -108,8 +111,8 @@ func TestJitter(t *testing.T) {
 		parts[min(int((time.Hour-d)*10/(12*time.Minute)), 9)]++
 	}
 
-	for i, got := range parts { // six standard deviations of a binomial
-		if d := math.Abs(float64(got - n/10)); d > 6*math.Sqrt(n*0.1*0.9) {
+	for i, got := range parts { // seven standard deviations of a binomial
+		if d := math.Abs(float64(got - n/10)); d > 7*math.Sqrt(n*0.1*0.9) {
 			t.Errorf("%d of %d in tenth %d", got, n, i)
 		}
 	}
@@ -229,6 +232,18 @@ func TestNowLazy(t *testing.T) {
 	)
 	n := c.Len()
 	checkAnswers(t, answer{"Len", n, 0}, answer{"removed", removed, 5})
+
+	// A change of the shard removes a few, and not all at once.
+	c = New(100, &c.opts)
+	for i := range 2*purgeBatch + 1 {
+		c.Set(i, i)
+	}
+	now = now.Add(time.Second)
+	removed = 0
+	for _, want := range []int{purgeBatch, 2 * purgeBatch, 2*purgeBatch + 1} {
+		c.Delete(-1)
+		checkAnswers(t, answer{"removed by a change of the shard", removed, want})
+	}
 }
 
 // TestClockBack lets the clock go back: what has expired stays so.
@@ -253,6 +268,69 @@ func TestClockBack(t *testing.T) {
 	now = now.Add(1)
 	if c.Has(2) {
 		t.Error("expired late")
+	}
+}
+
+// TestClockBehind lets the clock go back after another entry was used: every
+// method treats what had expired then as absent, and tells the rest of the time
+// by the latest reading.
+func TestClockBehind(t *testing.T) {
+	for name, found := range map[string]func(c *Cache[int, int], key int) bool{
+		"Get":       func(c *Cache[int, int], key int) bool { _, ok := c.Get(key); return ok },
+		"Peek":      func(c *Cache[int, int], key int) bool { _, ok := c.Peek(key); return ok },
+		"PeekEntry": func(c *Cache[int, int], key int) bool { e, ok := c.PeekEntry(key); return ok && e.Left == 1 },
+		"AttrOf":    func(c *Cache[int, int], key int) bool { a, ok := c.AttrOf(key); return ok && a.TTL == 1 },
+		"Take":      func(c *Cache[int, int], key int) bool { _, ok := c.Take(key); return ok },
+		"Touch":     func(c *Cache[int, int], key int) bool { return c.Touch(key, time.Hour) },
+		"Pin":       func(c *Cache[int, int], key int) bool { return c.Pin(key) },
+		"GetOrSet":  func(c *Cache[int, int], key int) bool { _, ok := c.GetOrSet(key, 5); return ok },
+		"PeekOrSet": func(c *Cache[int, int], key int) bool { _, ok := c.PeekOrSet(key, 5); return ok },
+		"Swap":      func(c *Cache[int, int], key int) bool { _, ok := c.Swap(key, 5); return ok },
+		"All":       func(c *Cache[int, int], key int) bool { return slices.Contains(slices.Collect(c.Keys()), key) },
+		"DeleteFunc": func(c *Cache[int, int], key int) bool {
+			return c.DeleteFunc(func(k, _ int) bool { return k == key }) == 1
+		},
+		"Hottest": func(c *Cache[int, int], key int) bool {
+			for k := range c.Hottest() {
+				if k == key {
+					return true
+				}
+			}
+			return false
+		},
+		"LoadEntry": func(c *Cache[int, int], key int) bool {
+			e, _ := c.LoadEntry(context.Background(), key)
+			return e.Value == key
+		},
+		"WriteTo": func(c *Cache[int, int], key int) bool {
+			d := New(10, &Options[int, int]{Now: c.opts.Now})
+			if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil {
+				t.Error(err)
+			}
+			return d.Has(key)
+		},
+		"Update": func(c *Cache[int, int], key int) (found bool) {
+			c.Update(key, func(_ int, ok bool) (int, bool) { found = ok; return 5, true })
+			return found
+		},
+	} {
+		for _, age := range []bool{false, true} {
+			now := time.Unix(1000, 0)
+			c := New(10, &Options[int, int]{
+				Shards: 1, TrackAge: age, Now: func() time.Time { return now },
+				Load: func(context.Context, int) (int, error) { return 5, nil },
+			})
+			c.SetTTL(1, 1, time.Second)
+			c.SetTTL(2, 2, time.Second+1)
+
+			now = now.Add(time.Second)
+			c.Peek(2)
+			now = now.Add(-time.Hour)
+			checkAnswers(t,
+				answer{fmt.Sprintf("%s finds what has expired, TrackAge %v", name, age), found(c, 1), false},
+				answer{fmt.Sprintf("%s finds what is there, TrackAge %v", name, age), found(c, 2), true},
+			)
+		}
 	}
 }
 

@@ -34,7 +34,6 @@ type flight[K comparable, V any] struct {
 	waiters   int
 	since     uint64 // deletions of the shard when it was registered
 	deletedAt uint64 // the last deletion of a tag of its value, or 0
-	suspect   bool   // detached after a deletion of a tag that its value may have
 	entry     Entry[V]
 	err       error
 	panicked  bool
@@ -62,11 +61,15 @@ func (c *Cache[K, V]) registerLocked(sh *shard[K, V], key K, hash uint64, t *tas
 // detachLocked takes f, unless it is nil, out of the shard: its result will not
 // be stored.
 func (sh *shard[K, V]) detachLocked(f *flight[K, V]) {
-	if f == nil || f.detached {
-		return
+	if f == nil || sh.flights[f.key] != f {
+		return // it was detached, or has landed
 	}
 	f.detached = true
-	f.suspect = sh.deletions > f.since
+	sh.unregisterLocked(f)
+}
+
+// unregisterLocked takes f, which is registered, out of the shard.
+func (sh *shard[K, V]) unregisterLocked(f *flight[K, V]) {
 	delete(sh.flights, f.key)
 	if len(sh.flights) == 0 {
 		sh.deletedTags = nil
@@ -295,7 +298,9 @@ func (c *Cache[K, V]) settle(f *flight[K, V], r *request[K, V], v verdict, err e
 	}
 
 	// Let those that wait see it.
-	o.sh.detachLocked(f)
+	if !f.detached {
+		o.sh.unregisterLocked(f)
+	}
 	f.landed.Store(true)
 	if f.done != nil {
 		close(f.done)

@@ -225,6 +225,15 @@ func TestUpdateKeeps(t *testing.T) {
 	if c.Has("attempts") {
 		t.Error("the counter has not ended")
 	}
+
+	// What the options give is computed anew.
+	c = New(100, &Options[string, int]{
+		Now: clock.now, TTL: time.Minute, Cost: func(_ string, v int) int { return v },
+	})
+	c.Set("attempts", 1)
+	clock.sleep(20 * time.Second)
+	c.Update("attempts", bump)
+	check("Set, by the options", time.Minute, 2)
 }
 
 // TestPeekEntry checks that the value, its age and the time that is left can be
@@ -304,6 +313,12 @@ func TestRefusalEvictsNothing(t *testing.T) {
 		}
 		if got := c.Stats(); got.Evicted != 0 || got.Len != 42 {
 			t.Errorf("%d shards: %d evicted, %d left, want 0, 42", shards, got.Evicted, got.Len)
+		}
+		if c.SetAttr(10, 3, Attr{Cost: 41}) {
+			t.Errorf("%d shards: 41 in place of 1 fit beside 60 that must stay", shards)
+		}
+		if got := c.Stats(); got.Evicted != 0 || got.Len != 41 {
+			t.Errorf("%d shards: %d evicted, %d left, want 0, 41", shards, got.Evicted, got.Len)
 		}
 		if !c.SetAttr(3, 3, Attr{Cost: 40}) {
 			t.Errorf("%d shards: 40 does not fit beside 60", shards)
@@ -428,6 +443,11 @@ func TestSnapshotRefused(t *testing.T) {
 	young.Ages[0] = -2
 	flags := oneFrame(Forever, 1, 0)
 	flags.Given[0] = pinned
+	low := oneFrame(Forever, 1, 0)
+	low.Priorities[0] = -2
+	high := oneFrame(Forever, 1, 0)
+	high.Priorities[0] = 2
+
 	reserved := seal(0, gobOf(t, oneFrame(Forever, 1, 0)))
 	reserved[10] = 1
 	for name, tt := range map[string]struct {
@@ -436,6 +456,9 @@ func TestSnapshotRefused(t *testing.T) {
 	}{
 		"negative remainder": {seal(0, gobOf(t, oneFrame(-1, 1, 0))), ErrCorrupt},
 		"negative age":       {seal(0, gobOf(t, young)), ErrCorrupt},
+		"no cost":            {seal(0, gobOf(t, oneFrame(Forever, 0, 0))), ErrCorrupt},
+		"low priority":       {seal(0, gobOf(t, low)), ErrCorrupt},
+		"high priority":      {seal(0, gobOf(t, high)), ErrCorrupt},
 		"flags":              {seal(0, gobOf(t, flags)), ErrCorrupt},
 		"reserved bytes":     {reserved, ErrVersion},
 	} {
@@ -559,6 +582,24 @@ func TestClearMemory(t *testing.T) {
 	}
 }
 
+// TestRenewal checks from how many slots on a shard gives its memory back when
+// its last entry goes.
+func TestRenewal(t *testing.T) {
+	for n, keeps := range map[int]bool{1: true, minRenew - 1: true, minRenew: false} {
+		c := New[int, int](2*minRenew, &Options[int, int]{Shards: 1})
+		for i := range n {
+			c.Set(i, i)
+		}
+		for i := range n {
+			c.Delete(i)
+		}
+		if got := c.shards[0].slots() > 0; got != keeps {
+			t.Errorf("memory is kept after %d entries: %v, want %v", n, got, keeps)
+		}
+		c.checkCost()
+	}
+}
+
 // TestClearCauses checks what Clear reports: stale and due entries as expired,
 // remembered errors not at all.
 func TestClearCauses(t *testing.T) {
@@ -587,6 +628,21 @@ func TestClearCauses(t *testing.T) {
 		answer{"Invalidated", s.Invalidated, uint64(1)},
 		answer{"Cost", s.Cost, 0},
 	)
+}
+
+// TestClearSets checks that Clear leaves what OnRemove sets meanwhile: it
+// removes what is there when it comes to a shard.
+func TestClearSets(t *testing.T) {
+	var c *Cache[int, int]
+	c = New(10, &Options[int, int]{Shards: 1, OnRemove: func(k, v int, cause Cause) {
+		if cause == Invalidated && v < 3 {
+			c.Set(k, v+1)
+		}
+	}})
+	c.Set(1, 1)
+	c.Clear()
+	v, ok := c.Get(1)
+	checkAnswers(t, answer{"Get", v, 2}, answer{"Get: ok", ok, true})
 }
 
 // TestResizePins checks that a Resize below the pinned entries looks at each of
@@ -875,6 +931,13 @@ func TestVersionRound(t *testing.T) {
 	})
 	v, ok := c.Get(1)
 	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Get", v, 2}, answer{"Get: ok", ok, true})
+
+	// A slot that has become free has version 0, as has this write.
+	sh.writes = 7*versions - 1
+	c.Set(1, 3)
+	n = c.DeleteFunc(func(int, int) bool { return c.Delete(1) })
+	checkAnswers(t, answer{"DeleteFunc of what was deleted", n, 0}, answer{"Len", c.Len(), 0})
+	c.checkCost()
 }
 
 // TestErrorMisses checks that an error that is returned again counts as a miss,

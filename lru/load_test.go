@@ -243,9 +243,11 @@ func TestLoadContext(t *testing.T) {
 		g := newGate()
 		var value any
 		var deadline bool
+		var cause error
 		c := New(100, &Options[int, int]{Load: func(ctx context.Context, k int) (int, error) {
 			value = ctx.Value(key{})
 			_, deadline = ctx.Deadline()
+			defer func() { cause = context.Cause(ctx) }()
 			return g.load(ctx, k)
 		}})
 		// One whose context has ended before gets nothing, not even what is
@@ -266,7 +268,7 @@ func TestLoadContext(t *testing.T) {
 		}
 
 		// The first caller gives up: the load goes on for the others, with its
-		// values, without its end.
+		// values, without its end and the cause of it.
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "trace"), time.Second)
 		defer cancel()
 		first, second := goLoad(ctx, c, 7), goLoad(t.Context(), c, 7)
@@ -285,6 +287,7 @@ func TestLoadContext(t *testing.T) {
 			answer{"the second", *second, loaded{v: 107, back: true}},
 			answer{"the value of the context", value, "trace"},
 			answer{"the context has a deadline", deadline, false},
+			answer{"why the context has ended", cause, nil},
 			answer{"Get", v, 107},
 			answer{"loads", g.calls.Load(), int64(1)},
 		)
@@ -542,6 +545,39 @@ func TestLoadCycle(t *testing.T) {
 	})
 }
 
+// TestRefreshCycle has a loader refresh a key whose loader needs a third key,
+// which waits for the first: the one that closes the cycle is told.
+func TestRefreshCycle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const first, second, third = 1, 2, 3
+		var c *Cache[int, int]
+		told := 0
+		release := make(chan struct{})
+		c = New(100, &Options[int, int]{Load: func(ctx context.Context, key int) (int, error) {
+			switch key {
+			case first:
+				<-release
+				return c.Refresh(ctx, second)
+			case third:
+				return c.Load(ctx, first)
+			}
+			v, err := c.Load(ctx, third)
+			if errors.Is(err, ErrRecursiveLoad) {
+				told++
+				return 5, nil
+			}
+			return v, err
+		}})
+
+		x, y := goLoad(t.Context(), c, first), goLoad(t.Context(), c, third)
+		close(release)
+		synctest.Wait()
+		want := loaded{v: 5, back: true}
+		checkAnswers(t, answer{"the first", *x, want}, answer{"the third", *y, want}, answer{"told", told, 1})
+		c.checkIdle(t)
+	})
+}
+
 // TestLoadNested has loaders load what does not need them, also by LoadAll, and
 // what began from within them and has outlived them.
 func TestLoadNested(t *testing.T) {
@@ -629,6 +665,12 @@ func TestLoadAll(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) || err != nil {
 				t.Errorf("LoadAll = %v, %v, want %v", got, err, want)
 			}
+			s := c.Stats() // a key that is given twice counts once
+			checkAnswers(t,
+				answer{"Hits", s.Hits, uint64(1)},
+				answer{"Misses", s.Misses, uint64(5)},
+				answer{"Joined", s.Joined, uint64(1)},
+			)
 			times := int64(3)
 			if many {
 				times = 1
@@ -849,6 +891,8 @@ func TestLoadOutdated(t *testing.T) {
 					checkAnswers(t,
 						answer{"the first", *first, loaded{v: 107, back: true}},
 						answer{"the second", *second, loaded{v: tt.v, back: true}},
+						answer{"loads", g.calls.Load(), int64(tt.v / 100)},
+						answer{"Hits", c.Stats().Hits, uint64(0)},
 					)
 
 					c.checkIdle(t)
@@ -898,5 +942,134 @@ func TestLoadWaited(t *testing.T) {
 		checkAnswers(t, answer{"the first", *a, want}, answer{"the second", *b, want})
 
 		c.checkIdle(t)
+	})
+}
+
+// TestLoadAbandonedInTime abandons loads that have a LoadTimeout, too: they
+// end by that, and not by their time.
+func TestLoadAbandonedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		var why error
+		c := New(100, &Options[int, int]{
+			Load: g.load, LoadTimeout: time.Hour, CancelAbandoned: true,
+			OnLoadError: func(_ int, err error) { why = err },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		a := goLoad(ctx, c, 7)
+		cancel()
+		synctest.Wait()
+		checkAnswers(t, answer{"Load", a.err, context.Canceled}, answer{"why it has failed", why, context.Canceled})
+		c.checkIdle(t)
+	})
+}
+
+// TestLoadTooLate has loaders return when their time is up: values are
+// reported as not stored, and panics as errors.
+func TestLoadTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var removed []string
+		var mu sync.Mutex // protects failed
+		var failed []error
+		o := Options[int, int]{
+			LoadTimeout: time.Second,
+			OnRemove:    func(k, v int, cause Cause) { removed = append(removed, fmt.Sprint(k, " ", v, " ", cause)) },
+			OnLoadError: func(_ int, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			},
+		}
+		o.LoadMany = func(_ context.Context, keys []int) (map[int]int, error) {
+			time.Sleep(time.Minute)
+			return map[int]int{keys[0]: 10}, nil
+		}
+		c := New(100, &o)
+		_, err := c.LoadAll(t.Context(), []int{1, 2})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		checkAnswers(t,
+			answer{"LoadAll", err, context.DeadlineExceeded},
+			answer{"removed", removed, []string{"1 10 Rejected"}},
+			answer{"failures", len(failed), 2},
+			answer{"Len", c.Len(), 0},
+		)
+		c.checkIdle(t)
+
+		// A late error says no more than the end of the time did. A panic does.
+		for _, late := range []any{nil, "boom"} {
+			o.LoadMany = nil
+			o.Load = func(context.Context, int) (int, error) {
+				time.Sleep(time.Minute)
+				if late != nil {
+					panic(late)
+				}
+				return 0, errors.New("down")
+			}
+			failed = nil
+			c = New(100, &o)
+			_, err = c.Load(t.Context(), 1)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			checkAnswers(t, answer{"Load", err, context.DeadlineExceeded})
+			if len(failed) == 0 || !errors.Is(failed[0], context.DeadlineExceeded) {
+				t.Fatalf("failures %v, want %v first", failed, context.DeadlineExceeded)
+			}
+			var p *PanicError
+			told := len(failed) == 2 && errors.As(failed[1], &p) && p.Value == late
+			if told != (late != nil) || !told && len(failed) != 1 {
+				t.Errorf("a loader that panics late with %v: failures %v", late, failed)
+			}
+			c.checkIdle(t)
+		}
+	})
+}
+
+// TestRefreshExpired has a key vanish from the source while its value is
+// overdue, and others are that go first: it has expired.
+func TestRefreshExpired(t *testing.T) {
+	var clock fakeClock
+	causes := map[int]Cause{}
+	c := New(100, &Options[int, int]{
+		Shards: 1, Now: clock.now,
+		Load:     func(context.Context, int) (int, error) { return 0, ErrNotFound },
+		OnRemove: func(k, _ int, cause Cause) { causes[k] = cause },
+	})
+	for i := range purgeBatch {
+		c.SetTTL(10+i, i, time.Second)
+	}
+	c.SetTTL(1, 1, 2*time.Second)
+	c.Set(2, 2)
+	clock.sleep(2 * time.Second)
+	for k := 1; k <= 2; k++ {
+		if _, err := c.Refresh(context.Background(), k); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Refresh = %v, want %v", err, ErrNotFound)
+		}
+	}
+	checkAnswers(t, answer{"cause of 1", causes[1], Expired}, answer{"cause of 2", causes[2], Invalidated})
+}
+
+// TestLoadTime checks that the time of loads counts from when they begin, for
+// each key that a call loads.
+func TestLoadTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(100, &Options[int, int]{LoadMany: func(_ context.Context, keys []int) (map[int]int, error) {
+			time.Sleep(5 * time.Second)
+			return map[int]int{1: 1, 2: 2}, nil
+		}})
+		time.Sleep(time.Hour)
+		if _, err := c.Load(t.Context(), 1); err != nil {
+			t.Error(err)
+		}
+		checkAnswers(t, answer{"LoadTime of one", c.Stats().LoadTime, 5 * time.Second})
+		if _, err := c.LoadAll(t.Context(), []int{1, 2, 3}); err != nil {
+			t.Error(err)
+		}
+		s := c.Stats()
+		checkAnswers(t,
+			answer{"Loads", s.Loads, uint64(3)},
+			answer{"LoadTime of three", s.LoadTime, 15 * time.Second},
+			answer{"MeanLoadTime", s.MeanLoadTime(), 5 * time.Second},
+		)
 	})
 }

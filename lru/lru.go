@@ -654,7 +654,7 @@ func (o *op[K, V]) shrink(need int64) (evicted int) {
 				s = o.sh.pins.tail
 			}
 			if s != 0 {
-				if o.sh.meta[s].flags&stale == 0 {
+				if o.sh.meta[s].flags&hidden == 0 {
 					evicted++
 				}
 				o.removeLocked(s, Evicted)

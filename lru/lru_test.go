@@ -216,6 +216,19 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// TestUnpinKeepsPlace unpins what is not pinned: it keeps its place.
+func TestUnpinKeepsPlace(t *testing.T) {
+	for _, p := range []Policy{PolicyLRU, PolicyFIFO, PolicyLFU} {
+		c := New(2, &Options[string, int]{Shards: 1, Policy: p})
+		c.Set("a", 1)
+		c.Set("b", 2)
+		checkAnswers(t, answer{"Unpin", c.Unpin("a"), true}, answer{"Set", c.Set("c", 3), true})
+		if c.Has("a") || !c.Has("b") {
+			t.Errorf("%v: a is there: %v, b: %v, want false, true", p, c.Has("a"), c.Has("b"))
+		}
+	}
+}
+
 // TestPriority evicts the lowest first, and nothing for what is lower.
 func TestPriority(t *testing.T) {
 	for p := range PolicyRandom + 1 {
@@ -285,6 +298,8 @@ func TestStats(t *testing.T) {
 		answer{"HitRatio", got.HitRatio(), 0.5},
 		answer{"MeanEvictedAge", got.MeanEvictedAge(), 1500 * time.Millisecond},
 		answer{"HitRatio of nothing", Stats{}.HitRatio(), 0.0},
+		answer{"MeanLoadTime of nothing", Stats{}.MeanLoadTime(), time.Duration(0)},
+		answer{"MeanLoadTime", Stats{Loads: 2, LoadTime: 3}.MeanLoadTime(), time.Duration(1)},
 		answer{"MeanEvictedAge of nothing", Stats{}.MeanEvictedAge(), time.Duration(0)},
 	)
 }
@@ -355,6 +370,35 @@ func TestDeleteFuncChanged(t *testing.T) {
 		return true
 	})
 	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Has of another key", c.Has(2), true})
+
+	n = c.DeleteFunc(func(int, string) bool {
+		c.Clear()
+		return true
+	})
+	checkAnswers(t, answer{"DeleteFunc", n, 0}, answer{"Len", c.Len(), 0})
+}
+
+// TestDeleteFuncPanics ends the loop where del panics: what it wanted removed
+// before is gone, and nothing is locked.
+func TestDeleteFuncPanics(t *testing.T) {
+	for end := 1; end <= 4; end++ {
+		c := New[int, int](10, &Options[int, int]{Shards: 2})
+		for i := range 4 {
+			c.Set(i, i)
+		}
+		calls := 0
+		mustPanic(t, "del", func() {
+			c.DeleteFunc(func(int, int) bool {
+				if calls++; calls == end {
+					panic("del")
+				}
+				return true
+			})
+		})
+		t.Logf("a panic in call %d", end)
+		checkAnswers(t, answer{"calls", calls, end}, answer{"Len", c.Len(), 5 - end})
+		c.checkCost()
+	}
 }
 
 // TestDeleteFuncExpired has an entry expire while del looks at it: that is why
@@ -386,6 +430,32 @@ func TestResizeExpired(t *testing.T) {
 		checkAnswers(t, answer{"Resize", c.Resize(1), 0}, answer{"Has", c.Has(0), true}, answer{"Len", c.Len(), 1})
 		c.checkCost()
 	}
+}
+
+// TestResizeHidden shrinks a cache by what only Load may see: these are no
+// entries that were evicted.
+func TestResizeHidden(t *testing.T) {
+	var clock fakeClock
+	var told []string
+	c := New(5, &Options[int, int]{
+		Shards: 1, Now: clock.now, StaleIfError: time.Hour,
+		Load:     func(context.Context, int) (int, error) { return 0, ErrNotFound },
+		ErrorTTL: func(int, error) time.Duration { return time.Hour },
+		OnRemove: func(k, _ int, cause Cause) { told = append(told, fmt.Sprint(k, " ", cause)) },
+	})
+	c.SetTTL(1, 1, time.Second)
+	c.SetTTL(2, 2, time.Second)
+	clock.sleep(time.Second)
+	_, _ = c.Load(context.Background(), 3)
+	_, _ = c.Load(context.Background(), 4)
+	checkAnswers(t,
+		answer{"Cost", c.Cost(), 4},
+		answer{"Resize", c.Resize(1), 0},
+		answer{"Cost", c.Cost(), 1},
+		answer{"told of", told, []string{"1 Expired", "2 Expired"}},
+		answer{"Evicted", c.Stats().Evicted, uint64(0)},
+	)
+	c.checkCost()
 }
 
 // TestLoopChanges iterates while the loop sets and removes, and leaves loops
@@ -432,8 +502,72 @@ func TestShardsFor(t *testing.T) {
 	if n := shardsFor(100, 2); n != 1 {
 		t.Errorf("%d shards for 100", n)
 	}
-	if n := shardsFor(math.MaxInt, 2); n < 4 || n&(n-1) != 0 {
-		t.Errorf("%d shards for a large cache, want a power of two from 4 on", n)
+	for _, tt := range []struct{ entries, procs, want int }{
+		{1, 1, 1},
+		{2*minPerShard - 1, 64, 1},
+		{2 * minPerShard, 64, 2},
+		{8*minPerShard - 1, 64, 4},
+		{math.MaxInt, 1, 4},
+		{math.MaxInt, 2, 8},
+		{math.MaxInt, 3, 8},
+		{math.MaxInt, 1 << 20, maxShards},
+	} {
+		if got := shardsFor(tt.entries, tt.procs); got != tt.want {
+			t.Errorf("%d shards for %d entries and %d processors, want %d", got, tt.entries, tt.procs, tt.want)
+		}
+	}
+}
+
+// TestGrowth fills one shard: its memory doubles, up to the slots that it is
+// expected to need, its share and four standard deviations, and then grows by
+// an eighth.
+func TestGrowth(t *testing.T) {
+	for _, tt := range []struct {
+		capacity int
+		opts     Options[int, int]
+		target   int // 0 if it is not known
+	}{
+		{400, Options[int, int]{Shards: 1}, 400},
+		{400, Options[int, int]{Shards: 2}, 200 + 56 + 1}, // 4√200 is 56.6
+		{400, Options[int, int]{Shards: 8}, 50 + 28 + 1},  // 4√50 is 28.3
+		{3, Options[int, int]{Shards: 2}, 3},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }}, 0},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }, Entries: 100}, 100},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }, Entries: 1}, 1},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }, Entries: 1, Policy: PolicyLRU}, 1},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }, Entries: 1, Policy: PolicyLFU}, 1},
+		{400, Options[int, int]{Shards: 1, Cost: func(int, int) int { return 1 }, Entries: 1, Policy: PolicyRandom}, 1},
+	} {
+		c := New(tt.capacity, &tt.opts)
+		sh := &c.shards[0]
+		key := -1
+		for range tt.capacity {
+			before := sh.slots()
+			key = keyIn(c, 0, key+1)
+			c.Set(key, key)
+			after := sh.slots()
+			if after == before {
+				continue
+			}
+
+			// The slab has grown, by one of three steps.
+			n := max(before, 4)
+			want := 2 * n
+			switch {
+			case tt.target == 0 || want <= tt.target:
+			case n < tt.target:
+				want = tt.target
+			default:
+				want = n + n/8 + 1
+			}
+			if after != want {
+				t.Errorf("%d entries in %d shards: %d slots follow %d, want %d", tt.capacity, len(c.shards), after, before, want)
+			}
+		}
+		if got := c.Len(); got != tt.capacity {
+			t.Errorf("%d entries, want %d", got, tt.capacity)
+		}
+		c.checkCost()
 	}
 }
 
@@ -446,6 +580,11 @@ func TestBounds(t *testing.T) {
 			t.Errorf("NewLRU(%d) panicked: %v, want %v", capacity, panicked, !ok)
 		}
 	}
+	mustPanic(t, fmt.Sprintf("lru: more than %d entries in a slab", maxSlots), func() {
+		c := NewLRU[int, int](maxSlots)
+		c.slab.used = maxSlots
+		c.grow()
+	})
 	for p, ok := range map[int]bool{-2: false, -1: true, 1: true, 2: false} {
 		if err := (&Attr{Priority: p}).Validate(); (err == nil) != ok {
 			t.Errorf("priority %d: %v, want valid: %v", p, err, ok)

@@ -13,6 +13,15 @@ import (
 	"pgregory.net/rapid"
 )
 
+// repeat is t.Repeat, twenty times as long: to set an entry, use it, replace it
+// and have it evicted takes many steps.
+func repeat(t *rapid.T, actions map[string]func(*rapid.T)) {
+	t.Helper()
+	for range 20 {
+		t.Repeat(actions)
+	}
+}
+
 // TestModelPolicies runs a cache of one shard and the textbook of its policy
 // side by side: the victims are the same, one by one. Of PolicyRandom, any
 // victim is right.
@@ -50,7 +59,7 @@ func modelPolicy(p Policy) func(*rapid.T) {
 			return rapid.Uint64Range(0, 80).Draw(t, "key")
 		})
 
-		t.Repeat(map[string]func(*rapid.T){
+		repeat(t, map[string]func(*rapid.T){
 			"Get": func(t *rapid.T) {
 				k := key.Draw(t, "k")
 				_, got := c.Get(k)
@@ -579,7 +588,7 @@ func modelCache(t *rapid.T) {
 	}
 
 	maps.Copy(actions, m.bulk())
-	t.Repeat(actions)
+	repeat(t, actions)
 }
 
 // found checks the result of a lookup.

@@ -4,6 +4,7 @@ package lru
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -74,6 +75,17 @@ func TestSketchRebuild(t *testing.T) {
 		t.Errorf("keys that were never seen are counted %.2f times on average, want at most 0.5", mean)
 	}
 
+	// A slot without an entry counts for nothing.
+	empty := queues{}
+	empty.extend(8, nil)
+	for range 5 {
+		empty.sketch.add(0)
+	}
+	empty.extend(16, nil)
+	if got := empty.sketch.count(0); got != 0 {
+		t.Errorf("the hash 0 is counted %d times after growth without entries, want 0", got)
+	}
+
 	for range 5 {
 		q.sketch.add(q.meta[7].hash)
 	}
@@ -126,6 +138,7 @@ func TestRandomUniform(t *testing.T) {
 	var counts [10]int
 	const n = 20_000
 	c := New(10, &Options[int, int]{Policy: PolicyRandom, Shards: 1})
+	c.shards[0].rng = 1
 	place := map[int]int{}
 	for i := range 10 {
 		c.Set(i, i)
@@ -145,6 +158,83 @@ func TestRandomUniform(t *testing.T) {
 	for i, k := range counts {
 		if d := k - n/10; d < -255 || d > 255 {
 			t.Errorf("place %d: %d of %d, want %d +- 255", i, k, n, n/10)
+		}
+	}
+}
+
+// TestGhostAges checks how many evictions ago an eviction was, and that the
+// last n are remembered, each once.
+func TestGhostAges(t *testing.T) {
+	const h = 1
+	for n := 1; n <= 3; n++ { // one bucket
+		for later := range 5 {
+			g := newGhost(n)
+			g.add(h)
+			for i := range later {
+				g.add(uint32(100 + i))
+			}
+			age, ok := g.recall(h)
+			if ok != (later <= n) || ok && age != later {
+				t.Errorf("%d are remembered: recall = %d, %v after %d others, want %[4]d, %v", n, age, ok, later, later <= n)
+			}
+			if _, ok := g.recall(h); ok {
+				t.Errorf("%d are remembered: it is not forgotten when it was recalled", n)
+			}
+		}
+	}
+
+	// Evicted again, it is the youngest, and there once.
+	g := newGhost(3)
+	g.add(h)
+	g.add(100)
+	g.add(h)
+	age, ok := g.recall(h)
+	checkAnswers(t, answer{"age", age, 0}, answer{"recall", ok, true})
+	_, ok = g.recall(h)
+	checkAnswers(t, answer{"recall again", ok, false})
+
+	// Epochs get longer, so that their number fits into 16 bits four times.
+	for n, shift := range map[int]uint{1 << 14: 0, 1<<14 + 1: 1, 1 << 15: 1, 1 << 16: 2, 1<<16 + 4: 3} {
+		if got := newGhost(n).shift; got != shift {
+			t.Errorf("%d are remembered in epochs of 2^%d, want 2^%d", n, got, shift)
+		}
+	}
+	g = newGhost(1 << 16)
+	g.add(h)
+	for i := range 8 {
+		g.add(uint32(100 + i))
+	}
+	age, ok = g.recall(h)
+	checkAnswers(t, answer{"age in epochs of four", age, 8}, answer{"recall", ok, true})
+}
+
+// TestSketchCounters checks that all counters of a block are used, four by each
+// hash, and that a sketch has 8 bytes for each entry.
+func TestSketchCounters(t *testing.T) {
+	for n, words := range map[int]int{1: 8, 7: 8, 8: 8, 9: 16, 64: 64, 65: 72} {
+		if got := len(newSketch(n).words); got != words {
+			t.Errorf("%d words for %d entries, want %d", got, n, words)
+		}
+	}
+
+	k := newSketch(8)
+	k.n = 1 << 20 // it is not halved
+	for i := range uint32(10_000) {
+		before := slices.Clone(k.words)
+		k.add(i * 0x9e3779b1)
+		changed := 0
+		for w := range before {
+			for d := k.words[w] - before[w]; d > 0; d >>= 4 {
+				changed += int(d & 15)
+			}
+		}
+		if changed > 4 || i == 0 && changed != 4 {
+			t.Fatalf("hash %d: %d counters went up, want 4, or fewer at the limit", i, changed)
+		}
+	}
+	for w, counters := range k.words {
+		if counters != 0xffff_ffff_ffff_ffff {
+			t.Errorf("word %d is %x, want all counters at their limit", w, counters)
 		}
 	}
 }

@@ -388,3 +388,91 @@ func FuzzReadFrom(f *testing.F) {
 		c.checkCost()
 	})
 }
+
+// TestSnapshotFull writes to what takes fewer bytes, as many as there are of
+// the snapshot: WriteTo tells each time, and how many it has written.
+func TestSnapshotFull(t *testing.T) {
+	c := New[int, int](10, nil)
+	c.Set(1, 1)
+	c.Set(2, 2)
+	all := len(snapshotOf(t, c))
+	for left := range all {
+		w := limited{left: left}
+		if n, err := c.WriteTo(&w); err == nil || n > int64(left) {
+			t.Errorf("WriteTo = %d, %v where %d of %d bytes fit, want an error", n, err, left, all)
+		}
+	}
+}
+
+// TestSnapshotTags restores entries into a cache with tags of its own: they
+// have these, and the ones that SetAttr gave.
+func TestSnapshotTags(t *testing.T) {
+	tags := func(name string) func(int, int) []string {
+		return func(int, int) []string { return []string{name} }
+	}
+	c := New(10, &Options[int, int]{Tags: tags("old")})
+	c.SetAttr(1, 1, Attr{Tags: []string{"given"}})
+	b := snapshotOf(t, c)
+
+	for _, tt := range []struct {
+		opts *Options[int, int]
+		want []string
+	}{
+		{nil, []string{"given", "old"}},
+		{&Options[int, int]{Tags: tags("new")}, []string{"given", "new"}},
+	} {
+		d := New(10, tt.opts)
+		if _, err := d.ReadFrom(bytes.NewReader(b)); err != nil {
+			t.Fatal(err)
+		}
+		a, _ := d.AttrOf(1)
+		checkAnswers(t, answer{"Tags", a.Tags, tt.want})
+
+		d.Update(1, func(int, bool) (int, bool) { return 2, true })
+		a, _ = d.AttrOf(1)
+		if tt.opts == nil {
+			tt.want = []string{"given"}
+		}
+		checkAnswers(t, answer{"Tags after Update", a.Tags, tt.want})
+	}
+}
+
+// TestSnapshotUses checks what is known of the uses of an entry: in a snapshot
+// of an LFU how often it was used, and of the policies that do not count,
+// nothing.
+func TestSnapshotUses(t *testing.T) {
+	for _, p := range []Policy{PolicyLRU, PolicyLFU, PolicyFIFO, PolicyRandom} {
+		c := New(10, &Options[int, int]{Policy: p, Shards: 1})
+		for i := range 4 {
+			c.Set(i, i)
+			for range i {
+				c.Get(i)
+			}
+		}
+		c.SetAttr(4, 4, Attr{Pinned: true})
+		for _, r := range c.ranked() {
+			want := uint64(0)
+			if p == PolicyLFU && r.key < 4 {
+				want = uint64(1 + r.key)
+			}
+			if r.uses != want {
+				t.Errorf("%v: %d was used %d times, want %d", p, r.key, r.uses, want)
+			}
+		}
+
+		d := New(10, &Options[int, int]{Policy: p, Shards: 1})
+		if _, err := d.ReadFrom(bytes.NewReader(snapshotOf(t, c))); err != nil {
+			t.Fatal(err)
+		}
+		uses := func(list []ranking[int]) map[int]uint64 {
+			m := map[int]uint64{}
+			for _, r := range list {
+				m[r.key] = r.uses
+			}
+			return m
+		}
+		if got, want := uses(d.ranked()), uses(c.ranked()); !maps.Equal(got, want) {
+			t.Errorf("%v: uses %v after ReadFrom, want %v", p, got, want)
+		}
+	}
+}

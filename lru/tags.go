@@ -172,7 +172,11 @@ func (sh *shard[K, V]) noteDeletionLocked(tag string) {
 
 // isOutdated reports whether the value of f may be older than a call that has
 // joined it when the shard had seen that many deletions: DeleteTag does not
-// know which flights it is about, and lets calls join them.
+// know which flights it is about, and lets calls join them. The tags of a
+// flight that was detached are not known: any deletion may be about it.
 func (f *flight[K, V]) isOutdated(joinedAt uint64) bool {
-	return f.err == nil && (f.deletedAt != 0 && joinedAt >= f.deletedAt || f.suspect && joinedAt > f.since)
+	if f.err != nil || joinedAt == f.since {
+		return false
+	}
+	return f.detached || f.deletedAt != 0 && joinedAt >= f.deletedAt
 }
