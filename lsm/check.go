@@ -21,6 +21,19 @@ func (p *pipeline) checkLocked() {
 	hold(p.open.log == nil || p.open.log == logs.tail, "I7")
 }
 
+// checkLocked panics if an invariant does not hold.
+func (c *Cache) checkLocked() {
+	size := int64(0)
+	seen := map[*cachedBlock]bool{}
+	for _, b := range c.ring {
+		size += b.size
+		hold(b.slot.block.Load() == b && !seen[b], "C2")
+		seen[b] = true
+	}
+	hold(c.size == size, "C1")
+	hold(c.size <= c.limit || len(c.ring) == 1, "C3")
+}
+
 // check panics if an invariant does not hold. Only the writer may call it.
 func (m *memtable) check() {
 	leaf := m.checkNode(nil, m.root.Load(), 0, 0)

@@ -71,16 +71,16 @@
 //
 // # Complexity
 //
-//	Get          O(t + log n)  1 allocation, of the value; AppendGet and Has none; t filters of tables, and one block, if not in memory
+//	Get          O(t + log n)  1 allocation, of the value; AppendGet and Has none; t filters of tables; reads one block, or none
 //	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version until it is in a table, where it takes about 9
 //	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
-//	Open         O(all logs)   at least 64 KiB, and 2 bytes a key of tables; takes 2 LogSize of disk
+//	Open         O(all logs)   at least 64 KiB, and 16 bytes a block of tables; takes 2 LogSize of disk
 //	Table.Get    O(log n)      1 allocation, of the value; AppendGet and Has none; reads one block, or none; 2 bytes of memory a key
 //
 // # Concurrency
 //
-// A [DB], [Table], [OSFS] and [MemFS] are safe for concurrent use by multiple
-// goroutines, others are not. An idle database has no goroutine and no timer.
+// A [DB], [Cache], [Table], [OSFS] and [MemFS] are safe for concurrent use by
+// multiple goroutines, others are not. An idle database has no goroutine.
 //
 // # Errors
 //

@@ -232,7 +232,7 @@ func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta, err := db.fill(f, mem, keepDeletes)
+	meta, err := db.fill(f, no, mem, keepDeletes)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -242,7 +242,6 @@ func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
 
 	var t *dbTable
 	if err == nil {
-		meta.no = no
 		t, err = db.openTable(meta)
 	}
 	if err != nil {
@@ -267,11 +266,10 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 // flushLen is how much of a table is written at once.
 const flushLen = 64 << 10
 
-// fill writes the newest versions in mem to f.
-func (db *DB) fill(f File, mem *memtable, keepDeletes bool) (meta tableMeta, err error) {
+// fill writes the newest versions in mem to f, a table with a number.
+func (db *DB) fill(f File, no uint64, mem *memtable, keepDeletes bool) (meta tableMeta, err error) {
 	out := bufio.NewWriterSize(&fileWriter{f: f}, flushLen)
-	meta.nonce = db.nonce()
-	w := newTableWriter(out, nil, meta.nonce)
+	w := newTableWriter(out, nil, db.nonce())
 	mem.each(func(key, value []byte, trailer uint64, newest bool) {
 		kind := byte(trailer)
 		if err == nil && newest && (kind == kindSet || keepDeletes) {
@@ -288,13 +286,6 @@ func (db *DB) fill(f File, mem *memtable, keepDeletes bool) (meta tableMeta, err
 		return meta, err
 	}
 
-	n := &w.props.numbers
-	meta.size = uint64(w.Size())
-	meta.entries = n[propEntries]
-	meta.deletes = n[propDeletes]
-	meta.minSeq = n[propMinSeq]
-	meta.maxSeq = n[propMaxSeq]
-	meta.smallest = w.props.smallest
-	meta.largest = w.props.largest
-	return meta, nil
+	t := tableFile{size: w.Size(), foot: w.foot, props: w.props}
+	return t.meta(no), nil
 }

@@ -3,6 +3,7 @@
 package lsm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -83,12 +84,7 @@ func TestFlush(t *testing.T) {
 
 		check := func(what string) {
 			for i := range n + 1 {
-				key := fmt.Sprint(i)
-				if want, ok := model[key]; ok {
-					wantValue(t, what, db, key, want)
-				} else {
-					wantHas(t, what, db, key, false)
-				}
+				checkKey(t, what, db, model, fmt.Sprint(i))
 			}
 		}
 		check("while open")
@@ -619,4 +615,37 @@ func checkLogs(m *MemFS, n int) error {
 		err = fmt.Errorf("got %d logs, want at most %d", len(l.logs), n)
 	}
 	return err
+}
+
+// TestVerifyDB checks that Verify finds every damage of a table, also where no
+// key is read, and a manifest that says something else of it.
+func TestVerifyDB(t *testing.T) {
+	whole := flushedFiles(t, 12, true, 1)
+	db := openMem(t, whole)
+	isError(t, "a database that is whole", db.Verify(t.Context()), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	isError(t, "when ctx has ended", db.Verify(ctx), context.Canceled)
+
+	meta := &db.state.Load().tables[0].tableMeta
+	meta.entries++
+	isError(t, "a manifest with a wrong count", db.Verify(t.Context()), ErrCorrupt)
+	meta.entries--
+	closeDB(t, db)
+	isError(t, "after Close", db.Verify(t.Context()), ErrClosed)
+
+	for _, name := range whole.tableNames(t) {
+		for off := 0; off < len(whole.bytes(name)); off += sweepStep() {
+			m := whole.CrashClone(CrashConfig{Keep: 1})
+			m.bytes(name)[off]++
+			what := fmt.Sprintf("%s[%d] is damaged", name, off)
+			db, err := Open("db", &Options{FS: m, LogSize: minLogSize})
+			if err != nil {
+				isError(t, what, err, ErrCorrupt)
+				continue
+			}
+			isError(t, what, db.Verify(t.Context()), ErrCorrupt)
+			closeDB(t, db)
+		}
+	}
 }

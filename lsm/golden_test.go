@@ -15,15 +15,39 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/v1 and testdata/tables")
+var update = flag.Bool("update", false, "rewrite testdata/v1, v1-tables and tables")
 
-// TestGolden checks that the files of a small database are those that were
+// TestGolden checks that the files of two small databases are those that were
 // committed, and that they can be read: databases of any version are read by
-// all later ones.
+// all later ones. One has tables, and an edit for each.
 func TestGolden(t *testing.T) {
-	const n = 8
-	m := testFiles(t, n, true)
-	dir := filepath.Join("testdata", "v1")
+	goldenRound(t, "v1", testFiles(t, 8, true), 8)
+	goldenRound(t, "v1-tables", goldenTables(t, 12), 12)
+}
+
+// goldenTables returns the files of a closed database with n commits of a
+// script and several tables.
+func goldenTables(t *testing.T, n int64) *MemFS {
+	t.Helper()
+	m := NewMemFS()
+	s := new(script)
+
+	// Logs are long, so that the next one is made when a memtable is full, and
+	// before the table, whose number comes after.
+	db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(1), limits{versions: 10, edits: 1 << 20})
+	must(t, err)
+	for range n {
+		must(t, s.commit(db, Sync))
+		db.logs.background.Wait()
+	}
+	equal(t, "tables", db.Stats().Tables, 2)
+	closeDB(t, db)
+	return m
+}
+
+func goldenRound(t *testing.T, version string, m *MemFS, n int64) {
+	t.Helper()
+	dir := filepath.Join("testdata", version)
 	c := NewMemFS() // opened through a copy: a LOCK file has no place in testdata
 	for _, name := range m.files(t) {
 		b := m.bytes(name)

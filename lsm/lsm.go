@@ -63,6 +63,7 @@ type DB struct {
 	commits   pipeline
 	logs      rotation
 	flush     flusher
+	files     descriptors
 	installed installer
 
 	closed atomic.Bool

@@ -153,6 +153,11 @@ func (t *tableMeta) appendTo(b []byte) []byte {
 	return appendBytes(b, t.largest)
 }
 
+// equal reports whether t and other say the same.
+func (t *tableMeta) equal(other *tableMeta) bool {
+	return bytes.Equal(t.appendTo(nil), other.appendTo(nil))
+}
+
 // parseTableMeta decodes the value of a field that adds a table.
 func parseTableMeta(b []byte) (t tableMeta, err error) {
 	level, b, ok := cutUvarint(b, math.MaxUint64)

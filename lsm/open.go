@@ -55,6 +55,7 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	db.logs.db = db
 	db.logs.quit = make(chan struct{})
 	db.installed.db = db
+	db.files.limit = db.opts.MaxOpenFiles
 	db.state.Store(&readState{mem: newMemtable()})
 
 	// A failed Open leaves nothing open.

@@ -67,9 +67,17 @@ type Options struct {
 	// them, and then become a table; while tables are written, commits go on
 	// until they take half. Then commits wait, and fail with [ErrStalled] if
 	// that lasts longer than StallTimeout. A batch that is longer than that
-	// takes what it needs, alone. The indexes and filters of tables take 2
-	// bytes a key beside it.
+	// takes what it needs, alone. The other half is for blocks of tables, if
+	// Cache is nil.
 	Memory int64
+
+	// Cache is where blocks of tables are kept. If nil, a cache of half of
+	// Memory.
+	Cache *Cache
+
+	// MaxOpenFiles is how many tables have an open file at a time, at least 1.
+	// If zero, 500.
+	MaxOpenFiles int
 
 	// ReadOnly opens a database that exists and changes no file of it. Several
 	// may do so at once, but not while another writes.
@@ -102,6 +110,7 @@ const (
 	maxMemory           = 4 << 30
 	defaultLogSize      = 4 << 20
 	minLogSize          = 4 << 10
+	defaultMaxOpenFiles = 500
 	maxLogSize          = 1 << 30
 	defaultStallTimeout = 10 * time.Second
 )
@@ -116,6 +125,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("lsm: Options.Memory must be between %d and %d, got %d", minMemory, int64(maxMemory), o.Memory)
 	case o.LogSize != 0 && (o.LogSize < minLogSize || o.LogSize > maxLogSize):
 		return fmt.Errorf("lsm: Options.LogSize must be between %d and %d, got %d", minLogSize, maxLogSize, o.LogSize)
+	case o.MaxOpenFiles < 0:
+		return fmt.Errorf("lsm: Options.MaxOpenFiles must not be negative, got %d", o.MaxOpenFiles)
 	case o.StallTimeout < 0:
 		return fmt.Errorf("lsm: Options.StallTimeout must not be negative, got %v", o.StallTimeout)
 	case o.ErrorIfExists && (o.ErrorIfMissing || o.ReadOnly):
@@ -131,8 +142,12 @@ func (o *Options) resolve() Options {
 		r = *o
 	}
 	r.Memory = cmp.Or(r.Memory, defaultMemory)
+	r.MaxOpenFiles = cmp.Or(r.MaxOpenFiles, defaultMaxOpenFiles)
 	r.LogSize = cmp.Or(r.LogSize, defaultLogSize)
 	r.StallTimeout = cmp.Or(r.StallTimeout, defaultStallTimeout)
+	if r.Cache == nil {
+		r.Cache = NewCache(r.Memory / 2)
+	}
 	if r.FS == nil {
 		r.FS = OSFS{}
 	}

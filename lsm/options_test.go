@@ -53,7 +53,11 @@ func TestValidate(t *testing.T) {
 // TestDefaults checks what nil means.
 func TestDefaults(t *testing.T) {
 	got := (*Options)(nil).resolve()
-	want := Options{Memory: 128 << 20, LogSize: 4 << 20, StallTimeout: 10 * time.Second, FS: OSFS{}}
+	equal(t, "the size of the cache", got.Cache.limit, 64<<20)
+	want := Options{
+		Memory: 128 << 20, LogSize: 4 << 20, StallTimeout: 10 * time.Second, FS: OSFS{}, MaxOpenFiles: 500,
+		Cache: got.Cache,
+	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

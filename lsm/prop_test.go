@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -90,4 +91,91 @@ func modelDB(t *rapid.T) {
 			}
 		},
 	})
+}
+
+// TestMetamorphic checks that the same changes give the same answers whatever
+// the options are, over reopens, kills and changes of the options.
+func TestMetamorphic(t *testing.T) {
+	sets := []struct {
+		o   Options
+		lim limits
+	}{
+		{Options{LogSize: 64 << 10}, noLimits},
+		{Options{Durability: NoSync, LogSize: minLogSize}, limits{versions: 1, edits: 0}},
+		{Options{Durability: Async, LogSize: minLogSize}, limits{versions: 3, edits: 100}},
+		{Options{LogSize: minLogSize, MaxOpenFiles: 1}, limits{versions: 7, edits: 1000}},
+		{Options{Cache: NewCache(0), LogSize: 16 << 10}, limits{versions: 20, edits: 1 << 20}},
+		{Options{Durability: NoSync, Cache: NewCache(3000), MaxOpenFiles: 2, LogSize: 5000}, limits{versions: 5, edits: 300}},
+		{Options{Memory: minMemory, LogSize: 8 << 10}, limits{versions: 50, edits: 64 << 10}},
+		{Options{Durability: Async, Memory: minMemory, Cache: NewCache(1 << 20), LogSize: minLogSize}, limits{versions: 2, edits: 1}},
+		{Options{Memory: maxMemory, LogSize: 256 << 10}, limits{versions: 100, edits: 500}},
+	}
+
+	rounds := uint64(12)
+	if testing.Short() || raceEnabled {
+		rounds = 1
+	}
+	for seed := range rounds {
+		for first := range sets {
+			now := first
+			open := func(m *MemFS) *DB {
+				o := sets[now].o
+				o.FS = m
+				db, err := openWith("db", &o, rand.Uint64, sets[now].lim)
+				must(t, err)
+				return db
+			}
+			next := func() { now = (now + 1) % len(sets) }
+			metamorphicRound(t, fmt.Sprintf("seed %d, options from %d on", seed, first), seed, open, next)
+		}
+	}
+}
+
+// metamorphicRound makes changes at random. open opens the database with the
+// options at hand, which next changes.
+func metamorphicRound(t *testing.T, what string, seed uint64, open func(*MemFS) *DB, next func()) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 20))
+	m := NewMemFS()
+	db := open(m)
+	model := map[string]string{}
+	for range 400 {
+		key := fmt.Sprint("key", rng.IntN(40))
+		value := fmt.Sprintf("%0*d", rng.IntN(200), rng.Uint64())
+		switch x := rng.IntN(100); {
+		case x < 60:
+			model[key] = value
+			must(t, db.Set([]byte(key), []byte(value)))
+		case x < 80:
+			delete(model, key)
+			must(t, db.Delete([]byte(key)))
+		case x < 95:
+			checkKey(t, what, db, model, key)
+		case x < 98:
+			closeDB(t, db)
+			next()
+			db = open(m)
+		default:
+			must(t, db.Sync(t.Context()))
+			m = m.killClone()
+			closeDB(t, db)
+			db = open(m)
+		}
+	}
+
+	for k := range 40 {
+		checkKey(t, what+", at the end", db, model, fmt.Sprint("key", k))
+	}
+	isError(t, what+", at the end", db.Verify(t.Context()), nil)
+	closeDB(t, db)
+}
+
+// checkKey checks what db has of key.
+func checkKey(t *testing.T, what string, db *DB, model map[string]string, key string) {
+	t.Helper()
+	if want, ok := model[key]; ok {
+		wantValue(t, what, db, key, want)
+	} else {
+		wantHas(t, what, db, key, false)
+	}
 }

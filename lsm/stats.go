@@ -15,11 +15,12 @@ type Stats struct {
 	Memory   int64  // bytes that keys and values take in memory, with the trees that find them
 	Tables   int    // tables now
 	Stored   int64  // bytes of them
+	Cached   int64  // bytes of tables in the cache, with those of other databases that share it
 	Sequence uint64 // operations since the database was made, and copies of them by Open
 }
 
-// Sub returns the counters since prev was taken; Memory, Tables, Stored and
-// Sequence are those of s.
+// Sub returns the counters since prev was taken; Memory, Tables, Stored,
+// Cached and Sequence are those of s.
 func (s Stats) Sub(prev Stats) Stats {
 	s.Commits -= prev.Commits
 	s.Groups -= prev.Groups
@@ -43,8 +44,9 @@ func (db *DB) Stats() Stats {
 	state := db.state.Load()
 	s.Memory = state.memory()
 	s.Tables = len(state.tables)
+	s.Cached = db.opts.Cache.Size()
 	for _, t := range state.tables {
-		s.Stored += int64(t.size)
+		s.Stored += int64(t.tableMeta.size)
 	}
 	s.Sequence = p.seq
 	return s

@@ -18,13 +18,18 @@ import (
 // reads one block for each key that is there, and for one in a hundred that is
 // not.
 type Table struct {
+	tableFile
+	index tableIndex
+	filt  tableFilter
+}
+
+// A tableFile reads the parts of a table.
+type tableFile struct {
 	r     io.ReaderAt
 	size  int64
 	name  string // of the file
 	foot  footer
 	salt  uint64
-	index tableIndex
-	filt  tableFilter
 	props tableProps
 }
 
@@ -95,35 +100,40 @@ func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
 
 // newTable is OpenTable with the name of the file.
 func newTable(r io.ReaderAt, size int64, name string) (*Table, error) {
-	t := &Table{r: r, size: size, name: name}
-	if size < footerLen {
+	t := &Table{tableFile: tableFile{r: r, size: size, name: name}}
+	tail, err := t.readEnd()
+	if err != nil {
+		return nil, err
+	}
+	if t.index, err = t.readIndex(tail); err != nil {
+		return nil, err
+	}
+	if t.filt, err = t.readFilter(tail); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// readEnd reads the footer and the properties. It returns the end of the file:
+// all of a small table, and of a larger one the sections that say where the
+// rest is.
+func (t *tableFile) readEnd() (tail []byte, err error) {
+	if t.size < footerLen {
 		return nil, corrupt(t.name, 0, "the file is shorter than a footer")
 	}
-
-	// One read has all of a small table, and of a larger one the sections that
-	// say where the rest is.
-	off := max(0, size-openLen)
-	tail := make([]byte, size-off)
+	off := max(0, t.size-openLen)
+	tail = make([]byte, t.size-off)
 	if err := t.readAt(tail, off); err != nil {
 		return nil, err
 	}
 	if err := t.parseFooter(tail[len(tail)-footerLen:]); err != nil {
 		return nil, err
 	}
-	if err := t.readProps(tail); err != nil {
-		return nil, err
-	}
-	if err := t.readIndex(tail); err != nil {
-		return nil, err
-	}
-	if err := t.readFilter(tail); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return tail, t.readProps(tail)
 }
 
 // readAt fills b with the bytes at off.
-func (t *Table) readAt(b []byte, off int64) error {
+func (t *tableFile) readAt(b []byte, off int64) error {
 	n, err := t.r.ReadAt(b, off)
 	switch {
 	case n == len(b):
@@ -135,7 +145,7 @@ func (t *Table) readAt(b []byte, off int64) error {
 }
 
 // blame returns err, which was found at off, as an error about the table.
-func (t *Table) blame(off int64, err error) error {
+func (t *tableFile) blame(off int64, err error) error {
 	if errors.Is(err, errUnknown) {
 		return &versionError{t.name, err.Error()}
 	}
@@ -169,7 +179,7 @@ func (f *footer) offsets() [5]int64 { return [5]int64{f.ranges, f.filter, f.inde
 func (f *footer) sum(b []byte) uint32 { return headerSum(b) ^ uint32(mix(mix(f.nonce)+uint64(f.at))) }
 
 // parseFooter decodes the footer b.
-func (t *Table) parseFooter(b []byte) error {
+func (t *tableFile) parseFooter(b []byte) error {
 	le := binary.LittleEndian
 	f := footer{
 		nonce:  le.Uint64(b[16:]),
@@ -202,7 +212,7 @@ func (t *Table) parseFooter(b []byte) error {
 
 // section returns the payload of the block from off to end, which has at most
 // limit bytes. tail is the end of the file.
-func (t *Table) section(tail []byte, off, end, limit int64) ([]byte, error) {
+func (t *tableFile) section(tail []byte, off, end, limit int64) ([]byte, error) {
 	if end-off > limit {
 		return nil, corrupt(t.name, off, "a section is too long")
 	}
@@ -237,8 +247,12 @@ func giveBlockBuffer(buf *blockBuffer) {
 
 // block reads block i into buf.
 func (t *Table) block(i int, buf *blockBuffer) (d dataBlock, err error) {
-	off := t.index.start(i)
-	n := t.index.start(i+1) - off
+	return t.readBlock(t.index.start(i), t.index.start(i+1), buf)
+}
+
+// readBlock reads the block from off to end into buf.
+func (t *tableFile) readBlock(off, end int64, buf *blockBuffer) (d dataBlock, err error) {
+	n := end - off
 	if int64(int(n)) != n {
 		return d, ErrTooLarge // of 32 bits
 	}

@@ -96,41 +96,41 @@ func (x *tableIndex) search(key []byte) int {
 	return lo
 }
 
-// readIndex reads the index, which has to fit to the rest of the table.
-func (t *Table) readIndex(tail []byte) error {
+// readIndex reads the index, which has to fit to the rest of the table. tail is
+// the end of the file.
+func (t *tableFile) readIndex(tail []byte) (x tableIndex, err error) {
 	b, err := t.section(tail, t.foot.index, t.foot.props, maxIndexLen)
 	if err != nil {
-		return err
+		return x, err
 	}
-	x, err := parseIndex(b)
+	x, err = parseIndex(b)
 	if err != nil {
-		return t.blame(t.foot.index, err)
+		return x, t.blame(t.foot.index, err)
 	}
 
 	if x.start(x.n) != t.foot.ranges || uint64(x.n) != t.props.numbers[propBlocks] {
-		return corrupt(t.name, t.foot.index, "the index does not fit to the blocks")
+		return x, corrupt(t.name, t.foot.index, "the index does not fit to the blocks")
 	}
 	if x.n > 0 && !bytes.Equal(append(bytes.Clone(x.prefix), x.rest(x.n-1)...), t.props.largest) {
-		return corrupt(t.name, t.foot.index, "the last separator is not the largest key")
+		return x, corrupt(t.name, t.foot.index, "the last separator is not the largest key")
 	}
-	t.index = x
-	return nil
+	return x, nil
 }
 
-// readFilter reads the filter, if there is one.
-func (t *Table) readFilter(tail []byte) error {
+// readFilter reads the filter, if there is one. tail is the end of the file.
+func (t *tableFile) readFilter(tail []byte) (f tableFilter, err error) {
 	if t.foot.filter == t.foot.index {
-		return nil
+		return f, nil
 	}
 	b, err := t.section(tail, t.foot.filter, t.foot.index, maxIndexLen)
 	if err != nil {
-		return err
+		return f, err
 	}
-	t.filt, err = parseFilter(b)
+	f, err = parseFilter(b)
 	if err != nil {
-		return t.blame(t.foot.filter, err)
+		return f, t.blame(t.foot.filter, err)
 	}
-	return nil
+	return f, nil
 }
 
 // An indexBuilder gathers the blocks of an index.

@@ -90,7 +90,7 @@ func parseProps(b []byte) (p tableProps, err error) {
 }
 
 // readProps reads the properties.
-func (t *Table) readProps(tail []byte) error {
+func (t *tableFile) readProps(tail []byte) error {
 	b, err := t.section(tail, t.foot.props, t.foot.at, maxPropsLen)
 	if err != nil {
 		return err

@@ -8,6 +8,37 @@ import (
 	"errors"
 )
 
+// Verify reads all tables of the database, and returns an error that is
+// [ErrCorrupt] if a byte of one is damaged, or if the manifest says something
+// else of it. The logs were read by Open. It stops with the error of ctx when
+// that ends. Commits and reads go on meanwhile.
+func (db *DB) Verify(ctx context.Context) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	for _, t := range db.state.Load().tables {
+		if err := t.verify(ctx); err != nil {
+			return db.readError(err)
+		}
+	}
+	return nil
+}
+
+// verify reads the whole table.
+func (t *dbTable) verify(ctx context.Context) error {
+	whole, err := newTable(&t.handle, t.tableFile.size, t.name)
+	if err != nil {
+		return err
+	}
+	if err := whole.Verify(ctx); err != nil {
+		return err
+	}
+	if got := whole.meta(t.no); !got.equal(&t.tableMeta) {
+		return corrupt(t.name, t.foot.props, "the manifest says something else of the table")
+	}
+	return nil
+}
+
 // Verify reads the whole table, and returns an error that is [ErrCorrupt] if a
 // byte of it is damaged, or if anything does not fit to the rest. It stops with
 // the error of ctx when that ends.

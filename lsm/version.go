@@ -5,7 +5,6 @@ package lsm
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"path/filepath"
 )
 
@@ -42,8 +41,8 @@ func (s *readState) inMemory(key []byte, seq uint64) (value []byte, kind byte, o
 }
 
 // inTables returns the newest version of key in the tables, which are all
-// visible. The value is in buf. ok is false if there is none. An error does not
-// lead to an older table.
+// visible. The value is in buf, or in memory that does not change. ok is false
+// if there is none. An error does not lead to an older table.
 func (s *readState) inTables(key []byte, buf *blockBuffer) (e blockEntry, ok bool, err error) {
 	hash := filterHash(key)
 	for i := len(s.tables) - 1; i >= 0; i-- {
@@ -51,53 +50,153 @@ func (s *readState) inTables(key []byte, buf *blockBuffer) (e blockEntry, ok boo
 		if bytes.Compare(key, t.smallest) < 0 || bytes.Compare(key, t.largest) > 0 {
 			continue
 		}
-		if e, ok, err = t.table.find(key, hash, maxSeq, buf); ok || err != nil {
+		if e, ok, err = t.find(key, hash, buf); ok || err != nil {
 			return e, ok, err
 		}
 	}
 	return e, false, nil
 }
 
-// A dbTable is a table of a database.
+// A dbTable is a table of a database. Its parts are read when they are needed,
+// and stay in the cache of the database.
 type dbTable struct {
 	tableMeta
-	f     File
-	table *Table
+	tableFile // reads by handle
+	handle    handle
+	cache     *Cache
+	slots     []cacheSlot // of the index, the filter, and the data blocks
 }
+
+const (
+	indexSlot  = 0
+	filterSlot = 1
+	dataSlots  = 2
+)
 
 // openTable opens a table that a manifest names, or will.
 func (db *DB) openTable(meta tableMeta) (*dbTable, error) {
-	name := filepath.Join(db.dir, tableName(meta.no))
-	f, err := db.opts.FS.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &CorruptError{File: name, Err: fs.ErrNotExist}
+	t := &dbTable{tableMeta: meta, cache: db.opts.Cache}
+	t.name = filepath.Join(db.dir, tableName(meta.no))
+	t.handle = handle{files: &db.files, fsys: db.opts.FS, name: t.name}
+	t.r = &t.handle
+	if err := t.begin(); err != nil {
+		return nil, errors.Join(err, t.close())
 	}
-	if err != nil {
-		return nil, err
-	}
-
-	// The table must be the one that was named.
-	size, err := f.Size()
-	if err == nil && uint64(size) != meta.size {
-		err = corrupt(name, 0, "the file does not have the length that it was written with")
-	}
-	var t *Table
-	if err == nil {
-		t, err = newTable(f, size, name)
-	}
-	if err == nil && t.foot.nonce != meta.nonce {
-		err = corrupt(name, t.foot.at, "the file has the place of another")
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &dbTable{tableMeta: meta, f: f, table: t}, nil
+	return t, nil
 }
 
-// close closes the file of t, which may be nil.
+// begin reads the end of the table, which must be the one that was named.
+func (t *dbTable) begin() error {
+	size, err := t.handle.size()
+	if err != nil {
+		return err
+	}
+	if uint64(size) != t.tableMeta.size {
+		return corrupt(t.name, 0, "the file does not have the length that it was written with")
+	}
+
+	t.tableFile.size = size
+	if _, err := t.tableFile.readEnd(); err != nil {
+		return err
+	}
+	if t.foot.nonce != t.nonce {
+		return corrupt(t.name, t.foot.at, "the file has the place of another")
+	}
+	t.slots = make([]cacheSlot, dataSlots+t.props.numbers[propBlocks])
+	return nil
+}
+
+// meta returns what a manifest says of a table with a number.
+func (t *tableFile) meta(no uint64) tableMeta {
+	n := &t.props.numbers
+	return tableMeta{
+		no: no, size: uint64(t.size), nonce: t.foot.nonce,
+		entries: n[propEntries], deletes: n[propDeletes],
+		minSeq: n[propMinSeq], maxSeq: n[propMaxSeq],
+		smallest: t.props.smallest, largest: t.props.largest,
+	}
+}
+
+// close closes the file of t, which may be nil, and takes its blocks out of the
+// cache.
 func (t *dbTable) close() error {
 	if t == nil {
 		return nil
 	}
-	return t.f.Close()
+	t.cache.forget(t.slots)
+	return t.handle.close()
+}
+
+// find returns the newest version of key, in buf or in memory that does not
+// change. ok is false if there is none. hash is that of the key.
+func (t *dbTable) find(key []byte, hash uint64, buf *blockBuffer) (e blockEntry, ok bool, err error) {
+	filter, err := t.filter()
+	if err != nil || !filter.has(hash) {
+		return e, false, err
+	}
+	index, err := t.index()
+	if err != nil {
+		return e, false, err
+	}
+	i := index.search(key)
+	if i == index.n {
+		return e, false, nil
+	}
+
+	d, err := t.data(index, i, buf)
+	if err != nil {
+		return e, false, err
+	}
+	e, ok, err = d.find(key, maxSeq)
+	if err != nil {
+		return e, false, t.blame(index.start(i), err)
+	}
+	return e, ok, nil
+}
+
+// filter returns the filter.
+func (t *dbTable) filter() (*tableFilter, error) {
+	s := &t.slots[filterSlot]
+	if b := s.get(); b != nil {
+		return &b.filter, nil
+	}
+	f, err := t.readFilter(nil)
+	if err != nil {
+		return nil, err
+	}
+	b := t.cache.put(s, &cachedBlock{filter: f}, t.foot.index-t.foot.filter)
+	return &b.filter, nil
+}
+
+// index returns the index.
+func (t *dbTable) index() (*tableIndex, error) {
+	s := &t.slots[indexSlot]
+	if b := s.get(); b != nil {
+		return &b.index, nil
+	}
+	x, err := t.readIndex(nil)
+	if err != nil {
+		return nil, err
+	}
+	b := t.cache.put(s, &cachedBlock{index: x}, t.foot.props-t.foot.index)
+	return &b.index, nil
+}
+
+// data returns block i of data. If the cache does not take it, it is in buf.
+func (t *dbTable) data(index *tableIndex, i int, buf *blockBuffer) (dataBlock, error) {
+	s := &t.slots[dataSlots+i]
+	if b := s.get(); b != nil {
+		return b.data, nil
+	}
+	off, end := index.start(i), index.start(i+1)
+	if !t.cache.wants(s, end-off) {
+		return t.readBlock(off, end, buf)
+	}
+
+	// The block gets memory of its own.
+	d, err := t.readBlock(off, end, new(blockBuffer))
+	if err != nil {
+		return d, err
+	}
+	return t.cache.put(s, &cachedBlock{data: d}, end-off).data, nil
 }
