@@ -15,12 +15,12 @@ import (
 )
 
 // A casLink is an acceptor as one client of a sim reaches it.
-type casLink struct {
+type casLink[V any] struct {
 	link
-	acceptor *MemoryAcceptor[string, int]
+	acceptor *MemoryAcceptor[string, V]
 }
 
-func (l *casLink) Prepare(ctx context.Context, key string, b Ballot) (s Slot[int], err error) {
+func (l *casLink[V]) Prepare(ctx context.Context, key string, b Ballot) (s Slot[V], err error) {
 	var first sync.Once // a request that arrives again is not answered
 	err = l.deliver(ctx, drawPrepare, stampOf(b), func() {
 		got, _ := l.acceptor.Prepare(ctx, key, b)
@@ -29,7 +29,7 @@ func (l *casLink) Prepare(ctx context.Context, key string, b Ballot) (s Slot[int
 	return s, err
 }
 
-func (l *casLink) Accept(ctx context.Context, key string, p Slot[int]) (b Ballot, err error) {
+func (l *casLink[V]) Accept(ctx context.Context, key string, p Slot[V]) (b Ballot, err error) {
 	var first sync.Once
 	err = l.deliver(ctx, drawAccept, stampOf(p.Accepted), func() {
 		got, _ := l.acceptor.Accept(ctx, key, p)
@@ -119,7 +119,7 @@ func (s *casSim) run(t *testing.T) []casEvent {
 func (s *casSim) client(t *testing.T, client int) {
 	list := make([]Acceptor[string, int], s.n)
 	for i := range list {
-		list[i] = &casLink{link{s.sim, client, i}, s.acceptors[i]}
+		list[i] = &casLink[int]{link{s.sim, client, i}, s.acceptors[i]}
 	}
 	r := s.rand(drawClient, uint64(client), 1, 0)
 	c := newCAS(t, list, &CASOptions{Timeout: 200 * time.Millisecond})

@@ -31,8 +31,8 @@
 //     [Cluster] of a [State] of your own, such as a counter:
 //     ExampleCluster_counter.
 //   - Which replicas may fail together? Zones and [EachQuorum], or a [System].
-//   - Does the next value depend on the last, as in stock, a lock, a leader? A
-//     [CAS], not Get and Put, with Atomic neither.
+//   - Does the next value depend on the last, as in stock? A [CAS], not Get and
+//     Put, with Atomic neither. One leader, or a lock? A [Lease].
 //   - No state, but a request to so many of several servers: [Do].
 //
 // A log is for a library of Raft. MIGRATING.md has the words of other stores.
@@ -75,11 +75,11 @@
 //
 //	CAS                   updates one by one, each at most    TestCASLinearizable,
 //	                      once; Get sees all that ended       TestTrapCASReportedRefused
+//	Lease                 one holder at a time; tokens grow   TestLeaseAlone, TestLeaseClocks
 //	a call fails          with the answer that decides it     TestModelMerge
 //	stragglers            finish, and Close waits             TestModelMerge, TestClose
 //	Do                    returns each value, or discards it  TestModelDo
-//	Repair                all replicas hold the join          TestPropConverge
-//	a read, unless off    tells all that lack its result      TestRepair
+//	Repair, and reads     tell all that lack their result     TestPropConverge, TestRepair
 //	ErrUnavailable        nothing was changed                 TestErrorKinds
 //	votes, duals          the truth table                     TestModelSystem, TestPropVote
 //	stamps                grow, <= time + MaxOffset           TestPropClock

@@ -37,6 +37,10 @@ var (
 	// ClockOptions.MaxOffset.
 	ErrDrift = errors.New("quorum: stamp is too far in the future")
 
+	// ErrLost is returned by [Lease.Renew] and [Lease.Do] when the lease is not
+	// held any more.
+	ErrLost = errors.New("quorum: lease lost")
+
 	// errEnded is the error of a replica that did not return.
 	errEnded = errors.New("quorum: replica ended its goroutine")
 )

@@ -556,6 +556,68 @@ func ExampleSlot() {
 	// false
 }
 
+// Exactly one of several schedulers runs a job. The store that it writes to
+// refuses a token that is less than one it has seen: a scheduler that was
+// stopped in the middle, and lost the lease meanwhile, can do no harm.
+func ExampleLease_Do() {
+	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }
+	nodes := []quorum.Acceptor[string, quorum.Grant]{node(), node(), node()} // in earnest, clients
+	scheduler := func(name string) *quorum.Lease[string] {
+		cas, _ := quorum.NewCAS(nodes, nil)
+		lease, _ := quorum.NewLease(cas, "nightly", &quorum.LeaseOptions{Name: name})
+		return lease
+	}
+
+	newest := uint64(0) // kept by the store
+	write := func(token uint64, what string) {
+		if token < newest {
+			fmt.Println("refused:", what)
+			return
+		}
+		newest = token
+		fmt.Println("written:", what)
+	}
+
+	// The first one has the lease, and sleeps for long before it writes.
+	a := scheduler("a")
+	stale, _ := a.Acquire(ctx)
+	_ = a.Release(ctx) // as if its time had ended
+
+	err := scheduler("b").Do(ctx, func(ctx context.Context, token uint64) error {
+		write(token, "report of b")
+		return ctx.Err() // stop when it ends
+	})
+	write(stale, "report of a")
+	fmt.Println(err)
+	// Output:
+	// written: report of b
+	// refused: report of a
+	// <nil>
+}
+
+// A leader is whoever has the lease. Others ask who it is.
+func ExampleLease() {
+	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }
+	cas, _ := quorum.NewCAS([]quorum.Acceptor[string, quorum.Grant]{node(), node(), node()}, nil)
+	lease, _ := quorum.NewLease(cas, "leader", &quorum.LeaseOptions{TTL: 5 * time.Second, Name: "node 1"})
+	first, err := lease.Acquire(ctx)
+	fmt.Println(err, lease.Renew(ctx)) // every second or so
+	token, held := lease.Held()        // before each thing that only a leader does
+	fmt.Println(token == first, held)
+	grant, _, _ := cas.Get(ctx, "leader")
+	fmt.Println(grant.Name, grant.TTL)
+
+	fmt.Println(lease.Release(ctx))
+	again, _ := lease.Acquire(ctx)
+	fmt.Println(again > first)
+	// Output:
+	// <nil> <nil>
+	// true true
+	// node 1 5s
+	// <nil>
+	// true
+}
+
 func ExampleMajority() {
 	s := quorum.Majority(quorum.First(5))
 	fmt.Println(s, s.Has(quorum.SetOf(0, 2, 4)), s.Resilience())

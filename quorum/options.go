@@ -193,6 +193,46 @@ func (o *CASOptions) resolve(n int) CASOptions {
 	return r
 }
 
+// LeaseOptions are the settings of a [Lease]. Every zero field is its default.
+type LeaseOptions struct {
+	// TTL is how long the lease is held after it was acquired or renewed, and
+	// so how long others wait at least after its holder has died. If zero, 10
+	// * time.Second. Those that compete may have different ones.
+	TTL time.Duration
+
+	// Retry is how often one that waits asks whether the lease was given back,
+	// and a holder tries again to renew it after a failure. If zero, a tenth of
+	// TTL.
+	Retry time.Duration
+
+	// Name tells people who has the lease.
+	Name string
+}
+
+// Validate returns an error if o cannot be used.
+func (o *LeaseOptions) Validate() error {
+	switch {
+	case o == nil:
+		return nil
+	case o.TTL < 0:
+		return fmt.Errorf("quorum: LeaseOptions.TTL must not be negative, got %v", o.TTL)
+	case o.Retry < 0:
+		return fmt.Errorf("quorum: LeaseOptions.Retry must not be negative, got %v", o.Retry)
+	}
+	return nil
+}
+
+// resolve returns a copy of o with its defaults.
+func (o *LeaseOptions) resolve() LeaseOptions {
+	var r LeaseOptions
+	if o != nil {
+		r = *o
+	}
+	r.TTL = cmp.Or(r.TTL, 10*time.Second)
+	r.Retry = cmp.Or(r.Retry, max(r.TTL/10, 1))
+	return r
+}
+
 // ClockOptions are the settings of a [Clock]. Every zero field is its default.
 type ClockOptions struct {
 	// MaxOffset is how far ahead of the time a stamp of another node may lie.

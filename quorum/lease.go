@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+
+package quorum
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// A Grant is what acceptors keep of a lease.
+type Grant struct {
+	Holder uint64        // a number that each [Lease] draws for itself; 0 if nobody has the lease
+	Name   string        // LeaseOptions.Name of the holder
+	Token  uint64        // the fencing token of the holder
+	TTL    time.Duration // how long the holder has the lease after each renewal
+}
+
+// A Lease is the right to do something alone, for some time: to be the leader,
+// or to run a schedule. It is a lock that opens by itself if its holder dies,
+// or is cut off. All that compete for it have a Lease of their own on the same
+// key of the same acceptors. Use [NewLease] to make one. It is safe for
+// concurrent use by multiple goroutines.
+//
+// No times are compared across machines. A holder counts from before it asked;
+// one that waits counts from when it first saw that the holder is alive, by its
+// own clock, and an eighth longer. So two never have the lease at once, as
+// long as their clocks run equally fast within an eighth.
+//
+// A holder may be stopped after it has looked, by its collector or its system,
+// and go on when another holds the lease: no lock can prevent that. So what a
+// lease protects should be told the token, and refuse those that are less than
+// one it has seen (fencing; M. Kleppmann, "How to do distributed locking",
+// 2016). Tokens grow from holder to holder, whatever clocks do.
+type Lease[K comparable] struct {
+	cas  *CAS[K, Grant]
+	key  K
+	opts LeaseOptions
+	id   uint64
+	now  func() time.Duration // since NewLease, by the monotonic clock
+	turn chan struct{}        // of capacity 1: full while Acquire, Renew or Release runs
+
+	mu    sync.Mutex    // protects the fields below
+	token uint64        // 0 if the lease is not held
+	until time.Duration // when it ends
+
+	// Of the holder that Acquire waits for; its user has turn.
+	seen  uint64        // the version of its last renewal
+	since time.Duration // when that was seen first
+}
+
+// leaseMargin is the part of its TTL that a lease is left to its holder beyond
+// the end, in case clocks do not run equally fast.
+const leaseMargin = 8
+
+// NewLease returns a Lease that cas keeps under key. It returns an error if
+// opts is not valid. Nothing is sent.
+func NewLease[K comparable](cas *CAS[K, Grant], key K, opts *LeaseOptions) (*Lease[K], error) {
+	cas.mustUse()
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	return &Lease[K]{
+		cas:  cas,
+		key:  key,
+		opts: opts.resolve(),
+		id:   1 + rand.Uint64N(math.MaxUint64), // never 0
+		now:  func() time.Duration { return time.Since(start) },
+		turn: make(chan struct{}, 1),
+	}, nil
+}
+
+// Held returns the token if l is held now, by the clock of this machine.
+func (l *Lease[K]) Held() (token uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token == 0 || l.now() >= l.until {
+		return 0, false
+	}
+	return l.token, true
+}
+
+// errHeld says that another has the lease.
+var errHeld = errors.New("quorum: lease is held")
+
+// Acquire waits until l is held, and returns its token, which is greater than
+// all before. If l is held already, it returns at once. If acceptors do not
+// answer, it tries again. It returns an error only if ctx ends, which wraps
+// that of ctx, and why l was not held.
+func (l *Lease[K]) Acquire(ctx context.Context) (token uint64, err error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.exit()
+	for {
+		if token, ok := l.Held(); ok {
+			return token, nil
+		}
+		wait, err := l.try(ctx)
+		if err == nil {
+			continue // unless that took too long, it is held now
+		}
+		if e := pause(ctx, wait); e != nil {
+			return 0, errors.Join(e, err)
+		}
+	}
+}
+
+// try acquires l once. After an error it returns how long to wait before the
+// next time.
+func (l *Lease[K]) try(ctx context.Context) (wait time.Duration, err error) {
+	began := l.now()
+	g, version, err := l.cas.Update(ctx, l.key, func(old Grant, version uint64) (Grant, error) {
+		if old.Holder != 0 && old.Holder != l.id && !l.ended(old, version, began) {
+			return old, errHeld
+		}
+		return Grant{Holder: l.id, Name: l.opts.Name, Token: version + 1, TTL: l.opts.TTL}, nil
+	})
+	if err == nil {
+		l.hold(g.Token, began)
+		return 0, nil
+	}
+	if !errors.Is(err, errHeld) {
+		return l.opts.Retry, err
+	}
+
+	// The holder is alive if it has renewed since the last look.
+	now := l.now()
+	if version != l.seen {
+		l.seen = version
+		l.since = now
+	}
+	return min(l.opts.Retry, max(0, l.since+patience(g)-now)), err
+}
+
+// ended reports whether the holder of g has not renewed since long before now.
+func (l *Lease[K]) ended(g Grant, version uint64, now time.Duration) bool {
+	return version == l.seen && now-l.since >= patience(g)
+}
+
+// patience returns how long others wait after a sign of life.
+func patience(g Grant) time.Duration { return g.TTL + g.TTL/leaseMargin }
+
+// hold notes that l is held with token, for a request that began then.
+func (l *Lease[K]) hold(token uint64, began time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.token = token
+	l.until = began + l.opts.TTL
+}
+
+// drop notes that l is not held.
+func (l *Lease[K]) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.token = 0
+}
+
+// Renew makes l last for another TTL from now. If it returns an [ErrLost],
+// another has the lease, or l was not held. After another error, l is held as
+// long as it was.
+func (l *Lease[K]) Renew(ctx context.Context) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.exit()
+	l.mu.Lock()
+	token := l.token
+	l.mu.Unlock()
+	if token == 0 {
+		return ErrLost
+	}
+
+	// The grant stays as it is, and its version grows.
+	began := l.now()
+	_, _, err := l.cas.Update(ctx, l.key, func(old Grant, _ uint64) (Grant, error) {
+		if old.Holder != l.id || old.Token != token {
+			return old, ErrLost
+		}
+		return old, nil
+	})
+	switch {
+	case err == nil:
+		l.hold(token, began)
+	case errors.Is(err, ErrLost):
+		l.drop()
+	}
+	return err
+}
+
+// Release gives the lease back, so that others need not wait for its end. If it
+// returns an error, they may have to, but l is not held.
+func (l *Lease[K]) Release(ctx context.Context) error {
+	if err := l.enter(ctx); err != nil {
+		l.drop()
+		return err
+	}
+	defer l.exit()
+	l.mu.Lock()
+	token := l.token
+	l.token = 0
+	l.mu.Unlock()
+	if token == 0 {
+		return nil
+	}
+
+	_, _, err := l.cas.Update(ctx, l.key, func(old Grant, _ uint64) (Grant, error) {
+		if old.Holder != l.id || old.Token != token {
+			return old, ErrLost
+		}
+		return Grant{Token: token}, nil
+	})
+	if errors.Is(err, ErrLost) {
+		return nil // others did not wait
+	}
+	return err
+}
+
+// Do acquires l, calls f with its token, renews l while f runs, and releases it
+// when f has returned. The context of f ends when l is not held any more, with
+// the cause [ErrLost]: then f must stop. Do returns the error of f, or of
+// Acquire; if l was lost before f returned, it is an ErrLost as well.
+func (l *Lease[K]) Do(ctx context.Context, f func(ctx context.Context, token uint64) error) error {
+	token, err := l.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	held, lose := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() { // ends when f has returned
+		defer close(done)
+		l.keep(held, lose)
+	}()
+
+	// Also if f panics.
+	defer func() {
+		lose(context.Canceled)
+		<-done
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.TTL)
+		defer cancel()
+		_ = l.Release(limit) // at worst others wait for the end
+	}()
+	err = f(held, token)
+	if errors.Is(context.Cause(held), ErrLost) {
+		err = errors.Join(err, ErrLost)
+	}
+	return err
+}
+
+// keep renews l until ctx ends, or l does: then it calls lose.
+func (l *Lease[K]) keep(ctx context.Context, lose context.CancelCauseFunc) {
+	for {
+		l.mu.Lock()
+		left := l.until - l.now()
+		held := l.token != 0
+		l.mu.Unlock()
+		if !held || left <= 0 {
+			lose(ErrLost)
+			return
+		}
+
+		// A third of the time has to pass, or the last try has failed.
+		wait := min(left, max(l.opts.Retry, left-l.opts.TTL*2/3))
+		if pause(ctx, wait) != nil {
+			return
+		}
+		limit, cancel := context.WithTimeout(ctx, max(0, left-wait))
+		_ = l.Renew(limit) // what it has changed decides
+		cancel()
+	}
+}
+
+// enter waits until no other call changes l.
+func (l *Lease[K]) enter(ctx context.Context) error {
+	if l.turn == nil {
+		panic("quorum: zero Lease: use NewLease")
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// exit lets the next call in.
+func (l *Lease[K]) exit() { <-l.turn }
