@@ -28,7 +28,7 @@ var packages = []pkg{
 	{"consistenthash", "choose a server for a key while servers come and go", "Ring, Balancer, Rendezvous, Maglev, Jump", "Get/peer=stathat/nodes=100", "a key among 100 servers"},
 	{"merkle", "prove that a log holds a record; find what differs between replicas", "Tree, File, Index", "Build/leaf=32/n=65536/procs=1", "a leaf of a tree of 65,536"},
 	{"skiplist", "keep keys in order: ranges, ranks, neighbors", "Map, Set, SortedSet", "Get/keys=int/n=100000", "Get of 100,000"},
-	{"lsm", "small state that survives a crash", "DB, Batch, MemFS", "Commit/durability=sync/writers=8", "a durable commit, 8 writers"},
+	{"lsm", "state that survives a crash, in memory and in tables", "DB, Batch, MemFS", "Commit/durability=sync/writers=8", "a durable commit, 8 writers"},
 	{"quorum", "read and write replicas of which some fail", "Cluster, KV, System, Do", "Load/replicas=5/goroutines=1", "a read of 5 replicas in memory"},
 }
 
