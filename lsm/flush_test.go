@@ -3,6 +3,7 @@
 package lsm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -488,6 +489,28 @@ func TestTableInPlaceOfAnother(t *testing.T) {
 		m.put(names[1], b)
 		change()
 		isError(t, "tables "+what, openErrorOf(t, m), ErrCorrupt)
+	}
+}
+
+// TestHugeBlocks checks that a table which says that it has more blocks than
+// its index is corrupt, before anything is allocated for them.
+func TestHugeBlocks(t *testing.T) {
+	m := flushedFiles(t, 30, true, 1)
+	name := m.tableNames(t)[0]
+	whole := m.bytes(name)
+	table := tableFile{r: bytes.NewReader(whole), size: int64(len(whole)), name: name}
+	_, err := table.readEnd()
+	must(t, err)
+	edits, err := readManifest(m, "db", m.manifests(t)[0])
+	must(t, err)
+	for _, n := range []uint64{1 << 24, 1 << 40, 1 << 62, 1<<64 - 1} {
+		table.props.numbers[propBlocks] = n
+		b := append(whole[:table.foot.props:table.foot.props], sealBlock(table.props.appendTo(nil), table.salt, table.foot.props)...)
+		table.foot.at = int64(len(b))
+		m.put(name, append(b, table.foot.encode()...))
+		edits.tables[0].size = uint64(len(b) + footerLen)
+		m.put(manifestName(edits.no), edits.encode())
+		isError(t, fmt.Sprint(n, " blocks"), openErrorOf(t, m), ErrCorrupt)
 	}
 }
 

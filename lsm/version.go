@@ -102,7 +102,13 @@ func (t *dbTable) begin() error {
 	if t.foot.nonce != t.nonce {
 		return corrupt(t.name, t.foot.at, "the file has the place of another")
 	}
-	t.slots = make([]cacheSlot, dataSlots+t.props.numbers[propBlocks])
+
+	// The index has 16 bytes for each block.
+	n := t.props.numbers[propBlocks]
+	if n > uint64(t.foot.props-t.foot.index)/16 {
+		return corrupt(t.name, t.foot.props, "the index does not have that many blocks")
+	}
+	t.slots = make([]cacheSlot, dataSlots+n)
 	return nil
 }
 
