@@ -667,7 +667,11 @@ func TestVerifyDB(t *testing.T) {
 				isError(t, what, err, ErrCorrupt)
 				continue
 			}
-			isError(t, what, db.Verify(t.Context()), ErrCorrupt)
+			err = db.Verify(t.Context())
+			isError(t, what, err, ErrCorrupt)
+			if c := new(CorruptError); errors.As(err, &c) {
+				equal(t, what+": the file", c.File, filepath.Join("db", name))
+			}
 			closeDB(t, db)
 		}
 	}

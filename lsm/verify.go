@@ -43,7 +43,7 @@ func (t *dbTable) verify(ctx context.Context) error {
 // byte of it is damaged, or if anything does not fit to the rest. It stops with
 // the error of ctx when that ends.
 func (t *Table) Verify(ctx context.Context) error {
-	again, err := OpenTable(t.r, t.size)
+	again, err := newTable(t.r, t.size, t.name)
 	if err != nil {
 		return err
 	}
