@@ -245,7 +245,9 @@ func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
 		t, err = db.openTable(meta)
 	}
 	if err != nil {
-		db.installed.obsolete = append(db.installed.obsolete, tableName(no)) // no edit names it
+		// No edit names it, and the next attempt needs its space.
+		db.installed.obsolete = append(db.installed.obsolete, tableName(no))
+		db.installed.removeObsolete()
 		return nil, err
 	}
 	return t, nil
