@@ -41,10 +41,11 @@ func (db *DB) memtableFullLocked(growth int64) bool {
 
 // memoryShortLocked reports whether a commit that takes growth bytes has to
 // wait until a memtable is flushed. One that is longer than a memtable waits
-// for all, and then takes what it needs.
+// for all, and then takes what it needs. While Open is not complete nothing can
+// be flushed: commits wait for a log, which completes it.
 func (db *DB) memoryShortLocked(growth int64, full bool) bool {
 	s := db.state.Load()
-	return len(s.imms) > 0 && (full || growth > db.opts.Memory/8) && s.memory()+growth > db.opts.Memory/2
+	return len(s.imms) > 0 && db.logs.pending == nil && (full || growth > db.opts.Memory/8) && s.memory()+growth > db.opts.Memory/2
 }
 
 // freeze makes the memtable immutable, whose last sequence is last, and begins
