@@ -252,6 +252,9 @@ type manifestReader struct {
 	m    manifest
 	end  int64 // of the valid edits
 	last editHead
+
+	numbers  map[uint64]bool // of the tables that were checked
+	seq, top uint64          // their highest sequence and number
 }
 
 // readManifest reads the manifest with a number.
@@ -261,7 +264,7 @@ func readManifest(fsys FS, dir string, no uint64) (m manifest, err error) {
 	if err != nil {
 		return m, err
 	}
-	r := &manifestReader{window: w, name: name}
+	r := &manifestReader{window: w, name: name, numbers: map[uint64]bool{}}
 	err = errors.Join(r.read(no), w.f.Close())
 	return r.m, err
 }
@@ -410,20 +413,21 @@ func (r *manifestReader) field(tag uint64, value []byte) error {
 	return nil
 }
 
-// checkTables returns an error if the tables do not fit to each other or to the
-// rest: of each the sequences come after those of the one before.
+// checkTables returns an error if the tables of an edit do not fit to each
+// other or to the rest: of each the sequences come after those of the one
+// before.
 func (r *manifestReader) checkTables() error {
-	seq := uint64(0)
-	numbers := map[uint64]bool{}
-	for i := range r.m.tables {
-		t := &r.m.tables[i]
-		fits := t.minSeq > seq && t.minSeq <= t.maxSeq && t.maxSeq <= r.m.flushed &&
-			t.no < r.m.nextFile && !numbers[t.no] && bytes.Compare(t.smallest, t.largest) <= 0
+	for _, t := range r.m.tables[len(r.numbers):] {
+		fits := t.minSeq > r.seq && t.minSeq <= t.maxSeq && !r.numbers[t.no] && bytes.Compare(t.smallest, t.largest) <= 0
 		if !fits {
 			return corrupt(r.name, r.end, fmt.Sprintf("table %d does not fit to the others", t.no))
 		}
-		numbers[t.no] = true
-		seq = t.maxSeq
+		r.numbers[t.no] = true
+		r.seq = t.maxSeq
+		r.top = max(r.top, t.no)
+	}
+	if r.seq > r.m.flushed || r.top > 0 && r.top >= r.m.nextFile {
+		return corrupt(r.name, r.end, "the tables do not fit to the rest")
 	}
 	return nil
 }

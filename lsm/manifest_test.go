@@ -228,3 +228,26 @@ func TestStray(t *testing.T) {
 		}
 	}
 }
+
+// TestManifestManyTables checks a manifest with 20,000 edits that add a table
+// each. If each looked at all tables, this would take 25 seconds.
+func TestManifestManyTables(t *testing.T) {
+	const n = 20_000
+	m := testManifest
+	m.flushed = n
+	m.nextFile = n + 1
+	b := m.encode()
+	h := editHead{kind: editChange, number: m.edit, chain: binary.LittleEndian.Uint32(b[manifestHeaderLen:])}
+	for i := range uint64(n) {
+		added := tableMeta{no: i + 1, minSeq: i + 1, maxSeq: i + 1}
+		h.number++
+		e := encodeEdit(appendField(nil, tagAdd, added.appendTo(nil)), h, m.salt(), int64(len(b)))
+		h.chain = binary.LittleEndian.Uint32(e)
+		b = append(b, e...)
+	}
+	fsys := NewMemFS()
+	fsys.put(manifestName(1), b)
+	got, err := readManifest(fsys, "db", 1)
+	must(t, err)
+	equal(t, "tables", len(got.tables), n)
+}
