@@ -27,7 +27,7 @@ type handle struct {
 
 	file   atomic.Pointer[File]
 	used   atomic.Bool // since the hand came by
-	closed atomic.Bool
+	closed atomic.Bool // for good
 }
 
 // ReadAt reads from the file.
@@ -37,40 +37,50 @@ func (h *handle) ReadAt(b []byte, off int64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := f.ReadAt(b, off)
-		if !errors.Is(err, fs.ErrClosed) || h.closed.Load() {
+		n, err := (*f).ReadAt(b, off)
+		if !h.lost(f, err) {
 			return n, err
 		}
-		// The file was closed for another, between open and ReadAt.
 	}
 }
 
 // size returns the length of the file.
 func (h *handle) size() (int64, error) {
-	f, err := h.reader()
-	if err != nil {
-		return 0, err
+	for {
+		f, err := h.reader()
+		if err != nil {
+			return 0, err
+		}
+		n, err := (*f).Size()
+		if !h.lost(f, err) {
+			return n, err
+		}
 	}
-	return f.Size()
+}
+
+// lost reports whether err is there because f was closed for another file,
+// after it was found and before it was used.
+func (h *handle) lost(f *File, err error) bool {
+	return errors.Is(err, fs.ErrClosed) && h.file.Load() != f
 }
 
 // reader returns the open file.
-func (h *handle) reader() (File, error) {
+func (h *handle) reader() (*File, error) {
 	if !h.used.Load() {
 		h.used.Store(true)
 	}
 	if f := h.file.Load(); f != nil {
-		return *f, nil
+		return f, nil
 	}
 	return h.files.reopen(h)
 }
 
 // reopen opens the file of h, and closes others if there are too many.
-func (o *descriptors) reopen(h *handle) (File, error) {
+func (o *descriptors) reopen(h *handle) (*File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f := h.file.Load(); f != nil {
-		return *f, nil // another goroutine was first
+		return f, nil // another goroutine was first
 	}
 	if h.closed.Load() {
 		return nil, fs.ErrClosed
@@ -91,7 +101,7 @@ func (o *descriptors) reopen(h *handle) (File, error) {
 	}
 	h.file.Store(&f)
 	o.list = append(o.list, h)
-	return f, nil
+	return &f, nil
 }
 
 // closeLocked closes files until at most n are open.
