@@ -4,7 +4,6 @@ package lsm
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -39,6 +38,7 @@ type Cache struct {
 type cachedBlock struct {
 	slot   *cacheSlot
 	size   int64
+	at     int           // in the ring; protected by Cache.mu
 	used   atomic.Uint32 // how often the hand leaves it
 	index  tableIndex
 	filter tableFilter
@@ -105,9 +105,12 @@ func (c *Cache) put(s *cacheSlot, b *cachedBlock, n int64) *cachedBlock {
 	c.makeRoomLocked(b.size)
 
 	// It stands behind the hand, which comes to it last.
+	b.at = len(c.ring)
 	c.ring = append(c.ring, b)
-	if last := len(c.ring) - 1; c.hand < last {
-		c.ring[c.hand], c.ring[last] = b, c.ring[c.hand]
+	if c.hand < b.at {
+		moved := c.ring[c.hand]
+		c.ring[c.hand], c.ring[b.at] = b, moved
+		b.at, moved.at = c.hand, b.at
 		c.hand++
 	}
 	c.size += b.size
@@ -131,30 +134,32 @@ func (c *Cache) makeRoomLocked(n int64) {
 			c.hand++
 			continue
 		}
-
-		// The last block takes the place of this one.
-		b.slot.block.Store(nil)
 		b.slot.turn.Store(c.turn.Load())
-		c.size -= b.size
-		last := len(c.ring) - 1
-		c.ring[c.hand] = c.ring[last]
-		c.ring[last] = nil
-		c.ring = c.ring[:last]
+		c.dropLocked(b)
 	}
+}
+
+// dropLocked takes b out of its slot and the ring, where the last block takes
+// its place.
+func (c *Cache) dropLocked(b *cachedBlock) {
+	b.slot.block.Store(nil)
+	c.size -= b.size
+	last := len(c.ring) - 1
+	c.ring[b.at] = c.ring[last]
+	c.ring[b.at].at = b.at
+	c.ring[last] = nil
+	c.ring = c.ring[:last]
 }
 
 // forget empties the slots of a table that is closed.
 func (c *Cache) forget(slots []cacheSlot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := map[*cachedBlock]bool{}
 	for i := range slots {
-		if b := slots[i].block.Swap(nil); b != nil {
-			gone[b] = true
-			c.size -= b.size
+		if b := slots[i].block.Load(); b != nil {
+			c.dropLocked(b)
 		}
 	}
-	c.ring = slices.DeleteFunc(c.ring, func(b *cachedBlock) bool { return gone[b] })
 	if invariants {
 		c.checkLocked()
 	}

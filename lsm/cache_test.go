@@ -240,3 +240,60 @@ func TestTableGone(t *testing.T) {
 		t.Errorf("%d keys were lost, want most", lost)
 	}
 }
+
+// TestTrapClosedTable checks that a reader which is late does not leave a block
+// of a table that is closed in a cache that others use.
+func TestTrapClosedTable(t *testing.T) {
+	c := NewCache(1 << 20)
+	table := &dbTable{cache: c, handle: handle{files: new(descriptors)}, slots: make([]cacheSlot, 3)}
+	table.keep(&table.slots[0], new(cachedBlock), 10)
+	equal(t, "bytes of a block", c.Size(), 10+cachedOverhead)
+	must(t, table.close())
+	b := new(cachedBlock)
+	equal(t, "the block of a late reader", table.keep(&table.slots[1], b, 10), b)
+	equal(t, "bytes when it is closed", c.Size(), 0)
+}
+
+// TestTrapFileClosed checks that reading a file, and asking for its length,
+// begin again if the file was closed for another meanwhile, and that another
+// error of that kind is returned.
+func TestTrapFileClosed(t *testing.T) {
+	for _, kind := range []string{"read", "size"} {
+		m := NewMemFS()
+		must(t, create(t, m, "f", "abc").Close())
+		files := &descriptors{limit: 1}
+		h := &handle{files: files, fsys: m, name: "f"}
+		call := func() error {
+			if kind == "size" {
+				_, err := h.size()
+				return err
+			}
+			_, err := h.ReadAt(make([]byte, 3), 0)
+			return err
+		}
+
+		times := 0
+		m.Inject(func(op FSOp) error {
+			if op.Kind == kind && times < 3 {
+				times++
+				files.mu.Lock()
+				defer files.mu.Unlock()
+				files.closeLocked(0)
+			}
+			return nil
+		})
+		isError(t, kind, call(), nil)
+		equal(t, kind+": times that the file was closed", times, 3)
+
+		m.Inject(func(op FSOp) error {
+			if op.Kind == kind {
+				return fs.ErrClosed
+			}
+			return nil
+		})
+		isError(t, kind+" of a disk that says so", call(), fs.ErrClosed)
+		m.Inject(nil)
+		must(t, h.close())
+		isError(t, kind+" of a file that is closed", call(), fs.ErrClosed)
+	}
+}

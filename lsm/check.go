@@ -25,9 +25,9 @@ func (p *pipeline) checkLocked() {
 func (c *Cache) checkLocked() {
 	size := int64(0)
 	seen := map[*cachedBlock]bool{}
-	for _, b := range c.ring {
+	for i, b := range c.ring {
 		size += b.size
-		hold(b.slot.block.Load() == b && !seen[b], "C2")
+		hold(b.slot.block.Load() == b && b.at == i && !seen[b], "C2")
 		seen[b] = true
 	}
 	hold(c.size == size, "C1")

@@ -129,8 +129,19 @@ func (t *dbTable) close() error {
 	if t == nil {
 		return nil
 	}
+	err := t.handle.close() // first: see keep
 	t.cache.forget(t.slots)
-	return t.handle.close()
+	return err
+}
+
+// keep puts a block into the cache, which has none of a table that is closed.
+// It returns the block that is there.
+func (t *dbTable) keep(s *cacheSlot, b *cachedBlock, n int64) *cachedBlock {
+	b = t.cache.put(s, b, n)
+	if t.handle.closed.Load() {
+		t.cache.forget(t.slots)
+	}
+	return b
 }
 
 // find returns the newest version of key, in buf or in memory that does not
@@ -170,7 +181,7 @@ func (t *dbTable) filter() (*tableFilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := t.cache.put(s, &cachedBlock{filter: f}, t.foot.index-t.foot.filter)
+	b := t.keep(s, &cachedBlock{filter: f}, t.foot.index-t.foot.filter)
 	return &b.filter, nil
 }
 
@@ -184,7 +195,7 @@ func (t *dbTable) index() (*tableIndex, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := t.cache.put(s, &cachedBlock{index: x}, t.foot.props-t.foot.index)
+	b := t.keep(s, &cachedBlock{index: x}, t.foot.props-t.foot.index)
 	return &b.index, nil
 }
 
@@ -204,5 +215,5 @@ func (t *dbTable) data(index *tableIndex, i int, buf *blockBuffer) (dataBlock, e
 	if err != nil {
 		return d, err
 	}
-	return t.cache.put(s, &cachedBlock{data: d}, end-off).data, nil
+	return t.keep(s, &cachedBlock{data: d}, end-off).data, nil
 }
