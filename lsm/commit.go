@@ -159,6 +159,7 @@ func (p *pipeline) stateLocked() error {
 func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
 	db := p.db
 	size := int64(len(b.data))
+	large := false // it counts in flush.large
 	var timeout <-chan time.Time
 	for {
 		if err := p.stateLocked(); err != nil || b.count == 0 {
@@ -171,6 +172,16 @@ func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
 		short := db.memoryShortLocked(growth, full)
 		if !short && !(full && p.open.log != nil) && db.logs.reserveLocked(p.open, size, full) {
 			return nil
+		}
+
+		// Others begin no memtable before one that is longer than that.
+		if db.largeGrowth(growth) && !large {
+			large = true
+			db.flush.large++
+			defer func() {
+				db.flush.large--
+				p.changedLocked()
+			}()
 		}
 
 		// The memtable or the log of the open group is full: the group has to

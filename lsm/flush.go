@@ -22,6 +22,7 @@ import (
 type flusher struct {
 	running bool
 	waiting int    // commits that wait for memory
+	large   int    // commits that wait and are longer than a memtable
 	err     error  // why the last attempt failed
 	again   int64  // when the next attempt is due, if nobody waits
 	flushes uint64 // tables that were written
@@ -41,12 +42,24 @@ func (db *DB) memtableFullLocked(growth int64) bool {
 
 // memoryShortLocked reports whether a commit that takes growth bytes has to
 // wait until a memtable is flushed. One that is longer than a memtable waits
-// for all, and then takes what it needs. While Open is not complete nothing can
-// be flushed: commits wait for a log, which completes it.
+// for all, and then takes what it needs; meanwhile others begin none. While
+// Open is not complete nothing can be flushed: commits wait for a log, which
+// completes it.
 func (db *DB) memoryShortLocked(growth int64, full bool) bool {
 	s := db.state.Load()
-	return len(s.imms) > 0 && db.logs.pending == nil && (full || growth > db.opts.Memory/8) && s.memory()+growth > db.opts.Memory/2
+	large := db.largeGrowth(growth)
+	switch {
+	case db.logs.pending != nil:
+		return false
+	case full && !large && db.flush.large > 0:
+		return true
+	default:
+		return len(s.imms) > 0 && (full || large) && s.memory()+growth > db.opts.Memory/2
+	}
 }
+
+// largeGrowth reports whether growth bytes are more than a memtable has.
+func (db *DB) largeGrowth(growth int64) bool { return growth > db.opts.Memory/8 }
 
 // freeze makes the memtable immutable, whose last sequence is last, and begins
 // another in the log next. The caller holds commits.mu, or is Open.

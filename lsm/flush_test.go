@@ -334,6 +334,56 @@ func TestFlushLargeBatch(t *testing.T) {
 	}
 }
 
+// TestTrapLargeBatchStarves checks that a batch that is larger than a memtable
+// has its turn, though others would take all memory that becomes free.
+func TestTrapLargeBatchStarves(t *testing.T) {
+	for _, size := range []int{minMemory / 8, minMemory / 2, 2 * minMemory} {
+		synctest.Test(t, func(t *testing.T) { largeBatchRound(t, size) })
+	}
+}
+
+// largeBatchRound commits batches with a value of size bytes beside small ones,
+// in a bubble.
+func largeBatchRound(t *testing.T, size int) {
+	t.Helper()
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Memory: minMemory, Durability: NoSync, LogSize: 64 << 10})
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "sync" && filepath.Ext(op.Name) == ".sst" {
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	})
+	var stop atomic.Bool
+	errs := make(chan error)
+	for w := range 4 {
+		go func() { // ends when stop is set
+			var err error
+			for i := 0; err == nil && !stop.Load(); i++ {
+				err = db.Set(fmt.Append(nil, w, i%1000), make([]byte, 1000))
+			}
+			errs <- err
+		}()
+	}
+
+	time.Sleep(time.Second)
+	b := new(Batch)
+	b.Set([]byte("large"), make([]byte, size))
+	gone, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	for range 5 {
+		go func() { _ = db.Apply(gone, b) }() // ends with gone
+		isError(t, fmt.Sprintf("a batch of %d bytes", size), db.Apply(t.Context(), b), nil)
+	}
+	stop.Store(true)
+	for range 4 {
+		isError(t, "a small one", <-errs, nil)
+	}
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	equal(t, "large ones that wait", db.flush.large, 0)
+}
+
 // TestTrapOpenDeletes checks for an edit that is only in the cache of the
 // system after a kill: Open must make it durable before it removes the logs
 // that the edit has made needless.
