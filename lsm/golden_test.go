@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/v1, v1-tables and tables")
@@ -32,8 +34,22 @@ func goldenTables(t *testing.T, n int64) *MemFS {
 	m := NewMemFS()
 	s := new(script)
 
-	// Logs are long, so that the next one is made when a memtable is full, and
-	// before the table, whose number comes after.
+	synctest.Test(t, func(t *testing.T) { writeGoldenTables(t, m, s, n) })
+	return m
+}
+
+// writeGoldenTables writes the database, in a bubble.
+func writeGoldenTables(t *testing.T, m *MemFS, s *script, n int64) {
+	t.Helper()
+
+	// Logs are long, so that the next one is made when a memtable is full. It
+	// gets its number while the leader writes, before the table does.
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "write" {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
 	db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(1), limits{versions: 10, edits: 1 << 20})
 	must(t, err)
 	for range n {
@@ -42,7 +58,7 @@ func goldenTables(t *testing.T, n int64) *MemFS {
 	}
 	equal(t, "tables", db.Stats().Tables, 2)
 	closeDB(t, db)
-	return m
+	m.Inject(nil)
 }
 
 func goldenRound(t *testing.T, version string, m *MemFS, n int64) {
