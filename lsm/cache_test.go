@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestCache checks that a cache keeps to its size, that blocks which are used
@@ -186,9 +188,7 @@ func TestNoDescriptors(t *testing.T) {
 	db, model := tablesDB(t, Options{FS: m, Durability: NoSync, Cache: NewCache(0)})
 	var left atomic.Int64
 	left.Store(int64(db.Stats().Tables) / 2)
-	db.files.mu.Lock()
-	db.files.closeLocked(0)
-	db.files.mu.Unlock()
+	db.files.closeAll()
 	m.Inject(func(op FSOp) error {
 		if filepath.Ext(op.Name) != ".sst" {
 			return nil
@@ -207,9 +207,7 @@ func TestNoDescriptors(t *testing.T) {
 	readAll(t, db, model)
 
 	// Nothing can be opened for a while.
-	db.files.mu.Lock()
-	db.files.closeLocked(0)
-	db.files.mu.Unlock()
+	db.files.closeAll()
 	left.Store(0)
 	_, err := db.Get([]byte("key1"))
 	isError(t, "Get without descriptors", err, syscall.EMFILE)
@@ -223,9 +221,7 @@ func TestNoDescriptors(t *testing.T) {
 func TestTableGone(t *testing.T) {
 	m := NewMemFS()
 	db, model := tablesDB(t, Options{FS: m, Durability: NoSync, Cache: NewCache(0)})
-	db.files.mu.Lock()
-	db.files.closeLocked(0)
-	db.files.mu.Unlock()
+	db.files.closeAll()
 	for _, name := range m.tableNames(t) {
 		must(t, m.Remove(filepath.Join("db", name)))
 	}
@@ -296,4 +292,32 @@ func TestTrapFileClosed(t *testing.T) {
 		must(t, h.close())
 		isError(t, kind+" of a file that is closed", call(), fs.ErrClosed)
 	}
+}
+
+// TestTrapDescriptors checks that tables give up their files when there is no
+// descriptor for the next log, table or manifest: nobody else would.
+func TestTrapDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		m.Inject(func(op FSOp) error {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.open >= 12 && (op.Kind == "create" || op.Kind == "open" || op.Kind == "openwrite") {
+				return syscall.EMFILE
+			}
+			return nil
+		})
+		for range 3 {
+			db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: time.Minute}, testNonce(1), limits{versions: 10, edits: 500})
+			must(t, err)
+			for i := range 500 {
+				must(t, db.Set([]byte{byte(i)}, nil))
+				time.Sleep(time.Second) // the pause after a failure
+			}
+			if got := len(db.state.Load().imms); got > 0 {
+				t.Errorf("%d memtables could not be flushed", got)
+			}
+			closeDB(t, db)
+		}
+	})
 }

@@ -115,6 +115,7 @@ func (db *DB) runFlush() {
 
 		// Without the lock.
 		err := db.flushOldest(mem)
+		db.files.spare(err)
 		mu.Lock()
 		f.err = err
 		idle := err != nil && f.waiting == 0
@@ -176,6 +177,7 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 		if err == nil {
 			break
 		}
+		db.files.spare(err)
 		db.commits.mu.Lock()
 		db.flush.err = err
 		quit := db.logs.quitting

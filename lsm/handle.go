@@ -120,6 +120,24 @@ func (o *descriptors) closeLocked(n int) {
 	}
 }
 
+// spare closes half of the files if err may be because of them: the next log,
+// table or manifest needs a descriptor as well.
+func (o *descriptors) spare(err error) {
+	if !lacksRoom(err) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closeLocked(len(o.list) / 2)
+}
+
+// closeAll closes all files, until they are read again.
+func (o *descriptors) closeAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closeLocked(0)
+}
+
 // dropLocked takes place i out of the list.
 func (o *descriptors) dropLocked(i int) {
 	last := len(o.list) - 1

@@ -183,6 +183,7 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 
 // replayLog reads a log into the memtable.
 func (db *DB) replayLog(ref logRef) (*logReader, error) {
+	db.files.closeAll() // Open does not read them again, and needs descriptors
 	name := filepath.Join(db.dir, logName(ref.no))
 	r, err := openLog(db.opts.FS, name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -135,7 +135,7 @@ func (l *rotation) makeNext() {
 	mu := &l.db.commits.mu
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		err := l.tryMake()
-
+		l.db.files.spare(err)
 		mu.Lock()
 		l.makeErr = err
 		if err == nil || l.waiting == 0 || l.quitting {
