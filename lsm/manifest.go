@@ -58,6 +58,7 @@ const (
 	manifestHeaderLen  = 48
 	editHeadLen        = 32
 	maxManifestLen     = 1 << 30
+	maxFileNo          = 1 << 62   // names with higher numbers are not ours: numbers must not overflow
 	maxSeq             = 1<<56 - 1 // entries have it beside their kind
 
 	editSnapshot = 1 // the whole state
@@ -85,7 +86,7 @@ func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 	digits, ok1 := strings.CutPrefix(name, prefix)
 	digits, ok2 := strings.CutSuffix(digits, suffix)
 	no, err := strconv.ParseUint(digits, 10, 64)
-	if !ok1 || !ok2 || err != nil || prefix+fmt.Sprintf("%06d", no)+suffix != name {
+	if !ok1 || !ok2 || err != nil || no > maxFileNo || prefix+fmt.Sprintf("%06d", no)+suffix != name {
 		return 0, false
 	}
 	return no, true
@@ -400,9 +401,9 @@ func (r *manifestReader) field(tag uint64, value []byte) error {
 		return nil
 	case tag == tagFlushed && x <= maxSeq:
 		r.m.flushed = x
-	case tag == tagNextFile:
+	case tag == tagNextFile && x <= maxFileNo:
 		r.m.nextFile = x
-	case tag == tagFlushed:
+	case tag == tagFlushed, tag == tagNextFile:
 		return r.damaged()
 	default:
 		return &versionError{r.name, fmt.Sprintf("a field with tag %d", tag)}

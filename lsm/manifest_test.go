@@ -48,6 +48,7 @@ func TestManifestEdits(t *testing.T) {
 		{"tag 31", change, appendField(nil, 31, uvarint(1)), ErrVersion},
 		{"flushed", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(9)), nil},
 		{"flushed too high", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(maxSeq+1)), ErrCorrupt},
+		{"next file too high", change, appendField(nil, tagNextFile, uvarint(maxFileNo+1)), ErrCorrupt},
 		{"kind 3", editHead{kind: 3, number: 4}, nil, ErrVersion},
 		{"a gap", editHead{kind: editChange, number: 5}, nil, ErrCorrupt},
 		{"chain", editHead{kind: editChange, number: 4, chain: 1}, nil, ErrCorrupt},
@@ -250,4 +251,21 @@ func TestManifestManyTables(t *testing.T) {
 	got, err := readManifest(fsys, "db", 1)
 	must(t, err)
 	equal(t, "tables", len(got.tables), n)
+}
+
+// TestTrapFileNumbers checks that a stray file whose name has an enormous
+// number does not make the numbers of logs overflow.
+func TestTrapFileNumbers(t *testing.T) {
+	for _, name := range []string{logName(1<<64 - 2), tableName(1<<64 - 2), manifestName(1<<64 - 1)} {
+		m := NewMemFS()
+		m.put(name, nil)
+		for range 2 {
+			db := memDB(t, Options{FS: m, LogSize: minLogSize})
+			for i := range 200 {
+				must(t, db.Set([]byte{byte(i)}, make([]byte, 100)))
+			}
+			closeDB(t, db)
+		}
+		isError(t, "reopen beside "+name, openErrorOf(t, m), nil)
+	}
 }
