@@ -89,6 +89,7 @@ func TestNames(t *testing.T) {
 		{"0000001.wal", 0, false},
 		{"+00001.wal", 0, false},
 		{"000001.wal2", 0, false},
+		{"x000001.wal", 0, false},
 		{".wal", 0, false},
 	} {
 		no, ok := parseName(c.name, "", ".wal")
