@@ -96,6 +96,7 @@ func TestNames(t *testing.T) {
 		equal(t, c.name+": the number", no, c.no)
 		equal(t, c.name+": is a name", ok, c.ok)
 	}
+
 	no, ok := parseName(manifestName(7), "MANIFEST-", "")
 	equal(t, "a manifest: the number", no, 7)
 	equal(t, "a manifest: is a name", ok, true)
