@@ -341,6 +341,27 @@ func TestRunIntoGap(t *testing.T) {
 	}
 }
 
+// TestGapSides clears each span of a map: no leaf on either side of the gap
+// stays too empty (I8), and the other entries stay.
+func TestGapSides(t *testing.T) {
+	for _, limit := range []int{8, 16} {
+		n := 5 * limit
+		whole := numbers(n, limit)
+		for lo := range n {
+			for hi := lo + 1; hi <= n; hi++ {
+				m := whole.Clone()
+				if got, want := m.From(lo).Below(hi).Clear(), hi-lo; got != want {
+					t.Fatalf("limit %d: Clear from %d to %d = %d, want %d", limit, lo, hi, got, want)
+				}
+				m.check()
+				if got := slices.Collect(m.Keys()); len(got) != n-hi+lo || m.From(lo).Below(hi).Len() != 0 {
+					t.Fatalf("limit %d: the keys are %v after Clear from %d to %d", limit, got, lo, hi)
+				}
+			}
+		}
+	}
+}
+
 // TestCoinsAreSeen has somebody who sees the coins insert keys where a fence
 // goes up, and take them back where none would.
 func TestCoinsAreSeen(t *testing.T) {
