@@ -122,6 +122,23 @@ func propKeyedWindow(t *rapid.T) {
 	})
 }
 
+// TestKeyedLogRing checks that the log of a key goes on where it stopped: its
+// events expire one after another, between those of another key.
+func TestKeyedLogRing(t *testing.T) {
+	for n := 1; n <= 9; n++ {
+		var clock fakeClock
+		opts := &Options{Now: clock.now}
+		w := NewKeyedSlidingLog[int](n, 20, &KeyedOptions{MaxKeys: 16, Now: clock.now})
+		models := []single{NewSlidingLog(n, 20, opts), NewSlidingLog(n, 20, opts)}
+		for i := range 200 {
+			clock.t += int64(i % 7)
+			for key, model := range models {
+				check(t, w.Take(key, 1+key), model.Take(1+key), "n %d, round %d: Take(%d, %d)", n, i, key, 1+key)
+			}
+		}
+	}
+}
+
 // TestPropKeyedWindowLaw checks the law with a clock that goes back: no key
 // gets more than n in any length.
 func TestPropKeyedWindowLaw(t *testing.T) {
