@@ -57,6 +57,29 @@ func TestExpiryExact(t *testing.T) {
 			t.Error("an entry without end has expired")
 		}
 	})
+	checkDeadline(t)
+}
+
+// checkDeadline asks for an entry right before its deadline and at it, by each
+// method and where no alarm has removed it.
+func checkDeadline(t *testing.T) {
+	t.Helper()
+	for name, has := range map[string]func(c *Cache[int, int]) bool{
+		"Get":       func(c *Cache[int, int]) bool { _, ok := c.Get(1); return ok },
+		"Peek":      func(c *Cache[int, int]) bool { _, ok := c.Peek(1); return ok },
+		"PeekEntry": func(c *Cache[int, int]) bool { _, ok := c.PeekEntry(1); return ok },
+		"Has":       func(c *Cache[int, int]) bool { return c.Has(1) },
+		"Len":       func(c *Cache[int, int]) bool { return c.Len() > 0 },
+		"Cost":      func(c *Cache[int, int]) bool { return c.Cost() > 0 },
+	} {
+		for _, left := range []int64{1, 0} {
+			var clock fakeClock
+			c := New(10, &Options[int, int]{TTL: time.Minute, Now: clock.now})
+			c.Set(1, 1)
+			clock.t += int64(time.Minute) - left
+			checkAnswers(t, answer{fmt.Sprintf("%s, %d ns before the deadline", name, left), has(c), left > 0})
+		}
+	}
 }
 
 // TestExpiryTimely has entries removed, and reported, when their time is up

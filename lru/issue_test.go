@@ -785,6 +785,40 @@ func TestRemoveOrder(t *testing.T) {
 
 	wg.Wait()
 	c.checkCost()
+	checkOneReport(t)
+}
+
+// checkOneReport replaces a value while OnRemove runs for the one before: the
+// change does not wait, and OnRemove runs again only afterwards.
+func checkOneReport(t *testing.T) {
+	t.Helper()
+	var c *Cache[int, int]
+	var running atomic.Int64
+	var order []int // of one call after the other
+	c = New(2, &Options[int, int]{OnRemove: func(_, v int, _ Cause) {
+		if running.Add(1) != 1 {
+			t.Errorf("OnRemove of %d runs beside another", v)
+			return
+		}
+
+		order = append(order, v)
+		if v == 1 {
+			done := make(chan struct{})
+			go func() { // ends after its change
+				defer close(done)
+				c.Set(7, 3)
+			}()
+			<-done
+		}
+		running.Add(-1)
+	}})
+
+	for v := range 2 {
+		c.Set(7, v+1)
+	}
+	if want := []int{1, 2}; !slices.Equal(order, want) {
+		t.Errorf("reported %v, want %v", order, want)
+	}
 }
 
 // TestLoadTimeoutBounds checks that LoadTimeout bounds the wait as well: a
