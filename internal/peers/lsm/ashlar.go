@@ -5,7 +5,6 @@ package lsm
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 	"path/filepath"
 	gosync "sync"
@@ -65,7 +64,7 @@ func commits(name, note string, open func(dir string, atEnd func(func())) func(k
 
 func oursCommit(d lsm.Durability) bench.Impl {
 	impl := commits(ours, "", func(dir string, atEnd func(func())) func(k, v []byte) error {
-		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 8 * memTable})
+		db, err := lsm.Open(dir, &lsm.Options{Durability: d, Memory: 4 << 30})
 		must(err)
 		atEnd(func() { must(db.Close()) })
 		return db.Set
@@ -77,11 +76,8 @@ func oursCommit(d lsm.Durability) bench.Impl {
 	return impl
 }
 
-// keys are those that are read.
-type keys struct {
-	stored  int  // how many a store has
-	missing bool // others are asked for
-}
+// storedKeys is how many keys a store has that is read.
+const storedKeys = 100_000
 
 type (
 	set = func(k, v []byte) error
@@ -90,11 +86,11 @@ type (
 
 // reads returns the loop that reads one key an operation, of a store that open
 // returns and that is filled before.
-func reads(name, note string, from keys, open func(dir string, atEnd func(func())) (set, get)) bench.Impl {
+func reads(name, note string, open func(dir string, atEnd func(func())) (set, get)) bench.Impl {
 	return bench.Impl{Name: name, Note: note, Setup: func(atEnd func(func())) bench.Op {
 		put, read := open(folder(atEnd), atEnd)
 		buf := make([]byte, 0, 16)
-		for i := range from.stored {
+		for i := range storedKeys {
 			must(put(key(buf, i), value))
 		}
 
@@ -102,13 +98,9 @@ func reads(name, note string, from keys, open func(dir string, atEnd func(func()
 			buf := make([]byte, 0, 16)
 			dst := make([]byte, 0, valueSize)
 			for i := start; i < start+n; i++ {
-				k := i * 7919 % from.stored
-				if from.missing {
-					k += from.stored
-				}
-				v, err := read(dst[:0], key(buf, k))
+				v, err := read(dst[:0], key(buf, i*7919%storedKeys))
 				must(err)
-				if len(v) == valueSize || from.missing && len(v) == 0 {
+				if len(v) == valueSize {
 					done++
 				}
 			}
@@ -117,18 +109,12 @@ func reads(name, note string, from keys, open func(dir string, atEnd func(func()
 	}}
 }
 
-func oursGet(from keys, memTable int64) bench.Impl {
-	return reads(ours, "AppendGet", from, func(dir string, atEnd func(func())) (set, get) {
-		db, err := lsm.Open(dir, &lsm.Options{Durability: lsm.Async, Memory: 8 * memTable})
+func oursGet() bench.Impl {
+	return reads(ours, "AppendGet", func(dir string, atEnd func(func())) (set, get) {
+		db, err := lsm.Open(dir, &lsm.Options{Durability: lsm.Async})
 		must(err)
 		atEnd(func() { must(db.Close()) })
-		return db.Set, func(dst, k []byte) ([]byte, error) {
-			dst, err := db.AppendGet(dst, k)
-			if errors.Is(err, lsm.ErrNotFound) {
-				err = nil
-			}
-			return dst, err
-		}
+		return db.Set, db.AppendGet
 	})
 }
 

@@ -3,13 +3,10 @@
 package lsm
 
 import (
-	"errors"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"go.etcd.io/bbolt"
 
@@ -22,36 +19,15 @@ const (
 	bolt  = "bbolt"
 )
 
-// memTable is how much a store may hold in memory before it writes tables, and
-// smallMemTable where tables are read. Then blockCache is what a store may keep
-// of tables.
-const (
-	memTable      = 256 << 20
-	smallMemTable = 4 << 20
-	blockCache    = 16 << 20
-	filterBits    = 10
-)
+// memTable is how much a store may hold in memory before it writes tables: ours
+// does not write any yet.
+const memTable = 256 << 20
 
 func openPebble(dir string, atEnd func(func())) *pebble.DB {
-	return openPebbleWith(dir, &pebble.Options{MemTableSize: memTable}, atEnd)
-}
-
-func openPebbleWith(dir string, o *pebble.Options, atEnd func(func())) *pebble.DB {
-	o.Logger = silent{}
-	db, err := pebble.Open(dir, o)
+	db, err := pebble.Open(dir, &pebble.Options{MemTableSize: memTable, Logger: silent{}})
 	must(err)
 	atEnd(func() { must(db.Close()) })
 	return db
-}
-
-// openSmallPebble opens a store that reads tables.
-func openSmallPebble(dir string, atEnd func(func())) *pebble.DB {
-	cache := pebble.NewCache(blockCache)
-	atEnd(cache.Unref)
-	o := &pebble.Options{MemTableSize: smallMemTable, Cache: cache}
-	o.Levels[0].FilterPolicy = bloom.FilterPolicy(filterBits)
-	o.EnsureDefaults()
-	return openPebbleWith(dir, o, atEnd)
 }
 
 type silent struct{}
@@ -79,15 +55,12 @@ func pebbleCommit(durable bool) bench.Impl {
 	return impl
 }
 
-func pebbleGet(from keys, open func(dir string, atEnd func(func())) *pebble.DB) bench.Impl {
-	return reads(peb, "a value and what closes it", from, func(dir string, atEnd func(func())) (set, get) {
-		db := open(dir, atEnd)
+func pebbleGet() bench.Impl {
+	return reads(peb, "a value and what closes it", func(dir string, atEnd func(func())) (set, get) {
+		db := openPebble(dir, atEnd)
 		put := func(k, v []byte) error { return db.Set(k, v, pebble.NoSync) }
 		return put, func(dst, k []byte) ([]byte, error) {
 			v, closer, err := db.Get(k)
-			if errors.Is(err, pebble.ErrNotFound) {
-				return nil, nil
-			}
 			if err != nil {
 				return nil, err
 			}
@@ -98,21 +71,10 @@ func pebbleGet(from keys, open func(dir string, atEnd func(func())) *pebble.DB) 
 }
 
 func openLevel(dir string, atEnd func(func())) *leveldb.DB {
-	return openLevelWith(dir, &opt.Options{WriteBuffer: memTable}, atEnd)
-}
-
-func openLevelWith(dir string, o *opt.Options, atEnd func(func())) *leveldb.DB {
-	db, err := leveldb.OpenFile(dir, o)
+	db, err := leveldb.OpenFile(dir, &opt.Options{WriteBuffer: memTable})
 	must(err)
 	atEnd(func() { must(db.Close()) })
 	return db
-}
-
-// openSmallLevel opens a store that reads tables.
-func openSmallLevel(dir string, atEnd func(func())) *leveldb.DB {
-	return openLevelWith(dir, &opt.Options{
-		WriteBuffer: smallMemTable, BlockCacheCapacity: blockCache, Filter: filter.NewBloomFilter(filterBits),
-	}, atEnd)
 }
 
 func levelCommit(durable bool) bench.Impl {
@@ -125,15 +87,12 @@ func levelCommit(durable bool) bench.Impl {
 	return impl
 }
 
-func levelGet(from keys, open func(dir string, atEnd func(func())) *leveldb.DB) bench.Impl {
-	return reads(level, "it returns a copy of its own", from, func(dir string, atEnd func(func())) (set, get) {
-		db := open(dir, atEnd)
+func levelGet() bench.Impl {
+	return reads(level, "it returns a copy of its own", func(dir string, atEnd func(func())) (set, get) {
+		db := openLevel(dir, atEnd)
 		put := func(k, v []byte) error { return db.Put(k, v, nil) }
 		return put, func(dst, k []byte) ([]byte, error) {
 			v, err := db.Get(k, nil)
-			if errors.Is(err, leveldb.ErrNotFound) {
-				return nil, nil
-			}
 			return append(dst, v...), err
 		}
 	})
@@ -173,8 +132,8 @@ func boltCommit(writers int, durable bool) bench.Impl {
 	return impl
 }
 
-func boltGet(from keys) bench.Impl {
-	return reads(bolt, "a transaction for each read", from, func(dir string, atEnd func(func())) (set, get) {
+func boltGet() bench.Impl {
+	return reads(bolt, "a transaction for each read", func(dir string, atEnd func(func())) (set, get) {
 		db := openBolt(dir, false, atEnd)
 		tx, err := db.Begin(true) // one for all keys: a commit copies pages
 		must(err)
@@ -182,7 +141,7 @@ func boltGet(from keys) bench.Impl {
 		n := 0
 		put := func(k, v []byte) error {
 			err := b.Put(append([]byte(nil), k...), v)
-			if n++; err != nil || n < from.stored {
+			if n++; err != nil || n < storedKeys {
 				return err
 			}
 			return tx.Commit()

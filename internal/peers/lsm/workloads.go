@@ -16,7 +16,7 @@ func Workloads() []*bench.Workload {
 		rows = append(rows, commitRows(writers, []float64{0.65, 0.45, 0.55}[i])...)
 	}
 	for _, readers := range []int{1, 2} {
-		rows = append(rows, getRow(readers), tableRow(readers, false), tableRow(readers, true))
+		rows = append(rows, getRow(readers))
 	}
 	return rows
 }
@@ -53,26 +53,12 @@ func commitRows(writers int, durable float64) []*bench.Workload {
 
 // getRow returns the row of reads by so many goroutines at once.
 func getRow(readers int) *bench.Workload {
-	from := keys{stored: 100_000}
 	return &bench.Workload{
-		Name: fmt.Sprintf("Get/keys=%d/readers=%d", from.stored, readers), Parallel: readers, Versus: bolt,
+		Name: fmt.Sprintf("Get/keys=%d/readers=%d", storedKeys, readers), Parallel: readers, Versus: bolt,
 		Target: bench.Ratio(1), Origin: "no slower than the best peer", Expect: bench.Granted,
 		Why: "a present key of 16 bytes, and a copy of its 100 bytes in a buffer of the caller; " +
 			"all keys are in memory everywhere: in the memtables of ours, pebble and goleveldb, and in mapped pages of bbolt",
-		Ours:  oursGet(from, memTable),
-		Peers: []bench.Impl{pebbleGet(from, openPebble), levelGet(from, openLevel), boltGet(from)},
-	}
-}
-
-// tableRow returns the row of reads of tables by so many goroutines at once.
-func tableRow(readers int, missing bool) *bench.Workload {
-	from := keys{stored: 200_000, missing: missing}
-	return &bench.Workload{
-		Name: fmt.Sprintf("Get/keys=%d/tables/missing=%t/readers=%d", from.stored, missing, readers), Parallel: readers, Versus: peb,
-		Target: bench.Ratio(1), Origin: "no slower than the best peer with tables", Expect: bench.Granted,
-		Why: "memtables of 4 MiB, filters of 10 bits; the files are in the cache of the system, and the peers have 16 MiB for blocks; " +
-			"they merge tables and ours does not",
-		Ours:  oursGet(from, smallMemTable),
-		Peers: []bench.Impl{pebbleGet(from, openSmallPebble), levelGet(from, openSmallLevel), boltGet(from)},
+		Ours:  oursGet(),
+		Peers: []bench.Impl{pebbleGet(), levelGet(), boltGet()},
 	}
 }
