@@ -238,7 +238,7 @@ func (db *DB) replaceOldest(t *dbTable) {
 // not written.
 func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
 	keepDeletes := len(db.state.Load().tables) > 0
-	if !mem.lives(keepDeletes) {
+	if !keepDeletes && !mem.hasValues() {
 		return nil, nil
 	}
 

@@ -21,28 +21,11 @@ import (
 // which tables, logs and edits are small. It is closed, or still open.
 func flushedFiles(t testing.TB, n int64, closed bool, seed uint64) *MemFS {
 	t.Helper()
-	m := NewMemFS()
-	s := new(script)
-	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(seed), limits{versions: 7, edits: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range n {
-		if err := s.commit(db, Sync); err != nil {
-			t.Fatal(err)
-		}
-		db.logs.background.Wait() // the same files each time
-	}
-
-	if got := db.Stats().Tables; got < 2 {
+	m := filesWith(t, n, closed, seed, limits{versions: 7, edits: 1 << 20})
+	if got := len(m.tableNames(t)); got < 2 {
 		t.Errorf("%d commits made %d tables, want 2 or more", n, got)
 	}
-	live := m.CrashClone(CrashConfig{Keep: 1})
-	closeDB(t, db)
-	if closed {
-		return m
-	}
-	return live
+	return m
 }
 
 // tableNames returns the names of the tables in m, sorted.

@@ -31,8 +31,6 @@ type installer struct {
 // and perhaps a later oldest log. After an error nobody knows whether it is:
 // another state must not be tried before this one.
 func (s *installer) install(next manifest, added []tableMeta) error {
-	next.no = s.no
-	next.edit = s.edit + 1
 	body := next.appendFields(nil, added)
 	if s.bad || s.end-s.base+int64(len(body)) > max(s.db.lim.edits, s.base) {
 		return s.replace(next)
@@ -48,6 +46,7 @@ func (s *installer) install(next manifest, added []tableMeta) error {
 	s.end += int64(len(e))
 	s.sum = binary.LittleEndian.Uint32(e)
 	next.fileHeader = s.fileHeader
+	next.edit = s.edit
 	s.manifest = next
 	return nil
 }

@@ -465,7 +465,7 @@ func (m *memtable) live(deletes bool, size func(key, value int) int64) (n int64)
 	return n
 }
 
-// lives reports whether there is a newest version, with or without deletes.
-func (m *memtable) lives(deletes bool) bool {
-	return m.live(deletes, func(int, int) int64 { return 1 }) > 0
+// hasValues reports whether a key has a value.
+func (m *memtable) hasValues() bool {
+	return m.live(false, func(int, int) int64 { return 1 }) > 0
 }

@@ -245,9 +245,15 @@ func testNonce(seed uint64) func() uint64 {
 // script, closed or still open. Up to 8 of them fit into one log.
 func testFiles(t testing.TB, n int64, closed bool) *MemFS {
 	t.Helper()
+	return filesWith(t, n, closed, 1, noLimits)
+}
+
+// filesWith is testFiles with limits, and with nonces of a seed.
+func filesWith(t testing.TB, n int64, closed bool, seed uint64, lim limits) *MemFS {
+	t.Helper()
 	m := NewMemFS()
 	s := new(script)
-	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(1), noLimits)
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(seed), lim)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,3 +101,14 @@ func (t *tableFile) readProps(tail []byte) error {
 	}
 	return nil
 }
+
+// meta returns what a manifest says of a table with a number.
+func (t *tableFile) meta(no uint64) tableMeta {
+	n := &t.props.numbers
+	return tableMeta{
+		no: no, size: uint64(t.size), nonce: t.foot.nonce,
+		entries: n[propEntries], deletes: n[propDeletes],
+		minSeq: n[propMinSeq], maxSeq: n[propMaxSeq],
+		smallest: t.props.smallest, largest: t.props.largest,
+	}
+}

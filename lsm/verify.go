@@ -26,11 +26,11 @@ func (db *DB) Verify(ctx context.Context) error {
 
 // verify reads the whole table.
 func (t *dbTable) verify(ctx context.Context) error {
-	whole, err := newTable(&t.handle, t.tableFile.size, t.name)
+	whole, err := newTable(t.r, t.tableFile.size, t.name)
 	if err != nil {
 		return err
 	}
-	if err := whole.Verify(ctx); err != nil {
+	if err := whole.verifyBlocks(ctx); err != nil {
 		return err
 	}
 	if got := whole.meta(t.no); !got.equal(&t.tableMeta) {
@@ -50,8 +50,14 @@ func (t *Table) Verify(ctx context.Context) error {
 	if again.foot != t.foot {
 		return corrupt(t.name, t.foot.at, "another table has taken the place of this one")
 	}
-	v := tableVerifier{t: again}
-	for i := range again.index.n {
+	return again.verifyBlocks(ctx)
+}
+
+// verifyBlocks reads the blocks of a table that was just opened, which has
+// checked the rest.
+func (t *Table) verifyBlocks(ctx context.Context) error {
+	v := tableVerifier{t: t}
+	for i := range t.index.n {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// grants returns a CAS of leases on three acceptors in memory, which fail says
-// to be down.
+// grants returns a CAS of leases on acceptors in memory.
 func grants(t testing.TB, list []*MemoryAcceptor[string, Grant]) *CAS[string, Grant] {
 	t.Helper()
 	as := make([]Acceptor[string, Grant], len(list))
