@@ -462,8 +462,8 @@ func TestKeyedWaitKeepsOwed(t *testing.T) {
 		check(t, k.Allow(1), true, "Allow")
 		for range 2 {
 			go func() { checkErr(t, k.Wait(t.Context(), 1, 1), nil, "Wait") }() // ends after 1 s, and 2
+			synctest.Wait()                                                     // the second finds the first in line
 		}
-		synctest.Wait()
 		for range 10 {
 			k.Return(1, 0)
 		}
