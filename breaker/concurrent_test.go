@@ -287,13 +287,12 @@ func TestRace(t *testing.T) {
 	}
 	b := New(opts)
 	ctx := context.Background()
-	stop := time.Now().Add(100 * time.Millisecond)
 
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(1, uint64(i)))
-			for time.Now().Before(stop) {
+			for range 20_000 {
 				switch r.IntN(400) {
 				case 0:
 					b.Reset()
