@@ -43,6 +43,7 @@ type Behind[K comparable, V any] struct {
 	fresh    []*write[K, V] // the longest waiting first
 	refused  []*write[K, V] // the longest waiting first
 	saving   bool           // a goroutine is at it
+	asked    bool           // by Flush, for another goroutine when this one ends
 	clock    clock
 	timer    *time.Timer // starts the next one; nil before it is first needed
 	alarm    int64       // the reading at which the timer goes off; never if it does not run
@@ -275,6 +276,7 @@ func (b *Behind[K, V]) startLocked() {
 		return
 	}
 	b.saving = true
+	b.asked = false
 	go b.save(len(b.fresh)) // ends when it has saved these, or the store has failed
 }
 
@@ -286,6 +288,9 @@ func (b *Behind[K, V]) save(n int) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.saving = false
+		if b.asked {
+			b.startLocked()
+		}
 		b.scheduleLocked()
 		b.notifyLocked()
 	}()
@@ -554,10 +559,12 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 		marks = append(marks, mark{w, w.seq})
 	}
 
-	// The store is asked at once, whatever it said before.
+	// The store is asked at once, whatever it said before. A goroutine that
+	// saves may have heard its last refusal: then by the next one.
 	for _, w := range b.refused {
 		w.due = math.MinInt64
 	}
+	b.asked = b.saving
 	b.startLocked()
 
 	// Wait for the writes that were there, not for those that join meanwhile.

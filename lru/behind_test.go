@@ -718,6 +718,34 @@ func TestBehindGivenUpTimer(t *testing.T) {
 	})
 }
 
+// TestBehindFlushAtEnd calls Flush when the goroutine that saves has heard its
+// last refusal, and has not ended: the store is asked at once even then.
+func TestBehindFlushAtEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		c := New(100, &Options[int, int]{OnRemove: func(int, int, Cause) { <-release }})
+		s := newSlowStore()
+		s.before = func(_ string, key int) error {
+			if key == 1 {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		b := NewBehind(c, s, &BehindOptions[int, int]{
+			Interval: -1, Backoff: time.Second,
+			OnError: func(int, error, int) bool { return true }, // the cache drops the key, slowly
+		})
+		_ = b.Set(t.Context(), 1, 1)
+		checkAnswers(t, answer{"Flush", b.Flush(t.Context()), nil})
+		_ = b.Set(t.Context(), 2, 2)
+
+		start := time.Now()
+		time.AfterFunc(time.Millisecond, func() { close(release) })
+		checkAnswers(t, answer{"Flush", b.Flush(t.Context()), nil})
+		checkAnswers(t, answer{"time of Flush", time.Since(start), time.Millisecond})
+	})
+}
+
 // TestBehindTries has a key written again while an attempt to save it succeeds,
 // or is the last one: failures of the next write are counted from the start.
 func TestBehindTries(t *testing.T) {
