@@ -1071,3 +1071,98 @@ func TestEventLogOrder(t *testing.T) {
 		check(t, l.free(0, n+1), 3*hour, "the reading at which %d have stopped counting", n+1)
 	}
 }
+
+// TestFillWhenDue checks that Fill keeps a reservation that is still ahead, and
+// forgets one whose time has come.
+func TestFillWhenDue(t *testing.T) {
+	for ahead, want := range map[time.Duration]bool{1: false, 0: true} {
+		var clock fakeClock
+		l := New(PerSecond(1), 1, &Options{Now: clock.now})
+		check(t, l.Allow(), true, "Allow")
+		check(t, l.Reserve(1).OK(), true, "Reserve")
+		clock.sleep(time.Second - ahead)
+		l.Fill()
+		check(t, l.Allow(), want, "Allow after Fill, %v before the reservation", ahead)
+	}
+}
+
+// TestWaitMaxOfOne checks that the shortest time to spare is not none.
+func TestWaitMaxOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(PerSecond(1e9), 1, nil)
+		check(t, l.Allow(), true, "Allow")
+		checkErr(t, l.WaitMax(t.Context(), 1, 1), nil, "WaitMax of 1 ns")
+		checkErr(t, l.WaitMax(t.Context(), 1, 0), ErrLimited, "WaitMax of 0")
+	})
+}
+
+// TestSharedWaitRefusedByPolicy checks that a refusal of OnError, which says
+// nothing of the tokens, makes a caller that waits ask again.
+func TestSharedWaitRefusedByPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := []int{0, 0, 0} // the store fails three times
+		bad := &badStore{Store: NewMemStore(nil), between: func() {}, fault: func() int {
+			if len(faults) == 0 {
+				return 9
+			}
+			faults = faults[1:]
+			return 0
+		}}
+		s := NewShared(bad, []Limit{{PerHour(1), 1}}, &SharedOptions{
+			OnError: func(string, int, error) Decision { return Decision{} },
+		})
+		checkErr(t, s.Wait(t.Context(), "key", 1), nil, "Wait")
+		check(t, s.Stats().Failed, 3, "Failed")
+	})
+}
+
+// TestSharedStuckInARow checks that only refusals in a row that replace the
+// same bytes make a store one that is stuck.
+func TestSharedStuckInARow(t *testing.T) {
+	for refusals, want := range map[int]error{maxStuck: nil, maxStuck + 1: errStuck} {
+		synctest.Test(t, func(t *testing.T) {
+			limits := []Limit{{PerHour(1), 100}}
+			store := NewMemStore(nil)
+			other := NewShared(store, limits, nil)
+			swaps := 0
+			s := NewShared(swapStore{store, func() bool {
+				// Another process writes before the second row of refusals.
+				if swaps++; swaps == 5 {
+					_, _ = other.Allow(t.Context(), "key")
+				}
+				return swaps > 5+refusals-1
+			}}, limits, &SharedOptions{Timeout: -1})
+			_, err := s.Allow(t.Context(), "key")
+			checkErr(t, err, want, "Allow after %d refusals in a row", refusals)
+		})
+	}
+}
+
+// TestSpansCarryEmpty checks that an interval which is less than a unit of the
+// new limit is gone, and not an empty one.
+func TestSpansCarryEmpty(t *testing.T) {
+	l := New(PerHour(1), 1000, nil)
+	b := l.bucket.Load()
+	l.SetLimit(PerSecond(1e9), 1000)
+	check(t, len(spans{{5, 6}}.carry(b)), 0, "intervals")
+}
+
+// TestSharedBadCount checks that a negative count panics, whatever the context.
+func TestSharedBadCount(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := NewShared(NewMemStore(nil), []Limit{{PerHour(1), 1}}, nil)
+	mustPanic(t, "must not be negative, got -1", func() { _, _ = s.Take(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _, _ = s.Peek(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _ = s.Return(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _ = s.Wait(ctx, "key", -1) })
+}
+
+// TestTableShards checks how many shards a table has: at most 256, each of 1024
+// keys or more unless it is the only one.
+func TestTableShards(t *testing.T) {
+	for maxKeys, want := range map[int]int{16: 1, 2047: 1, 2048: 2, 1 << 18: 256, 1 << 20: 256} {
+		table := newTable[int](KeyedOptions{MaxKeys: maxKeys}, nil, 1, 1)
+		check(t, len(table.shards), want, "shards of %d keys", maxKeys)
+	}
+}

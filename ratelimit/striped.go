@@ -122,9 +122,9 @@ func (p *stripe) take(n int64) int64 {
 }
 
 // putLocked adds up to n tokens with the lock held, at most to a total of
-// batch, and returns their number.
+// batch, which p never exceeds, and returns their number.
 func (p *stripe) putLocked(n, batch int64) int64 {
-	k := min(n, max(batch-p.tokens.Load(), 0)) // others only take
+	k := min(n, batch-p.tokens.Load()) // others only take
 	p.tokens.Add(k)
 	return k
 }
