@@ -125,7 +125,10 @@ func (q *queue) recycle(w *waiter) {
 	case <-w.ready: // told at the moment its context ended
 	default:
 	}
-	w.next, q.pool = q.pool, w
+	w.next = q.pool
+	q.pool = w
+
+	// The pool ends with the last waiter.
 	if len(q.levels) == 0 {
 		q.pool = nil
 	}
