@@ -59,7 +59,6 @@ func (c *Concurrency) deliver() {
 		c.mu.Lock()
 	}
 
-	q.waiting = nil
 	q.delivering = false
 	done = true
 	c.mu.Unlock()

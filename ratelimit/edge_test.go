@@ -1166,3 +1166,100 @@ func TestTableShards(t *testing.T) {
 		check(t, len(table.shards), want, "shards of %d keys", maxKeys)
 	}
 }
+
+// TestKeyedGrowAfterDelete checks that a table which grows takes over the keys
+// that are there, and nothing of those that were deleted.
+func TestKeyedGrowAfterDelete(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerHour(1), 100}}, &KeyedOptions{MaxKeys: 2000, Now: clock.now})
+	for key := 1; key <= 300; key++ {
+		k.Take(key, 50)
+	}
+	for key := 2; key <= 300; key += 2 {
+		k.Delete(key)
+	}
+	for key := 301; key <= 1000; key++ {
+		k.Take(key, 50)
+	}
+	check(t, k.Len(), 850, "Len")
+	for key := range 1001 {
+		want := 50
+		if key == 0 || key <= 300 && key%2 == 0 {
+			want = 100
+		}
+		check(t, k.Peek(key, 0).Remaining, want, "Remaining of key %d", key)
+	}
+}
+
+// TestVictimOfPlans checks that the key that owes least goes, in whatever slot,
+// if keys have limits of their own.
+func TestVictimOfPlans(t *testing.T) {
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerHour(1), 100}}, &KeyedOptions{MaxKeys: 16, DenyNew: true, Now: clock.now})
+	for key := 0; k.Len() < 16; key++ {
+		k.TakeLimits(key, 50, Limit{PerHour(1), 100 + key%2})
+	}
+	s := &k.table.shards[0]
+	for slot := range ways {
+		k.Return(s.keys[slot], 1)
+		i, _ := s.victim(0, k.read()-s.base)
+		check(t, i, slot, "victim")
+		k.Charge(s.keys[slot], 1)
+	}
+}
+
+// TestKeyedWaitMaxOfNever checks that a wait for more than a bucket holds is
+// refused as that, and not because of its length.
+func TestKeyedWaitMaxOfNever(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 2}}, nil)
+	checkErr(t, k.WaitMax(t.Context(), 1, 3, time.Second), ErrBurst, "WaitMax")
+}
+
+// TestKeyedWaitAfterNever checks that those who wait for more than new limits
+// ever give are refused, and that nobody waits for their tokens after that.
+func TestKeyedWaitAfterNever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, nil)
+		k.Take(1, 5)
+		for _, w := range []struct {
+			n    int
+			want error
+		}{{5, ErrBurst}, {4, ErrBurst}, {1, nil}} {
+			go func() { checkErr(t, k.Wait(t.Context(), 1, w.n), w.want, "Wait for %d", w.n) }() // ends after 3 s at the latest
+			synctest.Wait()
+		}
+
+		// Two are owed, and one waits for the third.
+		k.SetLimits(Limit{PerSecond(1), 3})
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 4*time.Second-1), ErrLimited, "WaitMax of less than 4 s")
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 4*time.Second), nil, "WaitMax of 4 s")
+	})
+}
+
+// TestKeyedWaitForRoomOfTiers checks the time until a key goes of which one
+// tier is full already, and the other is not.
+func TestKeyedWaitForRoomOfTiers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := []Limit{{PerSecond(1000), 10}, {PerSecond(1), 10}}
+		k := NewKeyed[int](limits, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		for key := range 100 {
+			k.Take(key, 5)
+		}
+		time.Sleep(time.Second) // the first tiers are full, the second in 4 s
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 4*time.Second-1), ErrLimited, "WaitMax of less than 4 s")
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 4*time.Second), nil, "WaitMax of 4 s")
+	})
+}
+
+// TestParseLimitBounds checks the largest burst and the shortest period.
+func TestParseLimitBounds(t *testing.T) {
+	l, err := ParseLimit("1/1ns")
+	checkErr(t, err, nil, "ParseLimit of a period of 1 ns")
+	check(t, l, Limit{Rate: Per(1, 1)}, "Limit")
+	if math.MaxInt == math.MaxInt32 {
+		return // a burst is below 2^31
+	}
+	l, err = ParseLimit(fmt.Sprintf("1/s burst %d", int64(maxBurst)))
+	checkErr(t, err, nil, "ParseLimit of the largest burst")
+	check(t, int64(l.Burst), maxBurst, "Burst")
+}

@@ -248,9 +248,7 @@ func (k *Keyed[K]) armLocked(l *line[K], t int64) {
 	l.timer = time.AfterFunc(sleep, func() {
 		k.lines.mu.Lock()
 		defer k.lines.mu.Unlock()
-		if k.lines.byKey[l.key] == l {
-			k.serveLocked(l, k.read())
-		}
+		k.serveLocked(l, k.read()) // nobody may wait any more
 	})
 }
 
