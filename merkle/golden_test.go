@@ -139,6 +139,128 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestRFC9162Example checks the proofs of the seven leaves that RFC 9162 shows
+// in section 2.1.5.
+func TestRFC9162Example(t *testing.T) {
+	tree := treeOf(numbers(7))
+	node := func(l int, i uint64) Hash {
+		h, err := tree.Node(l, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	b, c, d, f := node(0, 1), node(0, 2), node(0, 3), node(0, 5)
+	g, h, i, j := node(1, 0), node(1, 1), node(1, 2), node(0, 6)
+	k, l := node(2, 0), SHA256.Node(i, j)
+
+	for index, want := range map[uint64][]Hash{0: {b, h, l}, 3: {c, g, l}, 4: {f, j, k}, 6: {i, k}} {
+		if got, err := AppendInclusion(nil, tree, nil, index, 7); err != nil || !slices.Equal(got, want) {
+			t.Errorf("inclusion of d%d = %v, %v, want %v", index, got, err, want)
+		}
+	}
+	for old, want := range map[uint64][]Hash{3: {c, d, g, l}, 4: {l}, 6: {i, j, k}} {
+		if got, err := AppendConsistency(nil, tree, nil, old, 7); err != nil || !slices.Equal(got, want) {
+			t.Errorf("consistency from %d = %v, %v, want %v", old, got, err, want)
+		}
+	}
+}
+
+// The sums of all subtrees of up to 130 leaves, of the proofs of their leaves,
+// and of their own in larger trees: appendix C.1 of the Internet-Draft
+// draft-ietf-plants-merkle-tree-certs, against which
+// github.com/transparency-dev/merkle and filippo.io/torchwood are tested.
+const (
+	sumOfSubtrees           = "b82806ad4265bb151c1119c0f4db437bb4d1a1f887b3a7fba1cd4ebf552e3e81"
+	sumOfSubtreeInclusion   = "ac2a8f989e44d99e399db448050ff5f19757df53cfb716aa81015d3955d8163f"
+	sumOfSubtreeConsistency = "10fa99b37bf9bf9ffa26b412fbd98bd75363256d0b75d61bc4538b9c9c5a0a74"
+)
+
+// A subtree is the reader of the leaves of a tree from start on.
+type subtree struct {
+	*Tree
+	start uint64
+}
+
+func (r subtree) Node(l int, i uint64) (Hash, error) { return r.Tree.Node(l, r.start>>l+i) }
+
+// subtreeLevel returns the level of the node that the subtree [lo, hi) is, or
+// is the beginning of, and whether there is one.
+func subtreeLevel(lo, hi uint64) (l int, ok bool) {
+	for 1<<l < hi-lo {
+		l++
+	}
+	return l, lo>>l<<l == lo
+}
+
+// TestGoldenSubtrees compares the subtrees of all trees of up to 130 leaves,
+// and their proofs, with those of other implementations.
+func TestGoldenSubtrees(t *testing.T) {
+	const most = 130
+	tree := treeOf(bytesOf(most))
+	leaves := leafHashes(bytesOf(most))
+	hashes, inclusion, consistency := sha256.New(), sha256.New(), sha256.New()
+	w := SHA256.worker()
+	defer w.release()
+
+	for hi := range uint64(most + 1) {
+		for lo := range hi + 1 {
+			root := SHA256.Empty()
+			if _, ok := subtreeLevel(lo, hi); !ok {
+				continue
+			}
+			if lo < hi {
+				var err error
+				root, err = fold(tree, w, lo, hi)
+				must(t, err)
+			}
+			fmt.Fprintf(hashes, "[%d, %d) %x\n", lo, hi, root[:])
+
+			for i := lo; i < hi; i++ {
+				p, err := AppendInclusion(nil, subtree{tree, lo}, nil, i-lo, hi-lo)
+				must(t, err)
+				must(t, VerifyInclusion(nil, p, i-lo, hi-lo, leaves[i], root))
+				fmt.Fprintf(inclusion, "%d [%d, %d)%s\n", i, lo, hi, spaced(p))
+			}
+		}
+	}
+
+	for n := range uint64(most + 1) {
+		for hi := range n + 1 {
+			for lo := range hi + 1 {
+				if l, ok := subtreeLevel(lo, hi); ok {
+					fmt.Fprintf(consistency, "[%d, %d) %d%s\n", lo, hi, n, spaced(subtreeProof(t, tree, l, lo, hi, n)))
+				}
+			}
+		}
+	}
+	for _, c := range []struct{ name, got, want string }{
+		{"hashes", hex.EncodeToString(hashes.Sum(nil)), sumOfSubtrees},
+		{"inclusion", hex.EncodeToString(inclusion.Sum(nil)), sumOfSubtreeInclusion},
+		{"consistency", hex.EncodeToString(consistency.Sum(nil)), sumOfSubtreeConsistency},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s = %s, want %s", c.name, c.got, c.want)
+		}
+	}
+}
+
+// subtreeProof returns the proof that the leaves [lo, hi), which begin the node
+// of level l above them, are in the tree of n: that the node begins with them,
+// and that it is in the tree.
+func subtreeProof(t *testing.T, tree *Tree, l int, lo, hi, n uint64) []Hash {
+	if lo == hi {
+		return nil // no leaves are in every tree
+	}
+	w := SHA256.worker()
+	defer w.release()
+	p, err := AppendConsistency(nil, subtree{tree, lo}, nil, hi-lo, min(1<<l, n-lo))
+	must(t, err)
+	p, err = appendPath(p, tree, w, l, lo>>l, n)
+	must(t, err)
+	return p
+}
+
 // spaced returns the hashes of p, each after a space.
 func spaced(p []Hash) string {
 	var b strings.Builder

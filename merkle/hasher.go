@@ -159,12 +159,15 @@ func (w *worker) sum(n int) Hash {
 	return Hash(b[4:36])
 }
 
-// stateReadable reports whether the stored state of a SHA-256 digest has the
-// layout that [worker.sum] reads. The standard library does not promise it, so
-// the first use tries it.
-var stateReadable = sync.OnceValue(func() bool {
-	w := &worker{digest: sha256.New()}
-	w.state, _ = w.digest.(encoding.BinaryAppender)
+// stateReadable reports whether the state of a SHA-256 digest can be read.
+var stateReadable = sync.OnceValue(func() bool { return readable(sha256.New()) })
+
+// readable reports whether the stored state of digest, which is one of SHA-256,
+// has the layout that [worker.sum] reads. The standard library does not promise
+// it, so the first use tries it.
+func readable(digest hash.Hash) bool {
+	w := &worker{digest: digest}
+	w.state, _ = digest.(encoding.BinaryAppender)
 	if w.state == nil {
 		return false
 	}
@@ -179,4 +182,4 @@ var stateReadable = sync.OnceValue(func() bool {
 		}
 	}
 	return true
-})
+}

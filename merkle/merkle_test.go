@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding"
 	"encoding/binary"
 	"errors"
 	"hash"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -238,6 +240,50 @@ func TestHasher(t *testing.T) {
 		t.Error("the state of a SHA-256 digest has another layout: hashing is slower than it was")
 	}
 	mustPanic(t, "32 bytes, got 64", func() { NewHasher(sha512.New) })
+}
+
+// A storedHash is a SHA-256 digest whose stored state is another one.
+type storedHash struct {
+	hash.Hash
+	change func(state []byte) ([]byte, error)
+}
+
+func (h storedHash) AppendBinary(dst []byte) ([]byte, error) {
+	b, err := h.Hash.(encoding.BinaryAppender).AppendBinary(nil)
+	if err != nil {
+		return dst, err
+	}
+	b, err = h.change(b)
+	return append(dst, b...), err
+}
+
+// TestStateLayout checks that the state of a digest is read only if it is that
+// of today, as far as it is read.
+func TestStateLayout(t *testing.T) {
+	if readable(struct{ hash.Hash }{sha256.New()}) {
+		t.Error("a digest without a stored state is read")
+	}
+	for name, c := range map[string]struct {
+		change func(b []byte) ([]byte, error)
+		want   bool
+	}{
+		"as it is":      {func(b []byte) ([]byte, error) { return b, nil }, true},
+		"what is read":  {func(b []byte) ([]byte, error) { return b[:36], nil }, true},
+		"a byte less":   {func(b []byte) ([]byte, error) { return b[:35], nil }, false},
+		"longer magic":  {func(b []byte) ([]byte, error) { return append([]byte{0}, b...), nil }, false},
+		"little endian": {func(b []byte) ([]byte, error) { slices.Reverse(b[4:8]); return b, nil }, false},
+		"an error":      {func(b []byte) ([]byte, error) { return b, errBroken }, false},
+		"two blocks": {func(b []byte) ([]byte, error) {
+			if b[len(b)-1] == 2*sha256.BlockSize { // what was written
+				b[4] ^= 1
+			}
+			return b, nil
+		}, false},
+	} {
+		if got := readable(storedHash{sha256.New(), c.change}); got != c.want {
+			t.Errorf("%s: readable = %t, want %t", name, got, c.want)
+		}
+	}
 }
 
 // TestHasherOfTree checks that a tree, a range and proofs use the hash function

@@ -80,6 +80,27 @@ func TestRangeGap(t *testing.T) {
 	}
 }
 
+// TestRangeCopy checks that an empty range becomes a copy by Merge: what is
+// added to one of the two does not change the other.
+func TestRangeCopy(t *testing.T) {
+	d := numbers(small())
+	for n := range d {
+		r := rangeOf(0, d[:n])
+		kept := NewRange(nil, r.Begin())
+		if err := kept.Merge(r); err != nil {
+			t.Fatal(err)
+		}
+		r.Append(d[n])
+		if got, err := kept.Root(); err != nil || got != slowRoot(d[:n]) {
+			t.Errorf("Root of a copy of %d leaves = %v, %v, want %v", n, got, err, slowRoot(d[:n]))
+		}
+		kept.Append(nil)
+		if got, err := r.Root(); err != nil || got != slowRoot(d[:n+1]) {
+			t.Errorf("Root of %d leaves, with a copy that goes on = %v, %v, want %v", n+1, got, err, slowRoot(d[:n+1]))
+		}
+	}
+}
+
 // TestRangeEnd checks that a range ends at the largest size.
 func TestRangeEnd(t *testing.T) {
 	r := NewRange(nil, math.MaxUint64-2)

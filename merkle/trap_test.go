@@ -3,8 +3,10 @@
 package merkle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 )
@@ -110,7 +112,8 @@ func TestTrapHostileProof(t *testing.T) {
 
 // TestTrapMultiProof: a proof of no leaves that verifies
 // (OpenZeppelin/openzeppelin-contracts#5142), leaves that are not used
-// (polytope-labs/solidity-merkle-trees#57), and proofs of another shape
+// (polytope-labs/solidity-merkle-trees#57), one of them beside the right one at
+// the same index (antouhou/rs-merkle#52), and proofs of another shape
 // (OpenZeppelin/openzeppelin-contracts#3743).
 func TestTrapMultiProof(t *testing.T) {
 	tree := treeOf(numbers(4))
@@ -121,6 +124,7 @@ func TestTrapMultiProof(t *testing.T) {
 		"unused leaf":       VerifyMulti(nil, nil, []uint64{0, 1, 2, 3}, 4, append(slices.Clone(leaves), leaves[0]), root),
 		"missing leaf":      VerifyMulti(nil, nil, []uint64{0, 1, 2, 3}, 4, leaves[:3], root),
 		"index twice":       VerifyMulti(nil, nil, []uint64{0, 1, 1, 2, 3}, 4, slices.Insert(slices.Clone(leaves), 1, leaves[1]), root),
+		"forged leaf":       VerifyMulti(nil, nil, []uint64{0, 1, 1, 2, 3}, 4, slices.Insert(slices.Clone(leaves), 2, SHA256.Leaf([]byte("forged"))), root),
 		"indices backwards": VerifyMulti(nil, nil, []uint64{1, 0, 2, 3}, 4, leaves, root),
 		"unused hash":       VerifyMulti(nil, leaves[:1], []uint64{0, 1, 2, 3}, 4, leaves, root),
 	} {
@@ -130,6 +134,55 @@ func TestTrapMultiProof(t *testing.T) {
 	}
 	if err := VerifyMulti(nil, nil, []uint64{0, 1, 2, 3}, 4, leaves, root); err != nil {
 		t.Errorf("all leaves: %v", err)
+	}
+}
+
+// TestTrapConsistencySizes: a verifier that does not look at all of both sizes
+// takes one proof for several (google/certificate-transparency-rfcs#100). A
+// proof shows what one old size had.
+func TestTrapConsistencySizes(t *testing.T) {
+	d := numbers(small() / 2)
+	tree := treeOf(d)
+	for size := uint64(1); size <= tree.Len(); size++ {
+		root := slowRoot(d[:size])
+		for old := uint64(1); old <= size; old++ {
+			oldRoot := slowRoot(d[:old])
+			p, err := AppendConsistency(nil, tree, nil, old, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for other := range size + 2 {
+				err := VerifyConsistency(nil, p, other, size, oldRoot, root)
+				if ok := err == nil; ok != (other == old) || !ok && !errors.Is(err, ErrProof) {
+					t.Errorf("the proof from %d to %d, as one from %d: %v", old, size, other, err)
+				}
+			}
+		}
+	}
+}
+
+// TestTrapFileLength: a stream whose length is not that of the contents, of
+// which a decoder shows the end before it has verified it
+// (oconnor663/bao#2, #22). All bytes that a reader returns are those of the
+// file, and it does not end well.
+func TestTrapFileLength(t *testing.T) {
+	b := contents(3*testChunk + 100)
+	f, tree := mustSum(t, b)
+	longer := append(slices.Clone(b), make([]byte, 6*testChunk)...)
+	for _, size := range []int{0, 1, testChunk - 1, testChunk, 2 * testChunk, 3 * testChunk, len(b) - 1, len(b) + 1, 4 * testChunk, 4*testChunk + 1, 8 * testChunk} {
+		other := f
+		other.Size = int64(size)
+		data := bytes.NewReader(longer[:size])
+		got, err := io.ReadAll(other.NewReader(data, tree))
+		if err == nil || !bytes.HasPrefix(b, got) {
+			t.Errorf("read as one of %d bytes: %d bytes and %v, want an error", size, len(got), err)
+		}
+
+		all := make([]byte, max(size, 1))
+		n, err := other.ReaderAt(data, tree).ReadAt(all, 0)
+		if err == nil || !bytes.HasPrefix(b, all[:n]) {
+			t.Errorf("read at once as one of %d bytes: %d bytes and %v, want an error", size, n, err)
+		}
 	}
 }
 
