@@ -59,6 +59,33 @@ func TestWriteToFails(t *testing.T) {
 	}
 }
 
+// TestShortCounts checks that bytes are not taken for written, or read, because
+// the writer or reader that left them out gives no error.
+func TestShortCounts(t *testing.T) {
+	tree := treeOf(bytesOf(100))
+	if n, err := tree.WriteTo(quiet{}); n != 7 || !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("WriteTo = %d, %v, want 7, %v", n, err, io.ErrShortWrite)
+	}
+
+	b := contents(testChunk)
+	f, nodes := mustSum(t, b)
+	_, _, sumErr := SumFile(t.Context(), quiet{}, f.Size, smallChunks)
+	_, readErr := f.ReaderAt(quiet{}, nodes).ReadAt(make([]byte, 1), 0)
+	_, sliceErr := f.AppendSlice(nil, quiet{}, nodes, 0, f.Size)
+	for name, err := range map[string]error{"SumFile": sumErr, "ReaderAt": readErr, "AppendSlice": sliceErr} {
+		if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "read at 7:") {
+			t.Errorf("%s: %v, want an unexpected end at 7", name, err)
+		}
+	}
+}
+
+// A quiet writer and reader does 7 bytes of what it was asked for, and gives no
+// error.
+type quiet struct{}
+
+func (quiet) Write(b []byte) (int, error)           { return min(len(b), 7), nil }
+func (quiet) ReadAt(b []byte, _ int64) (int, error) { return min(len(b), 7), nil }
+
 // TestReadErrors checks what is said of a file that ends early, and of one that
 // cannot be.
 func TestReadErrors(t *testing.T) {

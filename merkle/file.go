@@ -8,8 +8,6 @@ import (
 	"io"
 	"runtime"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // A File names the contents of a file, so that any part of it can be checked
@@ -55,7 +53,10 @@ const sumBatch = 4096
 // of their chunks. If opts is nil, the defaults are used. It reads and hashes
 // on as many goroutines as [runtime.GOMAXPROCS] says, which end before it
 // returns. If r ends early, the error wraps [io.ErrUnexpectedEOF]; else it is
-// that of r, of opts, or ctx.Err().
+// that of r, of opts, or ctx.Err(). If r panics, so does SumFile.
+//
+// The tree is what the readers of the file need. [Tree.WriteTo] stores it, or
+// sends it to them, in 32 bytes a chunk.
 func SumFile(ctx context.Context, r io.ReaderAt, size int64, opts *FileOptions) (File, *Tree, error) {
 	if err := opts.Validate(); err != nil {
 		return File{}, nil, err
@@ -82,10 +83,10 @@ func SumFile(ctx context.Context, r io.ReaderAt, size int64, opts *FileOptions) 
 
 // sumChunks sets hashes to those of the chunks from chunk first on.
 func (f File) sumChunks(ctx context.Context, r io.ReaderAt, first uint64, hashes []Hash) error {
-	g, ctx := errgroup.WithContext(ctx)
+	c, ctx := newCrew(ctx)
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(hashes)) {
-		g.Go(func() error { // ends with the chunks
+		c.run(func() error { // returns when no chunk is left
 			w := SHA256.worker()
 			defer w.release()
 			buf := make([]byte, f.ChunkSize)
@@ -108,7 +109,7 @@ func (f File) sumChunks(ctx context.Context, r io.ReaderAt, first uint64, hashes
 			}
 		})
 	}
-	return g.Wait()
+	return c.wait()
 }
 
 // readAt reads all of b. An end before that is not expected.
@@ -117,7 +118,7 @@ func readAt(r io.ReaderAt, b []byte, off int64) error {
 	if n == len(b) {
 		return nil // the error, if there is one, is that the file ends here
 	}
-	if err == io.EOF {
+	if err == nil || err == io.EOF { // nil is against the rules of io.ReaderAt
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("merkle: read at %d: %w", off+int64(n), err)
@@ -125,7 +126,7 @@ func readAt(r io.ReaderAt, b []byte, off int64) error {
 
 // A FileHasher computes the name of a file that is written to it. Use
 // [NewFileHasher]; Write to the zero FileHasher panics. It is not safe for
-// concurrent use.
+// concurrent use, and must not be copied.
 type FileHasher struct {
 	file  File
 	tree  *Tree
@@ -151,7 +152,7 @@ func (h *FileHasher) Write(b []byte) (n int, err error) {
 	h.file.Size += int64(n)
 
 	// Full chunks go into the tree, and the rest waits for the next Write.
-	for len(h.chunk)+len(b) >= h.file.ChunkSize {
+	for len(b) >= h.file.ChunkSize-len(h.chunk) {
 		if len(h.chunk) == 0 { // the chunk lies in b: no copy
 			h.tree.Append(b[:h.file.ChunkSize])
 			b = b[h.file.ChunkSize:]

@@ -70,6 +70,26 @@ func TestPropFile(t *testing.T) {
 	})
 }
 
+// TestFileHasherEdges checks writes that begin and end near the end of a chunk.
+func TestFileHasherEdges(t *testing.T) {
+	b := contents(4 * testChunk)
+	want, _ := mustSum(t, b)
+	cuts := []int{0, 1, 2, testChunk - 1, testChunk, testChunk + 1, 2*testChunk - 1, 2 * testChunk}
+	for _, from := range cuts {
+		for _, to := range cuts {
+			h := NewFileHasher(smallChunks)
+			for _, part := range [][]byte{b[:from], b[from:max(from, to)], b[max(from, to):]} {
+				if n, err := h.Write(part); n != len(part) || err != nil {
+					t.Fatalf("Write of %d bytes = %d, %v", len(part), n, err)
+				}
+			}
+			if got, _ := h.Sum(); got != want {
+				t.Errorf("cut at %d and %d: %v, want %v", from, to, got, want)
+			}
+		}
+	}
+}
+
 // TestPropFileRead checks that the readers of a file return its bytes, and that
 // a slice holds those that it was made for.
 func TestPropFileRead(t *testing.T) {

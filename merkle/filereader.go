@@ -169,10 +169,10 @@ func (r *fileReaderAt) ReadAt(b []byte, off int64) (n int, err error) {
 // in, of which there is at least one.
 func (f File) checkSlice(off, n int64) (lo, hi uint64, err error) {
 	if err := f.validate(); err != nil {
-		return 0, 0, err
+		return lo, hi, err
 	}
 	if off < 0 || n < 1 || n > f.Size-off {
-		return 0, 0, fmt.Errorf("%w: %d bytes at %d of %d", ErrRange, n, off, f.Size)
+		return lo, hi, fmt.Errorf("%w: %d bytes at %d of %d", ErrRange, n, off, f.Size)
 	}
 	c := int64(f.ChunkSize)
 	return uint64(off / c), uint64((off+n-1)/c + 1), nil

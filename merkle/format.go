@@ -60,8 +60,8 @@ func parseHeader(b []byte, k kind) (h header, err error) {
 	if v := binary.LittleEndian.Uint16(b[8:]); v != version {
 		return h, fmt.Errorf("%w: version %d", ErrVersion, v)
 	}
-	if kind(b[10]) != k {
-		return h, fmt.Errorf("%w: kind %d, want %d", ErrVersion, b[10], k)
+	if got := kind(b[10]); got != k {
+		return h, fmt.Errorf("%w: kind %d, want %d", ErrVersion, got, k)
 	}
 
 	// A later version may use the bytes that are zero today.
@@ -153,14 +153,18 @@ func (p *Proof) UnmarshalBinary(b []byte) error {
 }
 
 // AppendBinary appends the name of the file in the format of FORMAT.md to dst,
-// as [encoding.BinaryAppender] says. It never fails.
+// as [encoding.BinaryAppender] says. It returns [ErrRange] if f names no file,
+// as the zero File does: its chunks have no size.
 func (f File) AppendBinary(dst []byte) ([]byte, error) {
+	if err := f.validate(); err != nil {
+		return dst, err
+	}
 	h := header{kind: kindFile, a: uint64(f.Size), b: uint64(f.ChunkSize)}
 	return appendForm(dst, h, []Hash{f.Root}), nil
 }
 
-// MarshalBinary returns the name of the file in the format of FORMAT.md. It
-// never fails.
+// MarshalBinary returns the name of the file in the format of FORMAT.md, or
+// [ErrRange] if f names none.
 func (f File) MarshalBinary() ([]byte, error) { return f.AppendBinary(nil) }
 
 // UnmarshalBinary replaces f by the name that b holds. On failure it returns an
@@ -247,12 +251,12 @@ func (t *Tree) UnmarshalBinary(b []byte) error {
 	if h.b != 0 {
 		return errReserved
 	}
+	if h.a == math.MaxUint64 { // with a root that is 2^64, or no hash
+		return fmt.Errorf("%w: %d leaves", ErrCorrupt, h.a)
+	}
 	hashes, err := parseHashes(make([]Hash, 0, len(body)/hashBytes), body, h.a+1)
 	if err != nil {
 		return err
-	}
-	if len(hashes) == 0 { // 2^64-1 leaves and a root
-		return fmt.Errorf("%w: no root", ErrCorrupt)
 	}
 
 	w := t.hasher.worker()
@@ -285,6 +289,9 @@ func (t *Tree) WriteTo(w io.Writer) (n int64, err error) {
 		_, _ = sum.Write(buf) // never fails
 		k, err := w.Write(buf)
 		n += int64(k)
+		if err == nil && k != len(buf) { // against the rules of io.Writer
+			err = io.ErrShortWrite
+		}
 		return err
 	}
 	if err := write(); err != nil {

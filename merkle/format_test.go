@@ -24,7 +24,7 @@ type form interface {
 	encoding.BinaryUnmarshaler
 }
 
-// forms returns one value of each kind, and an empty one to read it into.
+// forms returns one value of each kind, and another one to read it into.
 func forms() map[string][2]form {
 	proof := Proof(leafHashes(numbers(5)))
 	file := File{Root: SHA256.Leaf(nil), Size: 100_000, ChunkSize: minChunk}
@@ -32,7 +32,7 @@ func forms() map[string][2]form {
 		"Tree":  {treeOf(numbers(11)), new(Tree)},
 		"Range": {rangeOf(3, numbers(11)), new(Range)},
 		"Proof": {&proof, new(Proof)},
-		"File":  {&file, new(File)},
+		"File":  {&file, &File{ChunkSize: minChunk}},
 	}
 }
 
@@ -68,6 +68,18 @@ func TestStoredLargestFile(t *testing.T) {
 	var got File
 	if err := got.UnmarshalBinary(mustMarshal(t, want)); err != nil || got != want {
 		t.Errorf("UnmarshalBinary = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// TestStoredNoFile checks that what names no file is not stored: nobody could
+// read it.
+func TestStoredNoFile(t *testing.T) {
+	for _, f := range []File{{}, {Size: -1, ChunkSize: minChunk}, {ChunkSize: minChunk + 1}} {
+		_, err := f.MarshalBinary()
+		got, appendErr := f.AppendBinary([]byte("x"))
+		if !errors.Is(err, ErrRange) || !errors.Is(appendErr, ErrRange) || string(got) != "x" {
+			t.Errorf("%+v is stored: %v, and appended to x: %q, %v; want ErrRange", f, err, got, appendErr)
+		}
 	}
 }
 

@@ -49,10 +49,7 @@ package merkle
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // maxLevels is the number of levels of the largest tree, of 2^64-1 leaves.
@@ -63,8 +60,9 @@ const maxLevels = 64
 // [NewTree] sets another hash function.
 //
 // It is safe for one writer and any number of concurrent readers: one goroutine
-// at a time may call Append, AppendHash, AppendAll and UnmarshalBinary, while
-// others read and prove and never wait. It must not be copied.
+// at a time may call Append, AppendHash and AppendAll, while others read and
+// prove and never wait. UnmarshalBinary and ReadFrom need the tree for
+// themselves. It must not be copied.
 type Tree struct {
 	hasher *Hasher
 	size   atomic.Uint64 // leaves that readers may see
@@ -149,8 +147,8 @@ const partBits = 10
 
 // AppendAll adds a leaf for each of leaves, in order. Readers see all of them
 // at once. It hashes on as many goroutines as [runtime.GOMAXPROCS] says, which
-// end before it returns. On failure it returns ctx.Err() and leaves the tree
-// unchanged.
+// end before it returns. On failure it returns ctx.Err(), and if the hash
+// function panics, so does AppendAll; then the tree is unchanged.
 func (t *Tree) AppendAll(ctx context.Context, leaves [][]byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -164,13 +162,12 @@ func (t *Tree) AppendAll(ctx context.Context, leaves [][]byte) error {
 	}
 
 	// Each part hashes its leaves, and the nodes above them up to its own.
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	c, ctx := newCrew(ctx)
 	for at := lo; at < hi; {
 		from := at
 		at = min((from>>partBits+1)<<partBits, hi)
 		to := at
-		g.Go(func() error { // ends with its part
+		c.run(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -178,7 +175,7 @@ func (t *Tree) AppendAll(ctx context.Context, leaves [][]byte) error {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := c.wait(); err != nil {
 		return err
 	}
 
