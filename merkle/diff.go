@@ -12,7 +12,9 @@ import (
 // A Peer carries messages to another replica, whose [Index.Respond] answers
 // them.
 type Peer interface {
-	// Exchange returns the answer of the other replica to msg.
+	// Exchange returns the answer of the other replica to msg. It should bound
+	// what it reads by the MaxFrame of a peer that is not trusted: an answer
+	// takes memory in proportion to its bytes.
 	Exchange(ctx context.Context, msg []byte) ([]byte, error)
 }
 
@@ -31,14 +33,15 @@ type Delta struct {
 // does. A set that the peer divides so often has more keys than memory.
 const (
 	maxDepth = 64
-	maxVain  = 64 // exchanges, one after the other, that bring no difference
+	maxVain  = 64 // exchanges, one after the other, that settle no key
 )
 
 // Diff returns an iterator over the keys in which x and the replica behind p
 // differ, in no particular order. It exchanges messages with p until all are
 // found. The error, if there is one, comes last, with a zero Delta: that of p
 // or of ctx; one that wraps [ErrCorrupt] or [ErrVersion] if an answer is not
-// one; [ErrPeer] if answers do not come to an end.
+// one; [ErrMismatch] if it is from a peer with another secret; [ErrPeer] if
+// answers do not come to an end.
 //
 // If neither side changes meanwhile, it yields exactly the keys in which they
 // differ. A key that is set or deleted meanwhile may be yielded or not; others
@@ -51,7 +54,7 @@ func (x *Index) Diff(ctx context.Context, p Peer) iter.Seq2[Delta, error] {
 
 	// The first ask is about all keys: if the sets are equal, it is the last.
 	return func(yield func(Delta, error) bool) {
-		d := differ{x: x, yield: yield, window: x.frame / (fanout * 32)}
+		d := x.differ(yield)
 		all := piece{hi: bound{open: true}}
 		d.todo = []ask{{hi: all.hi, print: x.prints([]piece{all})[0]}}
 		for len(d.todo) > 0 && !d.stopped {
@@ -81,7 +84,13 @@ type differ struct {
 	stopped bool  // the loop has ended
 	todo    []ask // a stack: the least keys are last
 	window  int   // asks of the next message
-	vain    int   // exchanges since the last difference
+	vain    int   // exchanges since one that settled a key
+}
+
+// differ returns the state of a Diff that begins. A division takes about 32
+// bytes a part of the answer.
+func (x *Index) differ(yield func(Delta, error) bool) *differ {
+	return &differ{x: x, yield: yield, window: min(x.frame/(fanout*32), maxAsks)}
 }
 
 // exchange sends the asks from the top of the stack, and takes the answers.
@@ -90,7 +99,7 @@ func (d *differ) exchange(ctx context.Context, p Peer) error {
 		return err
 	}
 	if d.vain++; d.vain > maxVain {
-		return fmt.Errorf("%w: %d exchanges brought no difference", ErrPeer, maxVain)
+		return fmt.Errorf("%w: %d exchanges settled no key", ErrPeer, maxVain)
 	}
 	msg, asks := d.message()
 	reply, err := p.Exchange(ctx, msg)
@@ -235,6 +244,7 @@ func (d *differ) compare(p piece) {
 
 	// Both are in order: a key that is passed on one side is not on the other.
 	for it := range d.x.between(p.lo, p.hi) {
+		d.vain = 0 // also if it does not differ: it is not asked about again
 		for len(remote) > 0 && remote[0].key < it.key && !d.stopped {
 			d.found(Delta{Key: remote[0].key, Remote: remote[0].digest, HasRemote: true})
 			remote = remote[1:]

@@ -9,9 +9,19 @@ import (
 	"testing"
 )
 
+// within checks that f allocates a mebibyte, more bytes and 64 for each of n at
+// most.
+func within(t *testing.T, name string, n, more int, f func()) {
+	t.Helper()
+	if got, limit := allocated(f), uint64(1<<20+more+64*n); got > limit {
+		t.Fatalf("%s: %d bytes are allocated for %d, want at most %d", name, got, n, limit)
+	}
+}
+
 // FuzzDecode gives every decoder the same bytes, in half of the cases with the
-// checksum put right. None may panic; bytes that it accepts must be written
-// back as they were, and both ways to read a tree must agree.
+// checksum put right. None may panic or take memory that the bytes do not
+// account for; bytes that it accepts must be written back as they were, and
+// both ways to read a tree must agree.
 func FuzzDecode(f *testing.F) {
 	for _, v := range forms() {
 		f.Add(mustMarshal(f, v[0]), false)
@@ -22,7 +32,8 @@ func FuzzDecode(f *testing.F) {
 			b = resummed(b, func(b []byte) []byte { return b })
 		}
 		for name, v := range forms() {
-			err := v[1].UnmarshalBinary(b)
+			var err error
+			within(t, name, len(b), 0, func() { err = v[1].UnmarshalBinary(b) })
 			if err == nil {
 				if out := mustMarshal(t, v[1]); !bytes.Equal(out, b) {
 					t.Fatalf("%s: written again %x, want %x", name, out, b)
@@ -36,15 +47,18 @@ func FuzzDecode(f *testing.F) {
 
 		var one, two Tree
 		err := one.UnmarshalBinary(b)
-		n, readErr := two.ReadFrom(bytes.NewReader(b))
+		var n int64
+		var readErr error
+		within(t, "ReadFrom", len(b), 0, func() { n, readErr = two.ReadFrom(bytes.NewReader(b)) })
 		if ok := readErr == nil && n == int64(len(b)); ok != (err == nil) {
 			t.Fatalf("UnmarshalBinary: %v, ReadFrom: %v after %d of %d bytes", err, readErr, n, len(b))
 		}
 	})
 }
 
-// FuzzVerify gives every verifier the same numbers and hashes. None may panic,
-// and none accepts what was not proved: the root is that of another tree.
+// FuzzVerify gives every verifier the same numbers and hashes. None may panic
+// or take memory by what a number says, and none accepts what was not proved:
+// the root is that of another tree.
 func FuzzVerify(f *testing.F) {
 	f.Add(uint64(3), uint64(8), make([]byte, 96), make([]byte, 32))
 	f.Add(uint64(1)<<63, uint64(1<<64-1), make([]byte, 64*32), make([]byte, 64))
@@ -64,15 +78,17 @@ func FuzzVerify(f *testing.F) {
 			indices[i] = a + uint64(i)*3
 		}
 
-		for name, err := range map[string]error{
-			"VerifyInclusion":   VerifyInclusion(nil, proof, a, b, Hash{}, root),
-			"VerifyConsistency": VerifyConsistency(nil, proof, a, b, Hash{1}, root),
-			"VerifyRange":       VerifyRange(nil, proof, a, b, leaves, root),
-			"VerifyMulti":       VerifyMulti(nil, proof, indices, b, leaves, root),
+		for name, verify := range map[string]func() error{
+			"VerifyInclusion":   func() error { return VerifyInclusion(nil, proof, a, b, Hash{}, root) },
+			"VerifyConsistency": func() error { return VerifyConsistency(nil, proof, a, b, Hash{1}, root) },
+			"VerifyRange":       func() error { return VerifyRange(nil, proof, a, b, leaves, root) },
+			"VerifyMulti":       func() error { return VerifyMulti(nil, proof, indices, b, leaves, root) },
 		} {
-			if !errors.Is(err, ErrProof) {
-				t.Fatalf("%s: %v, want ErrProof", name, err)
-			}
+			within(t, name, 0, 0, func() {
+				if err := verify(); !errors.Is(err, ErrProof) {
+					t.Fatalf("%s: %v, want ErrProof", name, err)
+				}
+			})
 		}
 	})
 }
@@ -92,7 +108,9 @@ func FuzzOpenSlice(f *testing.F) {
 		if repair && len(slice) >= headerBytes+sumBytes {
 			slice = resummed(slice, func(b []byte) []byte { return b })
 		}
-		got, err := file.OpenSlice(slice, off, n)
+		var got []byte
+		var err error
+		within(t, "OpenSlice", len(slice), 0, func() { got, err = file.OpenSlice(slice, off, n) })
 		if err == nil && !bytes.Equal(got, b[off:off+n]) {
 			t.Fatalf("%d bytes at %d are not those of the file", n, off)
 		}
@@ -100,7 +118,8 @@ func FuzzOpenSlice(f *testing.F) {
 }
 
 // FuzzExchange gives both sides any bytes as a message, in half of the cases
-// behind a good head. Neither may panic or go on forever.
+// behind a good head. Neither may panic, go on forever, or take memory that the
+// bytes do not account for: what an index answers is bounded by its frame.
 func FuzzExchange(f *testing.F) {
 	x := NewIndex(secret, nil)
 	for i := range 200 {
@@ -110,15 +129,18 @@ func FuzzExchange(f *testing.F) {
 	f.Add(listOf("a", "ab", "b"), true)
 	f.Add([]byte("ashlarmi"), false)
 	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
-		ask, answer := b, b
+		msg, answer := b, b
 		if repair {
-			ask = appendSum(append(appendHead(nil, kindAsk, x.id), b...), 0)
+			msg = appendSum(append(appendHead(nil, kindAsk, x.id), b...), 0)
 			answer = appendSum(append(appendHead(nil, kindAnswer, x.id), b...), 0)
 		}
 
-		if reply, err := x.Respond(ask); err == nil && len(reply) > 4*defaultFrame {
-			t.Fatalf("an answer of %d bytes", len(reply))
-		}
+		within(t, "Respond", len(msg), 64*defaultFrame, func() {
+			if reply, err := x.Respond(msg); err == nil && len(reply) > defaultFrame+maxAsks {
+				t.Fatalf("an answer of %d bytes", len(reply))
+			}
+		})
+		within(t, "parseAnswer", len(b), 0, func() { _, _ = parseAnswer(b, []ask{{hi: end}}) })
 		p := &badPeer{local{x: NewIndex(secret, nil)}, func([]byte) []byte { return answer }}
 		n := 0
 		for _, err := range x.Diff(t.Context(), p) {
@@ -126,7 +148,7 @@ func FuzzExchange(f *testing.F) {
 				break
 			}
 		}
-		if p.exchanges > maxVain*(n+1) {
+		if p.exchanges > maxVain*(n+x.Len()+1) {
 			t.Fatalf("%d exchanges", p.exchanges)
 		}
 	})

@@ -94,6 +94,7 @@ func (x *Index) Get(key string) (d Digest, ok bool) {
 
 // Len returns the number of keys.
 func (x *Index) Len() int {
+	x.mustUse()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return int(x.items.total.count)

@@ -777,6 +777,7 @@ func TestIndexMisuse(t *testing.T) {
 		"Set":     func() { x.Set("", Digest{}) },
 		"Delete":  func() { x.Delete("") },
 		"Get":     func() { x.Get("") },
+		"Len":     func() { x.Len() },
 		"All":     func() { x.All() },
 		"Respond": func() { _, _ = x.Respond(nil) },
 		"Diff":    func() { x.Diff(t.Context(), nil) },

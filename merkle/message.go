@@ -254,22 +254,25 @@ func parseAsks(body []byte) ([]piece, error) {
 	p := parser{b: body}
 	var list []piece
 	lo := ""
+	skips := 0
 
-	// Each piece begins where the one before it ends.
+	// Each piece begins where the one before it ends. Too many are refused
+	// while they are read: one has more bytes in memory than in the message.
 	for last := false; len(p.b) > 0 && !p.bad && !last; {
 		var next piece
 		next, last = p.piece(lo, bound{open: true})
 		lo = next.hi.key
 		switch next.mode {
 		case modeSkip:
-			continue
+			skips++
 		case modePrint, modeWant:
 			list = append(list, next)
 		default:
 			p.bad = true
 		}
+		p.bad = p.bad || max(len(list), skips) > maxAsks
 	}
-	if p.bad || len(p.b) > 0 || len(list) > maxAsks {
+	if p.bad || len(p.b) > 0 {
 		return nil, fmt.Errorf("%w: ask", ErrCorrupt)
 	}
 	return list, nil

@@ -44,9 +44,9 @@ func (o *FileOptions) resolve() FileOptions {
 
 // IndexOptions are the optional settings of an [Index].
 type IndexOptions struct {
-	// MaxFrame is the number of bytes that a message has at most, unless that
-	// is less than 16 keys have. Small messages need more of them. If zero, 256
-	// KiB, and at least 1 KiB.
+	// MaxFrame is the number of bytes that a message of this side has at most,
+	// unless that is less than 16 keys have. The other side bounds its own.
+	// Small messages need more of them. If zero, 256 KiB, and at least 1 KiB.
 	MaxFrame int
 }
 

@@ -9,7 +9,9 @@ import (
 
 // A NodeReader has the complete nodes of a tree: a [Tree], or a file, a
 // database or a server that stores them. A verifier trusts the root and not the
-// nodes, so these may come from anywhere.
+// nodes, so these may come from anywhere. What proves joins them with a
+// [Hasher], which has to be that of the tree: a proof that was made with
+// another one does not verify.
 type NodeReader interface {
 	// Node returns the root of the 2^level leaves from index·2^level on.
 	Node(level int, index uint64) (Hash, error)
@@ -197,7 +199,8 @@ func lastNode(size uint64) (l int, i uint64) {
 // VerifyConsistency returns nil if proof shows that the tree of size leaves
 // whose root is root begins with the old leaves whose root was oldRoot: that
 // nothing was changed, removed or put between. Otherwise it returns an error
-// that wraps [ErrProof].
+// that wraps [ErrProof]. From old = 0 nothing shows anything: it is an error.
+// The proof from old = size is empty.
 func VerifyConsistency(h *Hasher, proof []Hash, old, size uint64, oldRoot, root Hash) error {
 	if old == 0 || old > size {
 		return fmt.Errorf("%w: from %d leaves to %d", ErrProof, old, size)

@@ -16,7 +16,8 @@ import (
 // be hashed on different machines. The zero value begins at leaf 0 and uses
 // [SHA256]; [NewRange] sets others.
 //
-// It is not safe for concurrent use.
+// It is not safe for concurrent use, and must not be copied: the Merge of an
+// empty range with the same beginning makes a copy.
 type Range struct {
 	hasher *Hasher
 	begin  uint64

@@ -13,7 +13,8 @@ const (
 // one message to the next. Any bytes may come: if they are no message, it
 // returns an error that wraps [ErrCorrupt] or [ErrVersion], and if they are
 // from a peer with another secret, [ErrMismatch]. The answer has at most
-// IndexOptions.MaxFrame bytes, or as many as 16 keys if these are longer.
+// IndexOptions.MaxFrame bytes, unless 16 keys have more, and besides these, a
+// byte for each range that msg asks about.
 func (x *Index) Respond(msg []byte) ([]byte, error) {
 	x.mustUse()
 	body, err := splitMessage(msg, kindAsk, x.id)
