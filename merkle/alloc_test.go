@@ -77,6 +77,11 @@ func TestAllocs(t *testing.T) {
 		t.Errorf("a chunk of a reader of a File: %v allocations, want 0", n)
 	}
 
+	at := f.ReaderAt(bytes.NewReader(contents(64*testChunk)), nodes)
+	if n := testing.AllocsPerRun(200, func() { _, err := at.ReadAt(part, 7); must(t, err) }); n != 0 {
+		t.Errorf("ReadAt of a File: %v allocations, want 0", n)
+	}
+
 	// The blocks of a tree are all that Append allocates: with the first
 	// 20,000 leaves there, two blocks of the lowest levels in 1000 leaves.
 	grown := treeOf(numbers(20_000))

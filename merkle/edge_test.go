@@ -93,6 +93,11 @@ func TestReadErrors(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "read at 1500:") {
 		t.Errorf("SumFile = %v, want an unexpected end at 1500", err)
 	}
+	f, nodes := mustSum(t, make([]byte, 2*testChunk))
+	_, err = io.ReadAll(f.NewReader(bytes.NewReader(make([]byte, 1500)), nodes))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "read at 1500:") {
+		t.Errorf("NewReader = %v, want an unexpected end at 1500", err)
+	}
 	r := (&File{Size: -1}).ReaderAt(bytes.NewReader(nil), new(Tree))
 	if n, err := r.ReadAt(make([]byte, 1), 0); n != 0 || err == nil {
 		t.Errorf("ReadAt of a file of -1 bytes = %d, %v", n, err)

@@ -71,6 +71,22 @@ func TestStoredLargestFile(t *testing.T) {
 	}
 }
 
+// TestStoredEmpty checks the shortest forms there are.
+func TestStoredEmpty(t *testing.T) {
+	for name, f := range map[string][2]form{
+		"Range": {NewRange(nil, 7), new(Range)},
+		"Proof": {new(Proof), &Proof{{1}}},
+	} {
+		b := mustMarshal(t, f[0])
+		if err := f[1].UnmarshalBinary(b); err != nil || len(b) != headerBytes+sumBytes {
+			t.Errorf("%s of %d bytes: %v, want %d bytes", name, len(b), err, headerBytes+sumBytes)
+		}
+		if got := mustMarshal(t, f[1]); !bytes.Equal(got, b) {
+			t.Errorf("%s: written again %x, want %x", name, got, b)
+		}
+	}
+}
+
 // TestStoredNoFile checks that what names no file is not stored: nobody could
 // read it.
 func TestStoredNoFile(t *testing.T) {
@@ -183,6 +199,9 @@ func TestForgedForms(t *testing.T) {
 			return append(header{kind: kindTree, a: 1<<64 - 1}.append(nil), make([]byte, 8)...)
 		}, ErrCorrupt},
 		{"Range", "backwards", set(24, 2), ErrCorrupt},
+		{"Range", "backwards, and no hashes", func([]byte) []byte {
+			return append(header{kind: kindRange, a: 3, b: 2}.append(nil), make([]byte, 8)...)
+		}, ErrCorrupt},
 		{"Range", "longer", set(24, 1<<64-1), ErrCorrupt},
 		{"Range", "half a hash", func(b []byte) []byte { return b[:len(b)-16] }, ErrCorrupt},
 		{"Range", "a tree", func([]byte) []byte { return mustMarshal(t, fs["Tree"][0]) }, ErrVersion},

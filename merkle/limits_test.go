@@ -87,6 +87,28 @@ func TestDiffWideFrame(t *testing.T) {
 	}
 }
 
+// TestDiffAsks checks what is asked about a range that differs: its items if
+// there are few here, and else its parts.
+func TestDiffAsks(t *testing.T) {
+	for n, want := range map[int]mode{listKeys: modeWant, listKeys + 1: modePrint} {
+		d := NewIndex(secret, nil).differ(nil)
+		for i := range n {
+			d.x.Set(fmt.Sprint(i), Digest{})
+		}
+		d.todo = []ask{{hi: end, differs: true}}
+		msg, _ := d.message()
+		body, err := splitMessage(msg, kindAsk, d.x.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks, err := parseAsks(body)
+		parts := map[mode]int{modeWant: 1, modePrint: fanout}[want]
+		if err != nil || len(asks) != parts || asks[0].mode != want {
+			t.Errorf("%d keys: %d asks, %v, want %d of mode %d", n, len(asks), err, parts, want)
+		}
+	}
+}
+
 // A frugal is a peer that lists a key at a time.
 type frugal struct{ local }
 
