@@ -93,6 +93,11 @@ func TestReadErrors(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "read at 1500:") {
 		t.Errorf("SumFile = %v, want an unexpected end at 1500", err)
 	}
+	broken := readerAtFunc(func([]byte, int64) (int, error) { return 5, errBroken })
+	_, _, err = SumFile(t.Context(), broken, 2048, nil)
+	if !errors.Is(err, errBroken) || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("SumFile of a reader that fails = %v, want its error", err)
+	}
 	f, nodes := mustSum(t, make([]byte, 2*testChunk))
 	_, err = io.ReadAll(f.NewReader(bytes.NewReader(make([]byte, 1500)), nodes))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "read at 1500:") {

@@ -3,6 +3,7 @@
 package merkle
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,6 +23,31 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestDecodeMemory checks that a form takes memory in proportion to its bytes:
+// that of its hashes, and of the nodes of a tree.
+func TestDecodeMemory(t *testing.T) {
+	if raceEnabled || invariants {
+		t.Skip("the race detector and the checks allocate")
+	}
+	tree := treeOf(numbers(20_000))
+	stored := mustMarshal(t, tree)
+	proof := mustMarshal(t, Proof(leafHashes(numbers(20_000))))
+	for name, c := range map[string]struct {
+		decode func() error
+		times  int // as many bytes as the form
+	}{
+		"Proof":         {func() error { return new(Proof).UnmarshalBinary(proof) }, 1},
+		"Tree":          {func() error { return new(Tree).UnmarshalBinary(stored) }, 4},
+		"Tree.ReadFrom": {func() error { _, err := new(Tree).ReadFrom(bytes.NewReader(stored)); return err }, 4},
+	} {
+		var err error
+		got := allocated(func() { err = c.decode() })
+		if limit := uint64(c.times*len(stored) + 1<<18); err != nil || got > limit {
+			t.Errorf("%s: %d bytes are allocated, %v, want at most %d", name, got, err, limit)
+		}
+	}
 }
 
 // askOf returns an ask of n pieces of a mode whose keys have much in common.
@@ -106,6 +132,15 @@ func TestDiffAsks(t *testing.T) {
 		if err != nil || len(asks) != parts || asks[0].mode != want {
 			t.Errorf("%d keys: %d asks, %v, want %d of mode %d", n, len(asks), err, parts, want)
 		}
+	}
+}
+
+// TestDiffRefused checks that a peer that answers nothing is asked once.
+func TestDiffRefused(t *testing.T) {
+	p := &badPeer{local{x: NewIndex(secret, nil)}, nil}
+	p.change = func([]byte) []byte { return answerOf(p.x, byte(modeAgain)|ends) }
+	if _, err := collect(NewIndex(secret, nil), p); !errors.Is(err, ErrPeer) || p.exchanges != 1 {
+		t.Errorf("%v after %d exchanges, want ErrPeer after 1", err, p.exchanges)
 	}
 }
 
