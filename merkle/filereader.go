@@ -231,10 +231,7 @@ func (f File) OpenSlice(slice []byte, off, n int64) ([]byte, error) {
 	if want := int64(hashes)*int64(hashBytes) + end - first; int64(len(body)) != want {
 		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrProof, len(body), want)
 	}
-	proof, err := parseHashes(nil, body[:hashes*hashBytes], uint64(hashes))
-	if err != nil {
-		return nil, err
-	}
+	proof := cutHashes(nil, body[:hashes*hashBytes])
 	data := body[hashes*hashBytes:]
 
 	leaves := make([]Hash, 0, hi-lo)

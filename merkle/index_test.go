@@ -507,7 +507,7 @@ func TestDiffMessageRoom(t *testing.T) {
 	for _, length := range []int{4, 40, 400, 4000} {
 		d := differ{x: NewIndex(secret, &IndexOptions{MaxFrame: minFrame}), window: 1000}
 		for i := range 100 {
-			key := func(i int) string { return fmt.Sprintf("%0*d", length, 10_000-i) + "x" }
+			key := func(i int) string { return fmt.Sprintf("%05d", 10_000-i) + strings.Repeat("x", length) }
 			d.todo = append(d.todo, ask{lo: key(2*i + 1), hi: bound{key: key(2 * i)}})
 		}
 		msg, asks := d.message()

@@ -184,6 +184,9 @@ func TestAppendAllCanceled(t *testing.T) {
 	if err := tree.AppendAll(ctx, d[:3]); !errors.Is(err, context.Canceled) || tree.Len() != 1 {
 		t.Fatalf("canceled before a few leaves: AppendAll = %v, and %d leaves, want context.Canceled, and 1", err, tree.Len())
 	}
+	if err := tree.AppendAll(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Fatalf("canceled before no leaves: AppendAll = %v, want context.Canceled", err)
+	}
 	if err := tree.AppendAll(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
