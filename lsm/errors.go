@@ -27,8 +27,9 @@ var (
 	ErrReadOnly = errors.New("lsm: read-only")
 
 	// ErrStalled is returned by a commit that waited in vain for space,
-	// descriptors, or a table that gives memory back. It wraps the error of the
-	// file system that caused it. The commit has not happened.
+	// descriptors, or a table that gives memory back. It wraps the error that
+	// caused it: of the file system, or ErrTooLarge if there are more tables
+	// than a manifest of 1 GiB can name. The commit has not happened.
 	ErrStalled = errors.New("lsm: stalled")
 
 	// ErrTooLarge is returned by a commit with a key longer than [MaxKeyLen],

@@ -237,9 +237,13 @@ func (db *DB) replaceOldest(t *dbTable) {
 // opens it. There is none if nothing is left: a delete that hides nothing is
 // not written.
 func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
-	keepDeletes := len(db.state.Load().tables) > 0
+	tables := db.state.Load().tables
+	keepDeletes := len(tables) > 0
 	if !keepDeletes && !mem.hasValues() {
 		return nil, nil
+	}
+	if err := db.installed.fits(tables); err != nil {
+		return nil, err
 	}
 
 	fsys := db.opts.FS

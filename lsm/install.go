@@ -5,6 +5,7 @@ package lsm
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,8 @@ type installer struct {
 // another state must not be tried before this one.
 func (s *installer) install(next manifest, added []tableMeta) error {
 	body := next.appendFields(nil, added)
-	if s.bad || s.end-s.base+int64(len(body)) > max(s.db.lim.edits, s.base) {
+	end := s.end + editHeadLen + padded(int64(len(body)))
+	if s.bad || end-s.base > max(s.db.lim.edits, s.base) || end > s.db.lim.manifest {
 		return s.replace(next)
 	}
 
@@ -48,6 +50,21 @@ func (s *installer) install(next manifest, added []tableMeta) error {
 	next.fileHeader = s.fileHeader
 	next.edit = s.edit
 	s.manifest = next
+	return nil
+}
+
+// errManifestLen is returned instead of a manifest that no Open would read.
+var errManifestLen = fmt.Errorf("%w: a manifest of more than %d bytes", ErrTooLarge, maxManifestLen)
+
+// fits returns an error if a manifest may have no room for one more of tables.
+func (s *installer) fits(tables []*dbTable) error {
+	n := (&tableMeta{}).fieldBound() + 2*MaxKeyLen + snapshotLen
+	for _, t := range tables {
+		n += t.fieldBound()
+	}
+	if n > s.db.lim.manifest {
+		return errManifestLen
+	}
 	return nil
 }
 
@@ -72,10 +89,13 @@ func (s *installer) replace(next manifest) error {
 	s.bad = true
 	s.no++ // a number is tried once, and so is that of an edit
 	s.edit++
-	s.tried = append(s.tried, manifestName(s.no))
 	next.fileHeader = fileHeader{no: s.no, id: s.db.id, nonce: s.db.nonce()}
 	next.edit = s.edit
 	b := next.encode()
+	if int64(len(b)) > s.db.lim.manifest {
+		return errManifestLen // nobody could read it
+	}
+	s.tried = append(s.tried, manifestName(s.no))
 	if err := s.write(next.no, b); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"testing"
 	"unsafe"
@@ -83,6 +84,22 @@ func TestLogContents(t *testing.T) {
 		err := openErrorOf(t, oneLog(t, c.rec, c.h))
 		isError(t, c.name, err, c.want)
 		wantPlace(t, c.name, err, logName(1), logHeaderLen)
+	}
+}
+
+// TestTrapLogNumbers checks that a seal which names a log with an enormous
+// number is corrupt, though that log is there: the one after it would have a
+// lower number, and no Open would look for it.
+func TestTrapLogNumbers(t *testing.T) {
+	for no, want := range map[uint64]error{maxFileNo - 1: nil, maxFileNo: ErrCorrupt, math.MaxUint64: ErrCorrupt} {
+		m := oneLog(t, seal0(no, 7), recordHead{kind: recordSeal, first: 1})
+		l, err := createLog(m, "db", fileHeader{no: no, id: 5, nonce: 7}, minLogSize)
+		must(t, err, l.f.Close())
+
+		err = openErrorOf(t, m)
+		what := fmt.Sprint("log ", no)
+		isError(t, what, err, want)
+		wantPlace(t, what, err, logName(1), logHeaderLen)
 	}
 }
 

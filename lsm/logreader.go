@@ -156,6 +156,9 @@ func (r *logReader) read(next func() uint64, record func(h recordHead, body []by
 			r.sealed = true
 			r.next.no = binary.LittleEndian.Uint64(body)
 			r.next.nonce = binary.LittleEndian.Uint64(body[8:])
+			if r.next.no >= maxFileNo {
+				return r.corrupt(r.end, "the number of the next log is too high")
+			}
 		}
 		r.records++
 		r.end += n

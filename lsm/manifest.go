@@ -29,6 +29,8 @@ import (
 //	M7  After a failed write or sync nothing is written to that file any more:
 //	    a new manifest has the state after the edit, which the old one may have
 //	    or not.
+//	M8  No file is longer than the next Open reads: before it is, a new one has
+//	    the state, and a table that even that has no room for is not written.
 //
 // An edit says where something lies, never what it is: that is in the logs
 // first. So an older state of which all files are there has the same content.
@@ -59,7 +61,9 @@ const (
 	editHeadLen        = 32
 	maxManifestLen     = 1 << 30
 	maxFileNo          = 1 << 62   // names with higher numbers are not ours: numbers must not overflow
+	maxEdit            = 1 << 62   // and neither those of edits
 	maxSeq             = 1<<56 - 1 // entries have it beside their kind
+	maxFlushed         = 1 << 55   // what is read is lower, so that maxSeq is never reached
 
 	editSnapshot = 1 // the whole state
 	editChange   = 2
@@ -153,6 +157,14 @@ func (t *tableMeta) appendTo(b []byte) []byte {
 	b = appendBytes(b, t.smallest)
 	return appendBytes(b, t.largest)
 }
+
+const (
+	snapshotLen   = manifestHeaderLen + editHeadLen + 64 // of a file without tables, at most
+	tableFieldLen = 80                                   // of a field that adds a table, beside its keys, at most
+)
+
+// fieldBound returns a bound of the length of the field that adds t.
+func (t *tableMeta) fieldBound() int64 { return tableFieldLen + int64(len(t.smallest)+len(t.largest)) }
 
 // equal reports whether t and other say the same.
 func (t *tableMeta) equal(other *tableMeta) bool {
@@ -332,6 +344,8 @@ func (r *manifestReader) edit() (n int64, err error) {
 		return 0, corrupt(r.name, r.end, "a snapshot is the first edit and only that")
 	case h.chain != r.last.sum || !first && h.number != r.last.number+1:
 		return 0, corrupt(r.name, r.end, "an edit does not follow the one before")
+	case h.number > maxEdit:
+		return 0, corrupt(r.name, r.end, "the number of an edit is too high")
 	}
 	r.last = h
 	r.m.edit = h.number
@@ -399,7 +413,7 @@ func (r *manifestReader) field(tag uint64, value []byte) error {
 		}
 		r.m.oldest = logRef{x, binary.LittleEndian.Uint64(value)}
 		return nil
-	case tag == tagFlushed && x <= maxSeq:
+	case tag == tagFlushed && x <= maxFlushed:
 		r.m.flushed = x
 	case tag == tagNextFile && x <= maxFileNo:
 		r.m.nextFile = x
@@ -427,8 +441,8 @@ func (r *manifestReader) checkTables() error {
 		r.seq = t.maxSeq
 		r.top = max(r.top, t.no)
 	}
-	if r.seq > r.m.flushed || r.top > 0 && r.top >= r.m.nextFile {
-		return corrupt(r.name, r.end, "the tables do not fit to the rest")
+	if r.seq > r.m.flushed || max(r.top, r.m.oldest.no) >= r.m.nextFile {
+		return corrupt(r.name, r.end, "the files do not fit to the rest")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 )
@@ -30,7 +31,10 @@ func TestManifestEdits(t *testing.T) {
 	uvarint := func(x uint64) []byte { return binary.AppendUvarint(nil, x) }
 	oldest := func(no, nonce uint64) []byte { return binary.LittleEndian.AppendUint64(uvarint(no), nonce) }
 	next := appendField(nil, tagNextFile, uvarint(40))
-	logs := appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(0))
+	state := func(log, flushed, next uint64) []byte {
+		b := appendField(appendField(nil, tagOldest, oldest(log, 8)), tagFlushed, uvarint(flushed))
+		return appendField(b, tagNextFile, uvarint(next))
+	}
 	change := editHead{kind: editChange, number: 4}
 
 	for _, c := range []struct {
@@ -40,15 +44,20 @@ func TestManifestEdits(t *testing.T) {
 		want error
 	}{
 		{"next file", change, next, nil},
-		{"oldest log", change, logs, nil},
+		{"oldest log", change, state(6, 0, 7), nil},
 		{"a tag that may be skipped", change, appendField(next, 32, []byte("x")), nil},
 		{"nothing", change, nil, nil},
 		{"a table below", change, appendField(nil, tagAdd, uvarint(1)), ErrVersion},
 		{"a table that goes", change, appendField(nil, 5, uvarint(1)), ErrVersion},
 		{"tag 31", change, appendField(nil, 31, uvarint(1)), ErrVersion},
-		{"flushed", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(9)), nil},
-		{"flushed too high", change, appendField(appendField(nil, tagOldest, oldest(6, 8)), tagFlushed, uvarint(maxSeq+1)), ErrCorrupt},
+		{"flushed", change, state(6, 9, 7), nil},
+		{"the highest numbers", change, state(maxFileNo-1, maxFlushed, maxFileNo), nil},
+		{"flushed too high", change, state(6, maxFlushed+1, 7), ErrCorrupt},
+		{"flushed 2^64-1", change, state(6, math.MaxUint64, 7), ErrCorrupt},
 		{"next file too high", change, appendField(nil, tagNextFile, uvarint(maxFileNo+1)), ErrCorrupt},
+		{"next file 2^64-1", change, state(6, 0, math.MaxUint64), ErrCorrupt},
+		{"oldest log not below next file", change, state(7, 0, 7), ErrCorrupt},
+		{"oldest log 2^64-1", change, state(math.MaxUint64, 0, 7), ErrCorrupt},
 		{"kind 3", editHead{kind: 3, number: 4}, nil, ErrVersion},
 		{"a gap", editHead{kind: editChange, number: 5}, nil, ErrCorrupt},
 		{"chain", editHead{kind: editChange, number: 4, chain: 1}, nil, ErrCorrupt},
@@ -70,6 +79,19 @@ func TestManifestEdits(t *testing.T) {
 		if err == nil {
 			equal(t, c.name+": edit", got.edit, 4)
 		}
+	}
+}
+
+// TestTrapEditNumbers checks that a manifest whose edits have numbers that
+// could overflow is corrupt: later edits would count as earlier ones.
+func TestTrapEditNumbers(t *testing.T) {
+	for number, want := range map[uint64]error{maxEdit: nil, maxEdit + 1: ErrCorrupt, math.MaxUint64: ErrCorrupt} {
+		m := NewMemFS()
+		state := testManifest
+		state.edit = number
+		m.put(manifestName(1), state.encode())
+		_, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprint("edit ", number), err, want)
 	}
 }
 

@@ -3,6 +3,7 @@
 package lsm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ func Open(dir string, opts *Options) (*DB, error) {
 type limits struct {
 	versions int   // of a memtable
 	edits    int64 // bytes in a manifest after the snapshot
+	manifest int64 // bytes of a manifest; if zero, maxManifestLen
 }
 
 // noLimits are those of all but tests.
@@ -50,6 +52,7 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	}
 
 	// The parts know their database.
+	db.lim.manifest = cmp.Or(lim.manifest, maxManifestLen)
 	db.commits.db = db
 	db.commits.open = &group{}
 	db.logs.db = db

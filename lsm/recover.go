@@ -162,7 +162,7 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 	for len(db.state.Load().imms) > 0 {
 		mem := db.state.Load().imms[0]
 		t, err := db.writeTable(mem)
-		if lacksRoom(err) {
+		if lacksRoom(err) || errors.Is(err, ErrTooLarge) {
 			return nil
 		}
 		if err != nil {
