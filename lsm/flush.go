@@ -21,11 +21,12 @@ import (
 //	F4  The number of a file is used once, also if the file was given up.
 type flusher struct {
 	running bool
-	waiting int    // commits that wait for memory
-	large   int    // commits that wait and are longer than a memtable
-	err     error  // why the last attempt failed
-	again   int64  // when the next attempt is due, if nobody waits
-	flushes uint64 // tables that were written
+	waiting int           // commits that wait for memory
+	large   int           // commits that wait and are longer than a memtable
+	err     error         // why the last attempt failed
+	delay   time.Duration // of the next attempt, if the last one failed
+	again   int64         // when it is due, if nobody waits
+	flushes uint64        // tables that were written
 }
 
 const (
@@ -102,7 +103,6 @@ func (db *DB) scheduleFlushLocked() {
 func (db *DB) runFlush() {
 	f := &db.flush
 	mu := &db.commits.mu
-	delay := minBackoff
 	for {
 		mu.Lock()
 		mem := db.nextFlushLocked()
@@ -118,6 +118,11 @@ func (db *DB) runFlush() {
 		db.files.spare(err)
 		mu.Lock()
 		f.err = err
+		delay := time.Duration(0)
+		if err != nil {
+			delay = backoff(f.delay, minBackoff, maxBackoff)
+		}
+		f.delay = delay
 		idle := err != nil && f.waiting == 0
 		if idle {
 			f.again = db.now() + int64(delay)
@@ -127,27 +132,28 @@ func (db *DB) runFlush() {
 		mu.Unlock()
 
 		// Nobody waits for the next attempt: it comes with the next commit.
-		switch {
-		case idle:
+		if idle {
 			return
-		case err != nil:
-			delay = db.pause(delay)
-		default:
-			delay = minBackoff
 		}
+		db.pause(delay)
 	}
 }
 
-// pause waits for delay, or until the database closes, and returns the next
-// delay.
-func (db *DB) pause(delay time.Duration) time.Duration {
+// backoff returns the pause after a failure: lo, or twice the one before, and
+// at most hi.
+func backoff(before, lo, hi time.Duration) time.Duration { return min(max(2*before, lo), hi) }
+
+// pause waits for delay, or until the database closes.
+func (db *DB) pause(delay time.Duration) {
+	if delay == 0 {
+		return
+	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-db.logs.quit:
 	}
-	return min(2*delay, maxBackoff)
 }
 
 // flushOldest makes a table of mem, the oldest immutable memtable.
@@ -172,7 +178,7 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 	if t != nil {
 		added = []tableMeta{t.tableMeta}
 	}
-	for delay := minBackoff; ; {
+	for delay := minBackoff; ; delay = backoff(delay, minBackoff, maxBackoff) {
 		err := db.installed.install(next, added)
 		if err == nil {
 			break
@@ -185,7 +191,7 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 		if quit {
 			return err
 		}
-		delay = db.pause(delay)
+		db.pause(delay)
 	}
 
 	mu := &db.commits.mu

@@ -259,6 +259,70 @@ func flushStallRound(t *testing.T, kind string) {
 	closeDB(t, db)
 }
 
+// TestBackoff checks that the pauses after failures double up to a bound also
+// when nobody waits and commits go on, and begin anew after a success: a table
+// or a log that cannot be made costs the disk nothing.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { backoffRound(t, ".sst", 1000, minBackoff, maxBackoff) })
+	synctest.Test(t, func(t *testing.T) { backoffRound(t, ".wal", 1e6, minMakeBackoff, maxMakeBackoff) })
+}
+
+// backoffRound fails to make files with a name that ends in ext, in a bubble. A
+// memtable has so many versions.
+func backoffRound(t *testing.T, ext string, versions int, lo, hi time.Duration) {
+	t.Helper()
+	m := NewMemFS()
+	o := &Options{FS: m, Durability: NoSync, LogSize: 128 << 10}
+	db, err := openWith("db", o, testNonce(1), limits{versions: versions, edits: 1 << 20})
+	must(t, err)
+	var tries atomic.Int64
+	var full atomic.Bool
+	m.Inject(func(op FSOp) error {
+		if full.Load() && op.Kind == "create" && filepath.Ext(op.Name) == ext {
+			tries.Add(1)
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+
+	const step = 10 * time.Millisecond
+	n := 0
+	commit := func() {
+		must(t, db.Set(fmt.Append(nil, n), nil))
+		n++
+		time.Sleep(step)
+	}
+	for range 2 {
+		full.Store(true)
+		for tries.Load() == 0 {
+			commit()
+		}
+		for want := lo; want < 2*hi; want *= 2 {
+			got := time.Duration(0)
+			for before := tries.Load(); tries.Load() == before; got += step {
+				commit()
+			}
+			if least := min(want, hi); got < least || got > least+2*step {
+				t.Errorf("%s: a pause of %v, want %v", ext, got, least)
+			}
+		}
+
+		// It works again.
+		full.Store(false)
+		made := func() uint64 {
+			if ext == ".sst" {
+				return db.Stats().Flushes
+			}
+			return db.Stats().Logs
+		}
+		for before := made(); made() == before; {
+			commit()
+		}
+		tries.Store(0)
+	}
+	closeDB(t, db)
+}
+
 // TestTrapFullDiskMemory checks that commits go on after an Open on a full disk
 // with so many memtables that commits wait for memory: nothing is flushed
 // before Open is complete, and so they have to wait for that.

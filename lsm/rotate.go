@@ -24,16 +24,17 @@ type rotation struct {
 	db      *DB
 	current *logFile // owned by the leader, or by Open and Close when there is none
 
-	tail      *logFile // nil if Open lacked room
-	used      int64    // bytes of tail that are written, or reserved
-	next      *logFile // nil if it is not ready
-	chain     []uint64 // numbers of the logs up to tail, from the oldest that was not removed
-	nextNo    uint64   // number of the next log or table
-	wanted    int64    // size that a waiting commit needs, if more than LogSize
-	making    bool     // a goroutine makes next
-	makeErr   error    // why the last attempt failed
-	makeAgain int64    // when the next attempt is due, if nobody waits
-	waiting   int      // commits that wait for next
+	tail      *logFile      // nil if Open lacked room
+	used      int64         // bytes of tail that are written, or reserved
+	next      *logFile      // nil if it is not ready
+	chain     []uint64      // numbers of the logs up to tail, from the oldest that was not removed
+	nextNo    uint64        // number of the next log or table
+	wanted    int64         // size that a waiting commit needs, if more than LogSize
+	making    bool          // a goroutine makes next
+	makeErr   error         // why the last attempt failed
+	makeAgain int64         // when the next attempt is due, if nobody waits
+	makeDelay time.Duration // of the next attempt, if the last one failed
+	waiting   int           // commits that wait for next
 	pending   *resumption
 	begun     atomic.Uint64
 	leading   atomic.Uint64 // number of current
@@ -43,6 +44,11 @@ type rotation struct {
 	quitting   bool
 	background sync.WaitGroup
 }
+
+const (
+	minMakeBackoff = 10 * time.Millisecond
+	maxMakeBackoff = time.Second
+)
 
 // reserveLocked reserves room for size bytes of operations in the log of g, the
 // open group. If g has no log yet, it is bound to tail or, if that is full, to
@@ -133,11 +139,16 @@ func (l *rotation) prepareLocked() {
 // makeNext makes the next log, again as long as commits wait for it.
 func (l *rotation) makeNext() {
 	mu := &l.db.commits.mu
-	for delay := 10 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+	for {
 		err := l.tryMake()
 		l.db.files.spare(err)
 		mu.Lock()
 		l.makeErr = err
+		delay := time.Duration(0)
+		if err != nil {
+			delay = backoff(l.makeDelay, minMakeBackoff, maxMakeBackoff)
+		}
+		l.makeDelay = delay
 		if err == nil || l.waiting == 0 || l.quitting {
 			l.making = false
 			l.makeAgain = l.db.now() + int64(delay)
@@ -148,12 +159,7 @@ func (l *rotation) makeNext() {
 		mu.Unlock()
 
 		// Commits wait for this log, so it is tried until there is one.
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-l.quit:
-			timer.Stop()
-		}
+		l.db.pause(delay)
 	}
 }
 
