@@ -49,9 +49,13 @@ func (t *dbTable) begin() error {
 	if _, err := t.tableFile.readEnd(); err != nil {
 		return err
 	}
-	if t.foot.nonce != t.nonce {
-		return corrupt(t.name, t.foot.at, "the file has the place of another")
+	if got := t.tableFile.meta(t.no); !got.equal(&t.tableMeta) {
+		return corrupt(t.name, t.foot.props, "this is not the table that the manifest names")
 	}
+
+	// The keys are in memory once.
+	t.props.smallest = t.smallest
+	t.props.largest = t.largest
 
 	// The index has 16 bytes for each block.
 	n := t.props.numbers[propBlocks]

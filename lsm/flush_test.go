@@ -622,6 +622,43 @@ func TestTableInPlaceOfAnother(t *testing.T) {
 	}
 }
 
+// TestTableMeta checks that a table of which the manifest says something else
+// is found when it is opened, and that its keys are in memory once.
+func TestTableMeta(t *testing.T) {
+	m := flushedFiles(t, 30, true, 1)
+	name := m.manifests(t)[0]
+	edits, err := readManifest(m, "db", name)
+	must(t, err)
+	first := &edits.tables[0]
+	for what, change := range map[string]func(*tableMeta){
+		"nonce":    func(meta *tableMeta) { meta.nonce++ },
+		"entries":  func(meta *tableMeta) { meta.entries++ },
+		"deletes":  func(meta *tableMeta) { meta.deletes++ },
+		"minSeq":   func(meta *tableMeta) { meta.minSeq = meta.maxSeq },
+		"maxSeq":   func(meta *tableMeta) { meta.maxSeq-- },
+		"smallest": func(meta *tableMeta) { meta.smallest = append(bytes.Clone(meta.smallest), 0) },
+		"largest":  func(meta *tableMeta) { meta.largest = append(bytes.Clone(meta.largest), 0) },
+	} {
+		before := *first
+		change(first)
+		m.put(manifestName(name), edits.encode())
+		*first = before
+		err := openErrorOf(t, m)
+		isError(t, what, err, ErrCorrupt)
+		if c := new(CorruptError); errors.As(err, &c) {
+			equal(t, what+": the file", c.File, filepath.Join("db", tableName(first.no)))
+		}
+	}
+
+	m.put(manifestName(name), edits.encode())
+	db := openMem(t, m)
+	for _, table := range db.state.Load().tables {
+		equal(t, "where the smallest key is", &table.props.smallest[0], &table.smallest[0])
+		equal(t, "where the largest key is", &table.props.largest[0], &table.largest[0])
+	}
+	closeDB(t, db)
+}
+
 // TestHugeBlocks checks that a table which says that it has more blocks than
 // its index is corrupt, before anything is allocated for them.
 func TestHugeBlocks(t *testing.T) {
