@@ -45,9 +45,9 @@
 //	commits:  a b c d ............ b c d done, e f
 //
 // A full log ends with a seal that names the next. A full tree becomes a table,
-// and its logs go. A node has 14 items in order of 8 bytes after what all keys
-// have in common: after "user:00", user:0001 to user:0014 are the numbers 01 to
-// 14. A block of a table does so with 4 bytes.
+// at Close a quarter is enough, and its logs go. A node has 14 items in order
+// of 8 bytes after what all keys have in common: after "user:00", user:0001 to
+// user:0014 are the numbers 01 to 14. A block of a table does so with 4 bytes.
 //
 // # Guarantees
 //

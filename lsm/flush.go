@@ -63,7 +63,7 @@ func (db *DB) memoryShortLocked(growth int64, full bool) bool {
 func (db *DB) largeGrowth(growth int64) bool { return growth > db.opts.Memory/8 }
 
 // freeze makes the memtable immutable, whose last sequence is last, and begins
-// another in the log next. The caller holds commits.mu, or is Open.
+// another in the log next. The caller holds commits.mu, or is Open or Close.
 func (db *DB) freeze(last uint64, next logRef) {
 	s := *db.state.Load()
 	s.mem.last = last
@@ -167,6 +167,26 @@ func (db *DB) flushOldest(mem *memtable) error {
 	}
 	db.installed.removeObsolete()
 	return nil
+}
+
+// flushAtClose makes tables of what is in memory, if it is more than a quarter
+// of a memtable, so that the next Open reads shorter logs. last is the last
+// log, which is durable and has no operation. Nobody commits any more. An error
+// is no loss, because the logs have it all.
+func (db *DB) flushAtClose(last *logFile) {
+	s := db.state.Load()
+	few := s.memory() <= minChunkLen+db.opts.Memory/8/4 // an empty one has a chunk
+	if few && s.mem.count <= db.lim.closing {
+		return
+	}
+	if s.mem.count > 0 {
+		db.freeze(db.commits.seq, logRef{last.no, last.nonce})
+	}
+	for len(db.state.Load().imms) > 0 {
+		if err := db.flushOldest(db.state.Load().imms[0]); err != nil {
+			return
+		}
+	}
 }
 
 // installTable writes the edit that names t in place of mem, and lets readers

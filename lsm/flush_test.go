@@ -767,7 +767,7 @@ func TestTrapRemoveOpen(t *testing.T) {
 // memtable, and that it succeeds without room for them.
 func TestFlushAtOpen(t *testing.T) {
 	m := NewMemFS()
-	db := memDB(t, Options{FS: m, Durability: NoSync, LogSize: 64 << 10})
+	db := memDB(t, Options{FS: m, Memory: maxMemory, Durability: NoSync, LogSize: 64 << 10})
 	const n = 3000
 	for i := range 2 * n {
 		must(t, db.Set(fmt.Append(nil, i%n), fmt.Appendf(make([]byte, 1000), "%d", i)))

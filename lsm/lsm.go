@@ -217,7 +217,8 @@ func (db *DB) Sync(ctx context.Context) error {
 }
 
 // Close waits for the commits that have begun, makes everything durable, and
-// releases the files. Afterwards, and for commits that begin meanwhile, all
+// releases the files. What is in memory becomes a table if it takes more than a
+// 32nd of Options.Memory. Afterwards, and for commits that begin meanwhile, all
 // methods return [ErrClosed], and so does Close. An error says that Async or
 // NoSync commits may be lost if power fails, or that the database was read-only
 // already because of a failure.
@@ -231,7 +232,11 @@ func (db *DB) Close() error {
 	db.logs.background.Wait()
 	if err == nil {
 		db.installed.removeObsolete()
-		err = db.logs.finish(db.commits.seq + 1)
+		var last *logFile
+		last, err = db.logs.finish(db.commits.seq + 1)
+		if err == nil && last != nil {
+			db.flushAtClose(last)
+		}
 	}
 	err = errors.Join(err, db.release())
 	close(db.done)

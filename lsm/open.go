@@ -32,6 +32,7 @@ type limits struct {
 	versions int   // of a memtable
 	edits    int64 // bytes in a manifest after the snapshot
 	manifest int64 // bytes of a manifest; if zero, maxManifestLen
+	closing  int   // versions of which Close makes no table; if zero, any number
 }
 
 // noLimits are those of all but tests.
@@ -53,6 +54,7 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 
 	// The parts know their database.
 	db.lim.manifest = cmp.Or(lim.manifest, maxManifestLen)
+	db.lim.closing = cmp.Or(lim.closing, math.MaxInt)
 	db.commits.db = db
 	db.commits.open = &group{}
 	db.logs.db = db

@@ -260,15 +260,16 @@ func (l *rotation) quitLocked() {
 
 // finish ends the logs of a database that is closed, so that damage of any byte
 // of them is found. No goroutine uses them any more. next is the sequence to
-// come. Without space for another log everything is durable still, but the
-// database looks as if its process had been killed.
-func (l *rotation) finish(next uint64) error {
+// come. It returns the last log, which has no operation, or nil: without space
+// for another log everything is durable still, but the database looks as if its
+// process had been killed.
+func (l *rotation) finish(next uint64) (*logFile, error) {
 	current := l.current
 	if current == nil {
-		return nil // read-only, or Open lacked room: nothing was written
+		return nil, nil // read-only, or Open lacked room: nothing was written
 	}
 	if !current.data {
-		return current.end(next)
+		return current, current.end(next)
 	}
 
 	// The log has operations: seal it, and end in a log that has none, so that
@@ -277,15 +278,17 @@ func (l *rotation) finish(next uint64) error {
 	if last == nil {
 		made, err := l.create(0)
 		if lacksRoom(err) {
-			return errors.Join(current.sync(), current.f.Close())
+			return nil, errors.Join(current.sync(), current.f.Close())
 		}
 		if err != nil {
-			return errors.Join(err, current.sync(), current.f.Close())
+			return nil, errors.Join(err, current.sync(), current.f.Close())
 		}
 		last = made
 	}
 	if err := current.seal(last, next); err != nil {
-		return errors.Join(err, current.f.Close(), last.f.Close())
+		return nil, errors.Join(err, current.f.Close(), last.f.Close())
 	}
-	return last.end(next)
+	l.leading.Store(last.no)
+	l.chain = append(l.chain, last.no)
+	return last, last.end(next)
 }
