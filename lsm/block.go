@@ -43,35 +43,38 @@ var (
 	errUnknown = errors.New("a block with fields that are not known") // becomes ErrVersion
 )
 
-// sealBlock appends the end of a block to b, a payload that will stand at off.
-func sealBlock(b []byte, salt uint64, off int64) []byte {
+// sealBlock appends the end of a block to b, the payload as codec encodes it,
+// which will stand at off.
+func sealBlock(b []byte, codec byte, salt uint64, off int64) []byte {
 	padding := -len(b) & 7
 	b = append(b, make([]byte, padding)...)
-	b = append(b, 0, byte(padding), 0, 0)
+	b = append(b, codec, byte(padding), 0, 0)
 	return binary.LittleEndian.AppendUint32(b, checksum(b, salt, off))
 }
 
-// openBlock returns the payload of b, a block that stands at off.
-func openBlock(b []byte, salt uint64, off int64) ([]byte, error) {
+// openBlock returns the payload of b, a block that stands at off, and whether
+// codec has encoded it. If codec is 0, none has.
+func openBlock(b []byte, codec byte, salt uint64, off int64) (payload []byte, encoded bool, err error) {
 	n := len(b) - blockTailLen
 	if n < 0 {
-		return nil, errDamaged
+		return nil, false, errDamaged
 	}
 	if binary.LittleEndian.Uint32(b[n+4:]) != checksum(b[:n+4], salt, off) {
-		return nil, errors.New("the checksum of a block does not match")
+		return nil, false, errors.New("the checksum of a block does not match")
 	}
 
-	// The codec is looked at first: it may give the rest another meaning.
+	// The codec is looked at first: another may give the rest another meaning.
 	padding := int(b[n+1])
+	encoded = b[n] != 0
 	switch {
-	case b[n] != 0, b[n+2] != 0, b[n+3] != 0:
-		return nil, errUnknown
+	case encoded && b[n] != codec, b[n+2] != 0, b[n+3] != 0:
+		return nil, false, errUnknown
 	case padding > min(7, n):
-		return nil, errDamaged
+		return nil, false, errDamaged
 	case !allZero(b[n-padding : n]):
-		return nil, errUnknown
+		return nil, false, errUnknown
 	}
-	return b[:n-padding], nil
+	return b[:n-padding], encoded, nil
 }
 
 // parseDataBlock decodes the head of a data block. Entries are decoded when

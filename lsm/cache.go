@@ -81,7 +81,7 @@ func (s *cacheSlot) get() *cachedBlock {
 func (c *Cache) wants(s *cacheSlot, n int64) bool {
 	turn := c.turn.Load()
 	before := s.turn.Swap(turn)
-	if n+cachedOverhead > c.limit {
+	if !c.fits(n) {
 		return false
 	}
 	if turn-before <= 1 {
@@ -91,6 +91,9 @@ func (c *Cache) wants(s *cacheSlot, n int64) bool {
 	defer c.mu.Unlock()
 	return c.size+n+cachedOverhead <= c.limit
 }
+
+// fits reports whether a block of n bytes is not too long for the cache.
+func (c *Cache) fits(n int64) bool { return n+cachedOverhead <= c.limit }
 
 // put puts b, which has n bytes of memory, into s. Another goroutine may have
 // been first: then that block is returned.

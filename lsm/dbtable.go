@@ -29,6 +29,7 @@ func (db *DB) openTable(meta tableMeta) (*dbTable, error) {
 	t.name = filepath.Join(db.dir, tableName(meta.no))
 	t.handle = handle{files: &db.files, fsys: db.opts.FS, name: t.name}
 	t.r = &t.handle
+	t.codec = db.opts.Codec
 	if err := t.begin(); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
@@ -153,10 +154,19 @@ func (t *dbTable) data(index *tableIndex, i int, buf *blockBuffer) (dataBlock, e
 		return t.readBlock(off, end, buf)
 	}
 
-	// The block gets memory of its own.
-	d, err := t.readBlock(off, end, new(blockBuffer))
+	// The block gets memory of its own, which is more than the file has if a
+	// codec has encoded it.
+	own := new(blockBuffer)
+	d, err := t.readBlock(off, end, own)
 	if err != nil {
 		return d, err
 	}
-	return t.keep(s, &cachedBlock{data: d}, end-off).data, nil
+	n := end - off
+	if own.raw != nil {
+		n = int64(cap(own.raw))
+	}
+	if !t.cache.fits(n) {
+		return d, nil
+	}
+	return t.keep(s, &cachedBlock{data: d}, n).data, nil
 }

@@ -79,8 +79,8 @@
 //
 // # Concurrency
 //
-// A [DB], [Cache], [Table], [OSFS] and [MemFS] are safe for concurrent use by
-// multiple goroutines, others are not. An idle database has no goroutine.
+// A [DB], [Cache], [Codec], [Table], [OSFS] and [MemFS] are safe for concurrent
+// use by multiple goroutines, others are not. Idle databases have no goroutine.
 //
 // # Errors
 //

@@ -40,7 +40,7 @@ var (
 
 	// ErrVersion is returned by [Open], [OpenTable], and the methods of a
 	// [Table], when another version of this package wrote something that this
-	// one does not know.
+	// one does not know, or with a [Codec] that was not given.
 	ErrVersion = errors.New("lsm: unknown version of the format")
 
 	// ErrCorrupt is returned by [Open], [OpenTable], and the methods of a

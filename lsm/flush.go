@@ -317,7 +317,7 @@ const flushLen = 64 << 10
 // fill writes the newest versions in mem to f, a table with a number.
 func (db *DB) fill(f File, no uint64, mem *memtable, keepDeletes bool) (meta tableMeta, err error) {
 	out := bufio.NewWriterSize(&fileWriter{f: f}, flushLen)
-	w := newTableWriter(out, nil, db.nonce())
+	w := newTableWriter(out, &TableOptions{Codec: db.opts.Codec}, db.nonce())
 	mem.each(func(key, value []byte, trailer uint64, newest bool) {
 		kind := byte(trailer)
 		if err == nil && newest && (kind == kindSet || keepDeletes) {

@@ -672,7 +672,7 @@ func TestHugeBlocks(t *testing.T) {
 	must(t, err)
 	for _, n := range []uint64{1 << 24, 1 << 40, 1 << 62, 1<<64 - 1} {
 		table.props.numbers[propBlocks] = n
-		b := append(whole[:table.foot.props:table.foot.props], sealBlock(table.props.appendTo(nil), table.salt, table.foot.props)...)
+		b := append(whole[:table.foot.props:table.foot.props], sealBlock(table.props.appendTo(nil), 0, table.salt, table.foot.props)...)
 		table.foot.at = int64(len(b))
 		m.put(name, append(b, table.foot.encode()...))
 		edits.tables[0].size = uint64(len(b) + footerLen)

@@ -22,6 +22,7 @@ func FuzzTable(f *testing.F) {
 	f.Add(b, true)
 	f.Add(writeTable(f, nil, nil), true)
 	f.Add([]byte(tableMagic), true)
+	f.Add(writeTable(f, runs(3), &TableOptions{Codec: runCodec{}}), true)
 	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
 		b = slices.Clone(b)
 		if repair {
@@ -77,7 +78,11 @@ func FuzzTableWriter(f *testing.F) {
 	f.Add([]byte("\x00x\x00y"), uint8(70))
 	f.Fuzz(func(t *testing.T, b []byte, size uint8) {
 		var buf bytes.Buffer
-		w := NewTableWriter(&buf, &TableOptions{BlockSize: minBlockSize + int(size), FilterBits: int(size%7) - 1})
+		o := &TableOptions{BlockSize: minBlockSize + int(size), FilterBits: int(size%7) - 1}
+		if size%2 > 0 {
+			o.Codec = runCodec{}
+		}
+		w := NewTableWriter(&buf, o)
 		want := map[string]string{}
 		var last []byte
 		for len(b) > 1 {

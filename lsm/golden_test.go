@@ -92,7 +92,8 @@ func goldenRound(t *testing.T, version string, m *MemFS, n int64) {
 
 // TestGoldenTables checks that tables are written as those that were committed,
 // and that these can be read: one as a TableWriter is used, one with versions
-// and deletes and no filter, one without entries, and one with long offsets.
+// and deletes and no filter, one without entries, one with long offsets, and
+// one with a codec.
 func TestGoldenTables(t *testing.T) {
 	var plain []version
 	for i := range 50 {
@@ -109,6 +110,7 @@ func TestGoldenTables(t *testing.T) {
 		{"versions", testVersions(), TableOptions{BlockSize: 200, FilterBits: -1}},
 		{"empty", nil, TableOptions{}},
 		{"wide", wide, TableOptions{}},
+		{"codec", runs(20), TableOptions{BlockSize: 1000, Codec: runCodec{}}},
 	} {
 		b := writeTable(t, c.list, &c.o)
 		name := filepath.Join("testdata", "tables", c.name+".v1.sst")

@@ -100,6 +100,10 @@ type Options struct {
 	// with [ErrStalled]. If zero, 10 * time.Second.
 	StallTimeout time.Duration
 
+	// Codec makes blocks of new tables shorter. Tables that have it can be
+	// opened with no other, and those that have none with any. If nil, none.
+	Codec Codec
+
 	// FS is where the files are. If nil, [OSFS].
 	FS FS
 }
@@ -129,6 +133,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("lsm: Options.MaxOpenFiles must not be negative, got %d", o.MaxOpenFiles)
 	case o.StallTimeout < 0:
 		return fmt.Errorf("lsm: Options.StallTimeout must not be negative, got %v", o.StallTimeout)
+	case o.Codec != nil && o.Codec.ID() == 0:
+		return errors.New("lsm: Options.Codec must not have the ID 0")
 	case o.ErrorIfExists && (o.ErrorIfMissing || o.ReadOnly):
 		return errors.New("lsm: Options.ErrorIfExists contradicts ErrorIfMissing and ReadOnly")
 	}
@@ -154,7 +160,7 @@ func (o *Options) resolve() Options {
 	return r
 }
 
-// TableOptions are the optional settings of a [TableWriter].
+// TableOptions are the optional settings of a [TableWriter] and a [Table].
 type TableOptions struct {
 	// FilterBits is how many bits of the filter a key takes, at most 64. The
 	// filter answers most questions about keys that are not there: all but one
@@ -166,6 +172,10 @@ type TableOptions struct {
 	// between 64 and 1 MiB. If zero, 8 KiB. All versions of one key are in one
 	// block, so a block may be longer.
 	BlockSize int
+
+	// Codec makes blocks shorter; BlockSize is that before. A table that has it
+	// can be opened with no other. If nil, none.
+	Codec Codec
 }
 
 const (
@@ -184,6 +194,8 @@ func (o *TableOptions) Validate() error {
 		return fmt.Errorf("lsm: TableOptions.FilterBits must be at most %d, got %d", maxFilterBits, o.FilterBits)
 	case o.BlockSize != 0 && (o.BlockSize < minBlockSize || o.BlockSize > maxBlockSize):
 		return fmt.Errorf("lsm: TableOptions.BlockSize must be between %d and %d, got %d", minBlockSize, maxBlockSize, o.BlockSize)
+	case o.Codec != nil && o.Codec.ID() == 0:
+		return errors.New("lsm: TableOptions.Codec must not have the ID 0")
 	}
 	return nil
 }

@@ -121,6 +121,9 @@ func TestMetamorphic(t *testing.T) {
 			open := func(m *MemFS) *DB {
 				o := sets[now].o
 				o.FS = m
+				if seed%2 == 0 {
+					o.Codec = runCodec{}
+				}
 				db, err := openWith("db", &o, rand.Uint64, sets[now].lim)
 				must(t, err)
 				return db

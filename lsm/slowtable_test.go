@@ -32,20 +32,40 @@ type textTable struct {
 
 	rawFilter, rawIndex []byte // instead of these, if not nil
 
+	codec    Codec // of data blocks, or nil
+	rawCodec byte  // of those with any payload
+
 	keys    []string // distinct ones
 	ends    []uint64
 	seps    []string
-	numbers [11]uint64
+	numbers [12]uint64
+}
+
+// encode puts what the codec makes of the payload at the end of the file from
+// off on in its place, if that is shorter, and returns the codec of the block.
+func (f *textTable) encode(off int) byte {
+	if f.codec == nil {
+		return 0
+	}
+	payload := f.b[off:]
+	encoded := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
+	encoded = append(encoded, f.codec.Encode(nil, payload)...)
+	if len(encoded) >= len(payload) {
+		return 0
+	}
+	f.b = append(f.b[:off], encoded...)
+	f.numbers[11] = uint64(f.codec.ID())
+	return f.codec.ID()
 }
 
 // block ends a block whose payload is at the end of the file from off on.
-func (f *textTable) block(off int) {
+func (f *textTable) block(off int, codec byte) {
 	zeros := 0
 	for len(f.b)%8 != 0 {
 		f.b = append(f.b, 0)
 		zeros++
 	}
-	f.put("112", 0, uint64(zeros), 0)
+	f.put("112", uint64(codec), uint64(zeros), 0)
 	f.put("4", uint64(f.sum(off, len(f.b), off)))
 }
 
@@ -109,7 +129,7 @@ func (f *textTable) data(list []version, sep string) {
 	f.b = append(append(append(f.b, offsets...), prefix...), entries...)
 	f.numbers[9] = max(f.numbers[9], uint64(len(f.b)-off))
 	f.numbers[10]++
-	f.block(off)
+	f.block(off, f.encode(off))
 	f.ends = append(f.ends, uint64(len(f.b)/8))
 	f.seps = append(f.seps, sep)
 }
@@ -136,19 +156,19 @@ func (f *textTable) finish() []byte {
 	offsets := []uint64{uint64(len(f.b))}
 	if f.ranges != nil {
 		f.b = append(f.b, f.ranges...)
-		f.block(int(offsets[0]))
+		f.block(int(offsets[0]), 0)
 	}
 	offsets = append(offsets, uint64(len(f.b)))
 	if f.rawFilter != nil {
 		f.b = append(f.b, f.rawFilter...)
-		f.block(int(offsets[1]))
+		f.block(int(offsets[1]), 0)
 	} else if f.bits > 0 && len(f.keys) > 0 {
 		f.filter()
 	}
 	offsets = append(offsets, uint64(len(f.b)))
 	if f.rawIndex != nil {
 		f.b = append(f.b, f.rawIndex...)
-		f.block(int(offsets[2]))
+		f.block(int(offsets[2]), 0)
 	} else {
 		f.index()
 	}
@@ -163,7 +183,7 @@ func (f *textTable) finish() []byte {
 		props = f.properties(f.keys[0], f.keys[n-1])
 	}
 	f.b = append(append(f.b, props...), f.more...)
-	f.block(int(offsets[3]))
+	f.block(int(offsets[3]), 0)
 
 	at := len(f.b)
 	f.b = append(f.b, "ashlarst"...)
@@ -179,8 +199,8 @@ func (f *textTable) properties(smallest, largest string) (props []byte) {
 	if len(f.keys) > 0 {
 		props = appendField(appendField(nil, 3, []byte(smallest)), 4, []byte(largest))
 	}
-	for tag := uint64(1); tag <= 10; tag++ {
-		if tag != 3 && tag != 4 {
+	for tag := uint64(1); tag <= 11; tag++ {
+		if tag != 3 && tag != 4 && (tag != 11 || f.numbers[11] > 0) {
 			props = appendField(props, tag, binary.AppendUvarint(nil, f.numbers[tag]))
 		}
 	}
@@ -192,7 +212,7 @@ func (f *textTable) properties(smallest, largest string) (props []byte) {
 func (f *textTable) raw(payload string, keys ...string) {
 	off := len(f.b)
 	f.b = append(f.b, payload...)
-	f.block(off)
+	f.block(off, f.rawCodec)
 	for _, k := range keys {
 		f.count(version{k, 0, 1, ""})
 	}
@@ -216,7 +236,7 @@ func (f *textTable) filter() {
 			line[x>>23/8] |= 1 << (x >> 23 % 8)
 		}
 	}
-	f.block(off)
+	f.block(off, 0)
 }
 
 // textPower returns x to the power n, modulo 2^32.
@@ -250,7 +270,7 @@ func (f *textTable) index() {
 	}
 	f.put("4", uint64(sum))
 	f.b = append(f.b, prefix+rests...)
-	f.block(off)
+	f.block(off, 0)
 }
 
 func newTextTable(nonce uint64, bits int) *textTable {
@@ -263,6 +283,7 @@ func TestTableFormat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		list := drawVersions(t)
 		o := TableOptions{BlockSize: rapid.SampledFrom([]int{64, 300}).Draw(t, "block"), FilterBits: rapid.SampledFrom([]int{-1, 2, 10}).Draw(t, "bits")}
+		o.Codec = rapid.SampledFrom([]Codec{nil, runCodec{}}).Draw(t, "codec")
 		got := writeTable(t, list, &o)
 		table, err := openTable(got)
 		if err != nil {
@@ -271,6 +292,7 @@ func TestTableFormat(t *testing.T) {
 
 		// The blocks end where ours do.
 		f := newTextTable(testTableNonce, max(0, o.FilterBits))
+		f.codec = o.Codec
 		rest := list
 		for i := range table.index.n {
 			d, err := table.block(i, new(blockBuffer))

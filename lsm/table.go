@@ -28,6 +28,7 @@ type tableFile struct {
 	r     io.ReaderAt
 	size  int64
 	name  string // of the file
+	codec Codec  // that was given, or nil
 	foot  footer
 	salt  uint64
 	props tableProps
@@ -42,7 +43,8 @@ type tableFile struct {
 //	footer      0 8 "ashlarst", 8 2 version 1, 10 2 zero, 12 4 sum of bytes 0-11 and 16-63, 16 8 nonce,
 //	            offsets of 24 8 ranges, 32 8 filter, 40 8 index, 48 8 properties, 56 8 the footer itself
 //	block       payload | zeros up to a multiple of 8 | 1 codec, 1 how many zeros, 2 zero, 4 sum of all
-//	            before. Codec 0: the payload is as it is.
+//	            before. Codec 0: the payload is as it is. Data may have the codec of the table: then its
+//	            length, 4 bytes, and what the codec makes of it are there instead.
 //	data        0 4 n, 4 2 length of the prefix, 6 1 flags, 7 1 zero | heads 4n | offsets 2n, or 8n if
 //	            wide, from the first entry | prefix of all keys | entries
 //	flags       1 wide, 2 all sequences are 0, 4 all kinds are 1
@@ -59,12 +61,12 @@ type tableFile struct {
 //	            bit x/2^23, then x = x·0x9e3779b9 mod 2^32. Bit b is 1<<(b mod 8) of byte b/8.
 //	properties  fields as in a manifest: 1 entries, 2 deletes, 3 smallest and 4 largest key if there are
 //	            entries, 5 lowest and 6 highest sequence, 7 bytes of keys, 8 of values, 9 payload of the
-//	            largest data block, 10 data blocks; tags from 32 may be skipped
+//	            largest data block, 10 data blocks, 11 codec if a block has it; tags from 32 may be skipped
 //
 // Lengths and sequences are uvarints. Sums are those of logs with the salt
 // m(nonce), at the offset of the block or footer. Other kinds, codecs, flags,
 // hashes, versions and tags below 32, ranges, and zeros that are set, are
-// ErrVersion: ranges of deletes, expiry, and codecs will use them.
+// ErrVersion: ranges of deletes and expiry will use them.
 //
 // Entries are ordered by key, and of one key the highest sequence is first. All
 // versions of a key lie in one block, whatever its length.
@@ -85,22 +87,26 @@ const (
 
 // OpenTable opens the table in r, which is size bytes long. r stays open as
 // long as the Table is in use, and the caller closes it. If r has a method
-// Name, as [os.File] has, errors say that name.
+// Name, as [os.File] has, errors say that name. Of opts, which may be nil, only
+// the Codec matters. It panics if opts are not valid.
 //
 // A table that was damaged gives an error that is [ErrCorrupt], here or where
-// the damage is met, and one of a later version [ErrVersion]. An error of r is
-// returned as it is.
-func OpenTable(r io.ReaderAt, size int64) (*Table, error) {
+// the damage is met, and one of a later version or another codec [ErrVersion].
+// An error of r is returned as it is.
+func OpenTable(r io.ReaderAt, size int64, opts *TableOptions) (*Table, error) {
+	if err := opts.Validate(); err != nil {
+		panic(err)
+	}
 	name := "table"
 	if f, ok := r.(interface{ Name() string }); ok {
 		name = f.Name()
 	}
-	return newTable(r, size, name)
+	return newTable(tableFile{r: r, size: size, name: name, codec: opts.resolve().Codec})
 }
 
-// newTable is OpenTable with the name of the file.
-func newTable(r io.ReaderAt, size int64, name string) (*Table, error) {
-	t := &Table{tableFile: tableFile{r: r, size: size, name: name}}
+// newTable opens the table in a file, of which it knows nothing else yet.
+func newTable(f tableFile) (*Table, error) {
+	t := &Table{tableFile: f}
 	tail, err := t.readEnd()
 	if err != nil {
 		return nil, err
@@ -222,7 +228,7 @@ func (t *tableFile) section(tail []byte, off, end, limit int64) ([]byte, error) 
 	} else if err := t.readAt(b, off); err != nil {
 		return nil, err
 	}
-	b, err := openBlock(b, t.salt, off)
+	b, _, err := openBlock(b, 0, t.salt, off)
 	if err != nil {
 		return nil, t.blame(off, err)
 	}
@@ -230,7 +236,10 @@ func (t *tableFile) section(tail []byte, off, end, limit int64) ([]byte, error) 
 }
 
 // A blockBuffer holds a block while a call looks at it.
-type blockBuffer struct{ b []byte }
+type blockBuffer struct {
+	b   []byte
+	raw []byte // the payload, if it was encoded
+}
 
 // maxPooled bounds the buffers that are kept for reuse.
 const maxPooled = 1 << 20
@@ -240,7 +249,7 @@ var blockBuffers = sync.Pool{New: func() any { return new(blockBuffer) }}
 func takeBlockBuffer() *blockBuffer { return blockBuffers.Get().(*blockBuffer) }
 
 func giveBlockBuffer(buf *blockBuffer) {
-	if cap(buf.b) <= maxPooled {
+	if max(cap(buf.b), cap(buf.raw)) <= maxPooled {
 		blockBuffers.Put(buf)
 	}
 }
@@ -264,7 +273,10 @@ func (t *tableFile) readBlock(off, end int64, buf *blockBuffer) (d dataBlock, er
 		return d, err
 	}
 
-	b, err := openBlock(buf.b, t.salt, off)
+	b, encoded, err := openBlock(buf.b, byte(t.props.numbers[propCodec]), t.salt, off)
+	if err == nil && encoded {
+		b, err = t.decode(b, buf)
+	}
 	if err == nil {
 		d, err = parseDataBlock(b)
 	}

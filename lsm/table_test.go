@@ -49,8 +49,10 @@ func writeTable(t failing, list []version, o *TableOptions) []byte {
 	return buf.Bytes()
 }
 
-// openTable opens the table b.
-func openTable(b []byte) (*Table, error) { return OpenTable(bytes.NewReader(b), int64(len(b))) }
+// openTable opens the table b, which may have the codec of tests.
+func openTable(b []byte) (*Table, error) {
+	return OpenTable(bytes.NewReader(b), int64(len(b)), &TableOptions{Codec: runCodec{}})
+}
 
 // mustTable opens a table with the entries of list.
 func mustTable(t failing, list []version, o *TableOptions) *Table {
@@ -143,6 +145,7 @@ func drawTableOptions(t *rapid.T) *TableOptions {
 	return &TableOptions{
 		BlockSize:  rapid.SampledFrom([]int{0, minBlockSize, 200, 1000}).Draw(t, "block size"),
 		FilterBits: rapid.SampledFrom([]int{0, -1, 1, 20}).Draw(t, "filter bits"),
+		Codec:      rapid.SampledFrom([]Codec{nil, runCodec{}}).Draw(t, "codec"),
 	}
 }
 
@@ -274,15 +277,21 @@ func TestBlockHead(t *testing.T) {
 func TestBlockPayload(t *testing.T) {
 	for n := range 20 {
 		want := bytes.Repeat([]byte{'x'}, n)
-		b := sealBlock(slices.Clone(want), 3, 16)
-		got, err := openBlock(b, 3, 16)
-		isError(t, fmt.Sprintf("a payload of %d bytes", n), err, nil)
-		equal(t, fmt.Sprintf("a payload of %d bytes", n), string(got), string(want))
-		if _, err := openBlock(b[:len(b)-1], 3, 16); err == nil {
-			t.Errorf("a payload of %d bytes that is cut: got no error, want one", n)
+		what := fmt.Sprintf("a payload of %d bytes", n)
+		for _, codec := range []byte{0, 200} {
+			b := sealBlock(slices.Clone(want), codec, 3, 16)
+			got, encoded, err := openBlock(b, 200, 3, 16)
+			isError(t, what, err, nil)
+			equal(t, what, string(got), string(want))
+			equal(t, what+" is encoded", encoded, codec > 0)
+			if _, _, err := openBlock(b[:len(b)-1], 200, 3, 16); err == nil {
+				t.Errorf("%s that is cut: got no error, want one", what)
+			}
 		}
+		_, _, err := openBlock(sealBlock(slices.Clone(want), 1, 3, 16), 200, 3, 16)
+		isError(t, what+" of another codec", err, errUnknown)
 	}
-	_, err := openBlock(make([]byte, blockTailLen-1), 3, 16)
+	_, _, err := openBlock(make([]byte, blockTailLen-1), 0, 3, 16)
 	isError(t, "less than the end of a block", err, errDamaged)
 }
 
@@ -434,10 +443,11 @@ func TestTableLimits(t *testing.T) {
 		equal(t, fmt.Sprint("lines of ", n, " keys"), (len(payload)-filterHeadLen)/filterLineLen, want)
 	}
 
-	big := &blockBuffer{make([]byte, maxPooled+1)}
-	giveBlockBuffer(big)
-	if takeBlockBuffer() == big {
-		t.Error("a large buffer is kept")
+	for _, big := range []*blockBuffer{{b: make([]byte, maxPooled+1)}, {raw: make([]byte, maxPooled+1)}} {
+		giveBlockBuffer(big)
+		if takeBlockBuffer() == big {
+			t.Error("a large buffer is kept")
+		}
 	}
 	for bits, want := range map[int]bool{-1: false, 1: true, 0: true} {
 		table := mustTable(t, []version{{"a", 0, kindSet, ""}}, &TableOptions{FilterBits: bits})
@@ -633,7 +643,7 @@ func TestTableReadFails(t *testing.T) {
 	for _, c := range []struct{ err, want error }{{errBroken, errBroken}, {io.EOF, ErrCorrupt}, {io.ErrUnexpectedEOF, ErrCorrupt}, {nil, ErrCorrupt}} {
 		for n := range 5 {
 			r := &brokenReader{bytes.NewReader(b), n, c.err}
-			table, err := OpenTable(r, int64(len(b)))
+			table, err := OpenTable(r, int64(len(b)), nil)
 			if n < 3 {
 				isError(t, fmt.Sprint("open, read ", n), err, c.want)
 				continue
@@ -744,13 +754,13 @@ func TestTableReads(t *testing.T) {
 		return n
 	}
 	reads()
-	table, err := OpenTable(r, int64(len(b)))
+	table, err := OpenTable(r, int64(len(b)), nil)
 	isError(t, "open", err, nil)
 	equal(t, "reads of OpenTable", reads(), 1)
 
 	empty := writeTable(t, nil, nil)
 	r.ReaderAt = bytes.NewReader(empty)
-	_, err = OpenTable(r, int64(len(empty)))
+	_, err = OpenTable(r, int64(len(empty)), nil)
 	isError(t, "open an empty table", err, nil)
 	equal(t, "reads of OpenTable of an empty table", reads(), 1)
 	r.ReaderAt = bytes.NewReader(b)
@@ -771,7 +781,7 @@ func TestTableReads(t *testing.T) {
 
 	large := largeTable(t)
 	r.ReaderAt = bytes.NewReader(large)
-	table, err = OpenTable(r, int64(len(large)))
+	table, err = OpenTable(r, int64(len(large)), nil)
 	isError(t, "open a table of many blocks", err, nil)
 	reads()
 	got, err := scanAll(table, nil, fmt.Appendf(nil, "%0200d", 1), maxSeq)
@@ -784,9 +794,9 @@ func TestTableReads(t *testing.T) {
 // reader is never asked for more than OpenTable reads at once.
 func TestTableHuge(t *testing.T) {
 	const size = 1 << 40
-	props := sealBlock(new(tableProps).appendTo(nil), mix(0), size-footerLen-32)
+	props := sealBlock(new(tableProps).appendTo(nil), 0, mix(0), size-footerLen-32)
 	index, _ := new(indexBuilder).appendIndex(nil)
-	index = sealBlock(index, mix(0), size-footerLen-32-24)
+	index = sealBlock(index, 0, mix(0), size-footerLen-32-24)
 	equal(t, "bytes of the properties", len(props), 32)
 	equal(t, "bytes of the index", len(index), 24)
 
@@ -806,7 +816,7 @@ func TestTableHuge(t *testing.T) {
 		r := &sparseReader{end: append(end, c.f.encode()...), size: size}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := OpenTable(r, size)
+		_, err := OpenTable(r, size, nil)
 		runtime.ReadMemStats(&after)
 		isError(t, c.name, err, ErrCorrupt)
 		if r.longest > openLen {
@@ -890,7 +900,7 @@ func TestTableName(t *testing.T) {
 	if err := os.WriteFile(name, make([]byte, 100), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenTable(strings.NewReader("short"), 5)
+	_, err := OpenTable(strings.NewReader("short"), 5, nil)
 	var corrupt *CorruptError
 	if !errors.As(err, &corrupt) || corrupt.File != "table" || corrupt.Offset != 0 {
 		t.Errorf("got %v, want an error about a table at 0", err)
@@ -901,7 +911,7 @@ func TestTableName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	_, err = OpenTable(f, 100)
+	_, err = OpenTable(f, 100, nil)
 	if !errors.As(err, &corrupt) || corrupt.File != name || corrupt.Offset != 100-footerLen {
 		t.Errorf("got %v, want an error about %s at %d", err, name, 100-footerLen)
 	}

@@ -37,7 +37,7 @@ func askTable(t *testing.T, what string, b []byte, size int64, list []version) (
 		}
 		return false
 	}
-	table, err := OpenTable(bytes.NewReader(b), size)
+	table, err := OpenTable(bytes.NewReader(b), size, nil)
 	if !check("open", err) {
 		return true
 	}

@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 )
 
@@ -24,7 +25,8 @@ const (
 	propValueBytes = 8
 	propLargestRaw = 9
 	propBlocks     = 10
-	propKnown      = 11 // tags from here up to tagMayGo are a later version's
+	propCodec      = 11 // only if a block has it
+	propKnown      = 12 // tags from here up to tagMayGo are a later version's
 )
 
 // appendTo appends the payload of the properties.
@@ -34,7 +36,7 @@ func (p *tableProps) appendTo(b []byte) []byte {
 		b = appendField(b, propLargest, p.largest)
 	}
 	for tag := uint64(propEntries); tag < propKnown; tag++ {
-		if tag != propSmallest && tag != propLargest {
+		if tag != propSmallest && tag != propLargest && (tag != propCodec || p.numbers[tag] != 0) {
 			b = appendField(b, tag, binary.AppendUvarint(nil, p.numbers[tag]))
 		}
 	}
@@ -78,9 +80,15 @@ func parseProps(b []byte) (p tableProps, err error) {
 			p.numbers[tag] = x
 		}
 	}
+	switch codec := p.numbers[propCodec]; {
+	case codec > math.MaxUint8:
+		return p, errUnknown
+	case seen[propCodec] != (codec > 0):
+		return p, errDamaged
+	}
 
 	// The keys are missing if there is none.
-	for tag := propEntries; tag < propKnown; tag++ {
+	for tag := propEntries; tag <= propBlocks; tag++ {
 		key := tag == propSmallest || tag == propLargest
 		if seen[tag] != (!key || p.numbers[propEntries] > 0) {
 			return p, errDamaged
@@ -89,7 +97,7 @@ func parseProps(b []byte) (p tableProps, err error) {
 	return p, nil
 }
 
-// readProps reads the properties.
+// readProps reads the properties. The codec must be the one that was given.
 func (t *tableFile) readProps(tail []byte) error {
 	b, err := t.section(tail, t.foot.props, t.foot.at, maxPropsLen)
 	if err != nil {
@@ -98,6 +106,9 @@ func (t *tableFile) readProps(tail []byte) error {
 	t.props, err = parseProps(b)
 	if err != nil {
 		return t.blame(t.foot.props, err)
+	}
+	if id := byte(t.props.numbers[propCodec]); id != 0 && (t.codec == nil || t.codec.ID() != id) {
+		return &versionError{t.name, fmt.Sprintf("blocks of codec %d, which was not given", id)}
 	}
 	return nil
 }

@@ -26,9 +26,10 @@ type TableWriter struct {
 	last  []byte // the last key
 	seq   uint64 // and its sequence
 
-	hashes []uint64 // of keys
-	buf    []byte
-	err    error // of all further calls
+	hashes  []uint64 // of keys
+	buf     []byte
+	encoded []byte // the last block that Options.Codec has made shorter
+	err     error  // of all further calls
 }
 
 // NewTableWriter returns a writer of a table to w, which it writes block by
@@ -160,7 +161,7 @@ func (w *TableWriter) endBlock(sep []byte) error {
 	w.block.reset()
 	w.props.numbers[propBlocks]++
 	w.props.numbers[propLargestRaw] = max(w.props.numbers[propLargestRaw], uint64(len(payload)))
-	if err := w.write(payload); err != nil {
+	if err := w.writeData(payload); err != nil {
 		return err
 	}
 	if w.off > maxTableLen {
@@ -170,10 +171,32 @@ func (w *TableWriter) endBlock(sep []byte) error {
 	return nil
 }
 
+// writeData writes a data block, encoded if that makes it shorter.
+func (w *TableWriter) writeData(payload []byte) error {
+	c := w.opts.Codec
+	if c == nil || len(payload) > maxEncoded {
+		return w.write(payload)
+	}
+	b, err := encodeBlock(c, w.encoded[:0], payload)
+	if err != nil {
+		return err
+	}
+	w.encoded = b
+	if len(b) >= len(payload) {
+		return w.write(payload)
+	}
+
+	// The memory of the payload becomes the buffer of the next one.
+	w.buf = payload
+	w.props.numbers[propCodec] = uint64(c.ID())
+	w.encoded = sealBlock(b, c.ID(), w.salt, w.off)
+	return w.writeAll(w.encoded)
+}
+
 // write writes a block with a payload, whose memory becomes the buffer of the
 // next one.
 func (w *TableWriter) write(payload []byte) error {
-	w.buf = sealBlock(payload, w.salt, w.off)
+	w.buf = sealBlock(payload, 0, w.salt, w.off)
 	return w.writeAll(w.buf)
 }
 

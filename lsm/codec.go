@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// A Codec makes blocks of tables shorter, as compression does. It is safe for
+// concurrent use by multiple goroutines.
+type Codec interface {
+	// ID returns a number from 1 to 255 that tables have, so that no other
+	// codec reads them. It always means the same format.
+	ID() byte
+
+	// Encode appends src to dst in another form. If that is not shorter, the
+	// block is stored as it is.
+	Encode(dst, src []byte) []byte
+
+	// Decode appends the n bytes to dst that src is another form of. If there
+	// is no such form, or not of n bytes, it returns an error. It should
+	// allocate as it goes, since n may be a lie of up to 1 GiB.
+	Decode(dst, src []byte, n int) ([]byte, error)
+}
+
+const (
+	codecHeadLen = 4       // of an encoded payload: its length before
+	maxEncoded   = 1 << 30 // longer payloads are stored as they are
+)
+
+// encodeBlock appends payload to dst as c encodes it, after its length. A panic
+// of c is an error, because nobody is there to recover from it.
+func encodeBlock(c Codec, dst, payload []byte) (b []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("lsm: codec %d panics: %v", c.ID(), p)
+		}
+	}()
+	dst = append(dst, make([]byte, codecHeadLen)...)
+	b = c.Encode(dst, payload)
+	if len(b) < codecHeadLen {
+		return nil, fmt.Errorf("lsm: codec %d does not append", c.ID())
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	return b, nil
+}
+
+// decode returns the payload of a block from its encoded form b, in buf. No
+// more is allocated for a length that is not true than a buffer may have.
+func (t *tableFile) decode(b []byte, buf *blockBuffer) (payload []byte, err error) {
+	if len(b) < codecHeadLen {
+		return nil, errDamaged
+	}
+	n := int64(binary.LittleEndian.Uint32(b))
+	if n > maxEncoded || uint64(n) > t.props.numbers[propLargestRaw] {
+		return nil, errors.New("a block is longer than the longest")
+	}
+	if int64(cap(buf.raw)) < n {
+		buf.raw = make([]byte, 0, min(n, maxPooled))
+	}
+
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the codec panics: %v", p)
+		}
+	}()
+	raw, err := t.codec.Decode(buf.raw[:0], b[codecHeadLen:], int(n))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) != n {
+		return nil, fmt.Errorf("a block has %d bytes, want %d", len(raw), n)
+	}
+	buf.raw = raw
+	return raw, nil
+}
