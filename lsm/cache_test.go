@@ -295,29 +295,50 @@ func TestTrapFileClosed(t *testing.T) {
 }
 
 // TestTrapDescriptors checks that tables give up their files when there is no
-// descriptor for the next log, table or manifest: nobody else would.
+// descriptor for a log, a table or a manifest, whichever of these finds that
+// out first: nobody else would.
 func TestTrapDescriptors(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMemFS()
-		m.Inject(func(op FSOp) error {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if m.open >= 12 && (op.Kind == "create" || op.Kind == "open" || op.Kind == "openwrite") {
-				return syscall.EMFILE
-			}
-			return nil
-		})
-		for range 3 {
-			db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: time.Minute}, testNonce(1), limits{versions: 10, edits: 500})
-			must(t, err)
-			for i := range 500 {
-				must(t, db.Set([]byte{byte(i)}, nil))
-				time.Sleep(time.Second) // the pause after a failure
-			}
-			if got := len(db.state.Load().imms); got > 0 {
-				t.Errorf("%d memtables could not be flushed", got)
-			}
-			closeDB(t, db)
+	for _, c := range []struct{ kind, name string }{
+		{"create", "*.wal"},
+		{"open", "*.wal"},
+		{"create", "*.sst"},
+		{"create", tmpName},
+		{"*", "*"},
+	} {
+		synctest.Test(t, func(t *testing.T) { descriptorsRound(t, c.kind, c.name) })
+	}
+}
+
+// descriptorsRound lets operations of a kind fail that open a file with a name
+// when 12 are open, in a bubble.
+func descriptorsRound(t *testing.T, kind, name string) {
+	t.Helper()
+	m := NewMemFS()
+	m.Inject(func(op FSOp) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		ofKind, _ := filepath.Match(kind, op.Kind)
+		named, _ := filepath.Match(name, filepath.Base(op.Name))
+		opens := op.Kind == "create" || op.Kind == "open" || op.Kind == "openwrite"
+		if ofKind && named && opens && m.open >= 12 {
+			return syscall.EMFILE
 		}
+		return nil
 	})
+
+	lim := limits{versions: 10, edits: 500}
+	what := fmt.Sprintf("no descriptor for %s of %s", kind, name)
+	for range 3 {
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: time.Minute}, testNonce(1), lim)
+		isError(t, what+": Open", err, nil)
+		if err != nil {
+			return
+		}
+		for i := range 250 {
+			isError(t, what, db.Set([]byte{byte(i)}, nil), nil)
+			time.Sleep(time.Second) // the pause after a failure
+		}
+		equal(t, what+": memtables that could not be flushed", len(db.state.Load().imms), 0)
+		closeDB(t, db)
+	}
 }
