@@ -188,9 +188,12 @@ func TestCodecDecode(t *testing.T) {
 		"an error": func([]byte, []byte, int) ([]byte, error) { return nil, errRuns },
 		"a panic":  func([]byte, []byte, int) ([]byte, error) { panic("unlucky") },
 		"less":     func(dst, _ []byte, n int) ([]byte, error) { return make([]byte, n-1), nil },
-		"more":     func(dst, _ []byte, n int) ([]byte, error) { return make([]byte, n+1), nil },
-		"nothing":  func([]byte, []byte, int) ([]byte, error) { return nil, nil },
-		"zeros":    func(dst, _ []byte, n int) ([]byte, error) { return make([]byte, n), nil },
+		"one more": func(dst, src []byte, n int) ([]byte, error) {
+			dst, err := runCodec{}.Decode(dst, src, n)
+			return append(dst, 0), err
+		},
+		"nothing": func([]byte, []byte, int) ([]byte, error) { return nil, nil },
+		"zeros":   func(dst, _ []byte, n int) ([]byte, error) { return make([]byte, n), nil },
 	} {
 		table, err := OpenTable(bytes.NewReader(b), int64(len(b)), &TableOptions{Codec: &badCodec{decode: decode}})
 		must(t, err)
