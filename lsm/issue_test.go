@@ -56,8 +56,7 @@ func TestIssueDirectoryGone(t *testing.T) {
 }
 
 // directoryGoneRound fills a database in which no file with a name that ends in
-// ext can be made any more, in a bubble. fails says
-// whether Close does.
+// ext can be made any more, in a bubble. fails says whether Close does.
 func directoryGoneRound(t *testing.T, ext string, fails bool) {
 	t.Helper()
 	m := NewMemFS()
