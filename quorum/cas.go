@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -28,16 +27,11 @@ type CAS[K comparable, V any] struct {
 	proposer  uint64
 	random    func(n int64) int64 // rand.Int64N, but in tests
 	prepares  DoOptions[Slot[V]]
-
-	mu   sync.Mutex // protects keys
-	keys map[K]*turn[V]
+	turns     turns[K, memo[V]]
 }
 
-// A turn is the place of one key. Its user holds the token of free.
-type turn[V any] struct {
-	free  chan struct{} // of capacity 1
-	users int           // that hold or wait; protected by CAS.mu
-
+// A memo is what a CAS remembers of a key.
+type memo[V any] struct {
 	// The last that a quorum has accepted of this CAS, and promised its next
 	// ballot with. If Promised is zero, it was used up, or there was none.
 	last  Slot[V]
@@ -45,7 +39,7 @@ type turn[V any] struct {
 }
 
 // take returns the ballot that was promised, if any, which is used up then.
-func (t *turn[V]) take() Ballot {
+func (t *memo[V]) take() Ballot {
 	b := t.last.Promised
 	t.last.Promised = Ballot{}
 	return b
@@ -71,8 +65,8 @@ func NewCAS[K comparable, V any](acceptors []Acceptor[K, V], opts *CASOptions) (
 		opts:      opts.resolve(n),
 		proposer:  1 + rand.Uint64N(math.MaxUint64), // never 0
 		random:    rand.Int64N,
-		keys:      map[K]*turn[V]{},
 	}
+	c.turns.keep = c.opts.Keys
 	c.prepares.Timeout = c.opts.Timeout
 	if !First(n).covers(c.opts.System.members) {
 		return nil, fmt.Errorf("%w: %v needs more than acceptors %v", ErrLevel, c.opts.System, First(n))
@@ -134,13 +128,13 @@ func (c *CAS[K, V]) mustUse() {
 
 // update is Update with the name of the call.
 func (c *CAS[K, V]) update(ctx context.Context, key K, op string, f func(old V, version uint64) (V, error)) (v V, version uint64, err error) {
-	t, err := c.enter(ctx, key)
+	t, err := c.turns.enter(ctx, key)
 	if err != nil {
 		return v, 0, &Error{Op: op, Kind: ErrUnavailable, Ctx: err}
 	}
-	defer c.leave(key, t)
+	defer c.turns.leave(key, t)
 
-	a := &attempt[K, V]{c: c, key: key, turn: t, f: f}
+	a := &attempt[K, V]{c: c, key: key, turn: &t.memo, f: f}
 	for tries := 0; ; tries++ {
 		began := time.Now()
 		v, version, err = a.try(ctx)
@@ -184,53 +178,11 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// enter waits until key has no other user of c.
-func (c *CAS[K, V]) enter(ctx context.Context, key K) (*turn[V], error) {
-	c.mu.Lock()
-	t := c.keys[key]
-	if t == nil {
-		t = &turn[V]{free: make(chan struct{}, 1)}
-		t.free <- struct{}{}
-		c.keys[key] = t
-	}
-	t.users++
-	c.mu.Unlock()
-
-	err := ctx.Err()
-	if err == nil {
-		select {
-		case <-t.free:
-			return t, nil
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
-	c.quit(key, t)
-	return nil, err
-}
-
-// leave lets the next user have t.
-func (c *CAS[K, V]) leave(key K, t *turn[V]) {
-	t.free <- struct{}{} // has room: the only token
-	c.quit(key, t)
-}
-
-// quit counts a user of t less, and forgets t if nobody uses it and there are
-// many.
-func (c *CAS[K, V]) quit(key K, t *turn[V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t.users--
-	if t.users == 0 && len(c.keys) > c.opts.Keys {
-		delete(c.keys, key)
-	}
-}
-
 // An attempt is one call of Update.
 type attempt[K comparable, V any] struct {
 	c    *CAS[K, V]
 	key  K
-	turn *turn[V]
+	turn *memo[V]
 	f    func(old V, version uint64) (V, error)
 
 	sent     *proposal[V] // that acceptors may have kept, or nil

@@ -492,8 +492,8 @@ func TestCASKeys(t *testing.T) {
 		}
 	}
 	eventually(t, func() bool { return list[0].accepts.Load() == 5 })
-	if len(c.keys) != 2 || list[0].prepares.Load() != 4 {
-		t.Errorf("%d keys and %d questions, want 2 and 4", len(c.keys), list[0].prepares.Load())
+	if len(c.turns.keys) != 2 || list[0].prepares.Load() != 4 {
+		t.Errorf("%d keys and %d questions, want 2 and 4", len(c.turns.keys), list[0].prepares.Load())
 	}
 
 	// A function that panics lets go of its key.
