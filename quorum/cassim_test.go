@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -109,6 +110,11 @@ func newCASSim(seed uint64) *casSim {
 func (s *casSim) run(t *testing.T) []casEvent {
 	t.Helper()
 	s.play(t, s.client)
+	return s.sorted()
+}
+
+// sorted returns the events in order of their calls.
+func (s *casSim) sorted() []casEvent {
 	slices.SortFunc(s.events, func(a, b casEvent) int {
 		return cmp.Or(cmp.Compare(a.call, b.call), cmp.Compare(a.in.value, b.in.value))
 	})
@@ -127,27 +133,33 @@ func (s *casSim) client(t *testing.T, client int) {
 	c.random = r.Int64N
 
 	for op := range simOps {
-		time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
-		limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
-		ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
-		e := casEvent{in: casOp{uint8(r.IntN(int(casKinds))), 1 + client*simOps + op}, call: int64(time.Since(s.start))}
-		err := s.do(ctx, c, &e)
-		cancel()
+		s.casCall(t, c, client, op, r)
+	}
+}
 
-		e.ret = int64(time.Since(s.start))
-		s.mu.Lock()
-		if errors.Is(err, ErrIndeterminate) {
-			e.ret = math.MaxInt64
-			e.out = casOut{unsure: true}
-			s.unsure++
-			if e.in.kind == casGet || e.in.kind == casDecline {
-				t.Errorf("seed %d: %+v has proposed something: %v", s.seed, e.in, err)
-			}
+// casCall is operation op of a client, in a bubble.
+func (s *casSim) casCall(t *testing.T, c *CAS[string, int], client, op int, r *rand.Rand) {
+	t.Helper()
+	time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
+	limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
+	defer cancel()
+	e := casEvent{in: casOp{uint8(r.IntN(int(casKinds))), 1 + client*simOps + op}, call: int64(time.Since(s.start))}
+	err := s.do(ctx, c, &e)
+
+	e.ret = int64(time.Since(s.start))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, ErrIndeterminate) {
+		e.ret = math.MaxInt64
+		e.out = casOut{unsure: true}
+		s.unsure++
+		if e.in.kind == casGet || e.in.kind == casDecline {
+			t.Errorf("seed %d: %+v has proposed something: %v", s.seed, e.in, err)
 		}
-		if err == nil || errors.Is(err, ErrIndeterminate) {
-			s.events = append(s.events, e)
-		}
-		s.mu.Unlock()
+	}
+	if err == nil || errors.Is(err, ErrIndeterminate) {
+		s.events = append(s.events, e)
 	}
 }
 

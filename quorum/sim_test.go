@@ -32,7 +32,8 @@ type sim struct {
 	split  window   // of a partition
 	side   Set      // the replicas that the clients with an even number lose
 	stores []*Memory[string, LWW[int]]
-	wipe   func(replica int) // makes it lose its disk
+	wipe   func(replica int)                                         // makes it lose its disk
+	wrap   func(Replica[string, LWW[int]]) Replica[string, LWW[int]] // around each link, if set
 
 	mu     sync.Mutex // protects the fields below
 	counts map[[3]uint64]uint64
@@ -63,6 +64,7 @@ const (
 	drawMerge
 	drawPrepare
 	drawAccept
+	drawDown
 )
 
 const (
@@ -255,41 +257,54 @@ func (s *sim) client(t *testing.T, client int) {
 	rs := make([]Replica[string, LWW[int]], s.n)
 	for i := range rs {
 		rs[i] = &link{s, client, i}
+		if s.wrap != nil {
+			rs[i] = s.wrap(rs[i])
+		}
 	}
 	r := s.rand(drawClient, uint64(client), 0, 0)
-	skew := time.Duration(r.Int64N(int64(2*time.Second))) - time.Second
-	clock := NewClock(uint32(client), &ClockOptions{
-		MaxOffset: -1,
-		Now:       func() time.Time { return time.Now().Add(skew) },
-	})
-	d, err := NewKV(rs, clock, &s.opts)
+	d, err := NewKV(rs, skewed(client, r), &s.opts)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 
 	for op := range simOps {
-		time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
-		limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
-		ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
-		e := simEvent{in: simOp{put: r.IntN(2) == 0}, call: int64(time.Since(s.start))}
-		if e.in.put {
-			e.out.value = 1 + client*simOps + op
-			e.out.stamp, err = d.Put(ctx, "k", e.out.value, Atomic())
-		} else {
-			e.out.value, e.out.stamp, err = d.Get(ctx, "k", s.reads...)
-		}
-		cancel()
+		s.kvCall(d, client, op, r)
+	}
+}
 
-		e.ret = int64(time.Since(s.start))
-		if errors.Is(err, ErrIndeterminate) {
-			e.ret = math.MaxInt64
-		}
-		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIndeterminate) {
-			s.mu.Lock()
-			s.events = append(s.events, e)
-			s.mu.Unlock()
-		}
+// skewed returns the clock of a client, which is up to a second wrong.
+func skewed(client int, r *rand.Rand) *Clock {
+	skew := time.Duration(r.Int64N(int64(2*time.Second))) - time.Second
+	return NewClock(uint32(client), &ClockOptions{
+		MaxOffset: -1,
+		Now:       func() time.Time { return time.Now().Add(skew) },
+	})
+}
+
+// kvCall is operation op of a client, in a bubble.
+func (s *sim) kvCall(d *KV[string, int], client, op int, r *rand.Rand) {
+	time.Sleep(time.Duration(r.Int64N(int64(80 * time.Millisecond))))
+	limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
+	defer cancel()
+	e := simEvent{in: simOp{put: r.IntN(2) == 0}, call: int64(time.Since(s.start))}
+	var err error
+	if e.in.put {
+		e.out.value = 1 + client*simOps + op
+		e.out.stamp, err = d.Put(ctx, "k", e.out.value, Atomic())
+	} else {
+		e.out.value, e.out.stamp, err = d.Get(ctx, "k", s.reads...)
+	}
+
+	e.ret = int64(time.Since(s.start))
+	if errors.Is(err, ErrIndeterminate) {
+		e.ret = math.MaxInt64
+	}
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrIndeterminate) {
+		s.mu.Lock()
+		s.events = append(s.events, e)
+		s.mu.Unlock()
 	}
 }
 

@@ -95,6 +95,12 @@ func Weighted(need int, weights ...int) System {
 // Of returns the system whose quorums contain a quorum of at least k of subs.
 // The subs may share replicas. It panics if k is not between 1 and the number
 // of subs, or if one is the zero System.
+//
+// Of(2, old, new) is for a change of members, in three steps. First, each
+// caller goes from the old replicas to both, with joint systems for reads and
+// writes. When none is left with the old ones, each key is read at the joint
+// systems, with [Atomic], or by [CAS.Get]: the new ones have it then. When all
+// keys have been read, each caller goes to the new replicas alone.
 func Of(k int, subs ...System) System {
 	if k < 1 || k > len(subs) {
 		panic(fmt.Sprintf("quorum: number of systems needed must be between 1 and %d, got %d", len(subs), k))
