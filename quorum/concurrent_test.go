@@ -103,6 +103,14 @@ func TestLinearizableFinds(t *testing.T) {
 			s.reads = []Call{At(One)}
 			s.opts.AllowStale = true
 		},
+		"hints count as written": func(s *sim) {
+			s.split = window{0, 200 * time.Millisecond}
+			s.side = First(s.n)
+			s.wrap = func(r Replica[string, LWW[int]]) Replica[string, LWW[int]] {
+				h := NewHandoff(r, &HandoffOptions{Sloppy: true})
+				return struct{ Replica[string, LWW[int]] }{h} // New does not see it
+			}
+		},
 		"replicas forget": func(s *sim) {
 			s.frail = true
 			for i := range s.n {

@@ -27,15 +27,15 @@
 //   - May a read miss the last write? Yes: [At]([One]) with AllowStale, and
 //     [Cluster.Repair] from time to time. No: [Quorum], the default.
 //   - Must no client see time go back? [Atomic], for each call of the key.
-//   - Two writes at once: keep the later one? A [KV]. Both, or their sum? A
-//     [Cluster] of a [State] of your own, such as a counter:
-//     ExampleCluster_counter.
+//   - Two writes at once: keep the later one? A [KV]. Both, until somebody has
+//     seen and merged them? A [Multi]. Their sum? A [Cluster] of a [State] of
+//     your own: ExampleCluster_counter.
 //   - Which replicas may fail together? Zones and [EachQuorum], or a [System].
 //   - Does the next value depend on the last, as in stock? A [CAS], not Get and
 //     Put, with Atomic neither. One leader, or a lock? A [Lease].
 //   - No state, but a request to so many of several servers: [Do].
-//
-// A log is for a library of Raft. MIGRATING.md has the words of other stores.
+//   - Are replicas away for long? [Handoff]. Replaced? ExampleOf_members.
+//   - A log? A library of Raft. MIGRATING.md has the words of other stores.
 //
 // # How it works
 //
@@ -46,14 +46,13 @@
 //	  └──── W ────┘               3 is told: repaired
 //	              └── R ──┘
 //
-// Any two and any three of four have one in common, since 2 + 3 > 4. Sets need
-// not be counted: {1 2 3} and {2 4 5} of five meet in 2. [Intersect] tells, and
-// New refuses levels of which a read can miss a write.
+// Any two and any three of four have one in common: 2 + 3 > 4. So have {1 2 3}
+// and {2 4 5} of five. [Intersect] tells, and New refuses levels that have not.
 //
 // A write goes to all replicas and returns at the quorum; the others finish
-// without the caller. A read asks no more than needed, near ones first, each in
-// its turn, and one more when one fails or is late. Replicas merge what they
-// get, so that what arrives twice, late or out of order does no harm.
+// without the caller. A read asks as few as it can, near ones first, and one
+// more when one fails or is late. Replicas merge what they get, so that what
+// arrives twice, late or out of order does no harm.
 //
 // # Guarantees
 //
@@ -69,13 +68,15 @@
 //	own writes       if it is a Quorum read                         TestRegular
 //	causal order     if all are Atomic                              TestCausal
 //
-// The third column is the choice of CAP: CP refuses, AP answers. The fourth is
-// that of PACELC: without a partition, latency or consistency. Last is by
-// stamp: without Atomic, a writer whose clock is behind loses (TestClockSkew).
+// The columns are the choices of CAP and of PACELC. Last is by stamp: without
+// Atomic, a writer whose clock is behind loses (TestClockSkew).
 //
 //	CAS                   updates one by one, each at most    TestCASLinearizable,
 //	                      once; Get sees all that ended       TestTrapCASReportedRefused
 //	Lease                 one holder at a time; tokens grow   TestLeaseAlone, TestLeaseClocks
+//	Multi                 a Put stays until one replaces it   TestSiblings
+//	Handoff               each write reaches all in the end   TestHints
+//	change of members     CAS and Atomic keep their promise   TestMembers
 //	a call fails          with the answer that decides it     TestModelMerge
 //	stragglers            finish, and Close waits             TestModelMerge, TestClose
 //	Do                    returns each value, or discards it  TestModelDo
@@ -91,17 +92,16 @@
 //	Load, Atomic      the same, and N if no write quorum has it
 //	Merge, Put        N                   2, of a context
 //	Put, Atomic       R + N
+//	Multi.Put         R + N, and N if it replaces a value
 //	CAS.Get, Update   N; Update 2·N, if another CAS came between
 //	System.Has, Vote  O(1); O(parts) if nested or weighted
 //
-// A Cluster takes 1 KB, and 280 bytes a replica; a call in flight 300, and 48
-// and a state a replica; a Slot of a CAS 296 beside its value.
+// A Cluster takes 1 KB and 280 B a replica, a call 300 B, a Slot of a CAS 296.
 //
 // # Concurrency
 //
-// All types are safe for concurrent use by multiple goroutines. A request runs
-// in a goroutine that ends when the replica returns: a write at the latest
-// after Options.Timeout or 10 s, if the replica heeds its context.
+// All types are safe for concurrent use by multiple goroutines. A request has a
+// goroutine, which ends when the replica returns: it should heed its context.
 //
 // # Errors
 //
@@ -112,8 +112,8 @@
 // # References
 //
 //   - D. K. Gifford, "Weighted Voting for Replicated Data", SOSP 1979.
-//   - H. Attiya, A. Bar-Noy, D. Dolev, "Sharing Memory Robustly in
-//     Message-Passing Systems", JACM 42(1), 1995.
+//   - H. Attiya et al., "Sharing Memory Robustly", JACM 42(1), 1995.
+//   - N. Preguiça et al., "Dotted Version Vectors", 2010.
 //   - S. S. Kulkarni et al., "Logical Physical Clocks", OPODIS 2014.
 //   - D. Rystsov, "CASPaxos: Replicated State Machines without logs", 2018.
 //   - J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.

@@ -37,6 +37,16 @@ var (
 	// ClockOptions.MaxOffset.
 	ErrDrift = errors.New("quorum: stamp is too far in the future")
 
+	// ErrFull is returned by [Multi.Put] when the key has no room for one more
+	// value, or one more node. If values are the reason, merge some: Put with
+	// what Get has returned.
+	ErrFull = errors.New("quorum: no room for one more sibling")
+
+	// ErrNode is returned by [Multi.Put] when the key has a write of its own
+	// node that neither it has made nor one before it can have: another writes
+	// with the same number, or the clock has gone back since the last start.
+	ErrNode = errors.New("quorum: node number is used by another")
+
 	// ErrLost is returned by [Lease.Renew] and [Lease.Do] when the lease is not
 	// held any more.
 	ErrLost = errors.New("quorum: lease lost")
@@ -79,12 +89,27 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the kind of e, the error of the context if there is one, and
-// those of the replicas.
+// those of the replicas. That one replica was surely not changed does not make
+// e an [ErrUnavailable].
 func (e *Error) Unwrap() []error {
 	list := make([]error, 0, 2+len(e.Errs))
 	list = append(list, e.Kind)
 	if e.Ctx != nil {
 		list = append(list, e.Ctx)
 	}
-	return append(list, e.Errs...)
+	for _, err := range e.Errs {
+		list = append(list, unsure{err})
+	}
+	return list
 }
+
+// unsure is an error that is no ErrUnavailable, whatever it wraps.
+type unsure struct{ error }
+
+// Is reports whether u is target.
+func (u unsure) Is(target error) bool {
+	return target != ErrUnavailable && errors.Is(u.error, target) //nolint:errorlint // the sentinel alone
+}
+
+// As finds an error that target can hold.
+func (u unsure) As(target any) bool { return errors.As(u.error, target) }

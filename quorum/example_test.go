@@ -595,6 +595,42 @@ func ExampleLease_Do() {
 	// <nil>
 }
 
+// A lock with fencing: the store that it protects refuses whoever had the lock
+// before, and has not noticed that its time has ended.
+func ExampleLease_Acquire() {
+	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }
+	nodes := []quorum.Acceptor[string, quorum.Grant]{node(), node(), node()} // in earnest, clients
+	lock := func() *quorum.Lease[string] {
+		cas, _ := quorum.NewCAS(nodes, nil)
+		lease, _ := quorum.NewLease(cas, "account 17", &quorum.LeaseOptions{TTL: 20 * time.Millisecond})
+		return lease
+	}
+	balance, newest := 1000, uint64(0) // of the store
+	set := func(token uint64, n int) bool {
+		if token < newest {
+			return false
+		}
+		newest = token
+		balance = n
+		return true
+	}
+
+	// The first one reads 1000, and then its machine stops for long.
+	a, b := lock(), lock()
+	first, _ := a.Acquire(ctx)
+	read := balance
+	second, err := b.Acquire(ctx) // waits until the time of the first has ended
+	fmt.Println(second > first, err)
+	fmt.Println(set(second, balance-100))
+	fmt.Println(set(first, read+50))
+	fmt.Println(balance)
+	// Output:
+	// true <nil>
+	// true
+	// false
+	// 900
+}
+
 // A leader is whoever has the lease. Others ask who it is.
 func ExampleLease() {
 	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }
@@ -655,6 +691,56 @@ func ExampleOf() {
 	// {0 1 2 3 4}
 }
 
+// Replicas 0 and 1 of three are replaced by two others, without a break.
+func ExampleOf_members() {
+	_, all := newNodes[quorum.LWW[string]](5)
+	clock := handClock(1)
+	before, _ := quorum.NewKV(all[:3], clock, nil)
+	_, _ = before.Put(ctx, "city", "Oslo", quorum.Atomic())
+
+	// Both have to agree. All callers must be here before the next step.
+	joint := quorum.Of(2, quorum.Majority(quorum.SetOf(0, 1, 2)), quorum.Majority(quorum.SetOf(2, 3, 4)))
+	both, _ := quorum.NewKV(all, clock, &quorum.Options{ReadSystem: joint, WriteSystem: joint})
+	for _, key := range []string{"city"} { // in earnest, all keys
+		_, err := both.Cluster().Load(ctx, key, quorum.Atomic())
+		fmt.Println(err)
+	}
+
+	// Now each may go on with the new ones alone.
+	after, _ := quorum.NewKV(all[2:], clock, nil)
+	fmt.Println(value(after.Get(ctx, "city", quorum.Atomic())))
+	// Output:
+	// <nil>
+	// Oslo <nil>
+}
+
+// A replica is away for a while. What it misses is kept, and handed over when
+// it is back; a failure detector of your own says when not to ask.
+func ExampleHandoff() {
+	nodes, replicas := newNodes[quorum.LWW[string]](3)
+	hints := quorum.NewHandoff(replicas[2], &quorum.HandoffOptions{
+		Down: func() bool { return nodes[2].cut },
+	})
+	replicas[2] = hints
+	db, _ := quorum.NewKV(replicas, handClock(1), nil)
+
+	nodes[2].cut = true
+	_, err := db.Put(ctx, "city", "Oslo")
+	fmt.Println(err)
+	_, _ = db.Put(ctx, "city", "Bergen")
+	settle(db.Cluster())
+	fmt.Println(hints.Len(), "key is kept")
+
+	nodes[2].cut = false
+	err = hints.Flush(ctx) // in earnest, each second
+	s, _ := nodes[2].Load(ctx, "city")
+	fmt.Println(s.Value, err)
+	// Output:
+	// <nil>
+	// 1 key is kept
+	// Bergen <nil>
+}
+
 // Five replicas: writes to {1 2 3} and reads of {2 4 5} meet in 2.
 func ExampleIntersect() {
 	write := quorum.Threshold(3, quorum.SetOf(1, 2, 3))
@@ -707,6 +793,83 @@ func ExampleLWW() {
 	fmt.Println(first.Join(second).Value, second.Join(first).Value, second.Covers(first))
 	// Output:
 	// second second true
+}
+
+// A shopping cart: two devices add to it at once, neither knowing of the other.
+// Both carts stay until somebody who has seen them merges them.
+func ExampleMulti() {
+	type cart = []string
+	_, replicas := newNodes[quorum.Siblings[cart]](3)
+	phone, _ := quorum.NewMulti(replicas, handClock(1), nil)
+	laptop, _ := quorum.NewMulti(replicas, handClock(2), nil)
+	seen, err := phone.Put(ctx, "cart", cart{"book"}, quorum.Siblings[cart]{})
+	fmt.Println(seen.Values, err)
+
+	_, _ = phone.Put(ctx, "cart", cart{"book", "pen"}, seen)
+	_, _ = laptop.Put(ctx, "cart", cart{"book", "lamp"}, seen)
+	both, _ := laptop.Get(ctx, "cart")
+	all := slices.Concat(both.Values...)
+	slices.Sort(all)
+	fmt.Println(len(both.Values), "carts:", all)
+
+	merged, _ := laptop.Put(ctx, "cart", slices.Compact(all), both)
+	fmt.Println(merged.Values)
+	// Output:
+	// [[book]] <nil>
+	// 2 carts: [book book lamp pen]
+	// [[book lamp pen]]
+}
+
+// A cart is paid and removed, while a device adds something: what was added is
+// not lost, since who paid has not seen it.
+func ExampleMulti_Delete() {
+	_, replicas := newNodes[quorum.Siblings[string]](3)
+	shop, _ := quorum.NewMulti(replicas, handClock(1), nil)
+	phone, _ := quorum.NewMulti(replicas, handClock(2), nil)
+	paid, _ := shop.Put(ctx, "cart", "book", quorum.Siblings[string]{})
+
+	_, _ = phone.Put(ctx, "cart", "pen", paid)
+	fmt.Println(shop.Delete(ctx, "cart", paid))
+	left, _ := shop.Get(ctx, "cart")
+	fmt.Println(left.Values)
+	// Output:
+	// <nil>
+	// [pen]
+}
+
+// Of two values that were written at once, one is chosen, and replaces both.
+func ExampleMulti_Put_resolve() {
+	_, replicas := newNodes[quorum.Siblings[int]](3)
+	a, _ := quorum.NewMulti(replicas, handClock(1), nil)
+	b, _ := quorum.NewMulti(replicas, handClock(2), nil)
+	_, _ = a.Put(ctx, "highest bid", 70, quorum.Siblings[int]{})
+	_, _ = b.Put(ctx, "highest bid", 80, quorum.Siblings[int]{})
+
+	bids, _ := a.Get(ctx, "highest bid")
+	best, err := a.Put(ctx, "highest bid", slices.Max(bids.Values), bids)
+	fmt.Println(best.Values, err)
+	// Output:
+	// [80] <nil>
+}
+
+// A server merges what a client has sent only if it is one.
+func ExampleSiblings_Validate() {
+	store := quorum.NewMemory[string, quorum.Siblings[string]]()
+	merge := func(text string) error {
+		var s quorum.Siblings[string]
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return err
+		}
+		if err := s.Validate(); err != nil {
+			return err
+		}
+		return store.Merge(ctx, "cart", s)
+	}
+	fmt.Println(merge(`{"Values": ["book"], "Stamps": [{"Wall": 7, "Node": 1}]}`))
+	fmt.Println(merge(`{"Values": ["book", "pen"], "Stamps": []}`))
+	// Output:
+	// <nil>
+	// quorum: Siblings with 2 values and 0 stamps
 }
 
 // A clock that has seen a stamp makes greater ones, although its own time is

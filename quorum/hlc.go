@@ -78,3 +78,11 @@ func (c *Clock) Observe(s Stamp) error {
 	c.last = s
 	return nil
 }
+
+// latest returns the greatest Wall that a stamp of c can have now.
+func (c *Clock) latest() int64 {
+	if c.opts.MaxOffset < 0 {
+		return math.MaxInt64
+	}
+	return c.opts.Now().Add(c.opts.MaxOffset).UnixNano() + 1
+}

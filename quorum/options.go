@@ -110,6 +110,42 @@ func (o *Options) resolve() Options {
 // writeTimeout returns the time after which a request of a write ends.
 func (o *Options) writeTimeout() time.Duration { return cmp.Or(o.Timeout, 10*time.Second) }
 
+// HandoffOptions are the settings of a [Handoff]. Every zero field is its
+// default.
+type HandoffOptions struct {
+	// Keys is of how many keys something is kept at most. If zero, 1 << 16.
+	// Beyond it, a merge that fails leaves no hint.
+	Keys int
+
+	// Down reports whether the target is believed to be down: then it is not
+	// asked, and fails at once. It is called for each request, at once by
+	// several goroutines: mostly it reads what a failure detector has found. It
+	// may err. If nil, the target is always asked.
+	Down func() bool
+
+	// Sloppy lets what is kept count as written. If the process ends, a write
+	// that was confirmed so can be lost.
+	Sloppy bool
+}
+
+// Validate returns an error if o cannot be used.
+func (o *HandoffOptions) Validate() error {
+	if o != nil && o.Keys < 0 {
+		return fmt.Errorf("quorum: HandoffOptions.Keys must not be negative, got %d", o.Keys)
+	}
+	return nil
+}
+
+// resolve returns a copy of o with its defaults.
+func (o *HandoffOptions) resolve() HandoffOptions {
+	var r HandoffOptions
+	if o != nil {
+		r = *o
+	}
+	r.Keys = cmp.Or(r.Keys, 1<<16)
+	return r
+}
+
 // DoOptions are the settings of [Do]. Every zero field is its default.
 type DoOptions[T any] struct {
 	// Hedge, if positive, asks only as many replicas as have a quorum, and one

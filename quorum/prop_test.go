@@ -260,6 +260,66 @@ func TestPropLWW(t *testing.T) {
 	})
 }
 
+// drawSiblings draws a state of writes of three nodes.
+func drawSiblings(t *rapid.T) Siblings[int] {
+	var alive, seen []Stamp
+	for wall := range uint32(3) {
+		for node := range uint32(3) {
+			if rapid.Bool().Draw(t, "alive") {
+				alive = append(alive, dots(node, wall+1)...)
+			}
+		}
+	}
+	for node := range uint32(3) {
+		if wall := rapid.Uint32Range(0, 3).Draw(t, "seen"); wall > 0 {
+			seen = append(seen, dots(node, wall)...)
+		}
+	}
+	return sibs(alive, seen)
+}
+
+// TestPropSiblings checks that Siblings are a join-semilattice, by what is
+// known of each write: nothing, its value, or that it was replaced. The join
+// knows the greater one of these.
+func TestPropSiblings(t *testing.T) {
+	t.Parallel()
+	same := func(a, b Siblings[int]) bool {
+		return slices.Equal(a.Values, b.Values) && slices.Equal(a.Stamps, b.Stamps) && slices.Equal(a.Seen, b.Seen)
+	}
+	known := func(s Siblings[int], w Stamp) int {
+		switch {
+		case s.replaced(w):
+			return 2
+		case slices.Contains(s.Stamps, w):
+			return 1
+		}
+		return 0
+	}
+
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := drawSiblings(t), drawSiblings(t), drawSiblings(t)
+		ab := a.Join(b)
+		for _, w := range dots(0, 1, 0, 2, 0, 3, 1, 1, 1, 2, 1, 3, 2, 1, 2, 2, 2, 3) {
+			if got, want := known(ab, w), max(known(a, w), known(b, w)); got != want {
+				t.Fatalf("%v joined with %v = %v: %v is %d, want %d", a, b, ab, w, got, want)
+			}
+		}
+
+		if ba := b.Join(a); !same(ab, ba) {
+			t.Fatalf("%v joined with %v = %v, the other way %v", a, b, ab, ba)
+		}
+		if got, want := ab.Join(c), a.Join(b.Join(c)); !same(got, want) {
+			t.Fatalf("%v, %v, %v joined = %v, or %v", a, b, c, got, want)
+		}
+		if !same(a.Join(a), a) || !same(a.Join(Siblings[int]{}), a) {
+			t.Fatalf("%v joined with itself = %v, with nothing %v", a, a.Join(a), a.Join(Siblings[int]{}))
+		}
+		if got, want := a.Covers(b), same(ab, a); got != want {
+			t.Fatalf("%v covers %v = %v, want %v", a, b, got, want)
+		}
+	})
+}
+
 // TestPropClock checks that stamps grow, surpass all that was observed, and
 // never lie ahead of the latest time by more than MaxOffset.
 func TestPropClock(t *testing.T) {

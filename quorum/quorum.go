@@ -41,6 +41,7 @@ package quorum
 // call have nearly the 99.9th percentile of three.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,7 @@ type Cluster[K comparable, S State[S]] struct {
 	replicas []Replica[K, S]
 	opts     Options
 	topo     topology
+	sloppy   error     // why reads can miss writes at any level, or nil
 	base     time.Time // readings count from here
 	read     *plan     // of Options.Read
 	write    *plan     // of Options.Write
@@ -128,6 +130,7 @@ func New[K comparable, S State[S]](replicas []Replica[K, S], opts *Options) (*Cl
 	}
 	c.write = planOf("Options.Write", write, write)
 	c.read = planOf("Options.Read", read, write)
+	c.read.mayMiss = cmp.Or(c.read.mayMiss, c.sloppy)
 	if c.read.mayMiss != nil && !c.opts.AllowStale {
 		return nil, c.read.mayMiss
 	}
@@ -147,6 +150,9 @@ func (c *Cluster[K, S]) place() error {
 	for i, r := range c.replicas {
 		if r == nil {
 			return fmt.Errorf("quorum: replica %d must not be nil", i)
+		}
+		if h, ok := r.(interface{ sloppy() bool }); ok && h.sloppy() {
+			c.sloppy = fmt.Errorf("%w: reads can miss writes that replica %d keeps as hints", ErrLevel, i)
 		}
 	}
 	c.topo.all = First(n)
@@ -194,6 +200,7 @@ func (c *Cluster[K, S]) planAt(l Level) *plan {
 	p := &plan{err: err}
 	if err == nil {
 		p = planOf(l.String(), system, c.write.system)
+		p.mayMiss = cmp.Or(p.mayMiss, c.sloppy)
 	}
 	slot.Store(p)
 	return p

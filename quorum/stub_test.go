@@ -26,7 +26,7 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 
 // settle waits for the requests that c has out. In a bubble that is
 // [synctest.Wait].
-func settle(c *Cluster[string, LWW[int]]) {
+func settle[S State[S]](c *Cluster[string, S]) {
 	for c.Stats().Outstanding > 0 {
 		runtime.Gosched()
 	}

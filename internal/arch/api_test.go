@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite api/*.txt")
 // fits one screen.
 const (
 	maxNames     = 40
-	maxNamesMany = 65 // 60, and those of a lease, and ratelimit.Weighted, which replaced no names
+	maxNamesMany = 73 // 60, and those of a lease, ratelimit.Weighted, and quorum's of a Multi and a Handoff
 )
 
 // many are the packages that may export more: a storage engine has more to say,
