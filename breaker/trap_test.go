@@ -464,6 +464,7 @@ func TestTrapManyFailures(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
+		wantState(t, b, HalfOpen) // a breaker that is not used any more has no timer
 		if all := events.all(); len(all) != 2 || all[1].To != HalfOpen {
 			t.Errorf("events %+v, want two, the second to half-open", all)
 		}
