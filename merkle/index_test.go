@@ -665,11 +665,7 @@ type forever struct {
 
 func (p *forever) Exchange(_ context.Context, msg []byte) ([]byte, error) {
 	p.exchanges++
-	body, err := splitMessage(msg, kindAsk, p.x.id)
-	if err != nil {
-		return nil, err
-	}
-	asks, err := parseAsks(body)
+	asks, err := p.x.asks(msg)
 	if err != nil {
 		return nil, err
 	}

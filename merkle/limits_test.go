@@ -123,11 +123,7 @@ func TestDiffAsks(t *testing.T) {
 		}
 		d.todo = []ask{{hi: end, differs: true}}
 		msg, _ := d.message()
-		body, err := splitMessage(msg, kindAsk, d.x.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		asks, err := parseAsks(body)
+		asks, err := d.x.asks(msg)
 		parts := map[mode]int{modeWant: 1, modePrint: fanout}[want]
 		if err != nil || len(asks) != parts || asks[0].mode != want {
 			t.Errorf("%d keys: %d asks, %v, want %d of mode %d", n, len(asks), err, parts, want)
@@ -149,11 +145,7 @@ type frugal struct{ local }
 
 func (p *frugal) Exchange(_ context.Context, msg []byte) ([]byte, error) {
 	p.exchanges++
-	body, err := splitMessage(msg, kindAsk, p.x.id)
-	if err != nil {
-		return nil, err
-	}
-	asks, err := parseAsks(body)
+	asks, err := p.x.asks(msg)
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,7 @@ const (
 // byte for each range that msg asks about.
 func (x *Index) Respond(msg []byte) ([]byte, error) {
 	x.mustUse()
-	body, err := splitMessage(msg, kindAsk, x.id)
-	if err != nil {
-		return nil, err
-	}
-	asks, err := parseAsks(body)
+	asks, err := x.asks(msg)
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +38,15 @@ func (x *Index) Respond(msg []byte) ([]byte, error) {
 		}
 	}
 	return appendSum(out.b, 0), nil
+}
+
+// asks returns the ranges that msg asks about.
+func (x *Index) asks(msg []byte) ([]piece, error) {
+	body, err := splitMessage(msg, kindAsk, x.id)
+	if err != nil {
+		return nil, err
+	}
+	return parseAsks(body)
 }
 
 // end is the bound of the last piece of an answer.

@@ -72,7 +72,7 @@ func (h *Handoff[K, S]) Load(ctx context.Context, key K) (S, error) {
 // error of the target, unless s was kept and that counts as written. An error
 // that is an [ErrUnavailable] says that s was not kept either.
 func (h *Handoff[K, S]) Merge(ctx context.Context, key K, s S) error {
-	err := error(errMissed)
+	err := errMissed
 	if !h.down() {
 		err = h.target.Merge(ctx, key, s)
 	}

@@ -248,7 +248,7 @@ func (k *Keyed[K]) armLocked(l *line[K], t int64) {
 	l.timer = time.AfterFunc(sleep, func() {
 		k.lines.mu.Lock()
 		defer k.lines.mu.Unlock()
-		k.serveLocked(l, k.read()) // nobody may wait any more
+		k.serveLocked(l, k.read()) // also if nobody waits any more
 	})
 }
 
