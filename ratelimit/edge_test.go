@@ -5,6 +5,7 @@ package ratelimit
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -1262,4 +1263,105 @@ func TestParseLimitBounds(t *testing.T) {
 	l, err = ParseLimit(fmt.Sprintf("1/s burst %d", int64(maxBurst)))
 	checkErr(t, err, nil, "ParseLimit of the largest burst")
 	check(t, int64(l.Burst), maxBurst, "Burst")
+}
+
+// TestSamplerForgets checks that nothing of a window is in the next: two that
+// took equally long have no error.
+func TestSamplerForgets(t *testing.T) {
+	var p sampler
+	for range 2 {
+		p.add(0, 5, 1, false)
+		s := p.next(0, 1)
+		check(t, s.RTT, 5, "RTT")
+		check(t, s.StdErr, 0, "StdErr")
+		check(t, s.Calls, 1, "Calls")
+		p.resume()
+	}
+}
+
+// TestSpansPrune checks that an interval ends before the supply that is its
+// end.
+func TestSpansPrune(t *testing.T) {
+	for v, want := range map[int64]int{4: 2, 5: 1, 6: 1, 9: 0, 10: 0} {
+		check(t, len(spans{{0, 5}, {7, 9}}.prune(v)), want, "intervals above %d", v)
+	}
+}
+
+// TestStripeBound checks that a stripe never holds more than a batch, whatever
+// is put back.
+func TestStripeBound(t *testing.T) {
+	var p stripe
+	p.tokens.Store(5)
+	check(t, p.putLocked(2, 8), 2, "put")
+	check(t, p.putLocked(10, 8), 1, "put into the rest")
+	check(t, p.putLocked(10, 8), 0, "put into a full stripe")
+	check(t, p.tokens.Load(), 8, "tokens")
+}
+
+// TestStripedWithoutBatch checks a limit that is too small for its stripes: they
+// hold nothing, and the shared bucket has it all.
+func TestStripedWithoutBatch(t *testing.T) {
+	var clock fakeClock
+	s := NewStriped(PerHour(1), 1000, &Options{Now: clock.now})
+	s.stripes = make([]stripe, 64)
+	s.shared.SetLimit(PerHour(1), s.split(1000))
+	s.SetLimit(PerHour(1), 256)
+	check(t, s.batch.Load(), 0, "batch")
+	for i := range 256 {
+		check(t, s.Allow(), true, "Allow %d", i)
+		s.checkStash(t)
+	}
+	check(t, s.Allow(), false, "Allow beyond the burst")
+}
+
+// TestSnapshotOfAnother checks that bytes of something else are damage, whatever
+// stands where a snapshot has its version, and although the checksum holds.
+func TestSnapshotOfAnother(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	data := b.Bytes()
+	data[0] = 'x'
+	for _, version := range []byte{snapshotVersion, snapshotVersion + 1} {
+		data[8] = version
+		binary.LittleEndian.PutUint32(data[12:], checksum(data))
+		_, err := k.ReadFrom(bytes.NewReader(data))
+		checkErr(t, err, ErrCorrupt, "ReadFrom of version %d", version)
+	}
+}
+
+// TestReadFromUsualLimits checks that a key without limits of its own has none
+// after a restart either: it follows SetLimits.
+func TestReadFromUsualLimits(t *testing.T) {
+	var clock fakeClock
+	limits := []Limit{{PerHour(1), 10}}
+	k := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
+	k.AllowN("usual", 4)
+	k.TakeLimits("own", 4, Limit{PerHour(1), 20})
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+
+	restored := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
+	_, err = restored.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	restored.SetLimits(Limit{PerHour(1), 30})
+	check(t, restored.Peek("usual", 0).Remaining, 26, "Remaining of a usual key")
+	check(t, restored.Peek("own", 0).Remaining, 16, "Remaining of a key with limits of its own")
+}
+
+// TestTableSpread checks that keys spread over the shards and sets of a table:
+// at three quarters of its bound almost none lacks room, as two sets of eight
+// for each key let expect.
+func TestTableSpread(t *testing.T) {
+	const n = 1 << 14
+	var clock fakeClock
+	k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{MaxKeys: n, DenyNew: true, Now: clock.now})
+	for key := range n * 3 / 4 {
+		k.Allow(key)
+	}
+	if got, least := k.Len(), n*3/4*99/100; got < least {
+		t.Errorf("%d of %d keys are held, want %d or more", got, n*3/4, least)
+	}
 }
