@@ -731,6 +731,7 @@ func TestGradient2OneDrop(t *testing.T) {
 	check(t, g.baseline, 50, "the baseline of a first window")
 	g.follow(Sample{Limit: 100, InFlight: 1, Calls: 1, RTT: 100})
 	check(t, g.baseline, 60, "the baseline of a second window")
+	check(t, g.since, 0, "windows since a dip, as which both count")
 }
 
 // TestUnits pins the units of states that stores hold: another unit would be

@@ -115,6 +115,22 @@ func TestCanceledPlaceIsTaken(t *testing.T) {
 	check(t, lim.Allow(), false, "Allow at 3 s again")
 }
 
+// TestCanceledPlaceIsTakenByAll checks that a gate of several limits takes the
+// place of a canceled reservation, too, and gives it back if another refuses.
+func TestCanceledPlaceIsTakenByAll(t *testing.T) {
+	var clock fakeClock
+	opts := &Options{Now: clock.now}
+	lim := New(PerSecond(1), 1, opts)
+	lim.Allow()
+	place, later := lim.Reserve(1), lim.Reserve(1)
+	place.Cancel()
+	clock.t = int64(time.Second)
+	check(t, All(lim, New(PerHour(1), 0, opts)).Take(1).OK, false, "OK of a gate that another limit closes")
+	check(t, All(lim, New(PerHour(1), 9, opts)).Take(1).OK, true, "OK of a gate with a canceled place")
+	check(t, lim.Allow(), false, "Allow when the place is taken")
+	check(t, later.Delay(), time.Second, "Delay of the promise behind it")
+}
+
 // TestPropCancelRestores checks three things of reservations of any size that
 // are made, canceled and used at any time, mixed with Allow, across changes of
 // limit: promises keep the law; times are never moved; and when every promise

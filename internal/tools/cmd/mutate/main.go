@@ -100,6 +100,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (survived
 		return 0, err
 	}
 	name := filepath.Base(s.dir)
+	if _, err := os.Stat(s.list); err != nil {
+		return 0, fmt.Errorf("the lists of mutants without effect: %w", err)
+	}
 	known, err := equivalents(filepath.Join(s.list, name+".txt"))
 	if err != nil {
 		return 0, err

@@ -72,7 +72,7 @@ func writeToy(t *testing.T) string {
 func TestRun(t *testing.T) {
 	dir := writeToy(t)
 	var out bytes.Buffer
-	survived, err := run(t.Context(), []string{"-n", "0", dir}, &out, io.Discard)
+	survived, err := run(t.Context(), []string{"-n", "0", "-equivalent", t.TempDir(), dir}, &out, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,9 @@ func TestEquivalent(t *testing.T) {
 
 // TestArguments checks that bad arguments are errors.
 func TestArguments(t *testing.T) {
-	for _, args := range [][]string{{}, {"a", "b"}, {"-p", "0", "."}, {"-bad"}, {t.TempDir()}} {
+	toy := writeToy(t)
+	none := filepath.Join(toy, "none")
+	for _, args := range [][]string{{}, {"a", "b"}, {"-p", "0", "."}, {"-bad"}, {t.TempDir()}, {"-equivalent", none, toy}} {
 		if _, err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("run(%q): no error", args)
 		}
