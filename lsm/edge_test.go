@@ -146,3 +146,20 @@ func TestManifestNamed(t *testing.T) {
 		equal(t, "manifests after Close", len(m.manifests(t)), 1)
 	})
 }
+
+// TestCacheUsedOnce checks that one use saves a block when the next one needs
+// room, and an unused one goes.
+func TestCacheUsedOnce(t *testing.T) {
+	const n = 1000
+	c := NewCache(2 * (n + cachedOverhead))
+	slots := make([]cacheSlot, 3)
+	for i := range slots {
+		if i == 2 {
+			slots[0].get()
+		}
+		c.put(&slots[i], new(cachedBlock), n)
+	}
+	for i, want := range []bool{true, false, true} {
+		equal(t, fmt.Sprintf("block %d is there", i), slots[i].block.Load() != nil, want)
+	}
+}

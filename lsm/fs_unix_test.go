@@ -5,6 +5,7 @@
 package lsm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -48,5 +49,22 @@ func TestLockReplaced(t *testing.T) {
 	must(t, err)
 	if !os.SameFile(got, want) {
 		t.Error("got the lock of a file without a name, want that of the file LOCK")
+	}
+}
+
+// TestSyncDirInvalid checks that a file system which cannot sync directories
+// at all, as that of the processes of Linux, is taken as it is.
+func TestSyncDirInvalid(t *testing.T) {
+	const dir = "/proc"
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Skip("there is no ", dir)
+	}
+	err = errors.Join(d.Sync(), d.Close())
+	if !errors.Is(err, syscall.EINVAL) {
+		t.Skip(dir, " can be synced: ", err)
+	}
+	if err := syncDir(dir); err != nil {
+		t.Errorf("syncDir(%s): got %v, want no error", dir, err)
 	}
 }

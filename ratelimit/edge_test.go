@@ -1278,6 +1278,11 @@ func TestSamplerForgets(t *testing.T) {
 		check(t, s.Calls, 1, "Calls")
 		p.resume()
 	}
+
+	// Of 5 and 15, the error of the mean is 5 divided by the root of 2.
+	p.add(0, 5, 1, false)
+	p.add(0, 15, 1, false)
+	check(t, p.next(0, 1).StdErr, 3, "StdErr of two")
 }
 
 // TestSpansPrune checks that an interval ends before the supply that is its
