@@ -147,19 +147,22 @@ func TestManifestNamed(t *testing.T) {
 	})
 }
 
-// TestCacheUsedOnce checks that one use saves a block when the next one needs
-// room, and an unused one goes.
-func TestCacheUsedOnce(t *testing.T) {
+// TestCacheUsed checks that a block which was used survives maxUsed turns of
+// the hand, and one that was not none.
+func TestCacheUsed(t *testing.T) {
 	const n = 1000
-	c := NewCache(2 * (n + cachedOverhead))
-	slots := make([]cacheSlot, 3)
-	for i := range slots {
-		if i == 2 {
-			slots[0].get()
+	for _, used := range []bool{false, true} {
+		c := NewCache(n + cachedOverhead)
+		s := new(cacheSlot)
+		c.put(s, new(cachedBlock), n)
+		want := uint64(0)
+		if used {
+			s.get()
+			want = maxUsed
 		}
-		c.put(&slots[i], new(cachedBlock), n)
-	}
-	for i, want := range []bool{true, false, true} {
-		equal(t, fmt.Sprintf("block %d is there", i), slots[i].block.Load() != nil, want)
+		before := uint64(c.turn.Load())
+		c.put(new(cacheSlot), new(cachedBlock), n)
+		equal(t, fmt.Sprintf("turns until a block goes that was used, %t", used), uint64(c.turn.Load())-before, want)
+		equal(t, "the block is gone", s.block.Load() == nil, true)
 	}
 }
