@@ -1304,8 +1304,8 @@ func TestStripeBound(t *testing.T) {
 	check(t, p.tokens.Load(), 8, "tokens")
 }
 
-// TestStripedWithoutBatch checks a limit that is too small for its stripes: they
-// hold nothing, and the shared bucket has it all.
+// TestStripedWithoutBatch checks a limit that is too small for its stripes:
+// they hold nothing, and the shared bucket has it all.
 func TestStripedWithoutBatch(t *testing.T) {
 	var clock fakeClock
 	s := NewStriped(PerHour(1), 1000, &Options{Now: clock.now})
@@ -1320,8 +1320,9 @@ func TestStripedWithoutBatch(t *testing.T) {
 	check(t, s.Allow(), false, "Allow beyond the burst")
 }
 
-// TestSnapshotOfAnother checks that bytes of something else are damage, whatever
-// stands where a snapshot has its version, and although the checksum holds.
+// TestSnapshotOfAnother checks that bytes of something else are damage,
+// whatever stands where a snapshot has its version, and although the checksum
+// holds.
 func TestSnapshotOfAnother(t *testing.T) {
 	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
 	var b bytes.Buffer

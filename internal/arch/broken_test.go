@@ -198,6 +198,8 @@ package lru
 
 const invariants = false
 `,
+	"examples/README.md":                "# Examples\n\n## demo\n\n```text\na line\nanother\n```\n",
+	"examples/demo/testdata/golden.txt": "before\na line\n\nanother\n",
 	"examples/demo/main.go": `// SPDX-License-Identifier: MIT
 
 // Demo shows a filter.
@@ -386,6 +388,9 @@ var breaches = []breach{
 	{"Regions", "README.md", "f := bloom.New(10)", "f := bloom.New(11)", "README.md:6: differs from region quickstart of bloom/example_test.go"},
 	{"Regions", "README.md", "example_test.go quickstart", "example_test.go start", "README.md:6: bloom/example_test.go has no region start"},
 	{"Regions", "README.md", "bloom/example_test.go quickstart", "bloom/other_test.go quickstart", "README.md:6: no such file: bloom/other_test.go"},
+
+	{"Outputs", "examples/README.md", "another", "another one", "examples/README.md:7: demo does not print this: another one"},
+	{"Outputs", "examples/README.md", "## demo", "## other", "examples/README.md:5: output of \"other\", which has no testdata"},
 
 	{"Links", "README.md", "examples/demo/main.go", "examples/none/main.go", "README.md:3: broken link examples/none/main.go"},
 	{"Links", "README.md", "(#tests)", "(#proofs)", "README.md:3: broken link #proofs: no such heading"},

@@ -22,6 +22,7 @@ var (
 
 var markdownRules = []rule{
 	{"Regions", checkRegions},
+	{"Outputs", checkOutputs},
 	{"Links", checkLinks},
 	{"Commands", checkCommands},
 }
@@ -123,6 +124,43 @@ func region(src, name string) (string, bool) {
 		b.WriteString(l[min(max(indent, 0), len(l)):] + "\n")
 	}
 	return b.String(), true
+}
+
+// checkOutputs reports lines of output in examples/README.md that the program
+// does not print: below its heading, each is a line of its testdata.
+func checkOutputs(t *tree, report reporter) {
+	const name = "examples/README.md"
+	text, _ := t.read(name)
+	lines := strings.Split(text, "\n")
+	list, _ := blocks(text)
+	for _, b := range list {
+		if b.lang != "text" {
+			continue
+		}
+		program := ""
+		for _, line := range lines[:b.line] {
+			if h, ok := strings.CutPrefix(line, "## "); ok {
+				program = h
+			}
+		}
+
+		// What the program prints, of whatever flags.
+		var printed []string
+		files, err := fs.Glob(t.fsys, "examples/"+program+"/testdata/*.txt")
+		if err != nil || len(files) == 0 {
+			report(fmt.Sprintf("%s:%d", name, b.line), "output of %q, which has no testdata", program)
+			continue
+		}
+		for _, f := range files {
+			golden, _ := t.read(f)
+			printed = append(printed, strings.Split(golden, "\n")...)
+		}
+		for i, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {
+			if !slices.Contains(printed, line) {
+				report(fmt.Sprintf("%s:%d", name, b.line+1+i), "%s does not print this: %s", program, line)
+			}
+		}
+	}
 }
 
 // documents returns the Markdown files at the root and below docs and examples.
