@@ -1372,3 +1372,27 @@ func TestTableSpread(t *testing.T) {
 		t.Errorf("%d of %d keys are held, want %d or more", got, n*3/4, least)
 	}
 }
+
+// TestSnapshotLength checks that a snapshot which says that it is longer than
+// any is refused by its header, before anything after it is read.
+func TestSnapshotLength(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	binary.LittleEndian.PutUint64(b.Bytes()[24:], maxSnapshot+1)
+	n, err := k.ReadFrom(&b)
+	checkErr(t, err, ErrCorrupt, "ReadFrom")
+	check(t, n, snapshotHeader, "bytes read")
+}
+
+// TestKeyedReserveFar checks that a key is promised nothing for a time that is
+// too far away to be told.
+func TestKeyedReserveFar(t *testing.T) {
+	var clock fakeClock
+	const century = 100 * 365 * 24 * time.Hour
+	k := NewKeyed[int]([]Limit{{Every(century), 1}}, &KeyedOptions{Now: clock.now})
+	k.Allow(1)
+	check(t, k.Reserve(1, 1).Delay(), century, "Delay of the first promise")
+	check(t, k.Reserve(1, 1).OK(), false, "OK of a promise in two centuries")
+}
