@@ -631,6 +631,37 @@ func ExampleLease_Acquire() {
 	// 900
 }
 
+// A server that does its rounds anyway tries for the lease in each of them.
+func ExampleLease_TryAcquire() {
+	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }
+	nodes := []quorum.Acceptor[string, quorum.Grant]{node(), node(), node()} // in earnest, clients
+	now := time.Unix(0, 0)
+	server := func(name string) *quorum.Lease[string] {
+		cas, _ := quorum.NewCAS(nodes, nil)
+		opts := &quorum.LeaseOptions{TTL: 8 * time.Second, Name: name, Now: func() time.Time { return now }}
+		lease, _ := quorum.NewLease(cas, "leader", opts)
+		return lease
+	}
+	a, b := server("a"), server("b")
+
+	// a dies after its first round. b waits for 8 s, and an eighth of that.
+	for round := range 4 {
+		if round == 0 {
+			_, ok, _ := a.TryAcquire(ctx)
+			fmt.Println("a leads:", ok)
+		}
+		_, ok, _ := b.TryAcquire(ctx)
+		fmt.Printf("b leads after %v: %t\n", now.Sub(time.Unix(0, 0)), ok)
+		now = now.Add(3 * time.Second)
+	}
+	// Output:
+	// a leads: true
+	// b leads after 0s: false
+	// b leads after 3s: false
+	// b leads after 6s: false
+	// b leads after 9s: true
+}
+
 // A leader is whoever has the lease. Others ask who it is.
 func ExampleLease() {
 	node := func() quorum.Acceptor[string, quorum.Grant] { return new(quorum.MemoryAcceptor[string, quorum.Grant]) }

@@ -40,14 +40,14 @@ type Lease[K comparable] struct {
 	key  K
 	opts LeaseOptions
 	id   uint64
-	now  func() time.Duration // since NewLease, by the monotonic clock
+	now  func() time.Duration // since NewLease, by the clock of opts
 	turn chan struct{}        // of capacity 1: full while Acquire, Renew or Release runs
 
 	mu    sync.Mutex    // protects the fields below
 	token uint64        // 0 if the lease is not held
 	until time.Duration // when it ends
 
-	// Of the holder that Acquire waits for; its user has turn.
+	// Of the holder that Acquire and TryAcquire wait for; their user has turn.
 	seen  uint64        // the version of its last renewal
 	since time.Duration // when that was seen first
 }
@@ -63,13 +63,19 @@ func NewLease[K comparable](cas *CAS[K, Grant], key K, opts *LeaseOptions) (*Lea
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+	o := opts.resolve()
 	start := time.Now()
+	now := func() time.Duration { return time.Since(start) }
+	if o.Now != nil {
+		base := o.Now()
+		now = func() time.Duration { return o.Now().Sub(base) }
+	}
 	return &Lease[K]{
 		cas:  cas,
 		key:  key,
-		opts: opts.resolve(),
+		opts: o,
 		id:   1 + rand.Uint64N(math.MaxUint64), // never 0
-		now:  func() time.Duration { return time.Since(start) },
+		now:  now,
 		turn: make(chan struct{}, 1),
 	}, nil
 }
@@ -108,6 +114,26 @@ func (l *Lease[K]) Acquire(ctx context.Context) (token uint64, err error) {
 			return 0, errors.Join(e, err)
 		}
 	}
+}
+
+// TryAcquire is Acquire for a caller who does not wait, but asks from time to
+// time: ok reports whether l is held now, and without an error another has it.
+// The first call that finds another counts from then on how long that is
+// silent, so that a single call takes over nothing but what was given back. The
+// error is that of [CAS.Update].
+func (l *Lease[K]) TryAcquire(ctx context.Context) (token uint64, ok bool, err error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, false, err
+	}
+	defer l.exit()
+	if token, ok := l.Held(); ok {
+		return token, true, nil
+	}
+	if _, err := l.try(ctx); err != nil && !errors.Is(err, errHeld) {
+		return 0, false, err
+	}
+	token, ok = l.Held() // not if the request took longer than the lease lasts
+	return token, ok, nil
 }
 
 // try acquires l once. After an error it returns how long to wait before the

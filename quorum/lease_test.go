@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -439,7 +440,7 @@ func TestLeaseOptions(t *testing.T) {
 		{LeaseOptions{TTL: 1}, LeaseOptions{TTL: 1, Retry: 1}},
 		{LeaseOptions{TTL: 50, Name: "x"}, LeaseOptions{TTL: 50, Retry: 5, Name: "x"}},
 	} {
-		if got := tt.in.resolve(); got != tt.want {
+		if got := tt.in.resolve(); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%+v means %+v, want %+v", tt.in, got, tt.want)
 		}
 	}
@@ -447,6 +448,7 @@ func TestLeaseOptions(t *testing.T) {
 	var zero Lease[string]
 	wantHeld(t, "the zero Lease", &zero, false)
 	mustPanic(t, "use NewLease", func() { _, _ = zero.Acquire(ctx) })
+	mustPanic(t, "use NewLease", func() { _, _, _ = zero.TryAcquire(ctx) })
 	mustPanic(t, "use NewLease", func() { _ = zero.Renew(ctx) })
 	mustPanic(t, "use NewLease", func() { _ = zero.Release(ctx) })
 	mustPanic(t, "use NewCAS", func() { _, _ = NewLease(new(CAS[string, Grant]), "k", nil) })
@@ -608,4 +610,83 @@ func TestLeaseAtOnce(t *testing.T) {
 			t.Errorf("%d turns, want 20", rounds)
 		}
 	})
+}
+
+// TestLeaseTryAcquire checks that TryAcquire takes what is free, waits for
+// nobody, and takes over from a holder that was silent for long enough since
+// the first try, by the clock of the options.
+func TestLeaseTryAcquire(t *testing.T) {
+	list := grantAcceptors()
+	now := time.Unix(1e9, 0)
+	opts := &LeaseOptions{TTL: 8 * time.Second, Now: func() time.Time { return now }}
+	a, b := newLease(t, list, opts), newLease(t, list, opts)
+	try := func(what string, l *Lease[string], want bool) (token uint64) {
+		t.Helper()
+		token, ok, err := l.TryAcquire(ctx)
+		if ok != want || err != nil || ok != (token > 0) {
+			t.Errorf("%s: TryAcquire = %d, %t, %v, want %t", what, token, ok, err, want)
+		}
+		wantHeld(t, what, l, want)
+		return token
+	}
+	first := try("a, when it is free", a, true)
+	if again := try("a, when it has it", a, true); again != first {
+		t.Errorf("TryAcquire of what is held = %d, want %d", again, first)
+	}
+
+	// a lives: it renews, and b has to count anew.
+	try("b, when a has it", b, false)
+	now = now.Add(7 * time.Second)
+	if err := a.Renew(ctx); err != nil {
+		t.Error(err)
+	}
+	now = now.Add(2 * time.Second)
+	try("b, after a renewal", b, false)
+	now = now.Add(9*time.Second - 1)
+	wantHeld(t, "a, after its end", a, false)
+	try("b, a nanosecond early", b, false)
+	now = now.Add(1)
+	if second := try("b, after 9 seconds", b, true); second <= first {
+		t.Errorf("b has token %d after %d", second, first)
+	}
+
+	// What was given back is free at once.
+	try("a, when b has it", a, false)
+	if err := b.Release(ctx); err != nil {
+		t.Error(err)
+	}
+	try("a, when b has given it back", a, true)
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, ok, err := b.TryAcquire(done); ok || !errors.Is(err, context.Canceled) {
+		t.Errorf("TryAcquire after its context = %t, %v", ok, err)
+	}
+}
+
+// TestLeaseTryAcquireUnavailable checks that a quorum that does not answer is
+// an error, and not another holder.
+func TestLeaseTryAcquireUnavailable(t *testing.T) {
+	as := []Acceptor[string, Grant]{new(MemoryAcceptor[string, Grant]), deadAcceptor{}, deadAcceptor{}}
+	cas, err := NewCAS(as, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLease(cas, "leader", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := l.TryAcquire(ctx); ok || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("TryAcquire = %t, %v, want ErrUnavailable", ok, err)
+	}
+}
+
+// A deadAcceptor answers nothing.
+type deadAcceptor struct{}
+
+func (deadAcceptor) Prepare(context.Context, string, Ballot) (Slot[Grant], error) {
+	return Slot[Grant]{}, ErrUnavailable
+}
+
+func (deadAcceptor) Accept(context.Context, string, Slot[Grant]) (Ballot, error) {
+	return Ballot{}, ErrUnavailable
 }

@@ -243,6 +243,12 @@ type LeaseOptions struct {
 
 	// Name tells people who has the lease.
 	Name string
+
+	// Now is the clock by which the lease ends. If nil, the system's monotonic
+	// clock. Its readings may stand still or go back, which makes a lease last
+	// longer: only a simulation has such a clock. [Lease.Acquire] and
+	// [Lease.Do] wait by the system's clock in any case.
+	Now func() time.Time
 }
 
 // Validate returns an error if o cannot be used.
