@@ -90,7 +90,13 @@ type casSim struct {
 	events    []casEvent
 	unsure    int
 	tries     int // calls of functions
+
+	before func(*CAS[string, int]) // runs before each operation, if set
+	update casUpdateFunc           // instead of Update, if set
 }
+
+// A casUpdateFunc is Update of a CAS.
+type casUpdateFunc func(ctx context.Context, c *CAS[string, int], f func(int, uint64) (int, error)) (int, uint64, error)
 
 func newCASSim(seed uint64) *casSim {
 	s := &casSim{sim: newSim(seed)}
@@ -144,6 +150,9 @@ func (s *casSim) casCall(t *testing.T, c *CAS[string, int], client, op int, r *r
 	limit := 50*time.Millisecond + time.Duration(r.Int64N(int64(300*time.Millisecond)))
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, simKey{}, uint64(op)), limit)
 	defer cancel()
+	if s.before != nil {
+		s.before(c)
+	}
 	e := casEvent{in: casOp{uint8(r.IntN(int(casKinds))), 1 + client*simOps + op}, call: int64(time.Since(s.start))}
 	err := s.do(ctx, c, &e)
 
@@ -171,7 +180,13 @@ func (s *casSim) do(ctx context.Context, c *CAS[string, int], e *casEvent) (err 
 		e.out.value, e.out.version, err = c.Get(ctx, "k")
 		return err
 	}
-	e.out.value, e.out.version, err = c.Update(ctx, "k", func(old int, _ uint64) (int, error) {
+	update := s.update
+	if update == nil {
+		update = func(ctx context.Context, c *CAS[string, int], f func(int, uint64) (int, error)) (int, uint64, error) {
+			return c.Update(ctx, "k", f)
+		}
+	}
+	e.out.value, e.out.version, err = update(ctx, c, func(old int, _ uint64) (int, error) {
 		s.mu.Lock()
 		s.tries++
 		s.mu.Unlock()
@@ -218,6 +233,74 @@ func TestCASLinearizable(t *testing.T) {
 	t.Logf("%d operations of which %d unsure, %d calls of functions", ops, unsure, tries)
 	if ops < int(n)*4 || unsure > ops/4 {
 		t.Errorf("%d of %d operations are unsure: the histories say little", unsure, ops)
+	}
+}
+
+// TestCASLinearizableFinds checks that the simulation finds what breaks a CAS.
+func TestCASLinearizableFinds(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(*casSim){
+		"acceptors forget": func(s *casSim) {
+			s.frail = true
+			for i := range s.n {
+				s.crash[i] = window{150 * time.Millisecond, 151 * time.Millisecond}
+				s.wiped[i] = true
+			}
+		},
+		"ballots go back": func(s *casSim) {
+			s.before = func(c *CAS[string, int]) {
+				if t := c.turns.keys["k"]; t != nil && t.memo.round > 0 {
+					t.memo.last.Promised = Ballot{t.memo.round - 1, c.proposer} // that of the last proposal
+				}
+			}
+		},
+		"proposers have one number": func(s *casSim) {
+			s.before = func(c *CAS[string, int]) { c.proposer = 1 }
+		},
+		"an update is made again": func(s *casSim) { s.update = updateAgain },
+		"a Get asks one": func(s *casSim) {
+			s.before = func(c *CAS[string, int]) { c.opts.System = Threshold(1, First(s.n)) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 5000
+
+			for seed := range uint64(most) {
+				s := newCASSim(seed)
+				plant(s)
+				if !linearizable(casState{}, s.run(t), stepCAS) {
+					t.Logf("found in history %d", seed)
+					return
+				}
+			}
+			t.Errorf("%d histories are linearizable, want one that is not", most)
+		})
+	}
+}
+
+// updateAgain is an Update that forgets after a conflict what it has proposed,
+// and calls its function again: what an acceptor has kept may survive.
+func updateAgain(ctx context.Context, c *CAS[string, int], f func(int, uint64) (int, error)) (v int, n uint64, err error) {
+	for {
+		turn, err := c.turns.enter(ctx, "k")
+		if err != nil {
+			return 0, 0, &Error{Kind: ErrUnavailable, Ctx: err}
+		}
+		a := &attempt[string, int]{c: c, key: "k", turn: &turn.memo, f: f}
+		v, n, err = a.try(ctx)
+		c.turns.leave("k", turn)
+		if errors.Is(err, errConflict) {
+			err = pause(ctx, time.Duration(c.random(int64(10*time.Millisecond))))
+			if err == nil {
+				continue
+			}
+			err = &Error{Kind: ErrUnavailable, Ctx: err}
+		}
+		if e := (*Error)(nil); !a.declined && errors.As(err, &e) && a.sent != nil {
+			e.Kind = ErrIndeterminate
+		}
+		return v, n, err
 	}
 }
 

@@ -3,6 +3,7 @@
 package quorum
 
 import (
+	"context"
 	"flag"
 	"reflect"
 	"runtime"
@@ -30,7 +31,7 @@ func count() int {
 // whatever the clocks say; with R = W, R < W and R > W.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
-	var next, done atomic.Int64
+	var next, done, less, more atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -45,6 +46,12 @@ func TestLinearizable(t *testing.T) {
 					t.Errorf("not linearizable: %s", s.show(events))
 				}
 				done.Add(int64(len(events)))
+				switch s.opts.Read {
+				case Two:
+					less.Add(1)
+				case Three:
+					more.Add(1)
+				}
 			}
 		})
 	}
@@ -52,6 +59,11 @@ func TestLinearizable(t *testing.T) {
 
 	if per := float64(done.Load()) / float64(count()); per < simClients*simOps/2 {
 		t.Errorf("%v operations a history succeeded, want at least half: the simulation is too harsh", per)
+	}
+	equal := int64(count()) - less.Load() - more.Load()
+	t.Logf("%d histories with R < W, %d with R > W, %d with R = W", less.Load(), more.Load(), equal)
+	if least := int64(count() / 5); min(less.Load(), more.Load(), equal) < least {
+		t.Errorf("want at least %d of each", least)
 	}
 }
 
@@ -103,6 +115,13 @@ func TestLinearizableFinds(t *testing.T) {
 			s.reads = []Call{At(One)}
 			s.opts.AllowStale = true
 		},
+		"reads that agree do not write back": func(s *sim) {
+			s.get = unanimous
+			if s.n == 4 { // where it matters
+				s.opts.Read = Two
+				s.opts.Write = Three
+			}
+		},
 		"hints count as written": func(s *sim) {
 			s.split = window{0, 200 * time.Millisecond}
 			s.side = First(s.n)
@@ -134,6 +153,28 @@ func TestLinearizableFinds(t *testing.T) {
 			t.Errorf("%d histories are linearizable, want one that is not", most)
 		})
 	}
+}
+
+// unanimous is an atomic Get that is content if all that it has asked agree.
+func unanimous(ctx context.Context, d *KV[string, int]) (v int, stamp Stamp, err error) {
+	if !d.c.enter() {
+		return 0, Stamp{}, ErrClosed
+	}
+	o := d.c.newLoad(ctx, "k", d.c.read.system)
+	defer o.release()
+	o.spread()
+	err = o.wait(ctx)
+	if e := o.leave("load", err); e != nil {
+		return 0, Stamp{}, e
+	}
+
+	s, held, ok := o.join(false)
+	if ok&^held != 0 {
+		if e := d.c.spreadResult(ctx, "k", s, held, false); e != nil {
+			return 0, Stamp{}, e
+		}
+	}
+	return s.Value, s.Stamp, nil
 }
 
 // TestRegular checks that a read which is not Atomic returns the last write

@@ -461,8 +461,9 @@ type tenure struct {
 	from, to time.Duration
 }
 
-// TestLeaseAlone checks that in no history two hold a lease at once, and that
-// tokens grow, whatever is lost, late, repeated or cut off, with clocks that
+// TestLeaseAlone checks that in no history two hold a lease at once, that
+// tokens grow, and that a store which looks at them is not written by two at
+// once even if holders are stopped before they write, whatever is lost, late, repeated or cut off, with clocks that
 // run up to a twentieth too fast or too slow.
 func TestLeaseAlone(t *testing.T) {
 	n := uint64(*histories) / 20
@@ -470,9 +471,12 @@ func TestLeaseAlone(t *testing.T) {
 		n = 200
 	}
 
-	tenures, passed := 0, 0
+	tenures, passed, refused := 0, 0, 0
 	for seed := range n {
-		list := leaseHistory(t, seed)
+		var store fencedStore
+		list := leaseHistory(t, seed, &store)
+		store.check(t, seed)
+		refused += store.refused
 		for i, a := range list {
 			for _, b := range list[:i] {
 				if a.client != b.client {
@@ -491,14 +495,47 @@ func TestLeaseAlone(t *testing.T) {
 		}
 		tenures += len(list)
 	}
-	t.Logf("%d tenures, %d pairs of different clients", tenures, passed)
-	if tenures < int(n)*2 || passed < int(n) {
-		t.Errorf("%d tenures and %d pairs in %d histories say little", tenures, passed, n)
+	t.Logf("%d tenures, %d pairs of different clients, %d writes refused", tenures, passed, refused)
+	if tenures < int(n)*2 || passed < int(n) || refused < int(n)/2 {
+		t.Errorf("%d tenures, %d pairs, %d writes refused in %d histories say little", tenures, passed, refused, n)
 	}
 }
 
-// leaseHistory plays a history in a bubble, and returns the tenures.
-func leaseHistory(t *testing.T, seed uint64) (list []tenure) {
+// A fencedStore is what a lease protects: it refuses tokens that are less than
+// one it has seen.
+type fencedStore struct {
+	mu      sync.Mutex // protects the fields below
+	newest  uint64
+	writes  []tenure // that were not refused, of a client with its token
+	refused int
+}
+
+func (f *fencedStore) write(client int, token uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if token < f.newest {
+		f.refused++
+		return
+	}
+	f.newest = token
+	f.writes = append(f.writes, tenure{client: client, token: token})
+}
+
+// check checks that the writes of a holder are not mixed with those of another.
+func (f *fencedStore) check(t *testing.T, seed uint64) {
+	t.Helper()
+	for i := 1; i < len(f.writes); i++ {
+		a, b := f.writes[i-1], f.writes[i]
+		if b.token < a.token || a.token == b.token && a.client != b.client {
+			t.Fatalf("seed %d: the store has a write of client %d, token %d, and then one of client %d, token %d",
+				seed, a.client, a.token, b.client, b.token)
+		}
+	}
+}
+
+// leaseHistory plays a history in a bubble, and returns the tenures. Holders
+// write to store, and may be stopped for some time before they do.
+func leaseHistory(t *testing.T, seed uint64, store *fencedStore) (list []tenure) {
 	t.Helper()
 	s := newSim(seed)
 	var as []*MemoryAcceptor[string, Grant]
@@ -538,7 +575,10 @@ func leaseHistory(t *testing.T, seed uint64) (list []tenure) {
 			token, err := l.Acquire(limit)
 			cancel()
 			if err == nil {
+				pause := time.Duration(r.Int64N(int64(300 * time.Millisecond)))
+				store.write(client, token)
 				e := leaseTenure(s, l, uint64(op), client, token, r.IntN(4))
+				time.AfterFunc(pause, func() { store.write(client, token) })
 				s.mu.Lock()
 				list = append(list, e)
 				s.mu.Unlock()

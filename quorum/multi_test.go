@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // A multiStub is a replica that a test breaks.
@@ -111,6 +113,67 @@ func TestMulti(t *testing.T) {
 		t.Errorf("Delete = %v", err)
 	}
 	wantValues(t, "deleted", b)
+}
+
+// TestModelMulti checks a Multi against the history of its writes: a key has
+// just those values that no later write has seen. So there are no more of them
+// than there were writers at once.
+func TestModelMulti(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		list := multiStubs(rapid.IntRange(1, 4).Draw(rt, "replicas"))
+		writers := make([]*Multi[string, int], rapid.IntRange(1, 4).Draw(rt, "writers"))
+		seen := make([]Siblings[int], len(writers)) // by each of them, at last
+		for i := range writers {
+			writers[i] = newMulti(t, list, uint32(i), nil)
+		}
+		past := map[int][]int{} // of each value, those that its writer had seen
+		gone := map[int]bool{}
+		forgetful := false
+
+		for n := range rapid.IntRange(1, 20).Draw(rt, "steps") {
+			i := rapid.IntRange(0, len(writers)-1).Draw(rt, "writer")
+			context := seen[i]
+			var err error
+			switch rapid.IntRange(0, 9).Draw(rt, "kind") {
+			case 0, 1, 2:
+				seen[i], err = writers[i].Get(ctx, "k")
+			case 3:
+				err = writers[i].Delete(ctx, "k", context)
+				past[-1-n] = context.Values
+			case 4:
+				forgetful = true // it has a value more than its own next one replaces
+				context = Siblings[int]{}
+				fallthrough
+			default:
+				seen[i], err = writers[i].Put(ctx, "k", n, context)
+				past[n] = context.Values
+			}
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for _, values := range past {
+				for _, v := range values {
+					gone[v] = true
+				}
+			}
+
+			var want []int
+			for v := range past {
+				if v >= 0 && !gone[v] {
+					want = append(want, v)
+				}
+			}
+			slices.Sort(want)
+			got, err := writers[0].Get(ctx, "k")
+			if values := slices.Sorted(slices.Values(got.Values)); err != nil || !slices.Equal(values, want) {
+				rt.Fatalf("after step %d: %v, %v, want %v", n, values, err, want)
+			}
+			if len(got.Seen) > len(writers) || !forgetful && len(got.Values) > len(writers) {
+				rt.Fatalf("%d values and %d nodes of %d writers", len(got.Values), len(got.Seen), len(writers))
+			}
+		}
+	})
 }
 
 // TestTrapSiblingExplosion checks that writers who go on with what their last

@@ -28,12 +28,14 @@ type sim struct {
 	start  time.Time
 	crash  []window // of each replica
 	wiped  []bool   // it loses its disk in the crash, and stays silent
+	loss   int      // of 100 messages
 	frail  bool     // those that lost their disk answer nevertheless
 	split  window   // of a partition
 	side   Set      // the replicas that the clients with an even number lose
 	stores []*Memory[string, LWW[int]]
-	wipe   func(replica int)                                         // makes it lose its disk
-	wrap   func(Replica[string, LWW[int]]) Replica[string, LWW[int]] // around each link, if set
+	wipe   func(replica int)                                           // makes it lose its disk
+	wrap   func(Replica[string, LWW[int]]) Replica[string, LWW[int]]   // around each link, if set
+	get    func(context.Context, *KV[string, int]) (int, Stamp, error) // instead of Get, if set
 
 	mu     sync.Mutex // protects the fields below
 	counts map[[3]uint64]uint64
@@ -85,7 +87,7 @@ func (s *sim) rand(kind, a, b, c uint64) *rand.Rand {
 // newSim draws a history. Of four replicas, the quorums of reads are smaller
 // than those of writes, or larger.
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, n: 3, reads: []Call{Atomic()}, counts: map[[3]uint64]uint64{}}
+	s := &sim{seed: seed, n: 3, loss: 10, reads: []Call{Atomic()}, counts: map[[3]uint64]uint64{}}
 	r := s.rand(drawHistory, 0, 0, 0)
 	switch r.IntN(4) {
 	case 0:
@@ -149,7 +151,7 @@ func (l *link) deliver(ctx context.Context, kind uint64, stamp Stamp, apply func
 	r := l.s.rand(kind, to, what, again)
 
 	// The way there.
-	if r.IntN(100) < 10 || !l.sleep(ctx, r) || l.broken() {
+	if r.IntN(100) < l.s.loss || !l.sleep(ctx, r) || l.broken() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -167,7 +169,7 @@ func (l *link) deliver(ctx context.Context, kind uint64, stamp Stamp, apply func
 	}
 
 	// The way back.
-	if r.IntN(100) < 10 || !l.sleep(ctx, r) || l.broken() {
+	if r.IntN(100) < l.s.loss || !l.sleep(ctx, r) || l.broken() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -290,10 +292,13 @@ func (s *sim) kvCall(d *KV[string, int], client, op int, r *rand.Rand) {
 	defer cancel()
 	e := simEvent{in: simOp{put: r.IntN(2) == 0}, call: int64(time.Since(s.start))}
 	var err error
-	if e.in.put {
+	switch {
+	case e.in.put:
 		e.out.value = 1 + client*simOps + op
 		e.out.stamp, err = d.Put(ctx, "k", e.out.value, Atomic())
-	} else {
+	case s.get != nil:
+		e.out.value, e.out.stamp, err = s.get(ctx, d)
+	default:
 		e.out.value, e.out.stamp, err = d.Get(ctx, "k", s.reads...)
 	}
 
