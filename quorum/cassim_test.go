@@ -180,6 +180,7 @@ func (s *casSim) do(ctx context.Context, c *CAS[string, int], e *casEvent) (err 
 		e.out.value, e.out.version, err = c.Get(ctx, "k")
 		return err
 	}
+
 	update := s.update
 	if update == nil {
 		update = func(ctx context.Context, c *CAS[string, int], f func(int, uint64) (int, error)) (int, uint64, error) {
@@ -196,6 +197,7 @@ func (s *casSim) do(ctx context.Context, c *CAS[string, int], e *casEvent) (err 
 		}
 		return e.in.value, nil
 	})
+
 	if errors.Is(err, errDeclined) {
 		e.out.declined = true
 		err = nil

@@ -123,7 +123,8 @@ func TestLinearizableFinds(t *testing.T) {
 			}
 		},
 		"hints count as written": func(s *sim) {
-			s.split = window{0, 200 * time.Millisecond}
+			s.split = window{0, 400 * time.Millisecond}
+			s.opts.Repair = RepairOff
 			s.side = First(s.n)
 			s.wrap = func(r Replica[string, LWW[int]]) Replica[string, LWW[int]] {
 				h := NewHandoff(r, &HandoffOptions{Sloppy: true})

@@ -399,7 +399,8 @@ func TestTrapClockPoisoned(t *testing.T) {
 }
 
 // TestTrapBothLearn checks that a repair teaches in both directions, though
-// each replica has something that the other one lacks (hashicorp/memberlist#132).
+// each replica has something that the other one lacks
+// (hashicorp/memberlist#132).
 func TestTrapBothLearn(t *testing.T) {
 	a, b := NewMemory[string, bitSet](), NewMemory[string, bitSet]()
 	_ = a.Merge(ctx, "k", 1)

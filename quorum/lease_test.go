@@ -463,8 +463,9 @@ type tenure struct {
 
 // TestLeaseAlone checks that in no history two hold a lease at once, that
 // tokens grow, and that a store which looks at them is not written by two at
-// once even if holders are stopped before they write, whatever is lost, late, repeated or cut off, with clocks that
-// run up to a twentieth too fast or too slow.
+// once, even if holders are stopped before they write. It is so whatever is
+// lost, late, repeated or cut off, with clocks that run up to a twentieth too
+// fast or too slow.
 func TestLeaseAlone(t *testing.T) {
 	n := uint64(*histories) / 20
 	if testing.Short() || raceEnabled {
