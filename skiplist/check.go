@@ -136,3 +136,83 @@ func checkPrefixes[K any](p *prefixes, keys []K) {
 		}
 	}
 }
+
+// checkPublished checks the leaf b, which is locked and has just got an entry.
+func (m *ConcurrentMap[K, V]) checkPublished(b *logLeaf[K, V]) {
+	s := b.loadLocked()
+	if s&dead != 0 || s.count() > int(b.limit) || int(b.base) > s.count() {
+		panic(fmt.Sprintf("skiplist: I6 violated: state %x, base %d, limit %d", uint64(s), b.base, b.limit))
+	}
+}
+
+// check panics if an invariant of the implementation notes does not hold. No
+// operation may run.
+func (m *ConcurrentMap[K, V]) check() {
+	root := m.root.Load()
+	if !root.first || root.level > 1 && root.n == 1 {
+		panic(fmt.Sprintf("skiplist: I1 violated: a root of level %d with %d kids", root.level, root.n))
+	}
+	var leaves []*logLeaf[K, V]
+	m.checkGuide(root, &leaves)
+
+	n := 0
+	for i, b := range leaves {
+		if b.first != (i == 0) || b.last != (i == len(leaves)-1) || i > 0 && m.compare(leaves[i-1].high, b.low) != 0 {
+			panic(fmt.Sprintf("skiplist: I1 violated: leaf %d does not begin where the one before ends", i))
+		}
+		n += m.checkLeaf(b)
+	}
+	if n != m.Len() {
+		panic(fmt.Sprintf("skiplist: I7 violated: %d entries, counted %d", n, m.Len()))
+	}
+}
+
+// checkGuide checks x and what is below it, and appends the leaves.
+func (m *ConcurrentMap[K, V]) checkGuide(x *guide[K, V], leaves *[]*logLeaf[K, V]) {
+	if x.gone || x.n < 1 || x.n > m.fan || !x.mu.TryLock() {
+		panic(fmt.Sprintf("skiplist: I3 violated: a guide with %d kids, gone: %t", x.n, x.gone))
+	}
+	x.mu.Unlock()
+	for i := range x.n {
+		if i > 0 && (i > 1 || !x.first) && m.compare(x.fences[i-1], x.fences[i]) >= 0 {
+			panic(fmt.Sprintf("skiplist: I1 violated: fence %v in its place", x.fences[i]))
+		}
+		first := x.first && i == 0
+		if x.level == 1 {
+			b := x.leaves[i].Load()
+			if b.first != first || !first && m.compare(b.low, x.fences[i]) != 0 {
+				panic(fmt.Sprintf("skiplist: I1 violated: a leaf from %v behind fence %v", b.low, x.fences[i]))
+			}
+			*leaves = append(*leaves, b)
+			continue
+		}
+		y := x.kids[i].Load()
+		if y.level != x.level-1 || y.first != first || !first && m.compare(y.fences[0], x.fences[i]) != 0 {
+			panic(fmt.Sprintf("skiplist: I1 violated: a guide from %v behind fence %v", y.fences[0], x.fences[i]))
+		}
+		m.checkGuide(y, leaves)
+	}
+}
+
+// checkLeaf checks b, and returns the number of its entries.
+func (m *ConcurrentMap[K, V]) checkLeaf(b *logLeaf[K, V]) int {
+	s := b.loadLocked()
+	if s&dead != 0 || !b.mu.TryLock() {
+		panic(fmt.Sprintf("skiplist: I4 violated: a leaf that can be reached is locked or dead: %x", uint64(s)))
+	}
+	b.mu.Unlock()
+	m.checkPublished(b)
+	var room [leafSlots]uint8
+	slots := room[:m.sort(m, b, s, &room)]
+	if len(slots) != s.size() {
+		panic(fmt.Sprintf("skiplist: I5 violated: %d entries, %d slots with one", len(slots), s.size()))
+	}
+	for i, j := range slots {
+		key := b.keys[j]
+		if i > 0 && m.compare(b.keys[slots[i-1]], key) >= 0 ||
+			!b.first && m.compare(key, b.low) < 0 || !b.last && m.compare(key, b.high) >= 0 {
+			panic(fmt.Sprintf("skiplist: I1 violated: key %v in its place", key))
+		}
+	}
+	return len(slots)
+}

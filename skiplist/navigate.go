@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+
+package skiplist
+
+// Floor returns the last entry whose key is at most key, if there is one. The
+// complexity is O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) Floor(key K) (k K, value V, ok bool) { return m.downward(key, closed) }
+
+// Ceiling returns the first entry whose key is at least key, if there is one.
+// The complexity is O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) Ceiling(key K) (k K, value V, ok bool) { return m.upward(key, closed) }
+
+// Lower returns the last entry whose key is less than key, if there is one. The
+// complexity is O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) Lower(key K) (k K, value V, ok bool) { return m.downward(key, open) }
+
+// Higher returns the first entry whose key is greater than key, if there is
+// one. The complexity is O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) Higher(key K) (k K, value V, ok bool) { return m.upward(key, open) }
+
+// Min returns the first entry, if there is one. The complexity is O(log n) where
+// n = m.Len().
+func (m *ConcurrentMap[K, V]) Min() (key K, value V, ok bool) { return m.upward(key, endless) }
+
+// Max returns the last entry, if there is one. The complexity is O(log n) where
+// n = m.Len().
+func (m *ConcurrentMap[K, V]) Max() (key K, value V, ok bool) { return m.downward(key, endless) }
+
+// A sight is a leaf and the state that it was read at.
+type sight[K, V any] struct {
+	leaf *logLeaf[K, V]
+	s    state
+}
+
+// sights are leaves in the order in which they were read. Each has a bound in
+// common with the next.
+type sights[K, V any] []sight[K, V]
+
+// unchanged reports whether no leaf was written to or replaced since it was
+// read: then all of them held what was read at one moment.
+func (l sights[K, V]) unchanged() bool {
+	for i := range l {
+		if l[i].leaf.load() != l[i].s {
+			return false
+		}
+	}
+	return true
+}
+
+// firstLeaf returns the first leaf, and the guide it came through.
+func (m *ConcurrentMap[K, V]) firstLeaf() (*logLeaf[K, V], *guide[K, V]) {
+	step()
+	x := m.root.Load()
+	for x.leaves == nil {
+		step()
+		x = x.kids[0].Load()
+	}
+	step()
+	return x.leaves[0].Load(), x
+}
+
+// lastLeaf returns the last leaf.
+func (m *ConcurrentMap[K, V]) lastLeaf() *logLeaf[K, V] {
+	step()
+	x := m.root.Load()
+	for x.leaves == nil {
+		step()
+		x = x.kids[x.n-1].Load()
+	}
+	step()
+	return x.leaves[x.n-1].Load()
+}
+
+// downward returns the last entry before key. It starts over only if a leaf that it
+// has passed was written to or replaced.
+func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool) {
+	m.mustUse()
+	var room [4]sight[K, V]
+	for {
+		var b *logLeaf[K, V]
+		if end == endless {
+			b = m.lastLeaf()
+		} else {
+			b, _ = m.seek(m, key, end)
+		}
+		seen := sights[K, V](room[:0])
+		for {
+			s := b.load()
+			if j, ok := m.below(m, b, s, key, end); ok {
+				if !seen.unchanged() {
+					break
+				}
+				return b.keys[j], b.vals[j], true
+			}
+
+			// Go on to the neighbor, by a search of its own: the guide that
+			// led here may be older than what was read there.
+			if s&dead != 0 {
+				break // the leaf in its place can be reached by now
+			}
+			seen = append(seen, sight[K, V]{b, s})
+			if b.first {
+				if !seen.unchanged() {
+					break
+				}
+				return k, value, false
+			}
+			c, _ := m.seek(m, b.low, open)
+			if c.last || m.compare(c.high, b.low) != 0 {
+				break // b was replaced, and its lower bound is none any more
+			}
+			b = c
+		}
+	}
+}
+
+// upward returns the first entry after key. It starts over only if a leaf that it
+// has passed was written to or replaced.
+func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
+	m.mustUse()
+	var room [4]sight[K, V]
+	for {
+		var b *logLeaf[K, V]
+		if end == endless {
+			b, _ = m.firstLeaf()
+		} else {
+			b, _ = m.seek(m, key, closed)
+		}
+		seen := sights[K, V](room[:0])
+		for {
+			s := b.load()
+			if j, ok := m.above(m, b, s, key, end); ok {
+				if !seen.unchanged() {
+					break
+				}
+				return b.keys[j], b.vals[j], true
+			}
+
+			if s&dead != 0 {
+				break // the leaf in its place can be reached by now
+			}
+			seen = append(seen, sight[K, V]{b, s})
+			if b.last {
+				if !seen.unchanged() {
+					break
+				}
+				return k, value, false
+			}
+			c, _ := m.seek(m, b.high, closed)
+			if c.first || m.compare(c.low, b.high) != 0 {
+				break // b was replaced, and its upper bound is none any more
+			}
+			b = c
+		}
+	}
+}
+
+// PopMin removes and returns the first entry, if there is one. The complexity is
+// O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) PopMin() (key K, value V, ok bool) {
+	m.mustUse()
+	var room [4]hold[K, V]
+	c := chain[K, V](room[:0])
+	defer c.unlockAll()
+	m.lockFirst(&c)
+	for b := c[0].leaf; ; b = m.lockNext(&c) {
+		if j, ok := m.above(m, b, b.loadLocked(), key, endless); ok {
+			return m.popLocked(&c, len(c)-1, j)
+		}
+		if b.last {
+			return key, value, false
+		}
+	}
+}
+
+// PopMax removes and returns the last entry, if there is one. The complexity is
+// O(log n) where n = m.Len().
+func (m *ConcurrentMap[K, V]) PopMax() (key K, value V, ok bool) {
+	m.mustUse()
+	var room [4]hold[K, V]
+	for {
+		// The last key tells where to start, or that there is nothing to pop.
+		k, _, ok := m.Max()
+		if !ok {
+			return key, value, false
+		}
+		c := chain[K, V](room[:0])
+		if key, value, ok = m.popFrom(&c, k); ok {
+			return key, value, true
+		}
+	}
+}
+
+// popFrom removes and returns the last entry, if one is in the leaf of key or
+// behind. It locks all leaves from there on, with c.
+func (m *ConcurrentMap[K, V]) popFrom(c *chain[K, V], key K) (k K, value V, ok bool) {
+	defer c.unlockAll()
+	*c = append(*c, m.lockLeaf(key))
+	for b := (*c)[0].leaf; !b.last; {
+		b = m.lockNext(c)
+	}
+	for i := len(*c) - 1; i >= 0; i-- {
+		b := (*c)[i].leaf
+		if j, ok := m.below(m, b, b.loadLocked(), key, endless); ok {
+			return m.popLocked(c, i, j)
+		}
+	}
+	return k, value, false
+}
+
+// popLocked removes and returns the entry of slot j of leaf i of c.
+func (m *ConcurrentMap[K, V]) popLocked(c *chain[K, V], i, j int) (key K, value V, ok bool) {
+	b := (*c)[i].leaf
+	m.eraseLocked(b, j)
+	m.shrinkLocked(c.keep(i)) // which may join it with one that c held
+	return b.keys[j], b.vals[j], true
+}

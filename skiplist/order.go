@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+
+package skiplist
+
+import (
+	"cmp"
+	"math/bits"
+)
+
+// A reach says whether a search that ends at a key has the key itself.
+type reach uint8
+
+const (
+	closed  reach = iota // it has
+	open                 // it has not
+	endless              // there is no key: the search ends with the map
+)
+
+// An order is how a ConcurrentMap finds its keys. There is one for keys that the
+// language compares, and one for a function: a call for each comparison would
+// take twice the time of all the rest.
+type order[K, V any] struct {
+	compare func(a, b K) int
+
+	// lookup returns the value of key, if there is one.
+	lookup func(m *ConcurrentMap[K, V], key K) (value V, ok bool)
+
+	// seek returns the leaf of key, or with open that of the keys just below
+	// it, and the guide it came through.
+	seek func(m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V])
+
+	// get returns the slot of b that holds key at s, if there is one.
+	get func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K) (j int, ok bool)
+
+	// below returns the slot of the last key of b at s before key, above that
+	// of the first one after it.
+	below, above func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool)
+
+	// sort writes the slots that hold entries of b at s to slots, in the order
+	// of their keys, and returns their number.
+	sort func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int
+
+	// empty returns an empty Map of the same order.
+	empty func() *Map[K, V]
+}
+
+// naturalOrder is the order of the language, and NaN before all other numbers.
+func naturalOrder[K cmp.Ordered, V any]() order[K, V] {
+	return order[K, V]{
+		compare: cmp.Compare[K],
+		lookup:  lookupOrdered[K, V],
+		seek:    seekOrdered[K, V],
+		get:     getOrdered[K, V],
+		below:   belowOrdered[K, V],
+		above:   aboveOrdered[K, V],
+		sort:    sortOrdered[K, V],
+		empty:   NewMap[K, V],
+	}
+}
+
+// orderOf is the order of a function.
+func orderOf[K, V any](compare func(a, b K) int) order[K, V] {
+	return order[K, V]{
+		compare: compare,
+		lookup:  lookupFunc[K, V],
+		seek:    seekFunc[K, V],
+		get:     getFunc[K, V],
+		below:   belowFunc[K, V],
+		above:   aboveFunc[K, V],
+		sort:    sortFunc[K, V],
+		empty:   func() *Map[K, V] { return NewMapFunc[K, V](compare) },
+	}
+}
+
+// same reports whether a and b are one key.
+func same[K cmp.Ordered](a, b K) bool { return a == b || isNaN(a) && isNaN(b) }
+
+func lookupOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K) (value V, ok bool) {
+	b, _ := seekOrdered(m, key, closed)
+	if j, ok := getOrdered(m, b, b.load(), key); ok {
+		return b.vals[j], true
+	}
+	return value, false
+}
+
+// seekOrdered compares with the operators of the language. They say of a NaN
+// that it follows nothing, so that a NaN finds the first leaf, where it belongs;
+// and no fence is a NaN, since the first key of a map is no fence.
+func seekOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V]) {
+	step()
+	x := m.root.Load()
+	for {
+		fences := x.fences[:x.n]
+		i := 1
+		if end == closed {
+			for i < len(fences) && fences[i] <= key {
+				i++
+			}
+		} else {
+			for i < len(fences) && fences[i] < key {
+				i++
+			}
+		}
+		step()
+		if x.leaves != nil {
+			return x.leaves[i-1].Load(), x
+		}
+		x = x.kids[i-1].Load()
+	}
+}
+
+func getOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K) (j int, ok bool) {
+	base := int(b.base)
+	keys := b.keys[:s.count()]
+	for j := len(keys) - 1; j >= base; j-- {
+		if same(keys[j], key) && s.holds(j) {
+			return j, true
+		}
+	}
+
+	keys = keys[:base]
+	j = 0
+	for j < len(keys) && cmp.Less(keys[j], key) {
+		j++
+	}
+	return j, j < len(keys) && same(keys[j], key) && s.holds(j)
+}
+
+func belowOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool) {
+	p, base := 0, int(b.base)
+	keys := b.keys[:s.count()]
+	for p < base && (end == endless || cmp.Less(keys[p], key) || end == closed && same(keys[p], key)) {
+		p++
+	}
+
+	j = bits.Len64(s.live()&(1<<uint(p)-1)) - 1
+	for i := base; i < len(keys); i++ {
+		k := keys[i]
+		if s.holds(i) && (end == endless || cmp.Less(k, key) || end == closed && same(k, key)) && (j < 0 || cmp.Less(keys[j], k)) {
+			j = i
+		}
+	}
+	return j, j >= 0
+}
+
+func aboveOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool) {
+	p, base := 0, int(b.base)
+	keys := b.keys[:s.count()]
+	for p < base && end != endless && (cmp.Less(keys[p], key) || end == open && same(keys[p], key)) {
+		p++
+	}
+
+	j = firstSlot(s, p, base)
+	for i := base; i < len(keys); i++ {
+		k := keys[i]
+		if s.holds(i) && (end == endless || cmp.Less(key, k) || end == closed && same(k, key)) && (j < 0 || cmp.Less(k, keys[j])) {
+			j = i
+		}
+	}
+	return j, j >= 0
+}
+
+// firstSlot returns the first slot from p on and before base that holds an
+// entry, or -1.
+func firstSlot(s state, p, base int) int {
+	if live := s.live() & (1<<uint(base) - 1) >> uint(p) << uint(p); live != 0 {
+		return bits.TrailingZeros64(live)
+	}
+	return -1
+}
+
+func sortOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int {
+	// Sort the log by insertion: it is short.
+	var log [leafSlots]uint8
+	base, logs := int(b.base), 0
+	for j := base; j < s.count(); j++ {
+		if !s.holds(j) {
+			continue
+		}
+		i := logs
+		for ; i > 0 && cmp.Less(b.keys[j], b.keys[log[i-1]]); i-- {
+			log[i] = log[i-1]
+		}
+		log[i] = uint8(j)
+		logs++
+	}
+
+	// Merge it with the rest.
+	n, i := 0, 0
+	for _, j := range log[:logs] {
+		for ; i < base && cmp.Less(b.keys[i], b.keys[j]); i++ {
+			n = appendSlot(s, slots, n, i)
+		}
+		slots[n] = j
+		n++
+	}
+	for ; i < base; i++ {
+		n = appendSlot(s, slots, n, i)
+	}
+	return n
+}
+
+// appendSlot appends j to the first n of slots if it holds an entry, and returns
+// their number then.
+func appendSlot(s state, slots *[leafSlots]uint8, n, j int) int {
+	slots[n] = uint8(j)
+	return n + 1 - int(s>>(uint(j)&63)&1)
+}
+
+func lookupFunc[K, V any](m *ConcurrentMap[K, V], key K) (value V, ok bool) {
+	b, _ := seekFunc(m, key, closed)
+	if j, ok := getFunc(m, b, b.load(), key); ok {
+		return b.vals[j], true
+	}
+	return value, false
+}
+
+func seekFunc[K, V any](m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V]) {
+	step()
+	x := m.root.Load()
+	for {
+		i, found := searchFunc(x.fences[1:x.n], key, m.compare)
+		if found && end == closed {
+			i++
+		}
+		step()
+		if x.leaves != nil {
+			return x.leaves[i].Load(), x
+		}
+		x = x.kids[i].Load()
+	}
+}
+
+func getFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K) (j int, ok bool) {
+	base := int(b.base)
+	for j := s.count() - 1; j >= base; j-- {
+		if s.holds(j) && m.compare(b.keys[j], key) == 0 {
+			return j, true
+		}
+	}
+	j, ok = searchFunc(b.keys[:base], key, m.compare)
+	return j, ok && s.holds(j)
+}
+
+func belowFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool) {
+	base := int(b.base)
+	p := base
+	if end != endless {
+		var found bool
+		if p, found = searchFunc(b.keys[:base], key, m.compare); found && end == closed {
+			p++
+		}
+	}
+
+	j = bits.Len64(s.live()&(1<<uint(p)-1)) - 1
+	for i := base; i < s.count(); i++ {
+		if s.holds(i) && m.reaches(b.keys[i], key, end) && (j < 0 || m.compare(b.keys[j], b.keys[i]) < 0) {
+			j = i
+		}
+	}
+	return j, j >= 0
+}
+
+// reaches reports whether a comes before b, or is b if end is closed.
+func (m *ConcurrentMap[K, V]) reaches(a, b K, end reach) bool {
+	if end == endless {
+		return true
+	}
+	c := m.compare(a, b)
+	return c < 0 || c == 0 && end == closed
+}
+
+func aboveFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool) {
+	base := int(b.base)
+	p := 0
+	if end != endless {
+		var found bool
+		if p, found = searchFunc(b.keys[:base], key, m.compare); found && end == open {
+			p++
+		}
+	}
+
+	j = firstSlot(s, p, base)
+	for i := base; i < s.count(); i++ {
+		if s.holds(i) && m.reaches(key, b.keys[i], end) && (j < 0 || m.compare(b.keys[i], b.keys[j]) < 0) {
+			j = i
+		}
+	}
+	return j, j >= 0
+}
+
+func sortFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int {
+	var log [leafSlots]uint8
+	base, logs := int(b.base), 0
+	for j := base; j < s.count(); j++ {
+		if !s.holds(j) {
+			continue
+		}
+		i := logs
+		for ; i > 0 && m.compare(b.keys[j], b.keys[log[i-1]]) < 0; i-- {
+			log[i] = log[i-1]
+		}
+		log[i] = uint8(j)
+		logs++
+	}
+
+	n, i := 0, 0
+	for _, j := range log[:logs] {
+		for ; i < base && m.compare(b.keys[i], b.keys[j]) < 0; i++ {
+			n = appendSlot(s, slots, n, i)
+		}
+		slots[n] = j
+		n++
+	}
+	for ; i < base; i++ {
+		n = appendSlot(s, slots, n, i)
+	}
+	return n
+}
