@@ -140,7 +140,7 @@ func checkPrefixes[K any](p *prefixes, keys []K) {
 // checkPublished checks the leaf b, which is locked and has just got an entry.
 func (m *ConcurrentMap[K, V]) checkPublished(b *logLeaf[K, V]) {
 	s := b.loadLocked()
-	if s&dead != 0 || s.count() > int(b.limit) || int(b.base) > s.count() {
+	if s.count() > int(b.limit) || int(b.base) > s.count() {
 		panic(fmt.Sprintf("skiplist: I6 violated: state %x, base %d, limit %d", uint64(s), b.base, b.limit))
 	}
 }

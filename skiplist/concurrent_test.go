@@ -7,8 +7,13 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -312,6 +317,219 @@ func TestDrain(t *testing.T) {
 			}
 			if m.Len() != 0 || len(leaves) > most {
 				t.Errorf("size %d, %s: %d entries in %d leaves are left, want 0 in %d", size, name, m.Len(), len(leaves), most)
+			}
+		}
+	}
+}
+
+// unsteady lets goroutines give way at random steps, if there are hooks.
+func unsteady(t *testing.T) {
+	if !invariants {
+		return
+	}
+	onStep = func(blocked bool) {
+		if blocked || rand.Uint32()&7 == 0 {
+			runtime.Gosched()
+		}
+	}
+	t.Cleanup(func() { onStep = nil })
+}
+
+// runFree runs p with a goroutine for each list of operations, and returns the
+// history.
+func (p *plan) runFree() (h []event[call, answer]) {
+	var clock atomic.Int64
+	parts := make([][]event[call, answer], len(p.ops))
+	var ready, wg sync.WaitGroup
+	ready.Add(len(p.ops))
+	for g, ops := range p.ops {
+		wg.Go(func() {
+			ready.Done()
+			ready.Wait()
+			for _, in := range ops {
+				e := event[call, answer]{in: in, call: clock.Add(1)}
+				e.out = perform(p.m, in)
+				e.ret = clock.Add(1)
+				parts[g] = append(parts[g], e)
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(parts...)
+}
+
+// TestLinearizable runs whole-map histories of goroutines that the system
+// schedules, and longer ones of which each key is looked at by itself.
+func TestLinearizable(t *testing.T) {
+	unsteady(t)
+	start := time.Now()
+	for n := uint64(0); time.Since(start) < *linearTime; n++ {
+		r := rand.New(rand.NewPCG(n, 2))
+		p := newPlan(r)
+		h := p.runFree()
+		if !linearizable(p.init, h, content.accepts) {
+			t.Fatalf("plan %d: not linearizable\n%s", n, show(p.init, h))
+		}
+		if err := loops(p.init, h); err != nil {
+			t.Fatalf("plan %d: %v\n%s", n, err, show(p.init, h))
+		}
+		p.m.check()
+
+		// Keys one by one.
+		p = &plan{m: newSized[int, int16](blockSizes[n%5])}
+		p.m.coins.Seed(n, 1)
+		for range 4 {
+			var ops []call
+			for range 60 {
+				v := mixes[3][r.IntN(len(mixes[3]))]
+				ops = append(ops, call{verb: v, key: r.IntN(spread), value: p.next()})
+			}
+			p.ops = append(p.ops, ops)
+		}
+		h = p.runFree()
+		for key := range spread {
+			of := slices.DeleteFunc(slices.Clone(h), func(e event[call, answer]) bool { return e.in.key != key })
+			if len(of) <= 64 && !linearizable(content{}, of, content.accepts) {
+				t.Fatalf("plan %d, key %d: not linearizable\n%s", n, key, show(content{}, of))
+			}
+		}
+		p.m.check()
+	}
+}
+
+// TestSumsConcurrent has goroutines add to counters while others store and
+// delete the keys around them, so that leaves split and merge: no addition is
+// lost.
+func TestSumsConcurrent(t *testing.T) {
+	unsteady(t)
+	for round, size := range blockSizes {
+		m := newSized[int, int](size)
+		const counters, adds = 50, 400
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(round), uint64(g)))
+				for range adds {
+					m.Compute(r.IntN(counters)*10, func(old int, _ bool) (int, bool) { return old + 1, true })
+					key := r.IntN(counters*10)/10*10 + 1 + r.IntN(9)
+					if r.IntN(2) == 0 {
+						m.Store(key, -1)
+					} else {
+						m.Delete(key)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		m.check()
+
+		sum := 0
+		for key, value := range m.Snapshot().All() {
+			if key%10 == 0 {
+				sum += value
+			}
+		}
+		if want := 4 * adds; sum != want {
+			t.Errorf("size %d: the counters add up to %d, want %d", size, sum, want)
+		}
+	}
+}
+
+// TestLoopsConcurrent has goroutines store and delete keys between some that
+// stay: each loop has those once, in order, both ways, in spans, too.
+func TestLoopsConcurrent(t *testing.T) {
+	unsteady(t)
+	for round, size := range blockSizes {
+		m := newSized[int, int](size)
+		const pins = 40
+		for i := range pins {
+			m.Store(i*10, 0)
+		}
+		var stop atomic.Bool
+		var writers, loops sync.WaitGroup
+		for g := range 2 {
+			writers.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(round), uint64(g)))
+				for !stop.Load() {
+					key := r.IntN(pins*10)/10*10 + 1 + r.IntN(9)
+					if r.IntN(2) == 0 {
+						m.Store(key, -1)
+					} else {
+						m.Delete(key)
+					}
+				}
+			})
+		}
+		for _, back := range []bool{false, true} {
+			loops.Go(func() {
+				for i := range 40 {
+					lo := i % pins * 10
+					s := m.From(lo)
+					seq, step := s.All(), 1
+					if back {
+						seq, step = s.Backward(), -1
+					}
+					last, pinned := 0, 0
+					first := true
+					for key := range seq {
+						if key < lo || !first && (key-last)*step <= 0 {
+							t.Errorf("size %d, backward %t: %d after %d from %d on", size, back, key, last, lo)
+						}
+						first = false
+						last = key
+						if key%10 == 0 {
+							pinned++
+						}
+					}
+					if want := pins - i%pins; pinned != want {
+						t.Errorf("size %d, backward %t: a loop has %d keys that stay, want %d", size, back, pinned, want)
+					}
+				}
+			})
+		}
+		loops.Wait()
+		stop.Store(true)
+		writers.Wait()
+		m.check()
+	}
+}
+
+// TestPopsConcurrent has goroutines pop from both ends until nothing is left:
+// each entry comes once, and those of one end in order.
+func TestPopsConcurrent(t *testing.T) {
+	unsteady(t)
+	for _, size := range blockSizes {
+		m := newSized[int, int](size)
+		const n = 500
+		for i := range n {
+			m.Store(i, i)
+		}
+		var popped [n]atomic.Int32
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				pop, step, last := m.PopMin, 1, -1
+				if g%2 == 1 {
+					pop, step, last = m.PopMax, -1, n
+				}
+				for {
+					key, value, ok := pop()
+					if !ok {
+						return
+					}
+					if (key-last)*step <= 0 || key != value {
+						t.Errorf("size %d: %d: %d popped after %d", size, key, value, last)
+					}
+					popped[key].Add(1)
+					last = key
+				}
+			})
+		}
+		wg.Wait()
+		m.check()
+		for key := range popped {
+			if got := popped[key].Load(); got != 1 {
+				t.Errorf("size %d: %d is popped %d times, want 1", size, key, got)
 			}
 		}
 	}

@@ -105,11 +105,7 @@ func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool)
 				}
 				return k, value, false
 			}
-			c, _ := m.seek(m, b.low, open)
-			if c.last || m.compare(c.high, b.low) != 0 {
-				break // b was replaced, and its lower bound is none any more
-			}
-			b = c
+			b, _ = m.seek(m, b.low, open)
 		}
 	}
 }
@@ -146,11 +142,7 @@ func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
 				}
 				return k, value, false
 			}
-			c, _ := m.seek(m, b.high, closed)
-			if c.first || m.compare(c.low, b.high) != 0 {
-				break // b was replaced, and its upper bound is none any more
-			}
-			b = c
+			b, _ = m.seek(m, b.high, closed)
 		}
 	}
 }
