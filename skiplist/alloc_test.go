@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -87,33 +88,115 @@ func TestSizes(t *testing.T) {
 		if got, want := unsafe.Sizeof(index[int64, int64]{}), uintptr(1032); got != want {
 			t.Errorf("an index block has %d bytes and its kids, want %d", got, want)
 		}
+		if got, want := unsafe.Sizeof(logLeaf[int64, int64]{}), uintptr(952); got != want {
+			t.Errorf("a leaf with a log has %d bytes, want %d", got, want)
+		}
 	}
 	if raceEnabled {
 		return
 	}
 
-	const n = 200_000
-	rng := rand.New(rand.NewPCG(1, 2))
 	for name, c := range map[string]struct {
-		key  func(i int) int64
-		most float64
+		key        func(i int, rng *rand.Rand) int64
+		of         float64 // bytes an entry of a Map, at most
+		concurrent float64 // and of a ConcurrentMap
 	}{
-		"ascending": {func(i int) int64 { return int64(i) }, 17.5},
-		"random":    {func(int) int64 { return rng.Int64() }, 25},
+		"ascending": {func(i int, _ *rand.Rand) int64 { return int64(i) }, 17.5, 26},
+		"random":    {func(_ int, rng *rand.Rand) int64 { return rng.Int64() }, 25, 34},
 	} {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		m := NewMap[int64, int64]()
-		m.coins.Seed(1, 2)
-		for i := range n {
-			m.Set(c.key(i), 1)
+		got := heapOf(func(n int) any {
+			m := NewMap[int64, int64]()
+			m.coins.Seed(1, 2)
+			rng := rand.New(rand.NewPCG(1, 2))
+			for i := range n {
+				m.Set(c.key(i, rng), 1)
+			}
+			return m
+		})
+		if got > c.of {
+			t.Errorf("%s: %.1f bytes an entry, want at most %v", name, got, c.of)
 		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		if got := float64(after.HeapAlloc-before.HeapAlloc) / n; got > c.most {
-			t.Errorf("%s: %.1f bytes an entry, want at most %v", name, got, c.most)
+		got = heapOf(func(n int) any {
+			m := newSized[int64, int64](blockSizes[4])
+			rng := rand.New(rand.NewPCG(1, 2))
+			for i := range n {
+				m.Store(c.key(i, rng), 1)
+			}
+			return m
+		})
+		if got > c.concurrent {
+			t.Errorf("%s: %.1f bytes an entry of a ConcurrentMap, want at most %v", name, got, c.concurrent)
 		}
-		runtime.KeepAlive(m)
+	}
+}
+
+// heapOf returns the bytes of an entry of what fill makes of n of them.
+func heapOf(fill func(n int) any) float64 {
+	const n = 200_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m := fill(n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(m)
+	return float64(after.HeapAlloc-before.HeapAlloc) / n
+}
+
+// TestAllocsConcurrent pins the allocations of a ConcurrentMap.
+func TestAllocsConcurrent(t *testing.T) {
+	if raceEnabled || invariants {
+		t.Skip("the race detector and checks allocate")
+	}
+	m := newSized[int, int](blockSizes[4])
+	boxed := NewConcurrentMapFunc[string, any](strings.Compare)
+	for i := range 10_000 {
+		m.Store(i*7919%10_007, i)
+		boxed.Store(strconv.Itoa(i), i)
+	}
+	sum := 0
+	span := m.From(100).Below(5000)
+	for name, f := range map[string]func(){
+		"Load":             func() { m.Load(5000) },
+		"Load by function": func() { boxed.Load("5000") },
+		"Floor":            func() { m.Floor(5000) },
+		"Higher":           func() { m.Higher(5000) },
+		"Min":              func() { m.Min() },
+		"Max":              func() { m.Max() },
+		"LoadOrStore":      func() { m.LoadOrStore(5000, 1) },
+		"LoadOrCompute":    func() { m.LoadOrCompute(5000, func() int { return sum }) },
+		"no Delete":        func() { m.Delete(-1) },
+		"no swap":          func() { m.CompareAndSwap(5000, -1, 1) },
+		"All": func() {
+			for key, value := range m.All() {
+				sum += key + value
+			}
+		},
+		"Backward of a span": func() {
+			for key, value := range span.Backward() {
+				sum += key + value
+			}
+		},
+	} {
+		if got := testing.AllocsPerRun(10, f); got != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, got)
+		}
+	}
+
+	for name, f := range map[string]func(i int){
+		"Store":   func(i int) { m.Store(i*7919%100_003, i) },
+		"Compute": func(i int) { m.Compute(i*7919%10_007, func(old int, _ bool) (int, bool) { return old + 1, true }) },
+		"Delete":  func(i int) { m.Delete(i * 7919 % 100_003) },
+	} {
+		i := 0
+		if got := testing.AllocsPerRun(20_000, func() { f(i); i++ }); got > 0.125 {
+			t.Errorf("%s: %v allocations, want at most 0.125", name, got)
+		}
+	}
+	for i := range 20_000 {
+		m.Store(i, i)
+	}
+	if got := testing.AllocsPerRun(10_000, func() { m.PopMin() }); got > 0.125 {
+		t.Errorf("PopMin: %v allocations, want at most 0.125", got)
 	}
 }

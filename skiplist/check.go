@@ -202,8 +202,8 @@ func (m *ConcurrentMap[K, V]) checkLeaf(b *logLeaf[K, V]) int {
 	}
 	b.mu.Unlock()
 	m.checkPublished(b)
-	var room [leafSlots]uint8
-	slots := room[:m.sort(m, b, s, &room)]
+	all, n := m.sort(m, b, s)
+	slots := all[:n]
 	if len(slots) != s.size() {
 		panic(fmt.Sprintf("skiplist: I5 violated: %d entries, %d slots with one", len(slots), s.size()))
 	}

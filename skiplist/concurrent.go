@@ -9,6 +9,121 @@ import (
 	"sync/atomic"
 )
 
+// Implementation notes.
+//
+// A ConcurrentMap is a blocked skip list as a Map is, with other blocks: leaves
+// hold entries, and guides the fences of a level.
+//
+//	root ──▶ guide of level 2  [ ·  m ]
+//	                             │  └──────────┐
+//	         guides of level 1  [ ·  d  h ]  [ m  s ]
+//	                              │  │  │      │  │
+//	         leaves             [..][..][..]  [..][..]
+//
+//	state word of a leaf     63        62-57                 56-0
+//	                         replaced  published slots       slot j holds none
+//	slots of a leaf          0 ..... base   base ..... limit
+//	                         in order       a log, in order of arrival
+//
+// A slot is written once, by whoever has the lock of the leaf, and published by
+// the store of the state word. To insert is to write the next slot of the log and
+// to count it; to overwrite is to set the bit of the old slot in the same store;
+// to delete is to set the bit alone. So an update is one store of one word, and
+// the slots that hold entries have different keys. A reader loads the word, and
+// what it covers never changes. When the log is full the leaf is rebuilt.
+//
+// Nobody changes a leaf or a guide in another way: the structure changes by
+// copies. New leaves get the entries of the old ones, and are locked. One store
+// to a slot of a guide, or to root, puts them there. Then the old leaves are
+// marked dead, and then only are the new ones unlocked or written to. No block
+// points to its neighbor, so that an old one keeps nothing from the collector.
+//
+// Invariants, checked by check when no operation runs, and partly after each
+// update:
+//
+//   - I1: the leaves that can be reached from root tile the keys; the range of a
+//     block is that of its slot, and never changes
+//   - I2: a change of the structure becomes visible by one store, to a slot of a
+//     current guide or to root
+//   - I3: a slot of a guide of level 1 is stored under mu of the guide, and only
+//     if that is not gone; slots above and root are stored under up. Whoever
+//     replaces a block has its guard from before the copy until after the store
+//   - I4: new leaves hold what those that they replace hold, and are locked from
+//     before they can be reached until all of these are dead
+//   - I5: the bits of a state are only set and its count only grows; a slot that
+//     is published never changes; nothing changes after the dead bit
+//   - I6: an update is one store of the state of a leaf that is locked and not
+//     dead. Such a leaf is current, since replacing it takes its lock
+//   - I7: len is raised before an entry shows, and lowered after one is gone
+//
+// Clear alone replaces leaves by one with other content: it has the locks of all
+// of them, and the new one stays locked until all are dead.
+//
+// Why it is right. Let P, R and D be the moments at which a block becomes
+// reachable, is replaced, and a leaf is marked dead, P <= R < D, and let truth be
+// what the map holds in a range of keys at some moment.
+//
+// L1. If a search starts at a, each block on its way is replaced after a. The
+// root is current when it is read. Let kid C be read from a slot of X at s. If X
+// was current, so was C. If not, X had been replaced at R(X) > a, and the slot
+// holds what it held then, by I3: nobody else could store to it while X was
+// copied, and C went on as a kid of the copy. So C was current at R(X) > a. An
+// old guide may be out of date, but not older than the search.
+//
+// L2. Let a search that started at a find leaf b, and let state s be loaded from
+// it at t. Then b at s was the truth of its range at some moment from a to t. If
+// s is not dead, the moment is t: before R(b) by I6, and from then to D(b)
+// because what replaced b is locked and equal, by I4. If s is dead, the moment is
+// R(b), which is after a by L1. So Load is linearizable, and so is an answer
+// that one leaf gives.
+//
+// L3. If b has the same state, not dead, at t1 and at t2, b was the truth
+// throughout. An update before R(b) would have changed the word, and no word
+// comes again by I5; after R(b) there is none before D(b) > t2, by I4.
+//
+// Navigation passes leaves b1 to bm that hold no answer, in the states s1 to sm,
+// and finds one in leaf b at t. The search for b started at a, after all of them
+// were read, and ended at the leaf that has the key just beyond bm; so the ranges
+// of b1 to b leave no gap. By L2 there is a moment from a to t at which b was the
+// truth. All of b1 to bm are loaded again after t, and are unchanged: by L3 they
+// were the truth at that moment, too. So there was no key between the answer and
+// the one that was asked for. That there is no answer at all is so at any moment
+// between the last load of the first round and the first one of the second. The
+// same holds beside Clear: after it there is still nothing in the ranges that
+// were passed, until the new leaf opens, and then all old leaves are dead. To take
+// the neighbor from the guide that led to bm would be wrong: that guide may be
+// replaced after a, and before bm was read.
+//
+// Updates take effect at their store (I6). PopMin has the locks of all leaves
+// before that of its entry, which are empty; PopMax those of all behind it, or
+// it takes effect when Max found nothing. Clear takes effect when it stores root.
+// A snapshot takes effect between its two rounds, or while it has all locks; in
+// the first case its leaves must also meet at their bounds, or some could come
+// from before a Clear and some from after. It copies later, which I5 allows. A
+// loop reads each leaf at one moment; each begins where the last one ended or
+// covers that place, and the cursor only advances: no key comes twice, and one
+// that stays is in the leaf that covers it when that is read.
+//
+// Locks: whoever waits for a leaf has only leaves with lesser keys; then comes mu
+// of one guide, then up. Leaves that replace others are locked while nobody can
+// see them, and siblings only if they are free. So there is no deadlock.
+//
+// Functions of the caller run under locks: compare, and those of Compute and
+// LoadOrCompute. All locks are released by defer, and a function that changes
+// the structure calls compare only before the store that shows it. So one that
+// panics leaves the map as it was, or after the whole change.
+//
+// Tests choose at each shared access which goroutine goes on (hook.go): they run
+// histories by the thousand, and small scenes by all schedules with two
+// preemptions.
+//
+// Why no tombstones in the log: each would use up a slot and force rebuilds, and
+// readers would have to look which record is the last. Why rebuilds do not carry
+// the new entry: it would show before the old leaf is dead, and navigation that
+// has passed the old leaf would miss it; 1 of 20,000 histories finds that. Why no
+// links between leaves: see Map. Why no seqlock: it reads what is being written,
+// which Go does not allow for keys and values of any type.
+
 // A ConcurrentMap is an ordered map that is safe for concurrent use by multiple
 // goroutines. Make one with [NewConcurrentMap] or [NewConcurrentMapFunc].
 //

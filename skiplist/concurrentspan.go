@@ -108,12 +108,10 @@ func (m *ConcurrentMap[K, V]) leafFrom(b bounds[K]) *logLeaf[K, V] {
 	return leaf
 }
 
-// sortWithin returns the slots of the entries of e between the bounds of b, in
-// order. It writes them to room. The bounds of the leaf tell whether to look at
-// the keys.
-func (m *ConcurrentMap[K, V]) sortWithin(e sight[K, V], b *bounds[K], room *[leafSlots]uint8) []uint8 {
+// within returns which of the slots of e, which are in order, are between the
+// bounds of b. The bounds of the leaf tell whether to look at the keys.
+func (m *ConcurrentMap[K, V]) within(e sight[K, V], b *bounds[K], slots []uint8) []uint8 {
 	leaf := e.leaf
-	slots := room[:m.sort(m, leaf, e.s, room)]
 	if b.hasLo && (leaf.first || b.startsAfter(m.compare, leaf.low)) {
 		for len(slots) > 0 && b.startsAfter(m.compare, leaf.keys[slots[0]]) {
 			slots = slots[1:]
@@ -130,9 +128,9 @@ func (m *ConcurrentMap[K, V]) sortWithin(e sight[K, V], b *bounds[K], room *[lea
 // eachOf yields the entries of e between the bounds of b in order, and reports
 // whether yield wants more. What a state covers never changes, so that no lock
 // and no copy is needed.
-func (m *ConcurrentMap[K, V]) eachOf(e sight[K, V], b bounds[K], yield func(K, V) bool) bool {
-	var room [leafSlots]uint8
-	for _, j := range m.sortWithin(e, &b, &room) {
+func (m *ConcurrentMap[K, V]) eachOf(e sight[K, V], b *bounds[K], yield func(K, V) bool) bool {
+	slots, n := m.sort(m, e.leaf, e.s)
+	for _, j := range m.within(e, b, slots[:n]) {
 		if !yield(e.leaf.keys[j], e.leaf.vals[j]) {
 			return false
 		}
@@ -144,7 +142,7 @@ func (m *ConcurrentMap[K, V]) eachOf(e sight[K, V], b bounds[K], yield func(K, V
 // where the last leaf ended, so that no key comes twice, and none is left out,
 // however the leaves change.
 func (m *ConcurrentMap[K, V]) ascend(b bounds[K], yield func(K, V) bool) {
-	for leaf := m.leafFrom(b); m.eachOf(sight[K, V]{leaf, leaf.load()}, b, yield); {
+	for leaf := m.leafFrom(b); m.eachOf(sight[K, V]{leaf, leaf.load()}, &b, yield); {
 		if leaf.last || b.endsBefore(m.compare, leaf.high) {
 			return
 		}
@@ -162,8 +160,9 @@ func (m *ConcurrentMap[K, V]) descend(b bounds[K], yield func(K, V) bool) {
 		leaf, _ = m.seek(m, b.hi, closed)
 	}
 	for {
-		var room [leafSlots]uint8
-		slots := m.sortWithin(sight[K, V]{leaf, leaf.load()}, &b, &room)
+		e := sight[K, V]{leaf, leaf.load()}
+		all, n := m.sort(m, leaf, e.s)
+		slots := m.within(e, &b, all[:n])
 		for i := len(slots) - 1; i >= 0; i-- {
 			if j := slots[i]; !yield(leaf.keys[j], leaf.vals[j]) {
 				return

@@ -2,7 +2,7 @@
 
 // Package skiplist provides ordered maps and sets: skip lists whose nodes are
 // blocks of entries, with ranks, spans between keys, and copies in constant
-// time.
+// time, and a map for many goroutines whose answers are each of one moment.
 //
 //	package main
 //
@@ -21,29 +21,21 @@
 //
 // # Choosing
 //
-// Do you need order: ranges, the nearest key, the first, ranks? If not, use the
-// builtin map, which finds a key in a third of the time. If all keys are there
-// before the first question, sort a slice. Else:
+// Without a need for order the builtin map finds a key in a third of the time. If
+// all keys are there before the first question, sort a slice. Else:
 //
-//	[Map]        keys to values, in the order of keys
-//	[Set]        the same without values, with union and the like
-//	[SortedSet]  members to scores, ranked by score: leaderboards, delay queues
+//	[Map]            keys to values, in the order of keys
+//	[Set]            the same without values, with union and the like
+//	[SortedSet]      members to scores, ranked by score: leaderboards, delay queues
+//	[ConcurrentMap]  a Map for many goroutines, with the methods of [sync.Map]
 //
 // [NewMap] compares numbers and strings itself; [NewMapFunc] takes a function,
 // for structs, []byte, or another order. Values of more than 128 bytes are
-// better behind pointers, since blocks move them. For one writer beside readers
-// without a lock, give the readers a [Map.Clone]. For data on disk, see lsm.
+// better behind pointers. MIGRATING.md has the commands of Redis.
 //
-//	Redis                         here
-//	ZADD, NX XX GT LT, ZINCRBY    Set; Compute; Incr
-//	ZSCORE, ZRANK, ZREVRANK       Get; Index; Len()-1-Index if Has
-//	ZRANGE 0 9, ZREVRANGE 0 9     Slice(0, 10).All; Slice(Len()-10, Len()).Backward
-//	ZRANGEBYSCORE ( LIMIT         From, Above, To, Below; .Slice(i, j)
-//	ZCOUNT, ZREMRANGEBYSCORE      .Len; .Clear
-//	ZPOPMIN, ZPOPMAX, ZREM        PopMin, PopMax, Delete
-//	ZRANGEBYLEX, ZLEXCOUNT        Set: From, Below; .Len
-//	ZUNION, ZINTER, ZDIFF         Set: Union, Intersection, Difference
-//	GET SET EXPIRE, HASH, LIST    map or lru; map; slice or container/list
+// A Map under a lock of yours is better than a ConcurrentMap if writers are few
+// and loops are long, for a queue that is only popped, for less than 1000 entries
+// that are mostly written, and for ranks. Readers of a [Map.Clone] need no lock.
 //
 // # How it works
 //
@@ -62,31 +54,35 @@
 // is full gives some entries to a neighbor, or splits; the new fence flips a
 // coin of 1 in 64, and goes up a level while it wins. After 62 fences without a
 // win one goes up anyway, so nobody who sees the coins can make the list slow.
-// A deletion merges blocks on its way that are a quarter full or less. Ranks
-// come from the number of entries under each fence. Strings have eight bytes of
-// each beside them, as numbers, so that most comparisons follow no pointer.
+// A deletion merges blocks that are a quarter full or less. Ranks come from the
+// number of entries under each fence. A ConcurrentMap changes a leaf by one store
+// of one word, and all else by copies.
 //
-// By hand: Alice 100, Charlie 150, Bob 200. Bob has rank 2, Alice 0, and the
-// top of the list from behind is Bob, Charlie, Alice (Example).
+// By hand: Alice 100, Charlie 150, Bob 200. Bob has rank 2, Alice 0 (Example).
 //
 // # Guarantees
 //
-//   - Get, ranks and neighbors are those of a sorted list of the keys:
-//     TestModelMapInt, TestModelMapString, TestModelMapFloat, TestModelMapFunc,
-//     TestModelSet, TestModelSortedSet.
-//   - A loop may change the map: the next key is the successor of the last one in
-//     the map as it is then, and no key comes twice (TestModelMapInt). The keys of
-//     a SortedSet are pairs of score and member.
-//   - A Clone and its original never see each other's changes (TestModelMapInt),
-//     and Clone may run beside readers (TestCloneBesideReaders).
+//   - Answers are those of a sorted list of the keys: TestModelMapInt,
+//     TestModelMapString, TestModelMapFloat, TestModelMapFunc, TestModelSet,
+//     TestModelSortedSet, TestModelConcurrent.
+//   - A loop may change a Map: the next key is the successor of the last one in it
+//     as it is then (TestModelMapInt). Keys of a SortedSet are score and member.
+//   - A Clone and its original never see each other's changes (TestModelMapInt);
+//     it may be made beside readers (TestCloneBesideReaders).
 //   - NaN is a key like others, before all numbers (TestModelMapFloat).
-//   - Leaves between others are a quarter full, and index blocks unless a coin cut
-//     them, whatever the order of changes (TestAdversary, TestRunIntoGap).
+//   - Blocks between others are a quarter full, unless a coin cut them, whatever
+//     the order of changes (TestAdversary, TestRunIntoGap).
 //   - No value that was deleted is kept from the garbage collector
-//     (TestRetention). A key may be: one in 30 or so is a fence, which stays until
-//     the blocks beside it are merged.
-//   - A function of the caller's that panics leaves each key of a Map or Set as it
-//     was before, or after (TestPanicsInOrder). Those of a SortedSet must not.
+//     (TestRetention). A key may be: one in 30 or so is a fence until its blocks
+//     are merged. A leaf of a ConcurrentMap keeps no more values that are gone than
+//     it has entries, and 15 (TestRetentionConcurrent).
+//   - A function of the caller's that panics leaves each key as it was before, or
+//     after, and no lock behind (TestPanicsInOrder, TestTrapOrderEscapes,
+//     TestTrapCallbackEscapes). Those of a SortedSet must not.
+//   - Each method of a ConcurrentMap takes effect at one moment between call and
+//     return, Floor, PopMin and Snapshot, too (TestKeptSchedules, TestPreemptions).
+//     A loop has a key that stays once, none twice, and no lock
+//     (TestLoopsConcurrent). Len is never less than there is (TestTrapNegativeLen).
 //
 // # Complexity
 //
@@ -98,23 +94,27 @@
 //	Len of a span                   O(log n)             0
 //	Clear of a span, Map and Set    O(log n)             0
 //	Clone                           O(1); then changes copy their blocks
+//	of a ConcurrentMap Load, Floor  O(log n)             0
+//	Store, Delete                   O(log n)             1 in 8 or less
 //
-// An entry of 8-byte key and value takes 17 bytes in ascending order, and about
-// 25 in random order; a string 8 more (TestSizes). The first makes room for 62.
+// An entry of 8-byte key and value takes 17 bytes in ascending order, 25 in random
+// order, and 33 in a ConcurrentMap; a string of a Map 8 more (TestSizes).
 //
 // # Concurrency
 //
 // Any number of goroutines may read a Map, Set or SortedSet at once, Clone
-// included (not of a SortedSet), or one may write.
+// included (not of a SortedSet), or one may write. A ConcurrentMap is safe for
+// concurrent use; functions that it calls, as Compute does, must not use it.
 //
 // # Errors
 //
-// Nothing fails. A span whose bounds cross is empty, a rank out of range panics
-// as in a slice, and so does writing to a zero value.
+// None. A span whose bounds cross is empty; a rank out of range panics, as in a
+// slice, and so does writing to a zero value.
 //
 // # References
 //
 //   - W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990
 //   - D. Golovin, "The B-skip-list", arXiv:1005.0662, 2010
 //   - J. Munro, T. Papadakis, R. Sedgewick, "Deterministic skip lists", 1992
+//   - M. Herlihy, J. Wing, "Linearizability", ACM TOPLAS 12(3), 1990
 package skiplist

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ashlar-go/ashlar/skiplist"
@@ -340,4 +342,141 @@ func ExampleMapSpan_Clear() {
 	}
 	fmt.Println(events.Below(990).Clear(), events.Len())
 	// Output: 990 10
+}
+
+// Many goroutines count events by minute, and one reads the last minutes.
+func ExampleConcurrentMap() {
+	events := skiplist.NewConcurrentMap[int, int]()
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 100 {
+				events.Compute((g+i)%5, func(n int, _ bool) (int, bool) { return n + 1, true })
+			}
+		})
+	}
+	wg.Wait()
+
+	fmt.Println(events.Len(), events.From(3).Snapshot())
+	fmt.Println(events.Floor(10))
+	fmt.Println(events.Higher(10))
+	// Output:
+	// 5 map[3:80 4:80]
+	// 4 80 true
+	// 0 0 false
+}
+
+// Workers take the job that is due first, each job once.
+func ExampleConcurrentMap_PopMin() {
+	jobs := skiplist.NewConcurrentMap[int, string]()
+	for due, job := range []string{"fetch", "build", "test", "ship"} {
+		jobs.Store(due, job)
+	}
+	var done atomic.Int32
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for {
+				_, _, ok := jobs.PopMin()
+				if !ok {
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Println(done.Load(), jobs.Len())
+	// Output: 4 0
+}
+
+// A value is made once, though several goroutines ask for it at the same time.
+func ExampleConcurrentMap_LoadOrCompute() {
+	m := skiplist.NewConcurrentMap[string, int]()
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			m.LoadOrCompute("answer", func() int {
+				made.Add(1)
+				return 42
+			})
+		})
+	}
+	wg.Wait()
+	answer, _ := m.Load("answer")
+	fmt.Println(answer, made.Load())
+	// Output: 42 1
+}
+
+// The methods of sync.Map, on a map with an order.
+func ExampleConcurrentMap_CompareAndSwap() {
+	m := skiplist.NewConcurrentMap[string, int]()
+	m.Store("a", 1)
+	fmt.Println(m.Swap("a", 2))
+	fmt.Println(m.LoadOrStore("b", 3))
+	fmt.Println(m.CompareAndSwap("a", 1, 9), m.CompareAndSwap("a", 2, 9))
+	fmt.Println(m.CompareAndDelete("b", 4), m.CompareAndDelete("b", 3))
+	fmt.Println(m.LoadAndDelete("a"))
+	m.Delete("a")
+	m.Clear()
+	fmt.Println(m.Load("a"))
+	// Output:
+	// 1 true
+	// 3 false
+	// false true
+	// false true
+	// 9 true
+	// 0 false
+}
+
+// A snapshot is a Map of one moment, with ranks, whatever happens to the
+// original.
+func ExampleConcurrentMap_Snapshot() {
+	prices := skiplist.NewConcurrentMap[string, int]()
+	prices.Store("apple", 3)
+	prices.Store("cherry", 9)
+	prices.Store("plum", 5)
+	now := prices.Snapshot()
+	prices.Store("banana", 1)
+	fmt.Println(now, now.Index("plum"))
+	fmt.Println(prices.Snapshot())
+	// Output:
+	// map[apple:3 cherry:9 plum:5] 2
+	// map[apple:3 banana:1 cherry:9 plum:5]
+}
+
+// A loop over a part of the map, while others may change it.
+func ExampleConcurrentSpan() {
+	m := skiplist.NewConcurrentMap[int, string]()
+	for i, word := range []string{"zero", "one", "two", "three", "four"} {
+		m.Store(i, word)
+	}
+	for key, word := range m.From(1).Below(4).Backward() {
+		fmt.Println(key, word)
+		m.Delete(key - 1)
+	}
+	for key := range m.Above(0).To(4).All() {
+		fmt.Println(key)
+	}
+	// Output:
+	// 3 three
+	// 2 two
+	// 1 one
+	// 3
+	// 4
+}
+
+// An order of one's own: the longest word first.
+func ExampleNewConcurrentMapFunc() {
+	m := skiplist.NewConcurrentMapFunc[string, bool](func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
+	})
+	for w := range strings.FieldsSeq("to be or not to be that is") {
+		m.Store(w, true)
+	}
+	longest, _, _ := m.Min()
+	next, _, _ := m.Ceiling("a" + longest[2:])
+	fmt.Println(longest, next, m.Len())
+	// Output: that not 6
 }

@@ -55,7 +55,9 @@ type call struct {
 	value, old int16
 }
 
-func (c call) String() string { return fmt.Sprintf("%s(%d, %d, %d)", verbs[c.verb], c.key, c.value, c.old) }
+func (c call) String() string {
+	return fmt.Sprintf("%s(%d, %d, %d)", verbs[c.verb], c.key, c.value, c.old)
+}
 
 // An answer is what an operation returns.
 type answer struct {

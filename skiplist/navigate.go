@@ -152,16 +152,19 @@ func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
 func (m *ConcurrentMap[K, V]) PopMin() (key K, value V, ok bool) {
 	m.mustUse()
 	var room [4]hold[K, V]
-	c := chain[K, V](room[:0])
-	defer c.unlockAll()
-	m.lockFirst(&c)
-	for b := c[0].leaf; ; b = m.lockNext(&c) {
+	c := append(chain[K, V](room[:0]), m.lockFirst())
+	defer func() { c.unlockAll() }()
+	for {
+		b := c.end()
 		if j, ok := m.above(m, b, b.loadLocked(), key, endless); ok {
-			return m.popLocked(&c, len(c)-1, j)
+			c = m.popLocked(c, len(c)-1, j)
+			m.shrinkLocked(&c[0])
+			return b.keys[j], b.vals[j], true
 		}
 		if b.last {
 			return key, value, false
 		}
+		c = append(c, m.lockNext(b))
 	}
 }
 
@@ -169,41 +172,42 @@ func (m *ConcurrentMap[K, V]) PopMin() (key K, value V, ok bool) {
 // O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) PopMax() (key K, value V, ok bool) {
 	m.mustUse()
-	var room [4]hold[K, V]
 	for {
 		// The last key tells where to start, or that there is nothing to pop.
-		k, _, ok := m.Max()
+		key, value, ok = m.Max()
 		if !ok {
 			return key, value, false
 		}
-		c := chain[K, V](room[:0])
-		if key, value, ok = m.popFrom(&c, k); ok {
+		if key, value, ok = m.popFrom(key); ok {
 			return key, value, true
 		}
 	}
 }
 
-// popFrom removes and returns the last entry, if one is in the leaf of key or
-// behind. It locks all leaves from there on, with c.
-func (m *ConcurrentMap[K, V]) popFrom(c *chain[K, V], key K) (k K, value V, ok bool) {
-	defer c.unlockAll()
-	*c = append(*c, m.lockLeaf(key))
-	for b := (*c)[0].leaf; !b.last; {
-		b = m.lockNext(c)
+// popFrom removes and returns the last entry, if it is in the leaf of key or
+// behind. It locks all leaves from there on.
+func (m *ConcurrentMap[K, V]) popFrom(key K) (k K, value V, ok bool) {
+	var room [4]hold[K, V]
+	c := append(chain[K, V](room[:0]), m.lockLeaf(key))
+	defer func() { c.unlockAll() }()
+	for !c.end().last {
+		c = append(c, m.lockNext(c.end()))
 	}
-	for i := len(*c) - 1; i >= 0; i-- {
-		b := (*c)[i].leaf
+
+	for i := len(c) - 1; i >= 0; i-- {
+		b := c[i].leaf
 		if j, ok := m.below(m, b, b.loadLocked(), key, endless); ok {
-			return m.popLocked(c, i, j)
+			c = m.popLocked(c, i, j)
+			m.shrinkLocked(&c[0])
+			return b.keys[j], b.vals[j], true
 		}
 	}
 	return k, value, false
 }
 
-// popLocked removes and returns the entry of slot j of leaf i of c.
-func (m *ConcurrentMap[K, V]) popLocked(c *chain[K, V], i, j int) (key K, value V, ok bool) {
-	b := (*c)[i].leaf
-	m.eraseLocked(b, j)
-	m.shrinkLocked(c.keep(i)) // which may join it with one that c held
-	return b.keys[j], b.vals[j], true
+// popLocked removes the entry of slot j of leaf i of c, and then lets go of the
+// others, with which that may be merged.
+func (m *ConcurrentMap[K, V]) popLocked(c chain[K, V], i, j int) chain[K, V] {
+	m.eraseLocked(c[i].leaf, j)
+	return c.keep(i)
 }

@@ -36,9 +36,9 @@ type order[K, V any] struct {
 	// of the first one after it.
 	below, above func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool)
 
-	// sort writes the slots that hold entries of b at s to slots, in the order
-	// of their keys, and returns their number.
-	sort func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int
+	// sort returns the n slots that hold entries of b at s, in the order of
+	// their keys.
+	sort func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int)
 
 	// empty returns an empty Map of the same order.
 	empty func() *Map[K, V]
@@ -169,7 +169,7 @@ func firstSlot(s state, p, base int) int {
 	return -1
 }
 
-func sortOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int {
+func sortOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
 	// Sort the log by insertion: it is short.
 	var log [leafSlots]uint8
 	base, logs := int(b.base), 0
@@ -186,18 +186,18 @@ func sortOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V],
 	}
 
 	// Merge it with the rest.
-	n, i := 0, 0
+	i := 0
 	for _, j := range log[:logs] {
 		for ; i < base && cmp.Less(b.keys[i], b.keys[j]); i++ {
-			n = appendSlot(s, slots, n, i)
+			n = appendSlot(s, &slots, n, i)
 		}
 		slots[n] = j
 		n++
 	}
 	for ; i < base; i++ {
-		n = appendSlot(s, slots, n, i)
+		n = appendSlot(s, &slots, n, i)
 	}
-	return n
+	return slots, n
 }
 
 // appendSlot appends j to the first n of slots if it holds an entry, and returns
@@ -289,7 +289,7 @@ func aboveFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key 
 	return j, j >= 0
 }
 
-func sortFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots *[leafSlots]uint8) int {
+func sortFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
 	var log [leafSlots]uint8
 	base, logs := int(b.base), 0
 	for j := base; j < s.count(); j++ {
@@ -304,16 +304,16 @@ func sortFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, slots
 		logs++
 	}
 
-	n, i := 0, 0
+	i := 0
 	for _, j := range log[:logs] {
 		for ; i < base && m.compare(b.keys[i], b.keys[j]) < 0; i++ {
-			n = appendSlot(s, slots, n, i)
+			n = appendSlot(s, &slots, n, i)
 		}
 		slots[n] = j
 		n++
 	}
 	for ; i < base; i++ {
-		n = appendSlot(s, slots, n, i)
+		n = appendSlot(s, &slots, n, i)
 	}
-	return n
+	return slots, n
 }

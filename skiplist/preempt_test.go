@@ -13,7 +13,7 @@ type scene struct {
 	why    string
 	size   [3]int
 	fences []int // between leaves
-	free   int   // slots in each log
+	free   []int // slots in the log of each leaf
 	keys   []int
 	ops    [][]call
 }
@@ -21,52 +21,62 @@ type scene struct {
 var scenes = []scene{
 	{
 		"Lower passes a leaf into which z goes, and ends in one into which y goes afterwards",
-		[3]int{3, 2, 3}, []int{5}, 0, []int{0, 1, 2, 3, 7, 8, 9},
+		[3]int{3, 2, 3}, []int{5}, []int{0, 0}, []int{0, 1, 2, 3, 7, 8, 9},
 		[][]call{{{verb: swap, key: 5, value: 1}}, {{verb: load, key: 5}, {verb: swap, key: 4, value: 2}}, {{verb: lower, key: 6}}},
 	},
 	{
 		"Ceiling does, with room in the logs",
-		[3]int{3, 2, 3}, []int{5}, 2, []int{1, 2, 8, 9},
+		[3]int{3, 2, 3}, []int{5}, []int{2, 2}, []int{1, 2, 8, 9},
 		[][]call{{{verb: swap, key: 4, value: 1}}, {{verb: load, key: 4}, {verb: swap, key: 5, value: 2}}, {{verb: ceiling, key: 3}}},
 	},
 	{
 		"Higher looks for an entry that moves to the other leaf",
-		[3]int{3, 1, 3}, []int{6}, 0, []int{0, 1, 2, 6, 8, 9, 10, 11},
+		[3]int{3, 1, 3}, []int{6}, []int{0, 0}, []int{0, 1, 2, 6, 8, 9, 10, 11},
 		[][]call{{{verb: swap, key: 5, value: 1}, {verb: loadAndDelete, key: 6}}, {{verb: higher, key: 4}}},
 	},
 	{
+		"Lower looks for one, and its insertion splits the other leaf",
+		[3]int{3, 2, 3}, []int{5}, []int{0, 0}, []int{0, 1, 2, 3, 5, 7, 8},
+		[][]call{{{verb: swap, key: 4, value: 1}, {verb: loadAndDelete, key: 5}}, {{verb: lower, key: 6}}},
+	},
+	{
+		"Lower passes a leaf that is rebuilt for z, and ends in one that has room for y",
+		[3]int{3, 2, 3}, []int{5}, []int{1, 0}, []int{0, 1, 7, 8},
+		[][]call{{{verb: swap, key: 5, value: 1}}, {{verb: load, key: 5}, {verb: swap, key: 4, value: 2}}, {{verb: lower, key: 6}}},
+	},
+	{
 		"PopMax finds its leaf before an entry comes behind",
-		[3]int{3, 2, 3}, []int{4, 8}, 1, []int{1, 2},
+		[3]int{3, 2, 3}, []int{4, 8}, []int{1, 1, 1}, []int{1, 2},
 		[][]call{{{verb: popMax}}, {{verb: swap, key: 9, value: 1}, {verb: load, key: 2}}},
 	},
 	{
 		"PopMin passes an empty leaf before an entry comes there",
-		[3]int{3, 2, 3}, []int{4, 8}, 1, []int{9, 10},
+		[3]int{3, 2, 3}, []int{4, 8}, []int{1, 1, 1}, []int{9, 10},
 		[][]call{{{verb: popMin}}, {{verb: swap, key: 2, value: 1}, {verb: load, key: 9}}},
 	},
 	{
 		"Max and Min meet an entry that moves",
-		[3]int{2, 1, 3}, []int{3, 6, 9}, 0, []int{5},
+		[3]int{2, 1, 3}, []int{3, 6, 9}, []int{0, 0, 0, 0}, []int{5},
 		[][]call{{{verb: swap, key: 1, value: 1}, {verb: loadAndDelete, key: 5}, {verb: swap, key: 10, value: 2}}, {{verb: minimum}, {verb: maximum}}},
 	},
 	{
 		"Snapshot reads the first leaf before a goroutine writes both",
-		[3]int{3, 2, 3}, []int{5}, 0, []int{1, 8},
+		[3]int{3, 2, 3}, []int{5}, []int{0, 0}, []int{1, 8},
 		[][]call{{{verb: swap, key: 2, value: 1}, {verb: swap, key: 7, value: 2}}, {{verb: snapshotAll}}},
 	},
 	{
 		"two writers meet in a leaf that is full",
-		[3]int{3, 1, 3}, []int{6}, 0, []int{1, 2, 3},
+		[3]int{3, 1, 3}, []int{6}, []int{0, 0}, []int{1, 2, 3},
 		[][]call{{{verb: swap, key: 4, value: 1}}, {{verb: add, key: 4, value: 20}, {verb: load, key: 4}}},
 	},
 	{
 		"a leaf is merged while another goroutine writes to it",
-		[3]int{4, 1, 3}, []int{5}, 1, []int{2, 7},
+		[3]int{4, 1, 3}, []int{5}, []int{1, 1}, []int{2, 7},
 		[][]call{{{verb: loadAndDelete, key: 2}}, {{verb: swap, key: 3, value: 1}, {verb: load, key: 3}}, {{verb: lower, key: 7}}},
 	},
 	{
 		"Higher passes a leaf, all is cleared, and entries come in order",
-		[3]int{2, 1, 3}, []int{6}, 1, []int{0, 1, 8, 9},
+		[3]int{2, 1, 3}, []int{6}, []int{1, 1}, []int{0, 1, 8, 9},
 		[][]call{
 			{{verb: wipe}},
 			{{verb: swap, key: 3, value: 1}, {verb: swap, key: 5, value: 2}, {verb: swap, key: 6, value: 3}, {verb: swap, key: 7, value: 4}},
@@ -75,12 +85,12 @@ var scenes = []scene{
 	},
 	{
 		"a goroutine sees that all is cleared before it writes",
-		[3]int{3, 1, 3}, []int{6}, 0, []int{0, 1, 2, 6, 8, 9},
+		[3]int{3, 1, 3}, []int{6}, []int{0, 0}, []int{0, 1, 2, 6, 8, 9},
 		[][]call{{{verb: wipe}}, {{verb: load, key: 1}, {verb: swap, key: 8, value: 1}}, {{verb: snapshotAll}}},
 	},
 	{
 		"a loop passes from leaf to leaf while they split",
-		[3]int{3, 1, 3}, []int{5}, 0, []int{0, 1, 2, 6, 8, 9},
+		[3]int{3, 1, 3}, []int{5}, []int{0, 0}, []int{0, 1, 2, 6, 8, 9},
 		[][]call{{{verb: swap, key: 3, value: 1}, {verb: swap, key: 7, value: 2}}, {{verb: scanUp}, {verb: scanDown}}},
 	},
 }
@@ -93,8 +103,8 @@ func (s scene) plan() *plan {
 	}
 	b := shape{m: newSized[int, int16](s.size)}
 	lo := 0
-	for _, hi := range append(append([]int{}, s.fences...), spread) {
-		b.leaf(p.init, lo, hi, s.free)
+	for i, hi := range append(append([]int{}, s.fences...), spread) {
+		b.leaf(p.init, lo, hi, s.free[i])
 		lo = hi
 	}
 	b.publish(func() int { return s.size[2] })

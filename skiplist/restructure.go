@@ -72,9 +72,8 @@ func (m *ConcurrentMap[K, V]) eraseLocked(b *logLeaf[K, V], j int) {
 // leaves h with the one of key.
 func (m *ConcurrentMap[K, V]) rebuildLocked(h *hold[K, V], key K) {
 	b := h.leaf
-	var all [leafSlots]uint8
-	slots := all[:m.sort(m, b, b.loadLocked(), &all)]
-	n := len(slots)
+	all, n := m.sort(m, b, b.loadLocked())
+	slots := all[:n]
 	if n <= m.maxBase {
 		m.exchangeLocked(h, m.copyOf(b, slots))
 		return
@@ -169,9 +168,8 @@ func (m *ConcurrentMap[K, V]) shrinkLocked(h *hold[K, V]) {
 		}
 	}
 	if n == 0 && s.count() > 0 || s.count()-n > n+m.maxLog {
-		var all [leafSlots]uint8
-		slots := all[:m.sort(m, h.leaf, s, &all)]
-		m.exchangeLocked(h, m.copyOf(h.leaf, slots))
+		slots, n := m.sort(m, h.leaf, s)
+		m.exchangeLocked(h, m.copyOf(h.leaf, slots[:n]))
 	}
 }
 
@@ -224,8 +222,8 @@ func (m *ConcurrentMap[K, V]) mergeWithLocked(h *hold[K, V], x *guide[K, V], i, 
 	b := m.copyOf(lo, nil)
 	b.between(lo, hi)
 	for _, from := range []*logLeaf[K, V]{lo, hi} {
-		var all [leafSlots]uint8
-		b.appendFrom(from, all[:m.sort(m, from, from.loadLocked(), &all)])
+		slots, n := m.sort(m, from, from.loadLocked())
+		b.appendFrom(from, slots[:n])
 	}
 	m.openLog(b)
 
@@ -244,42 +242,37 @@ func (m *ConcurrentMap[K, V]) mergeWithLocked(h *hold[K, V], x *guide[K, V], i, 
 type chain[K, V any] []hold[K, V]
 
 // unlockAll unlocks all leaves of c.
-func (c *chain[K, V]) unlockAll() {
-	for i := range *c {
-		(*c)[i].unlock()
+func (c chain[K, V]) unlockAll() {
+	for i := range c {
+		c[i].unlock()
 	}
-	*c = nil
 }
 
-// keep unlocks all leaves of c but the one at i, and returns that.
-func (c *chain[K, V]) keep(i int) *hold[K, V] {
-	for j := range *c {
+// keep unlocks all leaves of c but the one at i, and returns a chain of that.
+func (c chain[K, V]) keep(i int) chain[K, V] {
+	for j := range c {
 		if j != i {
-			(*c)[j].unlock()
+			c[j].unlock()
 		}
 	}
-	*c = (*c)[i : i+1]
-	return &(*c)[0]
+	return c[i : i+1]
 }
 
-// lockFirst appends the first leaf to c, which is empty.
-func (m *ConcurrentMap[K, V]) lockFirst(c *chain[K, V]) {
+// end returns the last leaf of c.
+func (c chain[K, V]) end() *logLeaf[K, V] { return c[len(c)-1].leaf }
+
+// lockFirst locks the first leaf.
+func (m *ConcurrentMap[K, V]) lockFirst() hold[K, V] {
 	for {
 		b, x := m.firstLeaf()
 		lock(&b.mu)
 		if b.loadLocked()&dead == 0 {
-			*c = append(*c, hold[K, V]{b, x})
-			return
+			return hold[K, V]{b, x}
 		}
 		b.mu.Unlock() // it was replaced since the search
 	}
 }
 
-// lockNext appends the leaf behind the last of c, which is not the last of all,
-// to c. It begins where that ends: what is locked is not replaced.
-func (m *ConcurrentMap[K, V]) lockNext(c *chain[K, V]) *logLeaf[K, V] {
-	b := (*c)[len(*c)-1].leaf
-	h := m.lockLeaf(b.high)
-	*c = append(*c, h)
-	return h.leaf
-}
+// lockNext locks the leaf behind b, which is locked and not the last. It begins
+// where b ends: what is locked is not replaced.
+func (m *ConcurrentMap[K, V]) lockNext(b *logLeaf[K, V]) hold[K, V] { return m.lockLeaf(b.high) }

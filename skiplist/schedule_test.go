@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -228,5 +230,45 @@ func TestSchedules(t *testing.T) {
 		if err := tryHistory(*firstHistory + uint64(i)); err != nil {
 			t.Fatalf("history %d: %v", *firstHistory+uint64(i), err)
 		}
+	}
+}
+
+// kept are the numbers of histories of TestSchedules that a map with a fault
+// fails. The faults are those of internal/arch/faults, in that order; without
+// one all of them pass.
+var kept = []struct {
+	fault   string
+	numbers []uint64
+}{}
+
+// TestKeptSchedules runs the histories that have found a fault before.
+func TestKeptSchedules(t *testing.T) {
+	if !invariants {
+		t.Skip("needs -tags invariants: TestSchedulesTagged runs it")
+	}
+	for _, k := range kept {
+		for _, n := range k.numbers {
+			if err := tryHistory(n); err != nil {
+				t.Errorf("%s: history %d: %v", k.fault, n, err)
+			}
+		}
+	}
+}
+
+// TestSchedulesTagged runs the tests of schedules with the tag that they need:
+// the hooks that they stand on compile to nothing without it.
+func TestSchedulesTagged(t *testing.T) {
+	if invariants || raceEnabled || testing.Short() {
+		t.Skip("a build of its own")
+	}
+	command, err := exec.LookPath("go")
+	if err != nil {
+		t.Skip("no go command")
+	}
+	cmd := exec.CommandContext(t.Context(), command, "test", "-tags", "invariants", "-run", "Schedules$|^TestPreemptions$", ".",
+		"-histories", strconv.Itoa(*histories), "-firsthistory", strconv.FormatUint(*firstHistory, 10))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -27,7 +27,7 @@ func (m *ConcurrentMap[K, V]) snapshot(b bounds[K]) *Map[K, V] {
 
 	out := m.empty()
 	for _, e := range list {
-		m.eachOf(e, b, func(key K, value V) bool {
+		m.eachOf(e, &b, func(key K, value V) bool {
 			out.Set(key, value)
 			return true
 		})
@@ -59,14 +59,8 @@ func (m *ConcurrentMap[K, V]) collect(b bounds[K]) (list sights[K, V], ok bool) 
 // locks.
 func (m *ConcurrentMap[K, V]) collectAll(b bounds[K]) (list sights[K, V]) {
 	var c chain[K, V]
-	defer c.unlockAll()
-	if b.hasLo {
-		c = append(c, m.lockLeaf(b.lo))
-	} else {
-		m.lockFirst(&c)
-	}
-	for leaf := c[0].leaf; !leaf.last && !b.endsBefore(m.compare, leaf.high); {
-		leaf = m.lockNext(&c)
+	defer func() { c.unlockAll() }()
+	for m.lockMore(&c, b) {
 	}
 	for _, h := range c {
 		list = append(list, sight[K, V]{h.leaf, h.leaf.loadLocked()})
@@ -74,15 +68,29 @@ func (m *ConcurrentMap[K, V]) collectAll(b bounds[K]) (list sights[K, V]) {
 	return list
 }
 
+// lockMore appends the next leaf between the bounds of b to c, and reports
+// whether there was one.
+func (m *ConcurrentMap[K, V]) lockMore(c *chain[K, V], b bounds[K]) bool {
+	switch {
+	case len(*c) > 0 && (c.end().last || b.endsBefore(m.compare, c.end().high)):
+		return false
+	case len(*c) > 0:
+		*c = append(*c, m.lockNext(c.end()))
+	case b.hasLo:
+		*c = append(*c, m.lockLeaf(b.lo))
+	default:
+		*c = append(*c, m.lockFirst())
+	}
+	return true
+}
+
 // Clear removes all entries at once. The complexity is O(n) where n = m.Len(),
 // over the number of entries of a leaf.
 func (m *ConcurrentMap[K, V]) Clear() {
 	m.mustUse()
 	var c chain[K, V]
-	defer c.unlockAll()
-	m.lockFirst(&c)
-	for b := c[0].leaf; !b.last; {
-		b = m.lockNext(&c)
+	defer func() { c.unlockAll() }()
+	for m.lockMore(&c, bounds[K]{}) {
 	}
 	n := 0
 	for _, h := range c {
