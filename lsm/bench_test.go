@@ -228,10 +228,11 @@ func BenchmarkTable(b *testing.B) {
 		b.Run("op=scan/keys="+shape, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				for _, err := range table.Scan(nil, nil) {
-					if err != nil {
-						b.Fatal(err)
-					}
+				it := table.Scan(nil, nil)
+				for range it.All() {
+				}
+				if err := it.Close(); err != nil {
+					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(sorted)), "ns/entry")

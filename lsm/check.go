@@ -2,7 +2,10 @@
 
 package lsm
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // checkLocked panics if an invariant does not hold. The caller is the leader.
 func (p *pipeline) checkLocked() {
@@ -80,6 +83,19 @@ func (m *memtable) checkNode(leaf, n *node, lo, hi uint32) *node {
 		leaf = m.checkNode(leaf, n.kids[p.at(i)].Load(), l, h)
 	}
 	return leaf
+}
+
+// check panics if V1 or V2 does not hold.
+func (v *tableSet) check() {
+	for level, tables := range v.levels {
+		for i := 1; i < len(tables); i++ {
+			if level == 0 {
+				hold(tables[i-1].maxSeq < tables[i].minSeq, "V1")
+			} else {
+				hold(bytes.Compare(tables[i-1].largest, tables[i].smallest) < 0, "V2")
+			}
+		}
+	}
 }
 
 // hold panics if an invariant does not hold.

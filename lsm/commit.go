@@ -106,7 +106,7 @@ func giveBatch(b *Batch) {
 // commit makes the changes of b with durability d.
 func (p *pipeline) commit(ctx context.Context, b *Batch, d Durability) error {
 	p.mu.Lock()
-	if err := p.admitLocked(ctx, b); err != nil || b.count == 0 {
+	if err := p.admitLocked(ctx, int64(len(b.data)), int64(b.count), nil); err != nil || b.count == 0 {
 		p.mu.Unlock()
 		return err
 	}
@@ -154,21 +154,24 @@ func (p *pipeline) stateLocked() error {
 	}
 }
 
-// admitLocked waits until the open group has room for b, in its log and in its
-// memtable, and reserves it. It may release mu while it waits.
-func (p *pipeline) admitLocked(ctx context.Context, b *Batch) error {
+// admitLocked waits until the open group has room for n operations of size
+// bytes in all, in its log and in its memtable, and reserves it. If old is not
+// nil, it waits until that is not the memtable any more. It may release mu
+// while it waits.
+func (p *pipeline) admitLocked(ctx context.Context, size, n int64, old *memtable) error {
 	db := p.db
-	size := int64(len(b.data))
 	large := false // it counts in flush.large
 	var timeout <-chan time.Time
 	for {
-		if err := p.stateLocked(); err != nil || b.count == 0 {
+		mem := db.state.Load().mem
+		done := n == 0 && mem != old // nothing to do, or another was first
+		if err := p.stateLocked(); err != nil || done {
 			return err
 		}
 
 		// A full memtable becomes immutable with the next group.
-		growth := db.state.Load().mem.growth(size, int64(b.count))
-		full := db.memtableFullLocked(growth)
+		growth := mem.growth(size, n)
+		full := db.memtableFullLocked(growth) || old != nil
 		short := db.memoryShortLocked(growth, full)
 		if !short && !(full && p.open.log != nil) && db.logs.reserveLocked(p.open, size, full) {
 			return nil

@@ -518,7 +518,7 @@ func TestLeaveWithLead(t *testing.T) {
 	// The state at that moment: one waits, and has been given the lead.
 	p.mu.Lock()
 	p.leading = true
-	must(t, p.admitLocked(t.Context(), b))
+	must(t, p.admitLocked(t.Context(), int64(len(b.data)), 1, nil))
 	g := p.open
 	p.addLocked(g, b)
 	g.sync = true

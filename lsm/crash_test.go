@@ -249,10 +249,10 @@ func (saw *sight) files(clone *MemFS) error {
 	if err != nil {
 		return err
 	}
-	if len(m.tables) > 0 {
+	if len(m.levels[0]) > 0 {
 		saw.tables++
 	}
-	if len(l.tables) > len(m.tables) {
+	if len(l.tables) > len(m.levels[0]) {
 		saw.orphans++
 	}
 	if len(clone.dirs["db"].live[manifestName(m.no)].live) > len(m.encode())+editHeadLen {

@@ -15,6 +15,7 @@ type dbTable struct {
 	handle    handle
 	cache     *Cache
 	slots     []cacheSlot // of the index, the filter, and the data blocks
+	born      uint64      // the first tableSet that has it; protected by pipeline.mu
 }
 
 const (
@@ -88,9 +89,9 @@ func (t *dbTable) keep(s *cacheSlot, b *cachedBlock, n int64) *cachedBlock {
 	return b
 }
 
-// find returns the newest version of key, in buf or in memory that does not
-// change. ok is false if there is none. hash is that of the key.
-func (t *dbTable) find(key []byte, hash uint64, buf *blockBuffer) (e blockEntry, ok bool, err error) {
+// find returns the newest version of key up to seq, in buf or in memory that
+// does not change. ok is false if there is none. hash is that of the key.
+func (t *dbTable) find(key []byte, hash, seq uint64, buf *blockBuffer) (e blockEntry, ok bool, err error) {
 	filter, err := t.filter()
 	if err != nil || !filter.has(hash) {
 		return e, false, err
@@ -108,7 +109,7 @@ func (t *dbTable) find(key []byte, hash uint64, buf *blockBuffer) (e blockEntry,
 	if err != nil {
 		return e, false, err
 	}
-	e, ok, err = d.find(key, maxSeq)
+	e, ok, err = d.find(key, seq)
 	if err != nil {
 		return e, false, t.blame(index.start(i), err)
 	}
@@ -143,13 +144,28 @@ func (t *dbTable) index() (*tableIndex, error) {
 	return &b.index, nil
 }
 
+// cached returns block i of data, if the cache has it.
+func (t *dbTable) cached(i int) (d dataBlock, ok bool) {
+	if t.cache == nil {
+		return d, false // a table alone
+	}
+	b := t.slots[dataSlots+i].get()
+	if b == nil {
+		return d, false
+	}
+	return b.data, true
+}
+
 // data returns block i of data. If the cache does not take it, it is in buf.
 func (t *dbTable) data(index *tableIndex, i int, buf *blockBuffer) (dataBlock, error) {
+	off, end := index.start(i), index.start(i+1)
+	if t.cache == nil {
+		return t.readBlock(off, end, buf)
+	}
 	s := &t.slots[dataSlots+i]
 	if b := s.get(); b != nil {
 		return b.data, nil
 	}
-	off, end := index.start(i), index.start(i+1)
 	if !t.cache.wants(s, end-off) {
 		return t.readBlock(off, end, buf)
 	}

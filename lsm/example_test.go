@@ -572,16 +572,15 @@ func ExampleTable_Has() {
 // A range is half open.
 func ExampleTable_Scan() {
 	t := makeTable("a", "1", "b", "2", "c", "3")
-	for e, err := range t.Scan([]byte("a"), []byte("c")) {
-		if err != nil {
-			fmt.Println(err) // nothing follows
-			break
-		}
-		fmt.Printf("%s=%s\n", e.Key, e.Value)
+	it := t.Scan([]byte("a"), []byte("c"))
+	for key, value := range it.All() {
+		fmt.Printf("%s=%s\n", key, value)
 	}
+	fmt.Println(it.Close())
 	// Output:
 	// a=1
 	// b=2
+	// <nil>
 }
 
 func ExampleTable_Verify() {

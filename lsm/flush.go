@@ -3,9 +3,8 @@
 package lsm
 
 import (
-	"bufio"
+	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -158,14 +157,64 @@ func (db *DB) pause(delay time.Duration) {
 
 // flushOldest makes a table of mem, the oldest immutable memtable.
 func (db *DB) flushOldest(mem *memtable) error {
-	t, err := db.writeTable(mem)
+	mu := &db.commits.mu
+	mu.Lock()
+	seqs := db.readers.sequencesLocked()
+	mu.Unlock()
+	t, err := db.writeTable(mem, seqs)
 	if err != nil {
 		return err
 	}
 	if err := db.installTable(mem, t); err != nil {
 		return errors.Join(err, t.close())
 	}
-	db.installed.removeObsolete()
+	db.removeObsolete()
+	return nil
+}
+
+// empty makes a table of what is in memory.
+func (p *pipeline) empty(ctx context.Context) error {
+	p.mu.Lock()
+	if mem := p.db.state.Load().mem; mem.count > 0 {
+		if err := p.admitLocked(ctx, 0, 0, mem); err != nil {
+			p.mu.Unlock()
+			return err
+		}
+
+		// The group has no operation. To write it is to go on in the log to
+		// which it is bound.
+		if g := p.open; g.log != nil && g.log != p.db.logs.current {
+			if g.count == 0 {
+				g.first = p.seq + 1
+			}
+			if err := p.joinLocked(ctx, g); err != nil {
+				return err
+			}
+			p.mu.Lock()
+		}
+	}
+	defer p.mu.Unlock()
+	return p.flushedLocked(ctx)
+}
+
+// flushedLocked waits until no memtable is left that is immutable now.
+func (p *pipeline) flushedLocked(ctx context.Context) error {
+	imms := p.db.state.Load().imms
+	if len(imms) == 0 {
+		return nil
+	}
+	f := &p.db.flush
+	f.waiting++
+	defer func() { f.waiting-- }()
+	for last := imms[len(imms)-1]; slices.Contains(p.db.state.Load().imms, last); {
+		if err := p.stateLocked(); err != nil {
+			return err
+		}
+		p.db.scheduleFlushLocked()
+		if err := p.waitLocked(ctx, nil); err != nil {
+			return errors.Join(ctx.Err(), f.err)
+		}
+	}
 	return nil
 }
 
@@ -190,22 +239,45 @@ func (db *DB) flushAtClose(last *logFile) {
 }
 
 // installTable writes the edit that names t in place of mem, and lets readers
-// see it. t is nil if nothing in mem is left. The edit is written until that
-// succeeds: after a failure it may be there.
+// see it. t is nil if nothing in mem is left.
 func (db *DB) installTable(mem *memtable, t *dbTable) error {
-	next := db.manifestAfter(mem, t)
-	var added []tableMeta
-	if t != nil {
-		added = []tableMeta{t.tableMeta}
+	if !db.installed.take() {
+		return ErrClosed
 	}
+	defer db.installed.give()
+	next := db.manifestAfter(mem)
+	c := added(0, t)
+	after := db.state.Load().tables.after(c)
+	if err := db.edit(next, c, after, &db.flush.err); err != nil {
+		return err
+	}
+
+	mu := &db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	db.replaceOldest(after)
+	db.retireLocked(c, after)
+	if t != nil {
+		db.flush.flushes++
+	}
+	for _, no := range db.logs.leaveLocked(next.oldest.no) {
+		db.removal.names = append(db.removal.names, logName(no))
+	}
+	return nil
+}
+
+// edit writes the edit c until that succeeds: after a failure it may be there.
+// It puts errors where commits that wait look for the cause. The caller has the
+// turn.
+func (db *DB) edit(next manifest, c *change, after *tableSet, cause *error) error {
 	for delay := minBackoff; ; delay = backoff(delay, minBackoff, maxBackoff) {
-		err := db.installed.install(next, added)
+		err := db.installed.install(next, c, after)
 		if err == nil {
-			break
+			return nil
 		}
 		db.files.spare(err)
 		db.commits.mu.Lock()
-		db.flush.err = err
+		*cause = err
 		quit := db.logs.quitting
 		db.commits.mu.Unlock()
 		if quit {
@@ -213,23 +285,34 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 		}
 		db.pause(delay)
 	}
-
-	mu := &db.commits.mu
-	mu.Lock()
-	defer mu.Unlock()
-	db.replaceOldest(t)
-	if t != nil {
-		db.flush.flushes++
-	}
-	for _, no := range db.logs.leaveLocked(next.oldest.no) {
-		db.installed.obsolete = append(db.installed.obsolete, logName(no))
-	}
-	return nil
 }
 
-// manifestAfter returns the state of the files when t has taken the place of
-// mem, the oldest memtable.
-func (db *DB) manifestAfter(mem *memtable, t *dbTable) manifest {
+// added returns the change that adds t to a level, or none if t is nil.
+func added(level int, t *dbTable) *change {
+	if t == nil {
+		return &change{}
+	}
+	return &change{added: []placedTable{{level, t}}}
+}
+
+// retireLocked notes that after, the version that has become the current one,
+// has other tables than the one before.
+func (db *DB) retireLocked(c *change, after *tableSet) {
+	for _, t := range c.added {
+		if t.born == 0 {
+			t.born = after.id
+		}
+	}
+	for _, t := range c.removed {
+		if !slices.ContainsFunc(c.added, func(a placedTable) bool { return a.dbTable == t.dbTable }) {
+			db.readers.zombies = append(db.readers.zombies, zombie{t.dbTable, after.id})
+		}
+	}
+}
+
+// manifestAfter returns the state of the files when a table has taken the place
+// of mem, the oldest memtable.
+func (db *DB) manifestAfter(mem *memtable) manifest {
 	db.commits.mu.Lock()
 	defer db.commits.mu.Unlock()
 	s := db.state.Load()
@@ -242,98 +325,65 @@ func (db *DB) manifestAfter(mem *memtable, t *dbTable) manifest {
 	next.oldest = after.log
 	next.flushed = mem.last
 	next.nextFile = db.logs.nextNo
-	if t != nil {
-		next.tables = append(slices.Clip(next.tables), t.tableMeta)
-	}
 	return next
 }
 
-// replaceOldest lets readers find t, if it is not nil, in place of the oldest
+// replaceOldest lets readers find the tables of v, in place of the oldest
 // immutable memtable. The caller holds commits.mu, or is Open.
-func (db *DB) replaceOldest(t *dbTable) {
+func (db *DB) replaceOldest(v *tableSet) {
 	s := *db.state.Load()
 	s.imms = slices.Clone(s.imms[1:])
-	if t != nil {
-		s.tables = append(slices.Clip(s.tables), t)
-	}
+	s.tables = v
 	db.state.Store(&s)
 }
 
-// writeTable writes the newest versions in mem to a table that is durable, and
-// opens it. There is none if nothing is left: a delete that hides nothing is
-// not written.
-func (db *DB) writeTable(mem *memtable) (*dbTable, error) {
+// writeTable writes the versions in mem that are visible, or that snapshots of
+// seqs see, to a table that is durable, and opens it. There is none if nothing
+// is left: a delete that hides nothing is not written.
+func (db *DB) writeTable(mem *memtable, seqs []uint64) (*dbTable, error) {
 	tables := db.state.Load().tables
-	keepDeletes := len(tables) > 0
+	keepDeletes := tables.count() > 0 || len(seqs) > 0
 	if !keepDeletes && !mem.hasValues() {
 		return nil, nil
 	}
-	if err := db.installed.fits(tables); err != nil {
+	if err := db.installed.fits(tables, 1); err != nil {
 		return nil, err
 	}
 
-	fsys := db.opts.FS
-	no := db.logs.nextNumber()
-	f, err := fsys.Create(filepath.Join(db.dir, tableName(no)))
-	if err != nil {
-		return nil, err
-	}
-	meta, err := db.fill(f, no, mem, keepDeletes)
+	out := output{db: db, opts: TableOptions{Codec: db.opts.Codec}}
+	err := db.fill(&out, mem, seqs, keepDeletes)
 	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fsys.SyncDir(db.dir)
-	}
-
-	var t *dbTable
-	if err == nil {
-		t, err = db.openTable(meta)
+		err = out.complete()
 	}
 	if err != nil {
-		// No edit names it, and the next attempt needs its space.
-		db.installed.obsolete = append(db.installed.obsolete, tableName(no))
-		db.installed.removeObsolete()
+		out.giveUp() // no edit names it, and the next attempt needs its space
 		return nil, err
 	}
-	return t, nil
+	return out.tables[0], nil
 }
 
-// A fileWriter appends to a file.
-type fileWriter struct {
-	f   File
-	off int64
-}
-
-func (w *fileWriter) Write(b []byte) (int, error) {
-	n, err := w.f.WriteAt(b, w.off)
-	w.off += int64(n)
-	return n, err
-}
-
-// flushLen is how much of a table is written at once.
-const flushLen = 64 << 10
-
-// fill writes the newest versions in mem to f, a table with a number.
-func (db *DB) fill(f File, no uint64, mem *memtable, keepDeletes bool) (meta tableMeta, err error) {
-	out := bufio.NewWriterSize(&fileWriter{f: f}, flushLen)
-	w := newTableWriter(out, &TableOptions{Codec: db.opts.Codec}, db.nonce())
+// fill writes versions in mem to out.
+func (db *DB) fill(out *output, mem *memtable, seqs []uint64, keepDeletes bool) (err error) {
+	strip := 0 // of the version before
 	mem.each(func(key, value []byte, trailer uint64, newest bool) {
-		kind := byte(trailer)
-		if err == nil && newest && (kind == kindSet || keepDeletes) {
-			err = w.add(key, trailer>>8, kind, value)
+		kind, seq := byte(trailer), trailer>>8
+		at := stripOf(seqs, seq)
+		if err != nil || !newest && at == strip || kind == kindDelete && !keepDeletes {
+			return
 		}
+		strip = at
+		err = out.emit(key, seq, kind, value)
 	})
-	if err == nil {
-		err = w.Finish()
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		return meta, err
-	}
+	return err
+}
 
-	t := tableFile{size: w.Size(), foot: w.foot, props: w.props}
-	return t.meta(no), nil
+// stripOf returns how many of the snapshots seqs, which ascend, do not see what
+// has the sequence seq. Of the versions of a key for which that is the same
+// number, nobody sees but the newest.
+func stripOf(seqs []uint64, seq uint64) int {
+	n := 0
+	for n < len(seqs) && seqs[n] < seq {
+		n++
+	}
+	return n
 }

@@ -629,7 +629,7 @@ func TestTableMeta(t *testing.T) {
 	name := m.manifests(t)[0]
 	edits, err := readManifest(m, "db", name)
 	must(t, err)
-	first := &edits.tables[0]
+	first := &edits.levels[0][0]
 	for what, change := range map[string]func(*tableMeta){
 		"nonce":    func(meta *tableMeta) { meta.nonce++ },
 		"entries":  func(meta *tableMeta) { meta.entries++ },
@@ -652,7 +652,7 @@ func TestTableMeta(t *testing.T) {
 
 	m.put(manifestName(name), edits.encode())
 	db := openMem(t, m)
-	for _, table := range db.state.Load().tables {
+	for _, table := range db.state.Load().tables.levels[0] {
 		equal(t, "where the smallest key is", &table.props.smallest[0], &table.smallest[0])
 		equal(t, "where the largest key is", &table.props.largest[0], &table.largest[0])
 	}
@@ -675,7 +675,7 @@ func TestHugeBlocks(t *testing.T) {
 		b := append(whole[:table.foot.props:table.foot.props], sealBlock(table.props.appendTo(nil), 0, table.salt, table.foot.props)...)
 		table.foot.at = int64(len(b))
 		m.put(name, append(b, table.foot.encode()...))
-		edits.tables[0].size = uint64(len(b) + footerLen)
+		edits.levels[0][0].size = uint64(len(b) + footerLen)
 		m.put(manifestName(edits.no), edits.encode())
 		isError(t, fmt.Sprint(n, " blocks"), openErrorOf(t, m), ErrCorrupt)
 	}
@@ -817,7 +817,7 @@ func TestVerifyDB(t *testing.T) {
 	cancel()
 	isError(t, "when ctx has ended", db.Verify(ctx), context.Canceled)
 
-	meta := &db.state.Load().tables[0].tableMeta
+	meta := &db.state.Load().tables.levels[0][0].tableMeta
 	meta.entries++
 	isError(t, "a manifest with a wrong count", db.Verify(t.Context()), ErrCorrupt)
 	meta.entries--

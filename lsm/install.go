@@ -12,11 +12,12 @@ import (
 )
 
 // An installer has the state of the files of a database, and the manifest in
-// which it lies. One goroutine uses it at a time: Open, then the maker of logs
-// if Open lacked room, then the flusher.
+// which it lies. Who has the token of turn uses it, or Open and Close when
+// there is no other goroutine.
 type installer struct {
 	db       *DB
-	manifest // what is durable, with the highest numbers that were tried
+	turn     chan struct{} // taken before pipeline.mu, and held while files are written
+	manifest               // what is durable, with the highest numbers that were tried
 
 	f    File   // to append to; nil before the first edit
 	bad  bool   // a write or sync of the file has failed
@@ -24,18 +25,36 @@ type installer struct {
 	base int64  // of its snapshot
 	sum  uint32 // of the head of the last edit
 
-	tried    []string // names of manifests that may be there
-	obsolete []string // names of files that nothing refers to
+	tried []string // names of manifests that may be there
 }
 
-// install makes next the state, which has some tables more than the one before,
-// and perhaps a later oldest log. After an error nobody knows whether it is:
-// another state must not be tried before this one.
-func (s *installer) install(next manifest, added []tableMeta) error {
-	body := next.appendFields(nil, added)
+// take takes the turn, and reports whether it did so before the database
+// closes.
+func (s *installer) take() bool {
+	select {
+	case s.turn <- struct{}{}:
+		return true // also in Close, when nobody else has it
+	default:
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return true
+	case <-s.db.logs.quit:
+		return false
+	}
+}
+
+// give gives the turn to the next one.
+func (s *installer) give() { <-s.turn }
+
+// install makes next the state, which has perhaps a later oldest log, and other
+// tables than the one before: after, by the change c. After an error nobody
+// knows whether it is.
+func (s *installer) install(next manifest, c *change, after *tableSet) error {
+	body := c.appendTo(next.appendFields(nil))
 	end := s.end + editHeadLen + padded(int64(len(body)))
 	if s.bad || end-s.base > max(s.db.lim.edits, s.base) || end > s.db.lim.manifest {
-		return s.replace(next)
+		return s.replace(next, after)
 	}
 
 	// The edit is a change of the file that is there.
@@ -56,11 +75,14 @@ func (s *installer) install(next manifest, added []tableMeta) error {
 // errManifestLen is returned instead of a manifest that no Open would read.
 var errManifestLen = fmt.Errorf("%w: a manifest of more than %d bytes", ErrTooLarge, maxManifestLen)
 
-// fits returns an error if a manifest may have no room for one more of tables.
-func (s *installer) fits(tables []*dbTable) error {
-	n := (&tableMeta{}).fieldBound() + 2*MaxKeyLen + snapshotLen
-	for _, t := range tables {
-		n += t.fieldBound()
+// fits returns an error if a manifest may have no room for the tables of v, and
+// some more.
+func (s *installer) fits(v *tableSet, more int64) error {
+	n := more*((&tableMeta{}).fieldBound()+2*MaxKeyLen) + snapshotLen
+	for _, tables := range v.levels {
+		for _, t := range tables {
+			n += t.fieldBound()
+		}
 	}
 	if n > s.db.lim.manifest {
 		return errManifestLen
@@ -83,15 +105,17 @@ func (s *installer) append(e []byte) error {
 	return s.f.Sync()
 }
 
-// replace writes a new manifest with the state next. Afterwards nothing needs
-// the one before.
-func (s *installer) replace(next manifest) error {
+// replace writes a new manifest with the state next and the tables of v.
+// Afterwards nothing needs the one before.
+func (s *installer) replace(next manifest, v *tableSet) error {
 	s.bad = true
 	s.no++ // a number is tried once, and so is that of an edit
 	s.edit++
 	next.fileHeader = fileHeader{no: s.no, id: s.db.id, nonce: s.db.nonce()}
 	next.edit = s.edit
+	next.levels = v.metas()
 	b := next.encode()
+	next.levels = [numLevels][]tableMeta{}
 	if int64(len(b)) > s.db.lim.manifest {
 		return errManifestLen // nobody could read it
 	}
@@ -102,7 +126,7 @@ func (s *installer) replace(next manifest) error {
 
 	// Those before may have their names still.
 	last := len(s.tried) - 1
-	s.obsolete = append(s.obsolete, s.tried[:last]...)
+	s.db.discard(s.tried[:last]...)
 	s.tried = slices.Clone(s.tried[last:])
 	_ = s.close() // it is synced, or has failed already
 
@@ -149,17 +173,4 @@ func (s *installer) close() error {
 	err := s.f.Close()
 	s.f = nil
 	return err
-}
-
-// removeObsolete removes the files that nothing refers to. What cannot be
-// removed stays in the list.
-func (s *installer) removeObsolete() {
-	left := s.obsolete[:0]
-	for _, name := range s.obsolete {
-		err := s.db.opts.FS.Remove(filepath.Join(s.db.dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			left = append(left, name)
-		}
-	}
-	s.obsolete = left
 }

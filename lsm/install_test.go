@@ -108,7 +108,7 @@ func TestManifestBound(t *testing.T) {
 	for _, n := range []int{0, 1, 127, 128, MaxKeyLen} {
 		key := make([]byte, n)
 		meta := tableMeta{most, most, most, most, most, most, most, key, key}
-		got := int64(len(appendField(nil, tagAdd, meta.appendTo(nil))))
+		got := int64(len(appendField(nil, tagAdd, meta.appendTo(nil, numLevels-1))))
 		if want := meta.fieldBound(); got > want || got < want-8 {
 			t.Errorf("keys of %d bytes: a field of %d bytes, want a little less than %d", n, got, want)
 		}

@@ -37,7 +37,7 @@ func TestIssueUnknownEdit(t *testing.T) {
 
 		edits, err := readManifest(m, "db", 1)
 		must(t, err)
-		equal(t, "tables that edits name", len(edits.tables), 1)
+		equal(t, "tables that edits name", len(edits.levels[0]), 1)
 		equal(t, "the last commit after a kill", recovered(t, m.killClone()), 30)
 		equal(t, "the last commit after a loss of power", recovered(t, m.CrashClone(CrashConfig{})), 30)
 		m.Inject(nil)

@@ -65,6 +65,8 @@ type DB struct {
 	flush     flusher
 	files     descriptors
 	installed installer
+	readers   readerSet
+	removal   remover
 
 	closed atomic.Bool
 	done   chan struct{} // closed when Close has finished
@@ -86,68 +88,17 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 // AppendGet appends the value of key to dst, and returns the extended slice. If
 // there is none, the error is [ErrNotFound], and dst is returned as it is.
 func (db *DB) AppendGet(dst, key []byte) ([]byte, error) {
-	s, seq, err := db.reader(key)
-	if err != nil {
-		return dst, err
+	out, ok, err := db.read(dst, key, true, maxSeq)
+	if err == nil && !ok {
+		err = ErrNotFound
 	}
-	if v, kind, ok := s.inMemory(key, seq); ok {
-		if kind == kindDelete {
-			return dst, ErrNotFound
-		}
-		return append(dst, v...), nil
-	}
-	if len(s.tables) == 0 {
-		return dst, ErrNotFound
-	}
-
-	buf := takeBlockBuffer()
-	defer giveBlockBuffer(buf)
-	e, ok, err := s.inTables(key, buf)
-	switch {
-	case err != nil:
-		return dst, db.readError(err)
-	case !ok || e.kind == kindDelete:
-		return dst, ErrNotFound
-	}
-	return append(dst, e.value...), nil
+	return out, err
 }
 
 // Has reports whether key has a value.
 func (db *DB) Has(key []byte) (bool, error) {
-	s, seq, err := db.reader(key)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if _, kind, ok := s.inMemory(key, seq); ok {
-		return kind != kindDelete, nil
-	}
-	if len(s.tables) == 0 {
-		return false, nil
-	}
-
-	buf := takeBlockBuffer()
-	defer giveBlockBuffer(buf)
-	e, ok, err := s.inTables(key, buf)
-	if err != nil {
-		return false, db.readError(err)
-	}
-	return ok && e.kind != kindDelete, nil
-}
-
-// reader returns where to look for key, and up to which sequence. Everything up
-// to that is in the state, because the state is loaded first.
-func (db *DB) reader(key []byte) (s *readState, seq uint64, err error) {
-	switch {
-	case db.closed.Load():
-		return nil, 0, ErrClosed
-	case len(key) > MaxKeyLen:
-		return nil, 0, ErrNotFound
-	}
-	s = db.state.Load()
-	return s, db.commits.visible.Load(), nil
+	_, ok, err := db.read(nil, key, false, maxSeq)
+	return ok, err
 }
 
 // readError returns the error of a read of a table: Close may have come before
@@ -216,6 +167,19 @@ func (db *DB) Sync(ctx context.Context) error {
 	return db.commits.flush(ctx)
 }
 
+// Flush makes a table of what is in memory, and waits until it is there. No
+// commit is safer for it. If ctx ends first, it returns the error of ctx, and
+// the table may still be made.
+func (db *DB) Flush(ctx context.Context) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return db.commits.empty(ctx)
+}
+
 // Close waits for the commits that have begun, makes everything durable, and
 // releases the files. What is in memory becomes a table if it takes more than a
 // 32nd of Options.Memory. Afterwards, and for commits that begin meanwhile, all
@@ -231,7 +195,7 @@ func (db *DB) Close() error {
 	err := db.commits.drain()
 	db.logs.background.Wait()
 	if err == nil {
-		db.installed.removeObsolete()
+		db.removeObsolete()
 		var last *logFile
 		last, err = db.logs.finish(db.commits.seq + 1)
 		if err == nil && last != nil {

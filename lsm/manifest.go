@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,17 +37,19 @@ import (
 // first. So an older state of which all files are there has the same content.
 type manifest struct {
 	fileHeader
-	edit     uint64      // number of the last edit, over all manifests
-	oldest   logRef      // the oldest log that is needed
-	flushed  uint64      // the last sequence that is in tables, which is before the first in that log
-	nextFile uint64      // numbers of all files are below
-	tables   []tableMeta // the oldest first
+	edit     uint64 // number of the last edit, over all manifests
+	oldest   logRef // the oldest log that is needed
+	flushed  uint64 // the last sequence that is in tables, which is before the first in that log
+	nextFile uint64 // numbers of all files are below
+
+	levels [numLevels][]tableMeta // in the order of a [version]; only of one that was read, or is written
 }
 
-// A tableMeta is what a manifest knows of a table. Its field has the level,
-// which is 0, the number and the length as uvarints, eight bytes of the nonce,
-// then entries, deletes, the lowest and the highest sequence as uvarints, and
-// the smallest and the largest key, each after its length.
+// A tableMeta is what a manifest knows of a table. Its field has the level, the
+// number and the length as uvarints, eight bytes of the nonce, then entries,
+// deletes, the lowest and the highest sequence as uvarints, and the smallest
+// and the largest key, each after its length. The field that removes a table
+// has the level and the number.
 type tableMeta struct {
 	no, size, nonce   uint64
 	entries, deletes  uint64
@@ -72,6 +75,7 @@ const (
 	tagFlushed  = 2
 	tagNextFile = 3
 	tagAdd      = 4  // a table
+	tagRemove   = 5  // a table
 	tagMayGo    = 32 // tags from here on may be skipped
 )
 
@@ -127,27 +131,40 @@ func list(fsys FS, dir string) (l listing, err error) {
 // encode returns the bytes of a file with one edit, a snapshot of m.
 func (m *manifest) encode() []byte {
 	b := m.fileHeader.encode(manifestMagic, manifestHeaderLen)
-	edit := encodeEdit(m.appendFields(nil, m.tables), editHead{kind: editSnapshot, number: m.edit}, m.salt(), manifestHeaderLen)
+	body := m.appendFields(nil)
+	for level := range m.levels {
+		for i := range m.levels[level] {
+			body = appendField(body, tagAdd, m.levels[level][i].appendTo(nil, level))
+		}
+	}
+	edit := encodeEdit(body, editHead{kind: editSnapshot, number: m.edit}, m.salt(), manifestHeaderLen)
 	return append(b, edit...)
 }
 
 // salt returns the salt of the checksums.
 func (m *manifest) salt() uint64 { return fileSalt(m.id, m.no, m.nonce) }
 
-// appendFields appends the fields of m, of its tables those that are added.
-func (m *manifest) appendFields(b []byte, added []tableMeta) []byte {
+// appendFields appends the fields of m but for those of tables.
+func (m *manifest) appendFields(b []byte) []byte {
 	b = appendField(b, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, m.oldest.no), m.oldest.nonce))
 	b = appendField(b, tagFlushed, binary.AppendUvarint(nil, m.flushed))
-	b = appendField(b, tagNextFile, binary.AppendUvarint(nil, m.nextFile))
-	for i := range added {
-		b = appendField(b, tagAdd, added[i].appendTo(nil))
+	return appendField(b, tagNextFile, binary.AppendUvarint(nil, m.nextFile))
+}
+
+// appendTo appends the fields of c.
+func (c *change) appendTo(b []byte) []byte {
+	for _, t := range c.removed {
+		b = appendField(b, tagRemove, binary.AppendUvarint(binary.AppendUvarint(nil, uint64(t.level)), t.no))
+	}
+	for _, t := range c.added {
+		b = appendField(b, tagAdd, t.tableMeta.appendTo(nil, t.level))
 	}
 	return b
 }
 
-// appendTo appends the value of the field that adds t.
-func (t *tableMeta) appendTo(b []byte) []byte {
-	b = binary.AppendUvarint(b, 0) // level
+// appendTo appends the value of the field that adds t to a level.
+func (t *tableMeta) appendTo(b []byte, level int) []byte {
+	b = binary.AppendUvarint(b, uint64(level))
 	b = binary.AppendUvarint(b, t.no)
 	b = binary.AppendUvarint(b, t.size)
 	b = binary.LittleEndian.AppendUint64(b, t.nonce)
@@ -168,23 +185,21 @@ func (t *tableMeta) fieldBound() int64 { return tableFieldLen + int64(len(t.smal
 
 // equal reports whether t and other say the same.
 func (t *tableMeta) equal(other *tableMeta) bool {
-	return bytes.Equal(t.appendTo(nil), other.appendTo(nil))
+	return bytes.Equal(t.appendTo(nil, 0), other.appendTo(nil, 0))
 }
 
 // parseTableMeta decodes the value of a field that adds a table.
-func parseTableMeta(b []byte) (t tableMeta, err error) {
-	level, b, ok := cutUvarint(b, math.MaxUint64)
-	if !ok {
-		return t, errDamaged
-	}
-	if level > 0 {
-		return t, errUnknown
+func parseTableMeta(b []byte) (level int, t tableMeta, err error) {
+	level, b, err = parseLevel(b)
+	if err != nil {
+		return 0, t, err
 	}
 
+	var ok bool
 	t.no, b, _ = cutUvarint(b, math.MaxUint64)
 	t.size, b, ok = cutUvarint(b, maxTableLen)
 	if !ok || len(b) < 8 {
-		return t, errDamaged
+		return 0, t, errDamaged
 	}
 	t.nonce, b = binary.LittleEndian.Uint64(b), b[8:]
 	for _, n := range []*uint64{&t.entries, &t.deletes, &t.minSeq, &t.maxSeq} {
@@ -194,13 +209,25 @@ func parseTableMeta(b []byte) (t tableMeta, err error) {
 	t.smallest, b, ok1 = decodeBytes(b)
 	t.largest, b, ok2 = decodeBytes(b)
 	if !ok || !ok1 || !ok2 || len(b) > 0 || t.no == 0 {
-		return t, errDamaged
+		return 0, t, errDamaged
 	}
 
 	// The window that they lie in moves on.
 	t.smallest = bytes.Clone(t.smallest)
 	t.largest = bytes.Clone(t.largest)
-	return t, nil
+	return level, t, nil
+}
+
+// parseLevel decodes a level at the start of b, and returns the rest.
+func parseLevel(b []byte) (level int, rest []byte, err error) {
+	n, rest, ok := cutUvarint(b, math.MaxUint64)
+	switch {
+	case !ok:
+		return 0, nil, errDamaged
+	case n >= numLevels:
+		return 0, nil, errUnknown
+	}
+	return int(n), rest, nil
 }
 
 // appendField appends a field of an edit.
@@ -266,8 +293,17 @@ type manifestReader struct {
 	end  int64 // of the valid edits
 	last editHead
 
-	numbers  map[uint64]bool // of the tables that were checked
-	seq, top uint64          // their highest sequence and number
+	tables   []*namedTable          // in the order in which they were added
+	byNumber map[uint64]*namedTable // those that are there
+	seq      uint64                 // the highest of a table of level 0
+	highest  uint64                 // of any table
+	top      uint64                 // the highest number of a table
+}
+
+// A namedTable is a table that an edit adds.
+type namedTable struct {
+	level int
+	tableMeta
 }
 
 // readManifest reads the manifest with a number.
@@ -277,7 +313,7 @@ func readManifest(fsys FS, dir string, no uint64) (m manifest, err error) {
 	if err != nil {
 		return m, err
 	}
-	r := &manifestReader{window: w, name: name, numbers: map[uint64]bool{}}
+	r := &manifestReader{window: w, name: name, byNumber: map[uint64]*namedTable{}}
 	err = errors.Join(r.read(no), w.f.Close())
 	return r.m, err
 }
@@ -307,7 +343,7 @@ func (r *manifestReader) read(no uint64) error {
 			return err
 		}
 		if n == 0 {
-			return r.tail()
+			return errors.Join(r.tail(), r.sortLevels())
 		}
 		r.end += n
 	}
@@ -370,7 +406,7 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 		}
 
 		// A table is one of several, and everything else comes once.
-		if seen[tag] && tag != tagAdd {
+		if seen[tag] && tag != tagAdd && tag != tagRemove {
 			return r.damaged()
 		}
 		seen[tag] = true
@@ -383,23 +419,21 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 	if snapshot && !(seen[tagOldest] && seen[tagFlushed] && seen[tagNextFile]) || seen[tagOldest] != seen[tagFlushed] {
 		return corrupt(r.name, r.end, "a field is missing")
 	}
-	return r.checkTables()
+	if r.highest > r.m.flushed || max(r.top, r.m.oldest.no) >= r.m.nextFile {
+		return corrupt(r.name, r.end, "the files do not fit to the rest")
+	}
+	return nil
 }
 
 func (r *manifestReader) damaged() error { return corrupt(r.name, r.end, "a field is damaged") }
 
 // field applies a field of an edit.
 func (r *manifestReader) field(tag uint64, value []byte) error {
-	if tag == tagAdd {
-		t, err := parseTableMeta(value)
-		switch {
-		case errors.Is(err, errUnknown):
-			return &versionError{r.name, "a table on a level below the first"}
-		case err != nil:
-			return r.damaged()
-		}
-		r.m.tables = append(r.m.tables, t)
-		return nil
+	switch tag {
+	case tagAdd:
+		return r.addTable(value)
+	case tagRemove:
+		return r.removeTable(value)
 	}
 
 	// Every other field begins with a number.
@@ -428,21 +462,69 @@ func (r *manifestReader) field(tag uint64, value []byte) error {
 	return nil
 }
 
-// checkTables returns an error if the tables of an edit do not fit to each
-// other or to the rest: of each the sequences come after those of the one
-// before.
-func (r *manifestReader) checkTables() error {
-	for _, t := range r.m.tables[len(r.numbers):] {
-		fits := t.minSeq > r.seq && t.minSeq <= t.maxSeq && !r.numbers[t.no] && bytes.Compare(t.smallest, t.largest) <= 0
-		if !fits {
-			return corrupt(r.name, r.end, fmt.Sprintf("table %d does not fit to the others", t.no))
-		}
-		r.numbers[t.no] = true
-		r.seq = t.maxSeq
-		r.top = max(r.top, t.no)
+// levelError returns err, which parseLevel has given, as one about the file.
+func (r *manifestReader) levelError(err error) error {
+	if errors.Is(err, errUnknown) {
+		return &versionError{r.name, "a table on a level below the last"}
 	}
-	if r.seq > r.m.flushed || max(r.top, r.m.oldest.no) >= r.m.nextFile {
-		return corrupt(r.name, r.end, "the files do not fit to the rest")
+	return r.damaged()
+}
+
+// addTable applies the field that adds a table. On level 0, its sequences come
+// after those of all before.
+func (r *manifestReader) addTable(value []byte) error {
+	level, meta, err := parseTableMeta(value)
+	if err != nil {
+		return r.levelError(err)
+	}
+	t := &namedTable{level, meta}
+	fits := t.minSeq <= t.maxSeq && r.byNumber[t.no] == nil && bytes.Compare(t.smallest, t.largest) <= 0
+	if !fits || level == 0 && t.minSeq <= r.seq {
+		return corrupt(r.name, r.end, fmt.Sprintf("table %d does not fit to the others", t.no))
+	}
+
+	if level == 0 {
+		r.seq = t.maxSeq
+	}
+	r.tables = append(r.tables, t)
+	r.byNumber[t.no] = t
+	r.highest = max(r.highest, t.maxSeq)
+	r.top = max(r.top, t.no)
+	return nil
+}
+
+// removeTable applies the field that removes a table.
+func (r *manifestReader) removeTable(value []byte) error {
+	level, value, err := parseLevel(value)
+	if err != nil {
+		return r.levelError(err)
+	}
+	no, value, ok := cutUvarint(value, math.MaxUint64)
+	if !ok || len(value) > 0 {
+		return r.damaged()
+	}
+	t := r.byNumber[no]
+	if t == nil || t.level != level {
+		return corrupt(r.name, r.end, fmt.Sprintf("table %d goes, and was not there", no))
+	}
+	delete(r.byNumber, no)
+	return nil
+}
+
+// sortLevels puts the tables that are left into their levels.
+func (r *manifestReader) sortLevels() error {
+	for _, t := range r.tables {
+		if r.byNumber[t.no] == t {
+			r.m.levels[t.level] = append(r.m.levels[t.level], t.tableMeta)
+		}
+	}
+	for level, tables := range r.m.levels[1:] {
+		slices.SortFunc(tables, func(a, b tableMeta) int { return bytes.Compare(a.smallest, b.smallest) })
+		for i := 1; i < len(tables); i++ {
+			if bytes.Compare(tables[i-1].largest, tables[i].smallest) >= 0 {
+				return corrupt(r.name, r.end, fmt.Sprintf("tables of level %d overlap", level+1))
+			}
+		}
 	}
 	return nil
 }

@@ -47,8 +47,11 @@ func TestManifestEdits(t *testing.T) {
 		{"oldest log", change, state(6, 0, 7), nil},
 		{"a tag that may be skipped", change, appendField(next, 32, []byte("x")), nil},
 		{"nothing", change, nil, nil},
-		{"a table below", change, appendField(nil, tagAdd, uvarint(1)), ErrVersion},
-		{"a table that goes", change, appendField(nil, 5, uvarint(1)), ErrVersion},
+		{"a table below the last level", change, appendField(nil, tagAdd, uvarint(numLevels)), ErrVersion},
+		{"a table that goes from there", change, appendField(nil, tagRemove, uvarint(numLevels)), ErrVersion},
+		{"a table that goes and was not there", change, appendField(nil, tagRemove, []byte{1, 9}), ErrCorrupt},
+		{"a table that goes without a number", change, appendField(nil, tagRemove, uvarint(1)), ErrCorrupt},
+		{"tag 6", change, appendField(nil, 6, uvarint(1)), ErrVersion},
 		{"tag 31", change, appendField(nil, 31, uvarint(1)), ErrVersion},
 		{"flushed", change, state(6, 9, 7), nil},
 		{"the highest numbers", change, state(maxFileNo-1, maxFlushed, maxFileNo), nil},
@@ -264,7 +267,7 @@ func TestManifestManyTables(t *testing.T) {
 	for i := range uint64(n) {
 		added := tableMeta{no: i + 1, minSeq: i + 1, maxSeq: i + 1}
 		h.number++
-		e := encodeEdit(appendField(nil, tagAdd, added.appendTo(nil)), h, m.salt(), int64(len(b)))
+		e := encodeEdit(appendField(nil, tagAdd, added.appendTo(nil, 0)), h, m.salt(), int64(len(b)))
 		h.chain = binary.LittleEndian.Uint32(e)
 		b = append(b, e...)
 	}
@@ -272,7 +275,7 @@ func TestManifestManyTables(t *testing.T) {
 	fsys.put(manifestName(1), b)
 	got, err := readManifest(fsys, "db", 1)
 	must(t, err)
-	equal(t, "tables", len(got.tables), n)
+	equal(t, "tables", len(got.levels[0]), n)
 }
 
 // TestTrapFileNumbers checks that a stray file whose name has an enormous

@@ -31,7 +31,7 @@ func (m *MemFS) content(t *testing.T, name string) string {
 }
 
 // must ends a test if one of errs is an error.
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)

@@ -196,15 +196,8 @@ func (m *memtable) search(n *node, p perm, from int, key []byte, seq uint64) int
 // seek returns the ref of the first entry that is not before (key, seq), or 0.
 // The complexity is O(log n) where n is the number of entries.
 func (m *memtable) seek(key []byte, seq uint64) uint32 {
-	n := m.root.Load()
-	p := perm(n.perm.Load())
-	for n.kids != nil {
-		n = m.child(n, p, key, seq)
-		p = perm(n.perm.Load())
-	}
-
 	// The entry may be the first of the leaf to the right.
-	i := m.search(n, p, 0, key, seq)
+	n, p, i := m.locate(key, seq)
 	if i == p.len() {
 		if n = n.next.Load(); n == nil {
 			return 0
@@ -213,6 +206,37 @@ func (m *memtable) seek(key []byte, seq uint64) uint32 {
 		p = perm(n.perm.Load())
 	}
 	return n.refs[p.at(i)]
+}
+
+// locate returns a leaf with its order, and how many of its entries are before
+// (key, seq). If that is none, there are none: a leaf has the entry that
+// separates it from the leaf to the left, and that is before (key, seq) or the
+// leaf is not reached.
+func (m *memtable) locate(key []byte, seq uint64) (n *node, p perm, i int) {
+	n = m.root.Load()
+	p = perm(n.perm.Load())
+	for n.kids != nil {
+		n = m.child(n, p, key, seq)
+		p = perm(n.perm.Load())
+	}
+	return n, p, m.search(n, p, 0, key, seq)
+}
+
+// rightmost returns the last leaf, with its order.
+func (m *memtable) rightmost() (n *node, p perm) {
+	n = m.root.Load()
+	p = perm(n.perm.Load())
+	for n.kids != nil {
+		// An item that comes after p was loaded splits the last child.
+		kid := n.kids[p.at(p.len()-1)].Load()
+		if now := perm(n.perm.Load()); now != p {
+			p = now
+			continue
+		}
+		n = kid
+		p = perm(n.perm.Load())
+	}
+	return n, p
 }
 
 // child returns the child of n in which (key, seq) belongs; p was loaded from

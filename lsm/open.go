@@ -61,7 +61,8 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	db.logs.quit = make(chan struct{})
 	db.installed.db = db
 	db.files.limit = db.opts.MaxOpenFiles
-	db.state.Store(&readState{mem: newMemtable()})
+	db.installed.turn = make(chan struct{}, 1)
+	db.state.Store(&readState{mem: newMemtable(), tables: &tableSet{}})
 
 	// A failed Open leaves nothing open.
 	if err := db.open(); err != nil {
@@ -168,8 +169,13 @@ func (db *DB) release() error {
 			_ = l.f.Close() // nothing depends on it: it is synced, closed already, or has failed
 		}
 	}
-	for _, t := range db.state.Load().tables {
-		_ = t.close() // it was only read
+	for _, tables := range db.state.Load().tables.levels {
+		for _, t := range tables {
+			_ = t.close() // it was only read
+		}
+	}
+	for _, z := range db.readers.zombies {
+		_ = z.close() // and that too
 	}
 	_ = db.installed.close() // it is synced, or has failed
 
@@ -213,7 +219,7 @@ func (db *DB) create(files listing) error {
 	db.logs.chain = []uint64{log.no}
 	first := logRef{log.no, log.nonce}
 	db.state.Load().mem.log = first
-	return db.installed.replace(manifest{oldest: first, nextFile: db.logs.nextNo})
+	return db.installed.replace(manifest{oldest: first, nextFile: db.logs.nextNo}, db.state.Load().tables)
 }
 
 // checkStray returns an error if a log that is not part of the database holds a

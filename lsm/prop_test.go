@@ -5,13 +5,32 @@ package lsm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// TestModelDB checks a database against a map, over closes, kills and reopens.
+// A modelReader is a snapshot or an iterator of a model, and what it shows.
+type modelReader struct {
+	snap  *Snapshot
+	it    *Iterator
+	model map[string]string
+	twin  *twinIter
+}
+
+// close closes the reader.
+func (r *modelReader) close() error {
+	if r.snap != nil {
+		return r.snap.Close()
+	}
+	return r.it.Close()
+}
+
+// TestModelDB checks a database with snapshots and iterators against maps, over
+// flushes, closes, kills and reopens.
 func TestModelDB(t *testing.T) { rapid.Check(t, modelDB) }
 
 func modelDB(t *rapid.T) {
@@ -34,6 +53,13 @@ func modelDB(t *rapid.T) {
 	model := map[string]string{}
 	key := rapid.SliceOfN(rapid.ByteRange('a', 'c'), 0, 3)
 	value := rapid.SliceOfN(rapid.Byte(), 0, 200)
+	var readers []*modelReader
+	closeReaders := func() {
+		for _, r := range readers {
+			must(r.close())
+		}
+		readers = nil
+	}
 	t.Repeat(map[string]func(*rapid.T){
 		"set": func(t *rapid.T) {
 			k, v := key.Draw(t, "key"), value.Draw(t, "value")
@@ -60,12 +86,62 @@ func modelDB(t *rapid.T) {
 			}
 			must(db.Apply(context.Background(), &b))
 		},
-		"sync": func(*rapid.T) { must(db.Sync(context.Background())) },
+		"sync":  func(*rapid.T) { must(db.Sync(context.Background())) },
+		"flush": func(*rapid.T) { must(db.Flush(context.Background())) },
+		"snapshot": func(*rapid.T) {
+			if len(readers) < 5 {
+				readers = append(readers, &modelReader{snap: db.Snapshot(), model: maps.Clone(model)})
+			}
+		},
+		"iterator": func(t *rapid.T) {
+			lo, hi := key.Draw(t, "lo"), key.Draw(t, "hi")
+			if rapid.Bool().Draw(t, "to the end") {
+				hi = nil
+			}
+			r := &modelReader{model: model}
+			from := db.Scan
+			if n := rapid.IntRange(0, len(readers)).Draw(t, "of"); n < len(readers) && readers[n].snap != nil {
+				from = readers[n].snap.Scan
+				r.model = readers[n].model
+			}
+			r.model = maps.Clone(r.model)
+			r.twin = newTwin(r.model, lo, hi)
+			r.it = from(lo, hi)
+			readers = append(readers, r)
+		},
+		"read": func(t *rapid.T) {
+			if len(readers) == 0 {
+				return
+			}
+			r := readers[rapid.IntRange(0, len(readers)-1).Draw(t, "reader")]
+			if r.it == nil {
+				lo, hi := key.Draw(t, "lo"), key.Draw(t, "hi")
+				modelScan(t, r.snap.Scan, r.model, lo, hi)
+				modelGet(t, r.snap, r.model, lo)
+				return
+			}
+			for _, m := range rapid.SliceOfN(rapid.IntRange(0, int(moves)-1), 1, 8).Draw(t, "moves") {
+				k := key.Draw(t, "target")
+				if got, want := doMove(r.it, move(m), string(k)), r.twin.do(move(m), string(k)); got != want {
+					t.Fatalf("move %d, target %q: got %s, want %s", m, k, got, want)
+				}
+			}
+		},
+		"release": func(t *rapid.T) {
+			if len(readers) == 0 {
+				return
+			}
+			i := rapid.IntRange(0, len(readers)-1).Draw(t, "reader")
+			must(readers[i].close())
+			readers = slices.Delete(readers, i, i+1)
+		},
 		"reopen": func(*rapid.T) {
+			closeReaders()
 			must(db.Close())
 			db = open()
 		},
 		"kill": func(*rapid.T) {
+			closeReaders()
 			must(db.Sync(context.Background())) // so that nothing may be missing
 			m = m.killClone()
 			must(db.Close())
@@ -89,8 +165,36 @@ func modelDB(t *rapid.T) {
 			if v, _ := db.AppendGet([]byte("x"), k); string(v) != "x"+want {
 				t.Fatalf("AppendGet(x, %q) = %q, want %q", k, v, "x"+want)
 			}
+			modelScan(t, db.Scan, model, k, nil)
 		},
 	})
+	closeReaders()
+}
+
+// modelScan checks a range both ways.
+func modelScan(t *rapid.T, scan func(lo, hi []byte) *Iterator, model map[string]string, lo, hi []byte) {
+	twin := newTwin(model, lo, hi)
+	var want []string
+	for s := twin.do(moveFirst, ""); s != "none"; s = twin.do(moveNext, "") {
+		want = append(want, s)
+	}
+	for _, back := range []bool{false, true} {
+		got, err := collect(scan(lo, hi), back)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("from %q to %q, back %t: got %q and %v, want %q", lo, hi, back, got, err, want)
+		}
+		slices.Reverse(want)
+	}
+}
+
+// modelGet checks a key of a snapshot.
+func modelGet(t *rapid.T, snap *Snapshot, model map[string]string, k []byte) {
+	want, ok := model[string(k)]
+	v, err := snap.Get(k)
+	has, herr := snap.Has(k)
+	if ok != (err == nil) || string(v) != want || has != ok || herr != nil {
+		t.Fatalf("%q in a snapshot: got %q and %v, Has %t and %v, want %q", k, v, err, has, herr, want)
+	}
 }
 
 // TestMetamorphic checks that the same changes give the same answers whatever

@@ -83,8 +83,9 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 	db.logs.nextNo = max(m.nextFile, files.top+1)
 	db.commits.seq = m.flushed
 	db.installed.manifest = m
-	db.installed.bad = true // it is not appended to (M4)
-	if err := db.openTables(m.tables); err != nil {
+	db.installed.levels = [numLevels][]tableMeta{} // a version has them
+	db.installed.bad = true                        // it is not appended to (M4)
+	if err := db.openTables(m); err != nil {
 		return fail(err)
 	}
 
@@ -121,8 +122,14 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 		}
 		r.remove = append(r.remove, logName(no))
 	}
+	named := map[uint64]bool{}
+	for _, tables := range m.levels {
+		for i := range tables {
+			named[tables[i].no] = true
+		}
+	}
 	for _, no := range files.tables {
-		if !slices.ContainsFunc(m.tables, func(t tableMeta) bool { return t.no == no }) {
+		if !named[no] {
 			r.remove = append(r.remove, tableName(no))
 		}
 	}
@@ -133,15 +140,20 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 }
 
 // openTables opens the tables that a manifest names.
-func (db *DB) openTables(metas []tableMeta) error {
+func (db *DB) openTables(m manifest) error {
+	v := &tableSet{id: 1}
 	s := *db.state.Load()
-	for _, meta := range metas {
-		t, err := db.openTable(meta)
-		if err != nil {
-			return err
+	s.tables = v
+	db.state.Store(&s) // so that a failed Open closes them
+	for level, metas := range m.levels {
+		for i := range metas {
+			t, err := db.openTable(metas[i])
+			if err != nil {
+				return err
+			}
+			t.born = v.id
+			v.levels[level] = append(v.levels[level], t)
 		}
-		s.tables = append(s.tables, t)
-		db.state.Store(&s) // so that a failed Open closes them
 	}
 	return nil
 }
@@ -161,7 +173,7 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 	// Those that stayed before come first.
 	for len(db.state.Load().imms) > 0 {
 		mem := db.state.Load().imms[0]
-		t, err := db.writeTable(mem)
+		t, err := db.writeTable(mem, nil)
 		if lacksRoom(err) || errors.Is(err, ErrTooLarge) {
 			return nil
 		}
@@ -170,13 +182,10 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 		}
 
 		// The manifest that Open writes will say so.
-		after := db.manifestAfter(mem, t)
+		after := db.manifestAfter(mem)
 		r.manifest.oldest = after.oldest
 		r.manifest.flushed = after.flushed
-		if t != nil {
-			r.manifest.tables = append(r.manifest.tables, t.tableMeta)
-		}
-		db.replaceOldest(t)
+		db.replaceOldest(db.state.Load().tables.after(added(0, t)))
 	}
 	return nil
 }
@@ -339,7 +348,7 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 	kept := r.needed()
 	m := r.manifest
 	m.nextFile = db.logs.peekNumber()
-	if err := db.installed.replace(m); err != nil {
+	if err := db.installed.replace(m, db.state.Load().tables); err != nil {
 		return nil, err
 	}
 
@@ -362,7 +371,7 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 // records of copyLen or more, with room for the commits after them.
 func (db *DB) foldedSize() int64 {
 	s := db.state.Load()
-	live := s.mem.live(len(s.tables) > 0, opLen)
+	live := s.mem.live(s.tables.count() > 0, opLen)
 	return db.opts.LogSize + live + (live/copyLen+1)*groupExtra
 }
 
@@ -391,7 +400,7 @@ func (l *rotation) copyLive(r *resumption) error {
 	s := db.state.Load()
 	s.mem.each(func(key, value []byte, trailer uint64, newest bool) {
 		switch {
-		case !newest, byte(trailer) == kindDelete && len(s.tables) == 0:
+		case !newest, byte(trailer) == kindDelete && s.tables.count() == 0:
 			return
 		case byte(trailer) == kindDelete:
 			rec = appendDelete(rec, key)

@@ -43,10 +43,10 @@ func (db *DB) Stats() Stats {
 	s.Flushes = db.flush.flushes
 	state := db.state.Load()
 	s.Memory = state.memory()
-	s.Tables = len(state.tables)
+	s.Tables = state.tables.count()
 	s.Cached = db.opts.Cache.Size()
-	for _, t := range state.tables {
-		s.Stored += int64(t.tableMeta.size)
+	for level := range numLevels {
+		s.Stored += state.tables.size(level)
 	}
 	s.Sequence = p.seq
 	return s

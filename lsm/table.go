@@ -272,8 +272,13 @@ func (t *tableFile) readBlock(off, end int64, buf *blockBuffer) (d dataBlock, er
 	if err := t.readAt(buf.b, off); err != nil {
 		return d, err
 	}
+	return t.parseBlock(buf.b, off, buf)
+}
 
-	b, encoded, err := openBlock(buf.b, byte(t.props.numbers[propCodec]), t.salt, off)
+// parseBlock decodes b, a block that stands at off. If it is encoded, its
+// payload is in buf.
+func (t *tableFile) parseBlock(b []byte, off int64, buf *blockBuffer) (d dataBlock, err error) {
+	b, encoded, err := openBlock(b, byte(t.props.numbers[propCodec]), t.salt, off)
 	if err == nil && encoded {
 		b, err = t.decode(b, buf)
 	}

@@ -16,9 +16,18 @@ func (db *DB) Verify(ctx context.Context) error {
 	if db.closed.Load() {
 		return ErrClosed
 	}
-	for _, t := range db.state.Load().tables {
-		if err := t.verify(ctx); err != nil {
-			return db.readError(err)
+	mu := &db.commits.mu
+	mu.Lock()
+	v := db.state.Load().tables
+	db.readers.pinLocked(v)
+	mu.Unlock()
+	defer db.unpin(v)
+
+	for _, tables := range v.levels {
+		for _, t := range tables {
+			if err := t.verify(ctx); err != nil {
+				return db.readError(err)
+			}
 		}
 	}
 	return nil

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// A twinIter is an iterator over a sorted list of keys: at is a place in it, or
+// -1 before the first and len(keys) after the last.
+type twinIter struct {
+	keys  []string
+	model map[string]string
+	at    int
+	moved bool
+}
+
+// newTwin returns the twin of an iterator over what model has from lo to hi.
+func newTwin(model map[string]string, lo, hi []byte) *twinIter {
+	it := &twinIter{model: model}
+	for _, key := range slices.Sorted(maps.Keys(model)) {
+		if key >= string(lo) && (hi == nil || key < string(hi)) {
+			it.keys = append(it.keys, key)
+		}
+	}
+	return it
+}
+
+// lower returns how many keys are less than key.
+func (it *twinIter) lower(key string) int {
+	i, _ := slices.BinarySearch(it.keys, key)
+	return i
+}
+
+// A move is a step of an iterator.
+type move uint8
+
+const (
+	moveNext move = iota
+	movePrev
+	moveFirst
+	moveLast
+	moveGE
+	moveLT
+	moves
+)
+
+// do makes a move, and returns where it leads to.
+func (it *twinIter) do(m move, key string) string {
+	switch {
+	case m == moveFirst, m == moveNext && !it.moved:
+		it.at = 0
+	case m == moveLast, m == movePrev && !it.moved:
+		it.at = len(it.keys) - 1
+	case m == moveNext:
+		it.at = min(it.at+1, len(it.keys))
+	case m == movePrev:
+		it.at = max(it.at-1, -1)
+	case m == moveGE:
+		it.at = it.lower(key)
+	case m == moveLT:
+		it.at = it.lower(key) - 1
+	}
+	it.moved = true
+	if it.at < 0 || it.at >= len(it.keys) {
+		return "none"
+	}
+	return it.keys[it.at] + "=" + it.model[it.keys[it.at]]
+}
+
+// doMove makes a move, and returns where it leads to.
+func doMove(it *Iterator, m move, key string) string {
+	ok := false
+	switch m {
+	case moveNext:
+		ok = it.Next()
+	case movePrev:
+		ok = it.Prev()
+	case moveFirst:
+		ok = it.First()
+	case moveLast:
+		ok = it.Last()
+	case moveGE:
+		ok = it.SeekGE([]byte(key))
+	case moveLT:
+		ok = it.SeekLT([]byte(key))
+	}
+	if ok != it.Valid() {
+		return fmt.Sprintf("%t, but Valid is %t", ok, it.Valid())
+	}
+	if !ok {
+		return cmp.Or(errorText(it.Err()), "none")
+	}
+	return string(it.Key()) + "=" + string(it.Value())
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// threeSources returns a database with five keys in two tables and a memtable,
+// and what it holds.
+func threeSources(t testing.TB, rng *rand.Rand) (*DB, map[string]string) {
+	db := memDB(t, Options{LogSize: minLogSize})
+	model := map[string]string{}
+	for source := range 3 {
+		for k := range 5 {
+			key := string(rune('a' + 2*k))
+			for v := range rng.IntN(3) {
+				if rng.IntN(3) == 0 {
+					delete(model, key)
+					must(t, db.Delete([]byte(key)))
+					continue
+				}
+				model[key] = fmt.Sprint(source, v)
+				set(t, db, key, model[key], NoSync)
+			}
+		}
+		if source < 2 {
+			must(t, db.Flush(context.Background()))
+		}
+	}
+	return db, model
+}
+
+// TestIteratorDirections checks all sequences of six moves over five keys in
+// three sources, with versions and deletes, against a slice.
+func TestIteratorDirections(t *testing.T) {
+	configs, length := uint64(8), 6
+	if testing.Short() || raceEnabled {
+		configs, length = 4, 5
+	}
+	for seed := range configs {
+		rng := rand.New(rand.NewPCG(seed, 31))
+		db, model := threeSources(t, rng)
+		snap := db.Snapshot()
+		old := maps.Clone(model)
+		for k := range 5 {
+			set(t, db, string(rune('a'+2*k)), "new", NoSync) // the iterator does not see it
+		}
+
+		lo, hi := []byte(nil), []byte(nil)
+		if seed%2 == 1 {
+			lo, hi = []byte("b"), []byte("h")
+		}
+		target := string(rune('a' + rng.IntN(10)))
+		it := snap.Scan(lo, hi)
+		sequence := make([]move, length)
+		for more := true; more && !t.Failed(); more = nextMoves(sequence) {
+			twin := newTwin(old, lo, hi)
+			it.where = isNew
+			for i, m := range sequence {
+				if got, want := doMove(it, m, target), twin.do(m, target); got != want {
+					t.Fatalf("seed %d, from %q to %q, moves %d: move %d leads to %s, want %s", seed, lo, hi, sequence, i, got, want)
+				}
+			}
+		}
+		must(t, it.Close())
+		must(t, snap.Close())
+	}
+}
+
+// nextMoves makes list the next sequence of its length, and reports whether
+// there is one.
+func nextMoves(list []move) bool {
+	for i := range list {
+		if list[i]++; list[i] < moves {
+			return true
+		}
+		list[i] = 0
+	}
+	return false
+}
+
+// collect returns what a loop yields.
+func collect(it *Iterator, back bool) (found []string, err error) {
+	loop := it.All()
+	if back {
+		loop = it.Backward()
+	}
+	for key, value := range loop {
+		found = append(found, string(key)+"="+string(value))
+	}
+	return found, it.Close()
+}
+
+// wantScan checks a range of a database both ways.
+func wantScan(t testing.TB, what string, scan func(lo, hi []byte) *Iterator, model map[string]string, lo, hi []byte) {
+	t.Helper()
+	twin := newTwin(model, lo, hi)
+	var want []string
+	for s := twin.do(moveFirst, ""); s != "none"; s = twin.do(moveNext, "") {
+		want = append(want, s)
+	}
+	got, err := collect(scan(lo, hi), false)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%s, %q to %q: got %q and %v, want %q", what, lo, hi, got, err, want)
+	}
+	slices.Reverse(want)
+	got, err = collect(scan(lo, hi), true)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%s, %q to %q, back: got %q and %v, want %q", what, lo, hi, got, err, want)
+	}
+}
+
+// TestScan checks ranges and prefixes, while what they show changes.
+func TestScan(t *testing.T) {
+	db := memDB(t, Options{Durability: Async, LogSize: minLogSize})
+	model := map[string]string{}
+	for i := range 500 {
+		key := fmt.Sprintf("key%03d", i*7%500)
+		model[key] = fmt.Sprint(i)
+		must(t, db.Set([]byte(key), []byte(model[key])))
+		if i%150 == 149 {
+			must(t, db.Flush(t.Context()))
+		}
+		if i%3 == 0 {
+			key := fmt.Sprintf("key%03d", i*11%500)
+			delete(model, key)
+			must(t, db.Delete([]byte(key)))
+		}
+	}
+	for _, r := range [][2][]byte{
+		{nil, nil},
+		{nil, []byte("key250")},
+		{[]byte("key250"), nil},
+		{[]byte("key1"), []byte("key123x")},
+		{[]byte("key3"), []byte("key3")},
+		{[]byte("key4"), []byte("key3")},
+		{nil, {}},
+		{[]byte("z"), nil},
+	} {
+		wantScan(t, "a range", db.Scan, model, r[0], r[1])
+	}
+	prefix := func(lo, _ []byte) *Iterator { return db.Prefix(lo) }
+	wantScan(t, "a prefix", prefix, model, []byte("key12"), []byte("key13"))
+	wantScan(t, "all", prefix, model, nil, nil)
+	wantScan(t, "bytes 255", prefix, model, []byte{0xff, 0xff}, nil)
+
+	// An iterator shows what was there when it was made.
+	it := db.Scan(nil, nil)
+	want := len(model)
+	for i := range 500 {
+		must(t, db.Set(fmt.Appendf(nil, "key%03d", i), []byte("later")))
+	}
+	must(t, db.Flush(t.Context()))
+	got, err := collect(it, false)
+	must(t, err)
+	equal(t, "keys of an iterator that is older", len(got), want)
+	for _, s := range got {
+		if s[7:] == "later" {
+			t.Fatalf("an older iterator shows %s", s)
+		}
+	}
+}
+
+// TestSuccessor checks where a prefix ends.
+func TestSuccessor(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"": "", "a": "b", "a\xff": "b", "\xff": "", "\xff\xff": "", "a\x00": "a\x01", "a\xfe\xff": "a\xff",
+	} {
+		equal(t, fmt.Sprintf("the end of %q", prefix), string(successor([]byte(prefix))), want)
+	}
+}
+
+// TestIteratorClosed checks what an iterator says that is closed, of which the
+// snapshot is, or of which the database is.
+func TestIteratorClosed(t *testing.T) {
+	db, model := threeSources(t, rand.New(rand.NewPCG(3, 3)))
+	snap := db.Snapshot()
+	late := snap.Scan(nil, nil)
+	must(t, snap.Close())
+	isError(t, "a snapshot closed twice", snap.Close(), ErrClosed)
+	isError(t, "Scan of a closed snapshot", snap.Scan(nil, nil).Close(), ErrClosed)
+	isError(t, "Prefix of a closed snapshot", snap.Prefix(nil).Err(), ErrClosed)
+	_, err := snap.Get([]byte("a"))
+	isError(t, "Get of a closed snapshot", err, ErrClosed)
+	_, err = snap.Has([]byte("a"))
+	isError(t, "Has of a closed snapshot", err, ErrClosed)
+	got, err := collect(late, false)
+	isError(t, "an iterator that outlives its snapshot", err, nil)
+	equal(t, "its keys", len(got), len(model))
+	equal(t, "a move after Close", late.First() || late.Last() || late.Next() || late.Prev(), false)
+	isError(t, "Err after Close", late.Err(), ErrClosed)
+	isError(t, "Close after Close", late.Close(), ErrClosed)
+
+	it := db.Scan(nil, nil)
+	equal(t, "First", it.First(), true)
+	snap = db.Snapshot()
+	must(t, db.Close())
+	equal(t, "a move after the database was closed", it.Next() || it.First() || it.Valid(), false)
+	isError(t, "Err after the database was closed", it.Err(), ErrClosed)
+	isError(t, "Close after the database was closed", it.Close(), ErrClosed)
+	isError(t, "Scan after the database was closed", db.Scan(nil, nil).Close(), ErrClosed)
+	_, err = snap.Get([]byte("a"))
+	isError(t, "Get of a snapshot after the database was closed", err, ErrClosed)
+	isError(t, "Close of a snapshot after the database was closed", snap.Close(), nil)
+	_, err = db.Snapshot().Get([]byte("a"))
+	isError(t, "Get of a snapshot of what is closed", err, ErrClosed)
+	isError(t, "Close of a snapshot of what is closed", db.Snapshot().Close(), ErrClosed)
+}
+
+// TestTrapScanError checks that a scan of which a read fails ends there, with
+// that error: nothing is skipped, and Next does not go on. An absolute move
+// tries again.
+func TestTrapScanError(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Cache: NewCache(0), LogSize: minLogSize})
+	model := map[string]string{}
+	for round := range 3 {
+		for i := range 400 {
+			key := fmt.Sprintf("key%04d", i*3+round)
+			model[key] = fmt.Sprintf("%060d", i)
+			set(t, db, key, model[key], Async)
+		}
+		must(t, db.Flush(t.Context()))
+	}
+
+	reads := 0
+	failAt := -1
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" && filepath.Ext(op.Name) == ".sst" {
+			if reads++; reads == failAt {
+				return syscall.EIO
+			}
+		}
+		return nil
+	})
+	for _, back := range []bool{false, true} {
+		want, err := collect(db.Scan(nil, nil), back)
+		must(t, err)
+		equal(t, "keys", len(want), len(model))
+		total := reads
+		for n := 1; n <= total; n++ {
+			reads, failAt = 0, n
+			it := db.Scan(nil, nil)
+			begin, step := (*Iterator).First, (*Iterator).Next
+			if back {
+				begin, step = (*Iterator).Last, (*Iterator).Prev
+			}
+			i := 0
+			for ok := begin(it); ok; ok = step(it) {
+				if got := string(it.Key()) + "=" + string(it.Value()); got != want[i] {
+					t.Fatalf("read %d fails: entry %d is %q, want %q", n, i, got, want[i])
+				}
+				i++
+			}
+			if i == len(want) || !errors.Is(it.Err(), syscall.EIO) {
+				t.Fatalf("read %d fails: %d entries and %v, want fewer and the error", n, i, it.Err())
+			}
+			equal(t, "a step after the error", it.Next() || it.Prev() || it.Valid(), false)
+			isError(t, "after a step", it.Err(), syscall.EIO)
+			equal(t, "an absolute move", begin(it), true)
+			isError(t, "a scan that was begun again", it.Close(), nil)
+		}
+		reads, failAt = 0, -1
+	}
+}
