@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	crashes = flag.Int("crashes", 6000, "how many states after a crash are checked in scripts at random")
+	crashes = flag.Int("crashes", 20000, "how many states after a crash are checked in scripts at random")
 	orders  = flag.Int("orders", 1, "of how many steps at most all scripts are checked")
 	part    = flag.Int("part", 0, "which part of the scripts is checked, from 0 on")
 	parts   = flag.Int("parts", 1, "how many parts there are")
@@ -35,6 +35,7 @@ type sight struct {
 	named    int // states in which such a name is there
 	unclosed int // lives of a database that ended without a commit
 	tables   int // states with a table that a manifest names
+	merged   int // states with a table below level 0
 	orphans  int // states with a table that none names
 	edits    int // states with a manifest that has a change
 }
@@ -115,7 +116,7 @@ func TestCrash(t *testing.T) {
 	t.Logf("%+v in %d rounds", saw, rounds)
 	for what, n := range map[string]int{
 		"a name lost": saw.unnamed, "a name kept": saw.named, "no commit between open and end": saw.unclosed,
-		"a table": saw.tables, "a table that nothing names": saw.orphans, "a change of a manifest": saw.edits,
+		"a table": saw.tables, "a table below level 0": saw.merged, "a table that nothing names": saw.orphans, "a change of a manifest": saw.edits,
 	} {
 		if n == 0 {
 			t.Errorf("no state with %s", what)
@@ -249,10 +250,18 @@ func (saw *sight) files(clone *MemFS) error {
 	if err != nil {
 		return err
 	}
-	if len(m.levels[0]) > 0 {
+
+	named := 0
+	for _, tables := range m.levels {
+		named += len(tables)
+	}
+	if named > len(m.levels[0]) {
+		saw.merged++
+	}
+	if named > 0 {
 		saw.tables++
 	}
-	if len(l.tables) > len(m.levels[0]) {
+	if len(l.tables) > named {
 		saw.orphans++
 	}
 	if len(clone.dirs["db"].live[manifestName(m.no)].live) > len(m.encode())+editHeadLen {

@@ -5,6 +5,7 @@ package lsm
 import (
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // A dbTable is a table of a database. Its parts are read when they are needed,
@@ -14,8 +15,12 @@ type dbTable struct {
 	tableFile // reads by handle
 	handle    handle
 	cache     *Cache
-	slots     []cacheSlot // of the index, the filter, and the data blocks
-	born      uint64      // the first tableSet that has it; protected by pipeline.mu
+	slots     []cacheSlot  // of the index, the filter, and the data blocks
+	born      uint64       // the first tableSet that has it; protected by pipeline.mu, as the next three are
+	busy      bool         // a job merges it
+	bad       error        // why a job could not read it
+	held      bool         // it has what was kept for a snapshot
+	skips     atomic.Int64 // deletes that readers have passed
 }
 
 const (

@@ -122,6 +122,7 @@ func (db *DB) runFlush() {
 			delay = backoff(f.delay, minBackoff, maxBackoff)
 		}
 		f.delay = delay
+		db.scheduleCompactionLocked()
 		idle := err != nil && f.waiting == 0
 		if idle {
 			f.again = db.now() + int64(delay)
@@ -169,6 +170,7 @@ func (db *DB) flushOldest(mem *memtable) error {
 		return errors.Join(err, t.close())
 	}
 	db.removeObsolete()
+	db.changedTables()
 	return nil
 }
 
@@ -299,15 +301,20 @@ func added(level int, t *dbTable) *change {
 // has other tables than the one before.
 func (db *DB) retireLocked(c *change, after *tableSet) {
 	for _, t := range c.added {
-		if t.born == 0 {
+		if !hasTable(c.removed, t) {
 			t.born = after.id
 		}
 	}
 	for _, t := range c.removed {
-		if !slices.ContainsFunc(c.added, func(a placedTable) bool { return a.dbTable == t.dbTable }) {
+		if !hasTable(c.added, t) {
 			db.readers.zombies = append(db.readers.zombies, zombie{t.dbTable, after.id})
 		}
 	}
+}
+
+// hasTable reports whether list has t, on any level: then t moves.
+func hasTable(list []placedTable, t placedTable) bool {
+	return slices.ContainsFunc(list, func(x placedTable) bool { return x.dbTable == t.dbTable })
 }
 
 // manifestAfter returns the state of the files when a table has taken the place
@@ -372,6 +379,7 @@ func (db *DB) fill(out *output, mem *memtable, seqs []uint64, keepDeletes bool) 
 			return
 		}
 		strip = at
+		out.held = out.held || !newest
 		err = out.emit(key, seq, kind, value)
 	})
 	return err

@@ -59,14 +59,15 @@ type DB struct {
 	start time.Time     // of Open
 	lim   limits
 
-	state     atomic.Pointer[readState] // replaced under commits.mu
-	commits   pipeline
-	logs      rotation
-	flush     flusher
-	files     descriptors
-	installed installer
-	readers   readerSet
-	removal   remover
+	state       atomic.Pointer[readState] // replaced under commits.mu
+	commits     pipeline
+	logs        rotation
+	flush       flusher
+	files       descriptors
+	installed   installer
+	readers     readerSet
+	compactions compactor
+	removal     remover
 
 	closed atomic.Bool
 	done   chan struct{} // closed when Close has finished

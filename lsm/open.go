@@ -29,14 +29,18 @@ func Open(dir string, opts *Options) (*DB, error) {
 
 // limits are what tests lower, so that small databases do what large ones do.
 type limits struct {
-	versions int   // of a memtable
-	edits    int64 // bytes in a manifest after the snapshot
-	manifest int64 // bytes of a manifest; if zero, maxManifestLen
-	closing  int   // versions of which Close makes no table; if zero, any number
+	versions int             // of a memtable
+	edits    int64           // bytes in a manifest after the snapshot
+	manifest int64           // bytes of a manifest; if zero, maxManifestLen
+	closing  int             // versions of which Close makes no table; if zero, any number
+	trigger  int             // tables of level 0 that are merged; if zero, only Compact does
+	table    int64           // bytes of a table that is merged; if zero, 32 MiB
+	after    func(*tableSet) // called when tables have changed
+	base     int64           // bytes of the first level after 0 that is used; if zero, 64 MiB
 }
 
 // noLimits are those of all but tests.
-var noLimits = limits{versions: math.MaxInt, edits: 64 << 10}
+var noLimits = limits{versions: math.MaxInt, edits: 64 << 10, trigger: defaultTables}
 
 // openWith is Open with a source of nonces, and with limits.
 func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, error) {
@@ -54,6 +58,8 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 
 	// The parts know their database.
 	db.lim.manifest = cmp.Or(lim.manifest, maxManifestLen)
+	db.lim.table = cmp.Or(lim.table, 32<<20)
+	db.lim.base = cmp.Or(lim.base, 64<<20)
 	db.lim.closing = cmp.Or(lim.closing, math.MaxInt)
 	db.commits.db = db
 	db.commits.open = &group{}
@@ -68,6 +74,9 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	if err := db.open(); err != nil {
 		return nil, openError(dir, errors.Join(err, db.release()))
 	}
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	db.scheduleCompactionLocked()
 	return db, nil
 }
 

@@ -15,6 +15,7 @@ type output struct {
 	opts   TableOptions
 	tables []*dbTable // that are written, synced and open
 	bytes  int64      // of these
+	held   bool       // the table at hand has what a snapshot sees alone
 
 	no  uint64 // of the table at hand
 	f   File   // nil if there is none
@@ -97,6 +98,8 @@ func (o *output) end() error {
 		o.db.discard(tableName(o.no))
 		return err
 	}
+	t.held = o.held
+	o.held = false
 	o.tables = append(o.tables, t)
 	o.bytes += o.w.Size()
 	return nil

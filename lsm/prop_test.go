@@ -41,7 +41,13 @@ func modelDB(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
-	lim := limits{versions: rapid.SampledFrom([]int{1, 5, 30, 1000}).Draw(t, "versions"), edits: 300}
+	lim := checkedLimits(t, limits{
+		versions: rapid.SampledFrom([]int{1, 5, 30, 1000}).Draw(t, "versions"),
+		edits:    300,
+		trigger:  rapid.SampledFrom([]int{0, 1, 2, 4}).Draw(t, "trigger"),
+		table:    rapid.SampledFrom([]int64{100, 1000, 1 << 20}).Draw(t, "table"),
+		base:     rapid.SampledFrom([]int64{100, 1000}).Draw(t, "base"),
+	})
 	open := func() *DB {
 		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, Durability: durability}, rand.Uint64, lim)
 		must(err)
@@ -88,6 +94,13 @@ func modelDB(t *rapid.T) {
 		},
 		"sync":  func(*rapid.T) { must(db.Sync(context.Background())) },
 		"flush": func(*rapid.T) { must(db.Flush(context.Background())) },
+		"compact": func(t *rapid.T) {
+			lo, hi := key.Draw(t, "lo"), key.Draw(t, "hi")
+			if rapid.Bool().Draw(t, "to the end") {
+				hi = nil
+			}
+			must(db.Compact(context.Background(), lo, hi))
+		},
 		"snapshot": func(*rapid.T) {
 			if len(readers) < 5 {
 				readers = append(readers, &modelReader{snap: db.Snapshot(), model: maps.Clone(model)})

@@ -238,6 +238,7 @@ func (l *rotation) resume(r *resumption) error {
 	l.begin(log)
 	l.pending = nil
 	l.db.scheduleFlushLocked()
+	l.db.scheduleCompactionLocked()
 	return nil
 }
 

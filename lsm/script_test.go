@@ -140,7 +140,7 @@ func openMem(t testing.TB, m *MemFS) *DB {
 
 // scriptLimits make a table of every few commits of a script, and a manifest of
 // every few tables.
-var scriptLimits = limits{versions: 10, edits: 500, closing: 5}
+var scriptLimits = limits{versions: 10, edits: 500, closing: 5, trigger: 1, table: 300, base: 20}
 
 // openScript opens the database in m with scriptLimits.
 func openScript(m *MemFS) (*DB, error) {

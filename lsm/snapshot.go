@@ -82,6 +82,17 @@ func (r *readerSet) sequencesLocked() (seqs []uint64) {
 	return slices.Compact(seqs)
 }
 
+// oldestSeqLocked returns the sequence of the oldest snapshot, or maxSeq if
+// there is none.
+func (r *readerSet) oldestSeqLocked() uint64 {
+	for x := r.first; x != nil; x = x.after {
+		if x.tables == nil {
+			return x.seq
+		}
+	}
+	return maxSeq
+}
+
 // pinLocked makes sure that the files of v stay.
 func (r *readerSet) pinLocked(v *tableSet) {
 	v.pins++
@@ -224,6 +235,17 @@ func (db *DB) leave(r *reader, forgotten bool) {
 		db.readers.unpinLocked(r.tables)
 	}
 	db.scheduleRemovalLocked()
+	db.scheduleCompactionLocked() // it may have held what was deleted
+}
+
+// pin returns the tables that are there now, which stay until unpin.
+func (db *DB) pin() *tableSet {
+	mu := &db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	v := db.state.Load().tables
+	db.readers.pinLocked(v)
+	return v
 }
 
 // unpin is the end of a read for which tables were pinned.

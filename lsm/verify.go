@@ -16,11 +16,7 @@ func (db *DB) Verify(ctx context.Context) error {
 	if db.closed.Load() {
 		return ErrClosed
 	}
-	mu := &db.commits.mu
-	mu.Lock()
-	v := db.state.Load().tables
-	db.readers.pinLocked(v)
-	mu.Unlock()
+	v := db.pin()
 	defer db.unpin(v)
 
 	for _, tables := range v.levels {

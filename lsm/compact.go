@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// A compactor merges tables of one level into those of the next one. Its fields
+// are protected by pipeline.mu.
+//
+//	P1  Tables of a job, and the keys between them in both levels, belong to no
+//	    other job. From level 0 there is one job at a time, which takes the
+//	    oldest tables.
+//	P2  A version is dropped if a newer one of its key is seen by all snapshots
+//	    that see it. A delete is dropped with what it hides, or if no level
+//	    below can have its key.
+//	P3  A sequence becomes 0 where that changes no answer: of the oldest version
+//	    of a key, if there is none below and all snapshots see it.
+//	P4  What cannot be read ends a job, and leaves its inputs as they are.
+type compactor struct {
+	running []*compaction
+	manual  []*request
+	err     error         // why the last attempt failed
+	delay   time.Duration // of the next attempt, if the last one failed
+	again   int64         // when it is due, if nobody waits
+	stats   compactionStats
+}
+
+// compactionStats are what a compactor has done.
+type compactionStats struct {
+	merges, moves uint64
+	read, written uint64
+	dropped       uint64 // versions
+}
+
+// A compaction is a job: tables of level from go to level to, which is the next
+// one that has any tables, or the same.
+type compaction struct {
+	from, to int
+	inputs   []placedTable
+	first    []byte // the range of keys of the inputs
+	last     []byte
+	move     bool // the tables are taken as they are
+	tables   *tableSet
+	seqs     []uint64 // of snapshots
+}
+
+// errQuit is why a job ends when the database closes, or its log has failed.
+var errQuit = errors.New("lsm: a job is given up")
+
+// scheduleCompactionLocked starts what is due, if there is a place for it.
+func (db *DB) scheduleCompactionLocked() {
+	c := &db.compactions
+	if c.err != nil && len(c.manual) == 0 && db.now() < c.again {
+		return
+	}
+	for len(c.running) < max(1, runtime.GOMAXPROCS(0)/2) {
+		job := db.nextCompactionLocked()
+		if job == nil {
+			return
+		}
+		db.logs.background.Go(func() { db.runCompactions(job) }) // ends when nothing is due, or the database closes
+	}
+}
+
+// nextCompactionLocked returns a job that is due, and reserves its tables.
+func (db *DB) nextCompactionLocked() *compaction {
+	if db.logs.quitting || db.logs.pending != nil || db.commits.failed != nil || db.opts.ReadOnly {
+		return nil
+	}
+	job := db.pickLocked(db.state.Load().tables)
+	if job == nil {
+		return nil
+	}
+	for _, t := range job.inputs {
+		t.busy = true
+	}
+	job.seqs = db.readers.sequencesLocked()
+	db.compactions.running = append(db.compactions.running, job)
+	return job
+}
+
+// runCompactions runs job, and then others as long as there are any.
+func (db *DB) runCompactions(job *compaction) {
+	mu := &db.commits.mu
+	for job != nil {
+		err := db.compact(job)
+		db.files.spare(err)
+		mu.Lock()
+		job = db.compactedLocked(job, err)
+		mu.Unlock()
+	}
+}
+
+// compactedLocked notes the end of a job, and returns the next one.
+func (db *DB) compactedLocked(job *compaction, err error) *compaction {
+	c := &db.compactions
+	for _, t := range job.inputs {
+		t.busy = false
+	}
+	c.running = slices.DeleteFunc(c.running, func(j *compaction) bool { return j == job })
+	defer db.commits.changedLocked()
+
+	// After a failure the next attempt comes later, with a flush or a request.
+	if err != nil {
+		c.delay = backoff(c.delay, minBackoff, maxBackoff)
+		c.again = db.now() + int64(c.delay)
+		c.err = err
+		for _, r := range c.manual {
+			r.err = err
+		}
+		return nil
+	}
+	c.err = nil
+	c.delay = 0
+	next := db.nextCompactionLocked()
+	db.scheduleCompactionLocked()
+	return next
+}
+
+// compact runs a job.
+func (db *DB) compact(job *compaction) error {
+	out := &output{db: db, opts: TableOptions{Codec: db.opts.Codec}}
+	var c *change
+	switch {
+	case job.move:
+		c = &change{removed: job.inputs}
+		for _, t := range job.inputs {
+			c.added = append(c.added, placedTable{job.to, t.dbTable})
+		}
+	default:
+		m := newMerging(db, job, out)
+		err := m.run()
+		if err == nil {
+			err = out.complete()
+		}
+		if err != nil {
+			out.giveUp()
+			return err
+		}
+		c = &change{removed: job.inputs}
+		for _, t := range out.tables {
+			c.added = append(c.added, placedTable{job.to, t})
+		}
+	}
+
+	// What an edit may name stays on the disk, whatever comes.
+	begun, err := db.installCompaction(job, c, out)
+	switch {
+	case err != nil && begun:
+		out.drop()
+	case err != nil:
+		out.giveUp()
+	default:
+		db.removeObsolete()
+		db.changedTables()
+	}
+	return err
+}
+
+// changedTables calls what tests look at tables with.
+func (db *DB) changedTables() {
+	if db.lim.after == nil {
+		return
+	}
+	v := db.pin()
+	defer db.unpin(v)
+	db.lim.after(v)
+}
+
+// installCompaction writes the edit c, and lets readers see what it makes. It
+// tells whether the edit was begun.
+func (db *DB) installCompaction(job *compaction, c *change, out *output) (begun bool, err error) {
+	if !db.installed.take() {
+		return false, errQuit
+	}
+	defer db.installed.give()
+	mu := &db.commits.mu
+	mu.Lock()
+	quit := db.logs.quitting || db.commits.failed != nil
+	next := db.installed.manifest
+	next.nextFile = db.logs.nextNo
+	mu.Unlock()
+	if quit {
+		return false, errQuit
+	}
+	after := db.state.Load().tables.after(c)
+	if err := db.installed.fits(after, 0); err != nil {
+		return false, err
+	}
+	if err := db.edit(next, c, after, &db.compactions.err); err != nil {
+		return true, err
+	}
+
+	mu.Lock()
+	defer mu.Unlock()
+	s := *db.state.Load()
+	s.tables = after
+	db.state.Store(&s)
+	db.retireLocked(c, after)
+	db.countLocked(job, out)
+	return true, nil
+}
+
+// countLocked counts a job that was installed.
+func (db *DB) countLocked(job *compaction, out *output) {
+	s := &db.compactions.stats
+	if job.move {
+		s.moves++
+		return
+	}
+	s.merges++
+	s.written += uint64(out.bytes)
+	for _, t := range job.inputs {
+		s.read += t.tableMeta.size
+	}
+}
+
+// A request is a call of Compact.
+type request struct {
+	lo, hi []byte
+	seq    uint64 // older content goes to the bottom
+	mark   uint64 // tables at the bottom with lower numbers are written again
+	err    error  // of a job
+}
+
+// has reports whether t may have a key of the range.
+func (r *request) has(t *dbTable) bool {
+	return bytes.Compare(t.largest, r.lo) >= 0 && (r.hi == nil || bytes.Compare(t.smallest, r.hi) < 0)
+}
+
+// Compact merges what the database has from lo up to but not including hi,
+// until each key lies in one place and what was overwritten or deleted takes no
+// space. A nil hi is beyond all keys. What snapshots see stays. Without Compact
+// this is done in the background, as far as it pays. If ctx ends first, Compact
+// returns the error of ctx.
+func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
+	if err := db.Flush(ctx); err != nil {
+		return err
+	}
+	mu := &db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	c := &db.compactions
+	r := &request{lo: bytes.Clone(lo), hi: bytes.Clone(hi), seq: db.commits.visible.Load(), mark: db.logs.nextNo}
+	c.manual = append(c.manual, r)
+	defer func() { c.manual = slices.DeleteFunc(c.manual, func(x *request) bool { return x == r }) }()
+
+	// Jobs for it run until there is none to run.
+	for {
+		if err := db.commits.stateLocked(); err != nil {
+			return err
+		}
+		db.scheduleCompactionLocked()
+		switch {
+		case r.err != nil:
+			return r.err
+		case db.requestedLocked(r, db.state.Load().tables) == nil && len(c.running) == 0:
+			return r.badTable(db.state.Load().tables)
+		}
+		if err := db.commits.waitLocked(ctx, nil); err != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// badTable returns why a table that may have a key of the range cannot be read,
+// or nil.
+func (r *request) badTable(v *tableSet) error {
+	for _, tables := range v.levels {
+		for _, t := range tables {
+			if t.bad != nil && r.has(t) {
+				return t.bad
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+)
+
+// compactLimits make tables, levels and merges of what few commits write.
+var compactLimits = limits{versions: 10, edits: 500, closing: 5, trigger: 2, table: 400, base: 1000}
+
+// checkLevels returns what is wrong with the tables: V1 to V3, and what they
+// say of themselves.
+func checkLevels(v *tableSet) error {
+	newer := map[string]uint64{} // the lowest sequence of each key in levels above
+	for level := range numLevels {
+		tables := v.levels[level]
+		for i := range tables {
+			t := tables[i]
+			if level == 0 {
+				t = tables[len(tables)-1-i] // the newest first
+			}
+			if i > 0 && level > 0 && bytes.Compare(tables[i-1].largest, t.smallest) >= 0 {
+				return fmt.Errorf("V2: tables %d and %d of level %d overlap", tables[i-1].no, t.no, level)
+			}
+			if err := t.verify(context.Background()); err != nil {
+				return err
+			}
+			if err := checkTableOrder(t, level, newer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkTableOrder checks that sequences of a table are below those of the same
+// key above.
+func checkTableOrder(t *dbTable, level int, newer map[string]uint64) error {
+	c := levelCursor{tables: []*dbTable{t}, seq: maxSeq, raw: true}
+	for c.seekGE(nil); c.ok; c.next() {
+		key := string(c.key)
+		if above, ok := newer[key]; ok && c.item.seq >= above {
+			return fmt.Errorf("V3: %q has sequence %d in table %d of level %d, and %d before", key, c.item.seq, t.no, level, above)
+		}
+		if level == 0 && c.item.seq == 0 {
+			return fmt.Errorf("%q has sequence 0 in table %d of level 0", key, t.no)
+		}
+		newer[key] = c.item.seq
+	}
+	return c.err
+}
+
+// checkedLimits are lim, with checkLevels after each change.
+func checkedLimits(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, lim limits,
+) limits {
+	lim.after = func(v *tableSet) {
+		if err := checkLevels(v); err != nil {
+			t.Errorf("after a change of tables: %v", err)
+		}
+	}
+	return lim
+}
+
+// compactedDB returns a database that merges all the time, and closes it at the
+// end of the test.
+func compactedDB(t testing.TB, m *MemFS) *DB {
+	t.Helper()
+	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, Durability: Async}, testNonce(1), checkedLimits(t, compactLimits))
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// levelCounts returns how many tables each level has.
+func levelCounts(db *DB) (n [numLevels]int) {
+	for level, tables := range db.state.Load().tables.levels {
+		n[level] = len(tables)
+	}
+	return n
+}
+
+// TestCompact checks that Compact leaves each key once, in the last level, with
+// sequence 0 and no delete, and that the files are those of the tables.
+func TestCompact(t *testing.T) {
+	m := NewMemFS()
+	db := compactedDB(t, m)
+	model := map[string]string{}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range 2000 {
+		key := fmt.Sprint("key", rng.IntN(300))
+		if rng.IntN(3) == 0 {
+			delete(model, key)
+			must(t, db.Delete([]byte(key)))
+			continue
+		}
+		model[key] = fmt.Sprintf("%030d", i)
+		must(t, db.Set([]byte(key), []byte(model[key])))
+	}
+	db.logs.background.Wait()
+	wantScan(t, "before", db.Scan, model, nil, nil)
+	must(t, db.Compact(t.Context(), nil, nil))
+	wantScan(t, "after", db.Scan, model, nil, nil)
+
+	counts := levelCounts(db)
+	equal(t, "tables above the last level", counts[numLevels-1] > 1 && db.Stats().Tables == counts[numLevels-1], true)
+	entries := uint64(0)
+	for _, table := range db.state.Load().tables.levels[numLevels-1] {
+		entries += table.entries
+		equal(t, "deletes", table.deletes, 0)
+		equal(t, "the highest sequence", table.maxSeq, 0)
+	}
+	equal(t, "entries", entries, uint64(len(model)))
+	equal(t, "files of tables", len(m.tableNames(t)), db.Stats().Tables)
+}
+
+// TestCompactSnapshots checks that merges keep what snapshots see, and drop it
+// when they are closed.
+func TestCompactSnapshots(t *testing.T) {
+	db := compactedDB(t, NewMemFS())
+	type view struct {
+		snap  *Snapshot
+		model map[string]string
+	}
+	var views []view
+	model := map[string]string{}
+	for i := range 600 {
+		key := fmt.Sprint("key", i%20)
+		if i%7 == 0 {
+			delete(model, key)
+			must(t, db.Delete([]byte(key)))
+		} else {
+			model[key] = fmt.Sprint(i)
+			must(t, db.Set([]byte(key), []byte(model[key])))
+		}
+		if i%50 == 25 {
+			views = append(views, view{db.Snapshot(), maps.Clone(model)})
+		}
+	}
+
+	// Each time the oldest snapshot is closed.
+	for len(views) > 0 {
+		must(t, db.Compact(t.Context(), nil, nil))
+		for i, v := range views {
+			wantScan(t, fmt.Sprint("snapshot ", i, " of ", len(views)), v.snap.Scan, v.model, nil, nil)
+		}
+		wantScan(t, "now", db.Scan, model, nil, nil)
+		must(t, views[0].snap.Close())
+		views = views[1:]
+	}
+
+	must(t, db.Compact(t.Context(), nil, nil))
+	entries := uint64(0)
+	for _, table := range db.state.Load().tables.levels[numLevels-1] {
+		entries += table.entries
+	}
+	equal(t, "entries when all are closed", entries, uint64(len(model)))
+}
+
+// TestCompactRange checks that only tables of the range are merged.
+func TestCompactRange(t *testing.T) {
+	db := compactedDB(t, NewMemFS())
+	for i := range 400 {
+		must(t, db.Set(fmt.Appendf(nil, "key%03d", i), make([]byte, 30)))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	before := db.compactions.stats.written
+	must(t, db.Set([]byte("key100"), []byte("x")))
+	must(t, db.Compact(t.Context(), []byte("key1"), []byte("key11")))
+	if got := db.compactions.stats.written - before; got == 0 || got > 3000 {
+		t.Errorf("%d bytes written for a small range, want some, and few", got)
+	}
+	wantValue(t, "after", db, "key100", "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	isError(t, "Compact with a context that has ended", db.Compact(ctx, nil, nil), context.Canceled)
+	must(t, db.Close())
+	isError(t, "Compact of what is closed", db.Compact(t.Context(), nil, nil), ErrClosed)
+}
+
+// TestZombies checks that an iterator keeps the files that it reads, and that
+// they go when it is closed.
+func TestZombies(t *testing.T) {
+	m := NewMemFS()
+	db := compactedDB(t, m)
+	model := map[string]string{}
+	for i := range 300 {
+		key := fmt.Sprintf("key%03d", i)
+		model[key] = "old"
+		must(t, db.Set([]byte(key), []byte("old")))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	before := m.tableNames(t)
+
+	// All keys change while the iterator is open.
+	it := db.Scan(nil, nil)
+	for i := range 300 {
+		must(t, db.Set(fmt.Appendf(nil, "key%03d", i), []byte("new")))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	for _, name := range before {
+		if m.dirs["db"].live[name] == nil {
+			t.Errorf("%s is gone while an iterator reads it", name)
+		}
+	}
+	got, err := collect(it, true)
+	must(t, err)
+	equal(t, "keys of an old iterator", len(got), len(model))
+	db.logs.background.Wait()
+	equal(t, "files when it is closed", len(m.tableNames(t)), db.Stats().Tables)
+}
