@@ -297,6 +297,7 @@ func (p *pipeline) addLocked(g *group, b *Batch) {
 	g.count += b.count
 	g.commits.Add(1)
 	p.stats.Commits++
+	p.stats.BatchBytes += uint64(len(b.data))
 
 	// The operations are visible when the group is.
 	for data := b.data; len(data) > 0; {

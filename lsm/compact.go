@@ -35,8 +35,7 @@ type compactor struct {
 // compactionStats are what a compactor has done.
 type compactionStats struct {
 	merges, moves uint64
-	read, written uint64
-	dropped       uint64 // versions
+	written       uint64 // bytes
 }
 
 // A compaction is a job: tables of level from go to level to, which is the next
@@ -49,6 +48,14 @@ type compaction struct {
 	move     bool // the tables are taken as they are
 	tables   *tableSet
 	seqs     []uint64 // of snapshots
+}
+
+// kind returns the kind of its event.
+func (c *compaction) kind() string {
+	if c.move {
+		return "move"
+	}
+	return "merge"
 }
 
 // errQuit is why a job ends when the database closes, or its log has failed.
@@ -92,6 +99,7 @@ func (db *DB) runCompactions(job *compaction) {
 	for job != nil {
 		err := db.compact(job)
 		db.files.spare(err)
+		db.failure(err)
 		mu.Lock()
 		job = db.compactedLocked(job, err)
 		mu.Unlock()
@@ -126,6 +134,7 @@ func (db *DB) compactedLocked(job *compaction, err error) *compaction {
 
 // compact runs a job.
 func (db *DB) compact(job *compaction) error {
+	begin := db.now()
 	out := &output{db: db, opts: TableOptions{Codec: db.opts.Codec}}
 	var c *change
 	switch {
@@ -151,7 +160,7 @@ func (db *DB) compact(job *compaction) error {
 	}
 
 	// What an edit may name stays on the disk, whatever comes.
-	begun, err := db.installCompaction(job, c, out)
+	begun, err := db.installCompaction(job, c, out, begin)
 	switch {
 	case err != nil && begun:
 		out.drop()
@@ -160,6 +169,7 @@ func (db *DB) compact(job *compaction) error {
 	default:
 		db.removeObsolete()
 		db.changedTables()
+		db.event(Event{Kind: job.kind(), Level: job.to, Tables: len(c.added), Bytes: out.bytes, Time: time.Duration(db.now() - begin)})
 	}
 	return err
 }
@@ -175,8 +185,8 @@ func (db *DB) changedTables() {
 }
 
 // installCompaction writes the edit c, and lets readers see what it makes. It
-// tells whether the edit was begun.
-func (db *DB) installCompaction(job *compaction, c *change, out *output) (begun bool, err error) {
+// tells whether the edit was begun. The job has begun at begin.
+func (db *DB) installCompaction(job *compaction, c *change, out *output, begin int64) (begun bool, err error) {
 	if !db.installed.take() {
 		return false, errQuit
 	}
@@ -204,12 +214,13 @@ func (db *DB) installCompaction(job *compaction, c *change, out *output) (begun 
 	s.tables = after
 	db.state.Store(&s)
 	db.retireLocked(c, after)
-	db.countLocked(job, out)
+	db.countLocked(job, out, time.Duration(db.now()-begin))
+	db.pressLocked()
 	return true, nil
 }
 
-// countLocked counts a job that was installed.
-func (db *DB) countLocked(job *compaction, out *output) {
+// countLocked counts a job that was installed, and how long it took.
+func (db *DB) countLocked(job *compaction, out *output, took time.Duration) {
 	s := &db.compactions.stats
 	if job.move {
 		s.moves++
@@ -217,8 +228,14 @@ func (db *DB) countLocked(job *compaction, out *output) {
 	}
 	s.merges++
 	s.written += uint64(out.bytes)
+	first := int64(0)
 	for _, t := range job.inputs {
-		s.read += t.tableMeta.size
+		if t.level == 0 {
+			first += int64(t.tableMeta.size)
+		}
+	}
+	if job.from == 0 {
+		sample(&db.throttle.merges, first, took)
 	}
 }
 

@@ -171,6 +171,7 @@ func (t *dbTable) data(index *tableIndex, i int, buf *blockBuffer) (dataBlock, e
 	if b := s.get(); b != nil {
 		return b.data, nil
 	}
+	t.handle.files.misses.Add(1)
 	if !t.cache.wants(s, end-off) {
 		return t.readBlock(off, end, buf)
 	}

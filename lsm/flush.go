@@ -26,6 +26,7 @@ type flusher struct {
 	delay   time.Duration // of the next attempt, if the last one failed
 	again   int64         // when it is due, if nobody waits
 	flushes uint64        // tables that were written
+	bytes   uint64        // of these
 }
 
 const (
@@ -115,6 +116,7 @@ func (db *DB) runFlush() {
 		// Without the lock.
 		err := db.flushOldest(mem)
 		db.files.spare(err)
+		db.failure(err)
 		mu.Lock()
 		f.err = err
 		delay := time.Duration(0)
@@ -162,15 +164,23 @@ func (db *DB) flushOldest(mem *memtable) error {
 	mu.Lock()
 	seqs := db.readers.sequencesLocked()
 	mu.Unlock()
+	begin := db.now()
 	t, err := db.writeTable(mem, seqs)
 	if err != nil {
 		return err
 	}
-	if err := db.installTable(mem, t); err != nil {
+	if err := db.installTable(mem, t, begin); err != nil {
 		return errors.Join(err, t.close())
 	}
+
 	db.removeObsolete()
 	db.changedTables()
+	e := Event{Kind: "flush", Time: time.Duration(db.now() - begin)}
+	if t != nil {
+		e.Tables = 1
+		e.Bytes = int64(t.tableMeta.size)
+	}
+	db.event(e)
 	return nil
 }
 
@@ -241,8 +251,8 @@ func (db *DB) flushAtClose(last *logFile) {
 }
 
 // installTable writes the edit that names t in place of mem, and lets readers
-// see it. t is nil if nothing in mem is left.
-func (db *DB) installTable(mem *memtable, t *dbTable) error {
+// see it. t is nil if nothing in mem is left. The flush has begun at begin.
+func (db *DB) installTable(mem *memtable, t *dbTable, begin int64) error {
 	if !db.installed.take() {
 		return ErrClosed
 	}
@@ -261,7 +271,10 @@ func (db *DB) installTable(mem *memtable, t *dbTable) error {
 	db.retireLocked(c, after)
 	if t != nil {
 		db.flush.flushes++
+		db.flush.bytes += t.tableMeta.size
 	}
+	sample(&db.throttle.flushes, mem.bytes(), time.Duration(db.now()-begin))
+	db.pressLocked()
 	for _, no := range db.logs.leaveLocked(next.oldest.no) {
 		db.removal.names = append(db.removal.names, logName(no))
 	}
@@ -278,6 +291,7 @@ func (db *DB) edit(next manifest, c *change, after *tableSet, cause *error) erro
 			return nil
 		}
 		db.files.spare(err)
+		db.failure(err)
 		db.commits.mu.Lock()
 		*cause = err
 		quit := db.logs.quitting

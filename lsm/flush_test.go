@@ -782,7 +782,8 @@ func TestFlushAtOpen(t *testing.T) {
 			}
 			return nil
 		})
-		db, err := Open("db", &Options{FS: m, Memory: minMemory, LogSize: 64 << 10, StallTimeout: time.Millisecond})
+		o := Options{FS: m, Memory: minMemory, LogSize: 64 << 10, StallTimeout: time.Millisecond}
+		db, err := openWith("db", &o, testNonce(1), limits{versions: 1 << 30, edits: 64 << 10})
 		must(t, err)
 		for i := range n {
 			wantValue(t, fmt.Sprintf("full %t", full), db, fmt.Sprint(i), string(fmt.Appendf(make([]byte, 1000), "%d", n+i)))

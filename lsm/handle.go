@@ -12,7 +12,8 @@ import (
 // descriptors bound how many tables of a database have an open file: those that
 // were not used lately are closed, and opened again when they are read.
 type descriptors struct {
-	limit int
+	limit  int
+	misses atomic.Uint64 // blocks that were read
 
 	mu   sync.Mutex // protects all below; held to open and close, not to read
 	list []*handle  // those with an open file

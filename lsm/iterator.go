@@ -37,6 +37,9 @@ type Iterator struct {
 	cleanup runtime.Cleanup
 }
 
+// manyPassed is how many deletes in a row count.
+const manyPassed = 32
+
 const (
 	isNew    = iota // before the first key and after the last
 	atEntry         //
@@ -266,8 +269,12 @@ func (it *Iterator) Prev() bool {
 
 // settle shows the first key from here on that has a value and is in the range.
 func (it *Iterator) settle() bool {
-	for {
+	for passed := 0; ; passed++ {
 		at := it.m.item()
+		if passed == manyPassed {
+			it.passed(at, passed)
+			passed = 0
+		}
 		switch {
 		case at == nil && it.m.err != nil:
 			it.fail(it.readError(it.m.err))
@@ -286,8 +293,12 @@ func (it *Iterator) settle() bool {
 // settleBack shows the first key from here on backward that has a value and is
 // in the range.
 func (it *Iterator) settleBack() bool {
-	for {
+	for passed := 0; ; passed++ {
 		at := it.m.item()
+		if passed == manyPassed {
+			it.passed(at, passed)
+			passed = 0
+		}
 		switch {
 		case at == nil && it.m.err != nil:
 			it.fail(it.readError(it.m.err))
@@ -300,6 +311,28 @@ func (it *Iterator) settleBack() bool {
 			return true
 		}
 		it.m.prev()
+	}
+}
+
+// passed notes that so many deletes in a row were passed up to at, for the
+// tables that may have them: what readers pass often is merged.
+func (it *Iterator) passed(at *item, n int) {
+	if at == nil || it.db == nil {
+		return
+	}
+	merge := false
+	for i := range it.levels {
+		c := &it.levels[i]
+		if t := c.t; t != nil && t.deletes > 0 && bytes.Compare(at.key, t.smallest) >= 0 && bytes.Compare(at.key, t.largest) <= 0 {
+			t.skips.Add(int64(n))
+			merge = merge || t.skipped()
+		}
+	}
+	if merge {
+		mu := &it.db.commits.mu
+		mu.Lock()
+		defer mu.Unlock()
+		it.db.scheduleCompactionLocked()
 	}
 }
 

@@ -68,6 +68,7 @@ type DB struct {
 	readers     readerSet
 	compactions compactor
 	removal     remover
+	throttle    throttle
 
 	closed atomic.Bool
 	done   chan struct{} // closed when Close has finished
@@ -153,6 +154,9 @@ func (db *DB) Apply(ctx context.Context, b *Batch) error {
 	if b.chosen {
 		d = b.durability
 	}
+	if err := db.slow(ctx, int64(len(b.data))); err != nil {
+		return err
+	}
 	return db.commits.commit(ctx, b, d)
 }
 
@@ -195,6 +199,9 @@ func (db *DB) Close() error {
 
 	err := db.commits.drain()
 	db.logs.background.Wait()
+	if n := db.closeReaders(); n > 0 {
+		db.event(Event{Kind: "leak", Readers: n})
+	}
 	if err == nil {
 		db.removeObsolete()
 		var last *logFile

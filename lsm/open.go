@@ -76,6 +76,7 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	}
 	db.commits.mu.Lock()
 	defer db.commits.mu.Unlock()
+	db.pressLocked()
 	db.scheduleCompactionLocked()
 	return db, nil
 }

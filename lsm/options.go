@@ -104,6 +104,11 @@ type Options struct {
 	// opened with no other, and those that have none with any. If nil, none.
 	Codec Codec
 
+	// OnEvent, if not nil, is called after what a database does by itself, in
+	// the goroutine that has done it and under no lock. It should return soon,
+	// and not call Flush, Compact or Close, which wait for that goroutine.
+	OnEvent func(Event)
+
 	// FS is where the files are. If nil, [OSFS].
 	FS FS
 }

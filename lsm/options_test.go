@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -58,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		Memory: 128 << 20, LogSize: 4 << 20, StallTimeout: 10 * time.Second, FS: OSFS{}, MaxOpenFiles: 500,
 		Cache: got.Cache,
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -82,7 +83,7 @@ func TestDurabilityText(t *testing.T) {
 		t.Error("an unknown name: got no error, want one")
 	}
 	equal(t, "after an unknown name", d, NoSync)
-	if got, want := (Async + 1).String(), "Durability(3)"; got != want {
+	if got, want := (Async + 1).String(), "Durability(3)"; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	mustPanic(t, "durability must be Sync, NoSync or Async, got 3", func() { new(Batch).SetDurability(Async + 1) })
@@ -119,7 +120,7 @@ func TestBatchLimits(t *testing.T) {
 	for _, n := range []int{0, 1, 127, 128, 16383, 16384} {
 		var b Batch
 		b.Set(make([]byte, n), make([]byte, n))
-		if got, want := opLen(n, n), int64(b.Size()); got != want {
+		if got, want := opLen(n, n), int64(b.Size()); !reflect.DeepEqual(got, want) {
 			t.Errorf("opLen(%d, %d) = %d, want %d", n, n, got, want)
 		}
 	}

@@ -23,20 +23,29 @@ type output struct {
 	w   *TableWriter
 }
 
-// A fileWriter appends to a file.
+// A fileWriter appends to a file. The system begins to write each MiB to the
+// disk when it is there: a sync at the end would have all of it to do, and hold
+// up those of logs.
 type fileWriter struct {
-	f   File
-	off int64
+	f     File
+	off   int64
+	begun int64 // bytes that the system writes
 }
 
 func (w *fileWriter) Write(b []byte) (int, error) {
 	n, err := w.f.WriteAt(b, w.off)
 	w.off += int64(n)
+	if r, ok := w.f.(RangeSyncer); ok && err == nil && w.off-w.begun >= rangeLen {
+		err = r.SyncRange(w.begun, w.off-w.begun)
+		w.begun = w.off
+	}
 	return n, err
 }
 
-// outputLen is how much of a table is written at once.
-const outputLen = 64 << 10
+const (
+	outputLen = 64 << 10 // of a table that is written at once
+	rangeLen  = 1 << 20  // and that the system begins to write at once
+)
 
 // emit adds a version of a key to the table at hand, or begins one.
 func (o *output) emit(key []byte, seq uint64, kind byte, value []byte) error {

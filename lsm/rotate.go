@@ -75,6 +75,7 @@ func (l *rotation) reserveLocked(g *group, size int64, full bool) bool {
 		l.chain = append(l.chain, l.tail.no)
 		if full {
 			l.db.freeze(l.db.commits.seq, logRef{l.tail.no, l.tail.nonce})
+			l.db.pressLocked()
 			l.db.scheduleFlushLocked()
 		}
 	}
@@ -84,7 +85,7 @@ func (l *rotation) reserveLocked(g *group, size int64, full bool) bool {
 	g.mem = l.db.state.Load().mem
 	g.reserved += size
 	l.used += size
-	if l.used > l.tail.size/2 {
+	if l.used > l.tail.size/2 || g.mem.bytes() > l.db.opts.Memory/16 {
 		l.prepareLocked()
 	}
 	return true
@@ -142,6 +143,7 @@ func (l *rotation) makeNext() {
 	for {
 		err := l.tryMake()
 		l.db.files.spare(err)
+		l.db.failure(err)
 		mu.Lock()
 		l.makeErr = err
 		delay := time.Duration(0)

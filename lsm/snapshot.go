@@ -236,6 +236,9 @@ func (db *DB) leave(r *reader, forgotten bool) {
 	}
 	db.scheduleRemovalLocked()
 	db.scheduleCompactionLocked() // it may have held what was deleted
+	if forgotten && db.opts.OnEvent != nil && !db.logs.quitting {
+		db.logs.background.Go(func() { db.event(Event{Kind: "leak", Readers: 1}) }) // ends when that returns
+	}
 }
 
 // pin returns the tables that are there now, which stay until unpin.
@@ -255,6 +258,24 @@ func (db *DB) unpin(v *tableSet) {
 	defer mu.Unlock()
 	db.readers.unpinLocked(v)
 	db.scheduleRemovalLocked()
+}
+
+// closeReaders takes out all readers, and returns how many there were. The
+// database is closed: they find that when they go on.
+func (db *DB) closeReaders() (n int) {
+	mu := &db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	r := &db.readers
+	n = r.count
+	for x := r.first; x != nil; x = r.first {
+		x.gone = true
+		r.dropLocked(x)
+		if x.tables != nil {
+			r.unpinLocked(x.tables)
+		}
+	}
+	return n
 }
 
 // oldestLocked returns how long the oldest reader is there.
