@@ -64,11 +64,11 @@ func TestLogEndFails(t *testing.T) {
 // says.
 func TestTableMetaBytes(t *testing.T) {
 	meta := tableMeta{no: 1, size: 2, nonce: 3, entries: 4, maxSeq: 5, smallest: []byte("a"), largest: []byte("b")}
-	b := meta.appendTo(nil)
-	_, err := parseTableMeta(b)
+	b := meta.appendTo(nil, 0)
+	_, _, err := parseTableMeta(b)
 	isError(t, "parseTableMeta", err, nil)
 	for _, bad := range [][]byte{b[:len(b)-1], append(b, 0)} {
-		if _, err := parseTableMeta(bad); !errors.Is(err, errDamaged) {
+		if _, _, err := parseTableMeta(bad); !errors.Is(err, errDamaged) {
 			t.Errorf("parseTableMeta of %d bytes, of which %d are right: got %v, want errDamaged", len(bad), len(b), err)
 		}
 	}
