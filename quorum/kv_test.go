@@ -428,7 +428,8 @@ func TestStampCompare(t *testing.T) {
 	}
 }
 
-// TestMemory checks Len and Keys; all other tests check the rest.
+// TestMemory checks Len and Keys, and a zero value; all other tests check the
+// rest.
 func TestMemory(t *testing.T) {
 	m := NewMemory[string, LWW[int]]()
 	_ = m.Merge(ctx, "a", at(1))
@@ -440,5 +441,15 @@ func TestMemory(t *testing.T) {
 	}
 	if got := m.Len(); got != 3 {
 		t.Errorf("Len = %d, want 3", got)
+	}
+
+	var zero Memory[string, LWW[int]]
+	s, err := zero.Load(ctx, "a")
+	if err != nil || s != (LWW[int]{}) || zero.Len() != 0 {
+		t.Errorf("the zero Memory has %+v, %v and %d keys, want nothing", s, err, zero.Len())
+	}
+	_ = zero.Merge(ctx, "a", at(1))
+	if s, _ = zero.Load(ctx, "a"); s != at(1) {
+		t.Errorf("Load = %+v, want %+v", s, at(1))
 	}
 }

@@ -14,15 +14,15 @@ import (
 // store of a server that answers the requests of others. It is safe for
 // concurrent use by multiple goroutines. What it holds is lost with the
 // process, so a server of that kind must not answer after a restart before
-// [Cluster.Repair] has gone over its keys.
+// [Cluster.Repair] has gone over its keys. The zero value is ready to use.
 type Memory[K comparable, S State[S]] struct {
 	mu     sync.RWMutex // protects states
-	states map[K]S
+	states map[K]S      // nil until the first Merge
 }
 
 // NewMemory returns an empty replica.
 func NewMemory[K comparable, S State[S]]() *Memory[K, S] {
-	return &Memory[K, S]{states: map[K]S{}}
+	return new(Memory[K, S])
 }
 
 // Load returns the state of key. It does not wait, and heeds no context.
@@ -37,6 +37,9 @@ func (m *Memory[K, S]) Load(_ context.Context, key K) (S, error) {
 func (m *Memory[K, S]) Merge(_ context.Context, key K, s S) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.states == nil {
+		m.states = map[K]S{}
+	}
 	m.states[key] = m.states[key].Join(s)
 	return nil
 }
