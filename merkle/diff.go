@@ -74,7 +74,9 @@ type ask struct {
 	hi      bound
 	depth   int         // how often the range was divided
 	differs bool        // the fingerprints did; else print is to be compared
-	print   fingerprint // unless it differs
+	print   fingerprint // here; or of the peer, if it differs
+	whole   bool        // the peer is to list all, since marks were not enough
+	have    []item      // whose marks the peer was sent
 }
 
 // A differ is the state of a Diff.
@@ -158,7 +160,7 @@ func (d *differ) message() (msg []byte, asks []ask) {
 	at := ""
 	for len(d.todo) > 0 && len(asks) < d.window {
 		a := d.todo[len(d.todo)-1]
-		if len(asks) > 0 && len(out.b)+len(a.lo)+len(a.hi.key)+64 > x.frame {
+		if len(asks) > 0 && len(out.b)+len(a.lo)+len(a.hi.key)+askBytes > x.frame {
 			break
 		}
 		d.todo = d.todo[:len(d.todo)-1]
@@ -167,18 +169,47 @@ func (d *differ) message() (msg []byte, asks []ask) {
 		}
 
 		// What lies between two asks is skipped.
+		if a.differs && !a.whole {
+			a.have = d.have(a)
+		}
 		asks = append(asks, a)
 		if a.lo != at {
 			out.piece(modeSkip, bound{key: a.lo})
 		}
 		at = a.hi.key
-		if a.differs {
+		switch {
+		case len(a.have) > 0:
+			out.marks(a.hi, d.marks(w, a.have))
+		case a.differs:
 			out.piece(modeWant, a.hi)
-		} else {
+		default:
 			out.print(a.hi, a.print)
 		}
 	}
 	return appendSum(out.b, 0), asks
+}
+
+// askBytes bounds the bytes of an ask beside its keys.
+const askBytes = 64 + listKeys*len(mark{})
+
+// have returns the items of x in the range of a, or none if they are many.
+func (d *differ) have(a ask) []item {
+	d.x.mu.RLock()
+	defer d.x.mu.RUnlock()
+	list := d.x.items.appendItems(nil, a.lo, a.hi, listKeys+1)
+	if len(list) > listKeys {
+		return nil // they have become more
+	}
+	return list
+}
+
+// marks returns the marks of a list.
+func (d *differ) marks(w *worker, list []item) []mark {
+	out := make([]mark, len(list))
+	for i := range list {
+		out[i] = d.x.items.mark(w, &list[i])
+	}
+	return out
 }
 
 // divide pushes the parts of a, and reports whether there are any: a range with
@@ -221,20 +252,70 @@ func (d *differ) take(a ask, p piece, own fingerprint) error {
 	switch p.mode {
 	case modeList:
 		d.compare(p)
+	case modeDelta:
+		return d.restore(a, p)
 	case modeAgain:
+		if !a.differs {
+			a.print = own
+		}
+		a.whole = a.whole || p.lo != a.lo || p.hi != a.hi // the fingerprint is that of all
+		a.have = nil
 		a.lo = p.lo
 		a.hi = p.hi
-		a.print = own
 		d.todo = append(d.todo, a)
 	case modePrint:
 		if a.depth++; a.depth > maxDepth {
 			return fmt.Errorf("%w: it divides a range %d times", ErrPeer, maxDepth)
 		}
 		if own != p.print {
-			d.todo = append(d.todo, ask{lo: p.lo, hi: p.hi, depth: a.depth, differs: true})
+			d.todo = append(d.todo, ask{lo: p.lo, hi: p.hi, depth: a.depth, differs: true, print: p.print})
 		}
 	}
 	return nil
+}
+
+// restore makes the list of the peer from what x had and the answer to its
+// marks, and compares it. If marks were those of other items, or the peer has
+// changed since, the fingerprint is another, and the peer has to list all.
+func (d *differ) restore(a ask, p piece) error {
+	var list []item
+	gone := p.gone
+	for i, it := range a.have {
+		if len(gone) > 0 && gone[0] == i {
+			gone = gone[1:]
+			continue
+		}
+		for len(p.items) > 0 && p.items[0].key < it.key {
+			list = append(list, p.items[0])
+			p.items = p.items[1:]
+		}
+		if len(p.items) > 0 && p.items[0].key == it.key {
+			return fmt.Errorf("%w: answer with a key twice", ErrCorrupt)
+		}
+		list = append(list, it)
+	}
+	p.items = append(list, p.items...)
+
+	if d.fingerprint(p.items) != a.print {
+		a.whole = true
+		a.have = nil
+		d.todo = append(d.todo, a)
+		return nil
+	}
+	d.compare(p)
+	return nil
+}
+
+// fingerprint returns that of a list of items.
+func (d *differ) fingerprint(list []item) fingerprint {
+	w := SHA256.worker()
+	defer w.release()
+	var sum tally
+	for _, it := range list {
+		t := d.x.items.weigh(w, it.key, it.digest)
+		sum.add(&t)
+	}
+	return sum.fingerprint(w)
 }
 
 // compare yields the differences between a list of all keys that the peer has

@@ -309,17 +309,20 @@ func TestRespondRoom(t *testing.T) {
 	for i := range 6400 {
 		x.Set(fmt.Sprintf("%04d", i), Digest{})
 	}
-	for _, m := range []mode{modePrint, modeWant} {
+	for _, m := range []mode{modePrint, modeWant, modeMarks} {
 		msg := writer{b: appendHead(nil, kindAsk, x.id)}
 		asks := make([]ask, 64)
 		at := ""
 		for i := range asks {
 			hi := bound{key: fmt.Sprintf("%02d", i+1)}
-			asks[i] = ask{lo: at, hi: hi}
+			asks[i] = ask{lo: at, hi: hi, have: make([]item, listKeys)}
 			at = hi.key
-			if m == modePrint {
+			switch m {
+			case modePrint:
 				msg.print(hi, fingerprint{})
-			} else {
+			case modeMarks:
+				msg.marks(hi, nil)
+			default:
 				msg.piece(m, hi)
 			}
 		}
@@ -588,6 +591,9 @@ func TestDiffHostile(t *testing.T) {
 		"another secret": {func([]byte) []byte { return appendSum(appendHead(nil, kindAnswer, x.id+1), 0) }, ErrMismatch},
 		"again forever":  {func([]byte) []byte { return answerOf(x, byte(modeAgain)|ends) }, ErrPeer},
 		"a wish":         {func([]byte) []byte { return answerOf(x, byte(modeWant)|ends) }, ErrCorrupt},
+		"marks":          {func([]byte) []byte { return answerOf(x, byte(modeMarks)|ends, 0) }, ErrCorrupt},
+		"no marks asked": {func([]byte) []byte { return answerOf(x, byte(modeDelta)|ends, 0, 0) }, ErrCorrupt},
+		"a wish again":   {func([]byte) []byte { return answerOf(x, byte(modeWant)|ends) }, ErrCorrupt},
 		"unknown mode":   {func([]byte) []byte { return answerOf(x, 9|ends) }, ErrCorrupt},
 		"too much":       {func(b []byte) []byte { return answerOf(x, append(b[messageHead:len(b)-sumBytes], 0)...) }, ErrCorrupt},
 		"list backwards": {func([]byte) []byte { return answerOf(x, listOf("b", "a")...) }, ErrCorrupt},

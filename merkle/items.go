@@ -125,6 +125,13 @@ func (s *items) weigh(w *worker, key string, d Digest) tally {
 	return t
 }
 
+// mark returns the mark of an item.
+func (s *items) mark(w *worker, it *item) mark {
+	t := s.weigh(w, it.key, it.digest)
+	print := t.fingerprint(w)
+	return mark(print[:])
+}
+
 // find returns the leaf that key belongs to, and appends the way to it.
 func (s *items) find(path []step, key string) (*page, []step) {
 	p := s.root

@@ -113,10 +113,11 @@ func TestDiffWideFrame(t *testing.T) {
 	}
 }
 
-// TestDiffAsks checks what is asked about a range that differs: its items if
-// there are few here, and else its parts.
+// TestDiffAsks checks what is asked about a range that differs: all items if
+// there are none here, what the marks of a few are not, and else about the
+// parts.
 func TestDiffAsks(t *testing.T) {
-	for n, want := range map[int]mode{listKeys: modeWant, listKeys + 1: modePrint} {
+	for n, want := range map[int]mode{0: modeWant, 1: modeMarks, listKeys: modeMarks, listKeys + 1: modePrint} {
 		d := NewIndex(secret, nil).differ(nil)
 		for i := range n {
 			d.x.Set(fmt.Sprint(i), Digest{})
@@ -124,7 +125,7 @@ func TestDiffAsks(t *testing.T) {
 		d.todo = []ask{{hi: end, differs: true}}
 		msg, _ := d.message()
 		asks, err := d.x.asks(msg)
-		parts := map[mode]int{modeWant: 1, modePrint: fanout}[want]
+		parts := map[mode]int{modeWant: 1, modeMarks: 1, modePrint: fanout}[want]
 		if err != nil || len(asks) != parts || asks[0].mode != want {
 			t.Errorf("%d keys: %d asks, %v, want %d of mode %d", n, len(asks), err, parts, want)
 		}

@@ -31,7 +31,14 @@ const (
 	modeWant  mode = 2 // in asks: send all items
 	modeList  mode = 3 // in answers: all items
 	modeAgain mode = 4 // in answers: no room; ask again
+	modeMarks mode = 5 // in asks: marks of the items there are; what differs?
+	modeDelta mode = 6 // in answers to marks: which are of no item here, and the items of none of them
 )
+
+// A mark stands for an item in a question what differs: the start of its
+// fingerprint. Two items may have the same, which the fingerprint of the result
+// tells.
+type mark [4]byte
 
 // A piece is a range of keys [lo, hi) in a message. In a message of asks, the
 // last piece may be open; in an answer, the last of each ask ends with it.
@@ -41,6 +48,8 @@ type piece struct {
 	hi    bound
 	print fingerprint
 	items []item
+	marks []mark
+	gone  []int // of the marks that were asked about: those of no item
 }
 
 // appendHead appends the head of a message.
@@ -107,11 +116,38 @@ func (w *writer) print(hi bound, print fingerprint) {
 // list appends a piece with items.
 func (w *writer) list(hi bound, items []item) {
 	w.piece(modeList, hi)
+	w.items(items)
+}
+
+// items appends items and, before them, their number.
+func (w *writer) items(items []item) {
 	w.b = binary.AppendUvarint(w.b, uint64(len(items)))
 	for _, it := range items {
 		w.key(it.key)
 		w.b = append(w.b, it.digest[:]...)
 	}
+}
+
+// marks appends a piece with marks.
+func (w *writer) marks(hi bound, marks []mark) {
+	w.piece(modeMarks, hi)
+	w.b = binary.AppendUvarint(w.b, uint64(len(marks)))
+	for _, m := range marks {
+		w.b = append(w.b, m[:]...)
+	}
+}
+
+// delta appends the answer to marks. Of gone, which ascends, it writes how many
+// marks lie between one and the next.
+func (w *writer) delta(gone []int, items []item) {
+	w.piece(modeDelta, end)
+	w.b = binary.AppendUvarint(w.b, uint64(len(gone)))
+	next := 0
+	for _, i := range gone {
+		w.b = binary.AppendUvarint(w.b, uint64(i-next))
+		next = i + 1
+	}
+	w.items(items)
 }
 
 // itemBytes returns a bound of the bytes of an item in a list.
@@ -221,8 +257,45 @@ func (p *parser) piece(lo string, end bound) (out piece, last bool) {
 		copy(out.print[:], p.bytes(uint64(len(out.print))))
 	case modeList:
 		p.list(&out)
+	case modeMarks:
+		p.marks(&out)
+	case modeDelta:
+		p.gone(&out)
+		p.list(&out)
 	}
 	return out, last
+}
+
+// marks reads the marks of a piece.
+func (p *parser) marks(out *piece) {
+	n := p.number()
+	if n > listKeys {
+		p.bad = true
+		return
+	}
+	for range n {
+		out.marks = append(out.marks, mark{})
+		copy(out.marks[len(out.marks)-1][:], p.bytes(uint64(len(mark{}))))
+	}
+}
+
+// gone reads which marks are of no item.
+func (p *parser) gone(out *piece) {
+	n := p.number()
+	if n > listKeys {
+		p.bad = true
+		return
+	}
+	next := uint64(0)
+	for range n {
+		next += min(p.number(), listKeys) // no sum wraps around
+		if next >= listKeys {
+			p.bad = true
+			return
+		}
+		out.gone = append(out.gone, int(next))
+		next++
+	}
 }
 
 // list reads the items of a piece, which are in order and within it.
@@ -265,7 +338,7 @@ func parseAsks(body []byte) ([]piece, error) {
 		switch next.mode {
 		case modeSkip:
 			skips++
-		case modePrint, modeWant:
+		case modePrint, modeWant, modeMarks:
 			list = append(list, next)
 		default:
 			p.bad = true
@@ -279,7 +352,7 @@ func parseAsks(body []byte) ([]piece, error) {
 }
 
 // parseAnswer returns the pieces of the answer to asks: for each of them, those
-// that divide it, at most fanout.
+// that divide it, at most fanout. A delta answers marks, and alone.
 func parseAnswer(body []byte, asks []ask) ([][]piece, error) {
 	p := parser{b: body}
 	out := make([][]piece, len(asks))
@@ -292,7 +365,15 @@ func parseAnswer(body []byte, asks []ask) ([][]piece, error) {
 			next, last = p.piece(lo, a.hi)
 			lo = next.hi.key
 			out[i] = append(out[i], next)
-			p.bad = p.bad || next.mode == modeWant || next.mode > modeAgain || len(out[i]) > fanout
+			switch next.mode {
+			case modeDelta:
+				n := len(next.gone)
+				p.bad = p.bad || len(out[i]) > 1 || !last || len(a.have) == 0 || n > 0 && next.gone[n-1] >= len(a.have)
+			case modeSkip, modePrint, modeList, modeAgain:
+				p.bad = p.bad || len(out[i]) > fanout
+			default:
+				p.bad = true
+			}
 		}
 	}
 	if p.bad || len(p.b) > 0 {

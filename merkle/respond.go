@@ -2,11 +2,17 @@
 
 package merkle
 
+import "slices"
+
 // The set is compared range by range: a range whose fingerprints differ is
 // split in so many parts of about equal size, or listed if it is small.
 const (
 	fanout   = 16
 	listKeys = 32
+
+	// markedKeys bounds the items that are compared with marks, of which there
+	// are listKeys at most: with more of them a list is as good.
+	markedKeys = 2 * listKeys
 )
 
 // Respond answers a message of [Index.Diff] of a peer. It keeps nothing from
@@ -62,7 +68,10 @@ func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
 		out.piece(modeSkip, end)
 		return
 	}
-	if a.mode == modeWant || part.count <= listKeys {
+	if a.mode == modeMarks && part.count <= markedKeys && x.deltaLocked(w, out, a, room) {
+		return
+	}
+	if a.mode != modePrint || part.count <= listKeys {
 		x.listLocked(out, a, part.count, room, must)
 		return
 	}
@@ -78,6 +87,39 @@ func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
 	if len(out.b) > room && !must {
 		*out = start
 	}
+}
+
+// deltaLocked appends the answer to the marks of a, and reports whether it did:
+// not if it would make the message longer than room, or if a mark is that of
+// two items.
+func (x *Index) deltaLocked(w *worker, out *writer, a *piece, room int) bool {
+	var found [listKeys]bool
+	var others []item
+	for _, it := range x.items.appendItems(nil, a.lo, a.hi, markedKeys) {
+		i := slices.Index(a.marks, x.items.mark(w, &it))
+		switch {
+		case i < 0:
+			others = append(others, it)
+		case found[i]:
+			return false
+		default:
+			found[i] = true
+		}
+	}
+	var gone []int
+	for i := range a.marks {
+		if !found[i] {
+			gone = append(gone, i)
+		}
+	}
+
+	start := *out
+	out.delta(gone, others)
+	if len(out.b) > room {
+		*out = start
+		return false
+	}
+	return true
 }
 
 // listLocked appends a list of the count items of a, or of as many as there is
