@@ -88,7 +88,7 @@ func TestSizes(t *testing.T) {
 		if got, want := unsafe.Sizeof(index[int64, int64]{}), uintptr(1032); got != want {
 			t.Errorf("an index block has %d bytes and its kids, want %d", got, want)
 		}
-		if got, want := unsafe.Sizeof(logLeaf[int64, int64]{}), uintptr(952); got != want {
+		if got, want := unsafe.Sizeof(logLeaf[int64, int64]{}), uintptr(968); got != want {
 			t.Errorf("a leaf with a log has %d bytes, want %d", got, want)
 		}
 	}

@@ -121,3 +121,46 @@ func BenchmarkSortedSet(b *testing.B) {
 		i++
 	}
 }
+
+// shared returns a ConcurrentMap of n random keys, and keys to ask for.
+func shared(n int) (m *ConcurrentMap[int64, int], keys []int64) {
+	m = NewConcurrentMap[int64, int]()
+	list := numbersAtRandom(n)
+	for i, key := range list {
+		m.Store(key, i)
+	}
+	return m, asked(list)
+}
+
+func BenchmarkConcurrent(b *testing.B) {
+	for name, op := range map[string]func(m *ConcurrentMap[int64, int], key int64, i int){
+		"Load":         func(m *ConcurrentMap[int64, int], key int64, _ int) { m.Load(key) },
+		"Floor":        func(m *ConcurrentMap[int64, int], key int64, _ int) { m.Floor(key + 1) },
+		"Store":        func(m *ConcurrentMap[int64, int], key int64, i int) { m.Store(key, i) },
+		"Store+Delete": func(m *ConcurrentMap[int64, int], key int64, i int) { m.Delete(key); m.Store(key, i) },
+		"PopMin+Store": func(m *ConcurrentMap[int64, int], key int64, _ int) {
+			first, value, _ := m.PopMin()
+			m.Store(first+key>>20&(1<<40-1)+1, value)
+		},
+		"Scan100": func(m *ConcurrentMap[int64, int], key int64, _ int) {
+			n := 0
+			for range m.From(key).All() {
+				if n++; n == 100 {
+					break
+				}
+			}
+		},
+	} {
+		for _, n := range []int{1e3, 1e6} {
+			b.Run(fmt.Sprintf("op=%s/n=%.0e", name, float64(n)), func(b *testing.B) {
+				m, keys := shared(n)
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					op(m, keys[i&(probes-1)], i)
+					i++
+				}
+			})
+		}
+	}
+}

@@ -202,7 +202,7 @@ func (m *ConcurrentMap[K, V]) checkLeaf(b *logLeaf[K, V]) int {
 	}
 	b.mu.Unlock()
 	m.checkPublished(b)
-	all, n := m.sort(m, b, s)
+	all, n := m.slotsOf(b, s)
 	slots := all[:n]
 	if len(slots) != s.size() {
 		panic(fmt.Sprintf("skiplist: I5 violated: %d entries, %d slots with one", len(slots), s.size()))

@@ -238,7 +238,7 @@ func (m *ConcurrentMap[K, V]) LoadOrCompute(key K, f func() V) (actual V, loaded
 		return h.leaf.vals[j], true
 	}
 	actual = f()
-	m.putLocked(&h, key, actual, 0, false)
+	m.putLocked(&h, key, actual, j, false)
 	return actual, false
 }
 

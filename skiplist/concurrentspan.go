@@ -129,7 +129,7 @@ func (m *ConcurrentMap[K, V]) within(e sight[K, V], b *bounds[K], slots []uint8)
 // whether yield wants more. What a state covers never changes, so that no lock
 // and no copy is needed.
 func (m *ConcurrentMap[K, V]) eachOf(e sight[K, V], b *bounds[K], yield func(K, V) bool) bool {
-	slots, n := m.sort(m, e.leaf, e.s)
+	slots, n := m.slotsOf(e.leaf, e.s)
 	for _, j := range m.within(e, b, slots[:n]) {
 		if !yield(e.leaf.keys[j], e.leaf.vals[j]) {
 			return false
@@ -161,7 +161,7 @@ func (m *ConcurrentMap[K, V]) descend(b bounds[K], yield func(K, V) bool) {
 	}
 	for {
 		e := sight[K, V]{leaf, leaf.load()}
-		all, n := m.sort(m, leaf, e.s)
+		all, n := m.slotsOf(leaf, e.s)
 		slots := m.within(e, &b, all[:n])
 		for i := len(slots) - 1; i >= 0; i-- {
 			if j := slots[i]; !yield(leaf.keys[j], leaf.vals[j]) {

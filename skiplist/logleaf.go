@@ -12,6 +12,9 @@ import (
 // bits and the dead bit a state fills one word.
 const leafSlots = 57
 
+// logSlots is the largest number of slots of a log.
+const logSlots = 15
+
 // A state is the state word of a logLeaf. Bit j is set when the entry of slot j
 // is deleted or overwritten, bits 57 to 62 count the slots that are published,
 // and bit 63 is set when the leaf is replaced. Bits are only set and the count
@@ -44,6 +47,8 @@ type logLeaf[K, V any] struct {
 	word  atomic.Uint64 // a state
 	base  uint8         // slots in order
 	limit uint8         // the log ends there
+
+	places [logSlots]uint8 // slots in order whose keys come before that of a log slot
 
 	first, last bool // low is before all keys, high is after all keys
 	low, high   K
@@ -80,6 +85,53 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 	b.first = lo.first
 	b.high = hi.high
 	b.last = hi.last
+}
+
+// slotsOf returns the n slots that hold entries of b at s, in the order of their
+// keys. The places tell it for the log; keys of one place are compared.
+func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
+	// Sort the log by insertion: it is short.
+	var log [logSlots]uint8
+	base, logs := int(b.base), 0
+	places := &b.places
+	for j := base; j < s.count(); j++ {
+		if !s.holds(j) {
+			continue
+		}
+		at := logs
+		for at > 0 && m.comesBefore(b, j-base, int(log[at-1])) {
+			log[at] = log[at-1]
+			at--
+		}
+		log[at] = uint8(j - base)
+		logs++
+	}
+
+	// Merge it with the slots in order.
+	i := 0
+	for _, l := range log[:logs] {
+		for end := int(places[l]); i < end; i++ {
+			slots[n] = uint8(i)
+			n += int(^s >> uint(i) & 1)
+		}
+		slots[n] = uint8(base) + l
+		n++
+	}
+	for ; i < base; i++ {
+		slots[n] = uint8(i)
+		n += int(^s >> uint(i) & 1)
+	}
+	return slots, n
+}
+
+// comesBefore reports whether the key of slot i of the log of b comes before
+// that of slot j.
+func (m *ConcurrentMap[K, V]) comesBefore(b *logLeaf[K, V], i, j int) bool {
+	if b.places[i] != b.places[j] {
+		return b.places[i] < b.places[j]
+	}
+	base := int(b.base)
+	return m.compare(b.keys[base+i], b.keys[base+j]) < 0
 }
 
 // appendFrom copies the entries of c at the slots given to b, which is not

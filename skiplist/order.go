@@ -29,16 +29,13 @@ type order[K, V any] struct {
 	// it, and the guide it came through.
 	seek func(m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V])
 
-	// get returns the slot of b that holds key at s, if there is one.
+	// get returns the slot of b that holds key at s, if there is one, and else
+	// the number of slots in order whose keys come before it.
 	get func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K) (j int, ok bool)
 
 	// below returns the slot of the last key of b at s before key, above that
 	// of the first one after it.
 	below, above func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key K, end reach) (j int, ok bool)
-
-	// sort returns the n slots that hold entries of b at s, in the order of
-	// their keys.
-	sort func(m *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int)
 
 	// empty returns an empty Map of the same order.
 	empty func() *Map[K, V]
@@ -53,7 +50,6 @@ func naturalOrder[K cmp.Ordered, V any]() order[K, V] {
 		get:     getOrdered[K, V],
 		below:   belowOrdered[K, V],
 		above:   aboveOrdered[K, V],
-		sort:    sortOrdered[K, V],
 		empty:   NewMap[K, V],
 	}
 }
@@ -67,7 +63,6 @@ func orderOf[K, V any](compare func(a, b K) int) order[K, V] {
 		get:     getFunc[K, V],
 		below:   belowFunc[K, V],
 		above:   aboveFunc[K, V],
-		sort:    sortFunc[K, V],
 		empty:   func() *Map[K, V] { return NewMapFunc[K, V](compare) },
 	}
 }
@@ -169,44 +164,6 @@ func firstSlot(s state, p, base int) int {
 	return -1
 }
 
-func sortOrdered[K cmp.Ordered, V any](_ *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
-	// Sort the log by insertion: it is short.
-	var log [leafSlots]uint8
-	base, logs := int(b.base), 0
-	for j := base; j < s.count(); j++ {
-		if !s.holds(j) {
-			continue
-		}
-		i := logs
-		for ; i > 0 && cmp.Less(b.keys[j], b.keys[log[i-1]]); i-- {
-			log[i] = log[i-1]
-		}
-		log[i] = uint8(j)
-		logs++
-	}
-
-	// Merge it with the rest.
-	i := 0
-	for _, j := range log[:logs] {
-		for ; i < base && cmp.Less(b.keys[i], b.keys[j]); i++ {
-			n = appendSlot(s, &slots, n, i)
-		}
-		slots[n] = j
-		n++
-	}
-	for ; i < base; i++ {
-		n = appendSlot(s, &slots, n, i)
-	}
-	return slots, n
-}
-
-// appendSlot appends j to the first n of slots if it holds an entry, and returns
-// their number then.
-func appendSlot(s state, slots *[leafSlots]uint8, n, j int) int {
-	slots[n] = uint8(j)
-	return n + 1 - int(s>>(uint(j)&63)&1)
-}
-
 func lookupFunc[K, V any](m *ConcurrentMap[K, V], key K) (value V, ok bool) {
 	b, _ := seekFunc(m, key, closed)
 	if j, ok := getFunc(m, b, b.load(), key); ok {
@@ -287,33 +244,4 @@ func aboveFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state, key 
 		}
 	}
 	return j, j >= 0
-}
-
-func sortFunc[K, V any](m *ConcurrentMap[K, V], b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
-	var log [leafSlots]uint8
-	base, logs := int(b.base), 0
-	for j := base; j < s.count(); j++ {
-		if !s.holds(j) {
-			continue
-		}
-		i := logs
-		for ; i > 0 && m.compare(b.keys[j], b.keys[log[i-1]]) < 0; i-- {
-			log[i] = log[i-1]
-		}
-		log[i] = uint8(j)
-		logs++
-	}
-
-	i := 0
-	for _, j := range log[:logs] {
-		for ; i < base && m.compare(b.keys[i], b.keys[j]) < 0; i++ {
-			n = appendSlot(s, &slots, n, i)
-		}
-		slots[n] = j
-		n++
-	}
-	for ; i < base; i++ {
-		n = appendSlot(s, &slots, n, i)
-	}
-	return slots, n
 }

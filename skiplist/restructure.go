@@ -30,8 +30,8 @@ func (m *ConcurrentMap[K, V]) lockLeaf(key K) hold[K, V] {
 	}
 }
 
-// putLocked makes value the value of key, which slot j of the leaf of h holds if
-// there. The entry shows from the store of the state on.
+// putLocked makes value the value of key. j and there are what get says of key in
+// the leaf of h. The entry shows from the store of the state on.
 func (m *ConcurrentMap[K, V]) putLocked(h *hold[K, V], key K, value V, j int, there bool) {
 	s := h.leaf.loadLocked()
 	if s.count() >= int(h.leaf.limit) {
@@ -42,15 +42,21 @@ func (m *ConcurrentMap[K, V]) putLocked(h *hold[K, V], key K, value V, j int, th
 
 	b := h.leaf
 	i := s.count()
+	base := int(b.base)
+	place := j
 	s += oneSlot
 	if there {
 		key = b.keys[j] // the key that was there stays
 		s |= 1 << uint(j)
+		if j >= base {
+			place = int(b.places[j-base])
+		}
 	} else {
 		m.len.Add(1) // before the entry shows
 	}
 	b.keys[i] = key
 	b.vals[i] = value
+	b.places[i-base] = uint8(place)
 	b.storeLocked(s)
 	if invariants {
 		m.checkPublished(b)
@@ -72,7 +78,7 @@ func (m *ConcurrentMap[K, V]) eraseLocked(b *logLeaf[K, V], j int) {
 // leaves h with the one of key.
 func (m *ConcurrentMap[K, V]) rebuildLocked(h *hold[K, V], key K) {
 	b := h.leaf
-	all, n := m.sort(m, b, b.loadLocked())
+	all, n := m.slotsOf(b, b.loadLocked())
 	slots := all[:n]
 	if n <= m.maxBase {
 		m.exchangeLocked(h, m.copyOf(b, slots))
@@ -168,7 +174,7 @@ func (m *ConcurrentMap[K, V]) shrinkLocked(h *hold[K, V]) {
 		}
 	}
 	if n == 0 && s.count() > 0 || s.count()-n > n+m.maxLog {
-		slots, n := m.sort(m, h.leaf, s)
+		slots, n := m.slotsOf(h.leaf, s)
 		m.exchangeLocked(h, m.copyOf(h.leaf, slots[:n]))
 	}
 }
@@ -222,7 +228,7 @@ func (m *ConcurrentMap[K, V]) mergeWithLocked(h *hold[K, V], x *guide[K, V], i, 
 	b := m.copyOf(lo, nil)
 	b.between(lo, hi)
 	for _, from := range []*logLeaf[K, V]{lo, hi} {
-		slots, n := m.sort(m, from, from.loadLocked())
+		slots, n := m.slotsOf(from, from.loadLocked())
 		b.appendFrom(from, slots[:n])
 	}
 	m.openLog(b)

@@ -20,6 +20,7 @@ func Workloads() []*bench.Workload {
 		rows = append(rows, mapRows("string", n, texts, 0.5, oursStore[string], tidwallStore[string], googleStore[string], btreemapStore[string], builtinStore[string], sliceStore[string])...)
 	}
 	rows = append(rows, buildRows()...)
+	rows = append(rows, concurrentRows()...)
 	return append(rows, otherRows()...)
 }
 
