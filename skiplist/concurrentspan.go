@@ -2,7 +2,11 @@
 
 package skiplist
 
-import "iter"
+import (
+	"iter"
+	"slices"
+	"sort"
+)
 
 // A ConcurrentSpan is the part of a [ConcurrentMap] between two keys, as the map
 // is when the span is used. It is a value, and takes no memory of the map. A
@@ -108,41 +112,25 @@ func (m *ConcurrentMap[K, V]) leafFrom(b bounds[K]) *logLeaf[K, V] {
 	return leaf
 }
 
-// within returns which of the slots of e, which are in order, are between the
+// within returns which of the slots of leaf, which are in order, are between the
 // bounds of b. The bounds of the leaf tell whether to look at the keys.
-func (m *ConcurrentMap[K, V]) within(e sight[K, V], b *bounds[K], slots []uint8) []uint8 {
-	leaf := e.leaf
+func (m *ConcurrentMap[K, V]) within(leaf *logLeaf[K, V], b *bounds[K], slots []uint8) []uint8 {
 	if b.hasLo && (leaf.first || b.startsAfter(m.compare, leaf.low)) {
-		for len(slots) > 0 && b.startsAfter(m.compare, leaf.keys[slots[0]]) {
-			slots = slots[1:]
-		}
+		i := sort.Search(len(slots), func(i int) bool { return !b.startsAfter(m.compare, leaf.keys[slots[i]]) })
+		slots = slots[i:]
 	}
 	if b.hasHi && (leaf.last || b.endsBefore(m.compare, leaf.high)) {
-		for len(slots) > 0 && b.endsBefore(m.compare, leaf.keys[slots[len(slots)-1]]) {
-			slots = slots[:len(slots)-1]
-		}
+		i := sort.Search(len(slots), func(i int) bool { return b.endsBefore(m.compare, leaf.keys[slots[i]]) })
+		slots = slots[:i]
 	}
 	return slots
-}
-
-// eachOf yields the entries of e between the bounds of b in order, and reports
-// whether yield wants more. What a state covers never changes, so that no lock
-// and no copy is needed.
-func (m *ConcurrentMap[K, V]) eachOf(e sight[K, V], b *bounds[K], yield func(K, V) bool) bool {
-	slots, n := m.slotsOf(e.leaf, e.s)
-	for _, j := range m.within(e, b, slots[:n]) {
-		if !yield(e.leaf.keys[j], e.leaf.vals[j]) {
-			return false
-		}
-	}
-	return true
 }
 
 // ascend yields the entries between the bounds of b. What comes next begins
 // where the last leaf ended, so that no key comes twice, and none is left out,
 // however the leaves change.
 func (m *ConcurrentMap[K, V]) ascend(b bounds[K], yield func(K, V) bool) {
-	for leaf := m.leafFrom(b); m.eachOf(sight[K, V]{leaf, leaf.load()}, &b, yield); {
+	for leaf := m.leafFrom(b); m.yieldWithin(leaf, leaf.load(), &b, yield); {
 		if leaf.last || b.endsBefore(m.compare, leaf.high) {
 			return
 		}
@@ -153,6 +141,27 @@ func (m *ConcurrentMap[K, V]) ascend(b bounds[K], yield func(K, V) bool) {
 	}
 }
 
+// yieldWithin yields the entries of leaf at s between the bounds of b in order,
+// and reports whether f wants more.
+func (m *ConcurrentMap[K, V]) yieldWithin(leaf *logLeaf[K, V], s state, b *bounds[K], f func(K, V) bool) bool {
+	if b.hasLo && (leaf.first || b.startsAfter(m.compare, leaf.low)) || b.hasHi && (leaf.last || b.endsBefore(m.compare, leaf.high)) {
+		slots, n := m.slotsOf(leaf, s)
+		return leaf.yield(m.within(leaf, b, slots[:n]), f)
+	}
+	return m.yieldAll(leaf, s, f)
+}
+
+// yield yields the entries of slots, and reports whether f wants more. What is
+// published never changes.
+func (b *logLeaf[K, V]) yield(slots []uint8, f func(K, V) bool) bool {
+	for _, j := range slots {
+		if !f(b.keys[j], b.vals[j]) {
+			return false
+		}
+	}
+	return true
+}
+
 // descend is ascend from the last entry to the first.
 func (m *ConcurrentMap[K, V]) descend(b bounds[K], yield func(K, V) bool) {
 	leaf := m.lastLeaf()
@@ -160,16 +169,10 @@ func (m *ConcurrentMap[K, V]) descend(b bounds[K], yield func(K, V) bool) {
 		leaf, _ = m.seek(m, b.hi, closed)
 	}
 	for {
-		e := sight[K, V]{leaf, leaf.load()}
-		all, n := m.slotsOf(leaf, e.s)
-		slots := m.within(e, &b, all[:n])
-		for i := len(slots) - 1; i >= 0; i-- {
-			if j := slots[i]; !yield(leaf.keys[j], leaf.vals[j]) {
-				return
-			}
-		}
-
-		if leaf.first || b.hasLo && m.compare(leaf.low, b.lo) <= 0 {
+		all, n := m.slotsOf(leaf, leaf.load())
+		slots := m.within(leaf, &b, all[:n])
+		slices.Reverse(slots)
+		if !leaf.yield(slots, yield) || leaf.first || b.hasLo && m.compare(leaf.low, b.lo) <= 0 {
 			return
 		}
 		b.hi = leaf.low

@@ -87,51 +87,80 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 	b.last = hi.last
 }
 
-// slotsOf returns the n slots that hold entries of b at s, in the order of their
-// keys. The places tell it for the log; keys of one place are compared.
-func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
-	// Sort the log by insertion: it is short.
-	var log [logSlots]uint8
-	base, logs := int(b.base), 0
-	places := &b.places
+// A line is the order of the log of a leaf: which entries of the log come before
+// each slot in order.
+type line struct {
+	places uint64           // bit i is set if any do for slot i, or for the end
+	heads  [64]uint8        // the slot of the first of them and 1
+	next   [leafSlots]uint8 // the slot after each of them and 1, or 0
+}
+
+// lineUp returns the order of the log of b at s. The places of its slots tell it,
+// without a comparison unless several have one place.
+func (m *ConcurrentMap[K, V]) lineUp(b *logLeaf[K, V], s state) (l line) {
+	base := int(b.base)
 	for j := base; j < s.count(); j++ {
 		if !s.holds(j) {
 			continue
 		}
-		at := logs
-		for at > 0 && m.comesBefore(b, j-base, int(log[at-1])) {
-			log[at] = log[at-1]
-			at--
-		}
-		log[at] = uint8(j - base)
-		logs++
-	}
+		place := b.places[j-base] & 63
+		l.places |= 1 << place
 
-	// Merge it with the slots in order.
-	i := 0
-	for _, l := range log[:logs] {
-		for end := int(places[l]); i < end; i++ {
+		// Put it among those of its place.
+		at := &l.heads[place]
+		for *at > 0 && m.compare(b.keys[*at-1], b.keys[j]) < 0 {
+			at = &l.next[*at-1]
+		}
+		l.next[j] = *at
+		*at = uint8(j) + 1
+	}
+	return l
+}
+
+// slotsOf returns the n slots that hold entries of b at s, in the order of their
+// keys.
+func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
+	l := m.lineUp(b, s)
+	i, base := 0, int(b.base)
+	for {
+		end := min(bits.TrailingZeros64(l.places), base)
+		for ; i < end; i++ {
 			slots[n] = uint8(i)
 			n += int(^s >> uint(i) & 1)
 		}
-		slots[n] = uint8(base) + l
-		n++
+		if l.places == 0 {
+			return slots, n
+		}
+		l.places &= l.places - 1
+		for j := l.heads[end]; j > 0; j = l.next[j-1] {
+			slots[n] = j - 1
+			n++
+		}
 	}
-	for ; i < base; i++ {
-		slots[n] = uint8(i)
-		n += int(^s >> uint(i) & 1)
-	}
-	return slots, n
 }
 
-// comesBefore reports whether the key of slot i of the log of b comes before
-// that of slot j.
-func (m *ConcurrentMap[K, V]) comesBefore(b *logLeaf[K, V], i, j int) bool {
-	if b.places[i] != b.places[j] {
-		return b.places[i] < b.places[j]
+// yieldAll yields the entries of b at s in order, and reports whether f wants
+// more. What a state covers never changes, so that no lock and no copy is needed.
+func (m *ConcurrentMap[K, V]) yieldAll(b *logLeaf[K, V], s state, f func(K, V) bool) bool {
+	l := m.lineUp(b, s)
+	i, base := 0, int(b.base)
+	for {
+		end := min(bits.TrailingZeros64(l.places), base)
+		for ; i < end; i++ {
+			if s.holds(i) && !f(b.keys[i], b.vals[i]) {
+				return false
+			}
+		}
+		if l.places == 0 {
+			return true
+		}
+		l.places &= l.places - 1
+		for j := l.heads[end]; j > 0; j = l.next[j-1] {
+			if !f(b.keys[j-1], b.vals[j-1]) {
+				return false
+			}
+		}
 	}
-	base := int(b.base)
-	return m.compare(b.keys[base+i], b.keys[base+j]) < 0
 }
 
 // appendFrom copies the entries of c at the slots given to b, which is not

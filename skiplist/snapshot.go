@@ -27,7 +27,7 @@ func (m *ConcurrentMap[K, V]) snapshot(b bounds[K]) *Map[K, V] {
 
 	out := m.empty()
 	for _, e := range list {
-		m.eachOf(e, &b, func(key K, value V) bool {
+		m.yieldWithin(e.leaf, e.s, &b, func(key K, value V) bool {
 			out.Set(key, value)
 			return true
 		})
