@@ -133,7 +133,7 @@ func shared(n int) (m *ConcurrentMap[int64, int], keys []int64) {
 }
 
 func BenchmarkConcurrent(b *testing.B) {
-	for name, op := range map[string]func(m *ConcurrentMap[int64, int], key int64, i int){
+	ops := map[string]func(m *ConcurrentMap[int64, int], key int64, i int){
 		"Load":         func(m *ConcurrentMap[int64, int], key int64, _ int) { m.Load(key) },
 		"Floor":        func(m *ConcurrentMap[int64, int], key int64, _ int) { m.Floor(key + 1) },
 		"Store":        func(m *ConcurrentMap[int64, int], key int64, i int) { m.Store(key, i) },
@@ -150,7 +150,9 @@ func BenchmarkConcurrent(b *testing.B) {
 				}
 			}
 		},
-	} {
+	}
+
+	for name, op := range ops {
 		for _, n := range []int{1e3, 1e6} {
 			b.Run(fmt.Sprintf("op=%s/n=%.0e", name, float64(n)), func(b *testing.B) {
 				m, keys := shared(n)

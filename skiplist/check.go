@@ -149,6 +149,10 @@ func (m *ConcurrentMap[K, V]) checkPublished(b *logLeaf[K, V]) {
 // operation may run.
 func (m *ConcurrentMap[K, V]) check() {
 	root := m.root.Load()
+	if !m.up.TryLock() {
+		panic("skiplist: I3 violated: a lock was left behind")
+	}
+	m.up.Unlock()
 	if !root.first || root.level > 1 && root.n == 1 {
 		panic(fmt.Sprintf("skiplist: I1 violated: a root of level %d with %d kids", root.level, root.n))
 	}

@@ -26,11 +26,12 @@ import (
 //	                         in order       a log, in order of arrival
 //
 // A slot is written once, by whoever has the lock of the leaf, and published by
-// the store of the state word. To insert is to write the next slot of the log and
-// to count it; to overwrite is to set the bit of the old slot in the same store;
-// to delete is to set the bit alone. So an update is one store of one word, and
-// the slots that hold entries have different keys. A reader loads the word, and
-// what it covers never changes. When the log is full the leaf is rebuilt.
+// the store of the state word. To insert is to write the next slot of the log
+// and to count it; to overwrite is to set the bit of the old slot in the same
+// store; to delete is to set the bit alone. So an update is one store of one
+// word, and the slots that hold entries have different keys. A reader loads the
+// word, and what it covers never changes. When the log is full the leaf is
+// rebuilt.
 //
 // Nobody changes a leaf or a guide in another way: the structure changes by
 // copies. New leaves get the entries of the old ones, and are locked. One store
@@ -56,73 +57,74 @@ import (
 //     dead. Such a leaf is current, since replacing it takes its lock
 //   - I7: len is raised before an entry shows, and lowered after one is gone
 //
-// Clear alone replaces leaves by one with other content: it has the locks of all
-// of them, and the new one stays locked until all are dead.
+// Clear alone replaces leaves by one with other content: it has the locks of
+// all of them, and the new one stays locked until all are dead.
 //
 // Why it is right. Let P, R and D be the moments at which a block becomes
-// reachable, is replaced, and a leaf is marked dead, P <= R < D, and let truth be
-// what the map holds in a range of keys at some moment.
+// reachable, is replaced, and a leaf is marked dead, P <= R < D, and let truth
+// be what the map holds in a range of keys at some moment.
 //
 // L1. If a search starts at a, each block on its way is replaced after a. The
-// root is current when it is read. Let kid C be read from a slot of X at s. If X
-// was current, so was C. If not, X had been replaced at R(X) > a, and the slot
-// holds what it held then, by I3: nobody else could store to it while X was
-// copied, and C went on as a kid of the copy. So C was current at R(X) > a. An
-// old guide may be out of date, but not older than the search.
+// root is current when it is read. Let kid C be read from a slot of X at s. If
+// X was current, so was C. If not, X had been replaced at R(X) > a, and the
+// slot holds what it held then, by I3: nobody else could store to it while X
+// was copied, and C went on as a kid of the copy. So C was current at R(X) > a.
+// An old guide may be out of date, but not older than the search.
 //
-// L2. Let a search that started at a find leaf b, and let state s be loaded from
-// it at t. Then b at s was the truth of its range at some moment from a to t. If
-// s is not dead, the moment is t: before R(b) by I6, and from then to D(b)
-// because what replaced b is locked and equal, by I4. If s is dead, the moment is
-// R(b), which is after a by L1. So Load is linearizable, and so is an answer
-// that one leaf gives.
+// L2. Let a search that started at a find leaf b, and let state s be loaded
+// from it at t. Then b at s was the truth of its range at some moment from a to
+// t. If s is not dead, the moment is t: before R(b) by I6, and from then to
+// D(b) because what replaced b is locked and equal, by I4. If s is dead, the
+// moment is R(b), which is after a by L1. So Load is linearizable, and so is an
+// answer that one leaf gives.
 //
 // L3. If b has the same state, not dead, at t1 and at t2, b was the truth
 // throughout. An update before R(b) would have changed the word, and no word
 // comes again by I5; after R(b) there is none before D(b) > t2, by I4.
 //
-// Navigation passes leaves b1 to bm that hold no answer, in the states s1 to sm,
-// and finds one in leaf b at t. The search for b started at a, after all of them
-// were read, and ended at the leaf that has the key just beyond bm; so the ranges
-// of b1 to b leave no gap. By L2 there is a moment from a to t at which b was the
-// truth. All of b1 to bm are loaded again after t, and are unchanged: by L3 they
-// were the truth at that moment, too. So there was no key between the answer and
-// the one that was asked for. That there is no answer at all is so at any moment
-// between the last load of the first round and the first one of the second. The
-// same holds beside Clear: after it there is still nothing in the ranges that
-// were passed, until the new leaf opens, and then all old leaves are dead. To take
-// the neighbor from the guide that led to bm would be wrong: that guide may be
-// replaced after a, and before bm was read.
+// Navigation passes leaves b1 to bm that hold no answer, in the states s1 to
+// sm, and finds one in leaf b at t. The search for b started at a, after all of
+// them were read, and ended at the leaf that has the key just beyond bm; so the
+// ranges of b1 to b leave no gap. By L2 there is a moment from a to t at which
+// b was the truth. All of b1 to bm are loaded again after t, and are unchanged:
+// by L3 they were the truth at that moment, too. So there was no key between
+// the answer and the one that was asked for. That there is no answer at all is
+// so at any moment between the last load of the first round and the first one
+// of the second. The same holds beside Clear: after it there is still nothing
+// in the ranges that were passed, until the new leaf opens, and then all old
+// leaves are dead. To take the neighbor from the guide that led to bm would be
+// wrong: that guide may be replaced after a, and before bm was read.
 //
 // Updates take effect at their store (I6). PopMin has the locks of all leaves
 // before that of its entry, which are empty; PopMax those of all behind it, or
-// it takes effect when Max found nothing. Clear takes effect when it stores root.
-// A snapshot takes effect between its two rounds, or while it has all locks; in
-// the first case its leaves must also meet at their bounds, or some could come
-// from before a Clear and some from after. It copies later, which I5 allows. A
-// loop reads each leaf at one moment; each begins where the last one ended or
-// covers that place, and the cursor only advances: no key comes twice, and one
-// that stays is in the leaf that covers it when that is read.
+// it takes effect when Max found nothing. Clear takes effect when it stores
+// root. A snapshot takes effect between its two rounds, or while it has all
+// locks; in the first case its leaves must also meet at their bounds, or some
+// could come from before a Clear and some from after. It copies later, which I5
+// allows. A loop reads each leaf at one moment; each begins where the last one
+// ended or covers that place, and the cursor only advances: no key comes twice,
+// and one that stays is in the leaf that covers it when that is read.
 //
-// Locks: whoever waits for a leaf has only leaves with lesser keys; then comes mu
-// of one guide, then up. Leaves that replace others are locked while nobody can
-// see them, and siblings only if they are free. So there is no deadlock.
+// Locks: whoever waits for a leaf has only leaves with lesser keys; then comes
+// mu of one guide, then up. Leaves that replace others are locked while nobody
+// can see them, and siblings only if they are free. So there is no deadlock.
 //
 // Functions of the caller run under locks: compare, and those of Compute and
 // LoadOrCompute. All locks are released by defer, and a function that changes
 // the structure calls compare only before the store that shows it. So one that
 // panics leaves the map as it was, or after the whole change.
 //
-// Tests choose at each shared access which goroutine goes on (hook.go): they run
-// histories by the thousand, and small scenes by all schedules with two
+// Tests choose at each shared access which goroutine goes on (hook.go): they
+// run histories by the thousand, and small scenes by all schedules with two
 // preemptions.
 //
-// Why no tombstones in the log: each would use up a slot and force rebuilds, and
-// readers would have to look which record is the last. Why rebuilds do not carry
-// the new entry: it would show before the old leaf is dead, and navigation that
-// has passed the old leaf would miss it; 1 of 20,000 histories finds that. Why no
-// links between leaves: see Map. Why no seqlock: it reads what is being written,
-// which Go does not allow for keys and values of any type.
+// Why no tombstones in the log: each would use up a slot and force rebuilds,
+// and readers would have to look which record is the last. Why rebuilds do not
+// carry the new entry: it would show before the old leaf is dead, and
+// navigation that has passed the old leaf would miss it; 1 of 20,000 histories
+// finds that. Why no links between leaves: see Map. Why no seqlock: it reads
+// what is being written, which Go does not allow for keys and values of any
+// type.
 
 // A ConcurrentMap is an ordered map that is safe for concurrent use by multiple
 // goroutines. Make one with [NewConcurrentMap] or [NewConcurrentMapFunc].
@@ -148,8 +150,8 @@ type ConcurrentMap[K, V any] struct {
 }
 
 // NewConcurrentMap returns an empty ConcurrentMap in the natural order of its
-// keys, as [cmp.Compare] has it: NaN, which equals itself here, comes before all
-// other numbers.
+// keys, as [cmp.Compare] has it: NaN, which equals itself here, comes before
+// all other numbers.
 func NewConcurrentMap[K cmp.Ordered, V any]() *ConcurrentMap[K, V] {
 	return newConcurrentMap(naturalOrder[K, V](), 42, 15, 63)
 }
@@ -184,8 +186,8 @@ func (m *ConcurrentMap[K, V]) newRoot() (*guide[K, V], *logLeaf[K, V]) {
 	return x, b
 }
 
-// mustUse panics unless m was made by a constructor.
-func (m *ConcurrentMap[K, V]) mustUse() {
+// mustBeMade panics unless m was made by a constructor.
+func (m *ConcurrentMap[K, V]) mustBeMade() {
 	if m.seek == nil {
 		panic("skiplist: zero ConcurrentMap: use NewConcurrentMap or NewConcurrentMapFunc")
 	}
@@ -194,7 +196,7 @@ func (m *ConcurrentMap[K, V]) mustUse() {
 // Load returns the value of key, and whether there is one. It is wait-free. The
 // complexity is O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) Load(key K) (value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	return m.lookup(m, key)
 }
 
@@ -205,7 +207,7 @@ func (m *ConcurrentMap[K, V]) Store(key K, value V) { m.Swap(key, value) }
 // Swap makes value the value of key, and returns the one before, if any. loaded
 // reports whether there was one. The complexity is O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) Swap(key K, value V) (previous V, loaded bool) {
-	m.mustUse()
+	m.mustBeMade()
 	h := m.lockLeaf(key)
 	defer h.unlock()
 	j, loaded := m.get(m, h.leaf, h.leaf.loadLocked(), key)
@@ -224,9 +226,10 @@ func (m *ConcurrentMap[K, V]) LoadOrStore(key K, value V) (actual V, loaded bool
 }
 
 // LoadOrCompute returns the value of key, after storing that of f if there is
-// none. loaded reports whether there was one; then f is not called. f runs once,
-// while the leaf of key is locked: it must not use m, and should be quick. If it
-// panics nothing changes. The complexity is O(log n) where n = m.Len().
+// none. loaded reports whether there was one; then f is not called. f runs
+// once, while the leaf of key is locked: it must not use m, and should be
+// quick. If it panics nothing changes. The complexity is O(log n) where n =
+// m.Len().
 func (m *ConcurrentMap[K, V]) LoadOrCompute(key K, f func() V) (actual V, loaded bool) {
 	if actual, loaded = m.Load(key); loaded {
 		return actual, true
@@ -249,7 +252,7 @@ func (m *ConcurrentMap[K, V]) LoadOrCompute(key K, f func() V) (actual V, loaded
 // other writers wait. If it panics nothing changes. The complexity is O(log n)
 // where n = m.Len().
 func (m *ConcurrentMap[K, V]) Compute(key K, f func(old V, ok bool) (value V, keep bool)) (value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	h := m.lockLeaf(key)
 	defer h.unlock()
 	var old, none V
@@ -279,8 +282,8 @@ func (m *ConcurrentMap[K, V]) LoadAndDelete(key K) (value V, loaded bool) {
 func (m *ConcurrentMap[K, V]) Delete(key K) { m.LoadAndDelete(key) }
 
 // CompareAndSwap makes new the value of key if it is old now, and reports
-// whether it was. As in [sync.Map] old must be of a comparable type: if not, and
-// key is there, CompareAndSwap panics. The complexity is O(log n) where n =
+// whether it was. As in [sync.Map] old must be of a comparable type: if not,
+// and key is there, CompareAndSwap panics. The complexity is O(log n) where n =
 // m.Len().
 func (m *ConcurrentMap[K, V]) CompareAndSwap(key K, old, new V) (swapped bool) {
 	if value, ok := m.Load(key); !ok || any(value) != any(old) {

@@ -309,6 +309,7 @@ func TestDrain(t *testing.T) {
 				remove(m, i)
 			}
 			m.check()
+
 			var leaves []*logLeaf[int, int]
 			m.checkGuide(m.root.Load(), &leaves)
 			most := 1
@@ -460,6 +461,7 @@ func TestLoopsConcurrent(t *testing.T) {
 				}
 			})
 		}
+
 		for _, back := range []bool{false, true} {
 			loops.Go(func() {
 				for i := range 40 {
@@ -527,6 +529,7 @@ func TestPopsConcurrent(t *testing.T) {
 		}
 		wg.Wait()
 		m.check()
+
 		for key := range popped {
 			if got := popped[key].Load(); got != 1 {
 				t.Errorf("size %d: %d is popped %d times, want 1", size, key, got)

@@ -8,9 +8,9 @@ import (
 	"sort"
 )
 
-// A ConcurrentSpan is the part of a [ConcurrentMap] between two keys, as the map
-// is when the span is used. It is a value, and takes no memory of the map. A
-// span whose bounds cross is empty.
+// A ConcurrentSpan is the part of a [ConcurrentMap] between two keys, as the
+// map is when the span is used. It is a value, and takes no memory of the map.
+// A span whose bounds cross is empty.
 type ConcurrentSpan[K, V any] struct {
 	m *ConcurrentMap[K, V]
 	b bounds[K]
@@ -29,7 +29,7 @@ func (m *ConcurrentMap[K, V]) Backward() iter.Seq2[K, V] { return m.whole().Back
 
 // whole returns all of m.
 func (m *ConcurrentMap[K, V]) whole() ConcurrentSpan[K, V] {
-	m.mustUse()
+	m.mustBeMade()
 	return ConcurrentSpan[K, V]{m: m}
 }
 
@@ -112,8 +112,8 @@ func (m *ConcurrentMap[K, V]) leafFrom(b bounds[K]) *logLeaf[K, V] {
 	return leaf
 }
 
-// within returns which of the slots of leaf, which are in order, are between the
-// bounds of b. The bounds of the leaf tell whether to look at the keys.
+// within returns which of the slots of leaf, which are in order, are between
+// the bounds of b. The bounds of the leaf tell whether to look at the keys.
 func (m *ConcurrentMap[K, V]) within(leaf *logLeaf[K, V], b *bounds[K], slots []uint8) []uint8 {
 	if b.hasLo && (leaf.first || b.startsAfter(m.compare, leaf.low)) {
 		i := sort.Search(len(slots), func(i int) bool { return !b.startsAfter(m.compare, leaf.keys[slots[i]]) })

@@ -21,8 +21,8 @@
 //
 // # Choosing
 //
-// Without a need for order the builtin map finds a key in a third of the time. If
-// all keys are there before the first question, sort a slice. Else:
+// Without a need for order the builtin map finds a key in a third of the time.
+// If all keys are there before the first question, sort a slice. Else:
 //
 //	[Map]            keys to values, in the order of keys
 //	[Set]            the same without values, with union and the like
@@ -34,8 +34,8 @@
 // better behind pointers. MIGRATING.md has the commands of Redis.
 //
 // A Map under a lock of yours is better than a ConcurrentMap if writers are few
-// and loops are long, for a queue that is only popped, for less than 1000 entries
-// that are mostly written, and for ranks. Readers of a [Map.Clone] need no lock.
+// and loops are long, for less than 1000 entries that are mostly written, and
+// for ranks. Readers of a [Map.Clone] need no lock.
 //
 // # How it works
 //
@@ -55,8 +55,8 @@
 // coin of 1 in 64, and goes up a level while it wins. After 62 fences without a
 // win one goes up anyway, so nobody who sees the coins can make the list slow.
 // A deletion merges blocks that are a quarter full or less. Ranks come from the
-// number of entries under each fence. A ConcurrentMap changes a leaf by one store
-// of one word, and all else by copies.
+// number of entries under each fence. A ConcurrentMap changes a leaf by one
+// store of one word, and all else by copies.
 //
 // By hand: Alice 100, Charlie 150, Bob 200. Bob has rank 2, Alice 0 (Example).
 //
@@ -97,8 +97,8 @@
 //	of a ConcurrentMap Load, Floor  O(log n)             0
 //	Store, Delete                   O(log n)             1 in 8 or less
 //
-// An entry of 8-byte key and value takes 17 bytes in ascending order, 25 in random
-// order, and 33 in a ConcurrentMap; a string of a Map 8 more (TestSizes).
+// An entry of 8-byte key and value takes 17 bytes in ascending order, 25 in
+// random order, 33 in a ConcurrentMap; a string of a Map 8 more (TestSizes).
 //
 // # Concurrency
 //

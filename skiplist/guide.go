@@ -134,8 +134,8 @@ func (x *guide[K, V]) guideAt(y *guide[K, V]) int {
 // panics leaves all as it was.
 
 // growLocked replaces x by y, which has a new fence in slot f. A coin promotes
-// the fence, and so cuts y there; without luck the middle one of a guide that is
-// too full goes up.
+// the fence, and so cuts y there; without luck the middle one of a guide that
+// is too full goes up.
 func (m *ConcurrentMap[K, V]) growLocked(x, y *guide[K, V], f int) {
 	cut := 0
 	switch {
@@ -214,9 +214,9 @@ func (m *ConcurrentMap[K, V]) aboveLocked(root, x *guide[K, V]) *guide[K, V] {
 	return p
 }
 
-// joinLocked puts y in place of kid i of p, and joins it with kid j, if there is
-// one and it fits. It reports whether it did. A kid of level 1 that is busy is
-// left alone.
+// joinLocked puts y in place of kid i of p, and joins it with kid j, if there
+// is one and it fits. It reports whether it did. A kid of level 1 that is busy
+// is left alone.
 func (m *ConcurrentMap[K, V]) joinLocked(p, y *guide[K, V], i, j int) bool {
 	if j < 0 || j >= p.n {
 		return false

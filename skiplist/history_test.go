@@ -67,8 +67,8 @@ type answer struct {
 	all   content
 }
 
-// entry returns the answer that has the entry of the first key from i on that is
-// there, by steps of 1 or -1.
+// entry returns the answer that has the entry of the first key from i on that
+// is there, by steps of 1 or -1.
 func (c content) entry(i, step int) answer {
 	for ; i >= 0 && i < spread; i += step {
 		if c[i] != 0 {
@@ -96,6 +96,7 @@ func (c content) apply(in call) (content, answer) {
 	case loadAndDelete:
 		c[in.key] = 0
 		return c, now
+
 	case add:
 		c[in.key] += in.value
 		return c, answer{value: c[in.key], ok: true}
@@ -133,6 +134,7 @@ func (c content) applyToAll(in call) (content, answer) {
 		return c, c.entry(0, 1)
 	case maximum:
 		return c, c.entry(spread-1, -1)
+
 	case popMin, popMax:
 		out := c.entry(0, 1)
 		if in.verb == popMax {
@@ -209,6 +211,7 @@ func performOnAll(m *ConcurrentMap[int, int16], in call) (out answer) {
 		out.key, out.value, out.ok = m.PopMin()
 	case popMax:
 		out.key, out.value, out.ok = m.PopMax()
+
 	case snapshotAll:
 		for key, value := range m.Snapshot().All() {
 			out.all[key] = value

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// leafSlots is the number of slots of a logLeaf: with their bits, a count of six
-// bits and the dead bit a state fills one word.
+// leafSlots is the number of slots of a logLeaf: with their bits, a count of
+// six bits and the dead bit a state fills one word.
 const leafSlots = 57
 
 // logSlots is the largest number of slots of a log.
@@ -87,16 +87,16 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 	b.last = hi.last
 }
 
-// A line is the order of the log of a leaf: which entries of the log come before
-// each slot in order.
+// A line is the order of the log of a leaf: which entries of the log come
+// before each slot in order.
 type line struct {
 	places uint64           // bit i is set if any do for slot i, or for the end
 	heads  [64]uint8        // the slot of the first of them and 1
 	next   [leafSlots]uint8 // the slot after each of them and 1, or 0
 }
 
-// lineUp returns the order of the log of b at s. The places of its slots tell it,
-// without a comparison unless several have one place.
+// lineUp returns the order of the log of b at s. The places of its slots tell
+// it, without a comparison unless several have one place.
 func (m *ConcurrentMap[K, V]) lineUp(b *logLeaf[K, V], s state) (l line) {
 	base := int(b.base)
 	for j := base; j < s.count(); j++ {
@@ -117,8 +117,8 @@ func (m *ConcurrentMap[K, V]) lineUp(b *logLeaf[K, V], s state) (l line) {
 	return l
 }
 
-// slotsOf returns the n slots that hold entries of b at s, in the order of their
-// keys.
+// slotsOf returns the n slots that hold entries of b at s, in the order of
+// their keys.
 func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
 	l := m.lineUp(b, s)
 	i, base := 0, int(b.base)
@@ -140,7 +140,8 @@ func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlo
 }
 
 // yieldAll yields the entries of b at s in order, and reports whether f wants
-// more. What a state covers never changes, so that no lock and no copy is needed.
+// more. What a state covers never changes, so that no lock and no copy is
+// needed.
 func (m *ConcurrentMap[K, V]) yieldAll(b *logLeaf[K, V], s state, f func(K, V) bool) bool {
 	l := m.lineUp(b, s)
 	i, base := 0, int(b.base)

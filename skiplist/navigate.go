@@ -18,8 +18,8 @@ func (m *ConcurrentMap[K, V]) Lower(key K) (k K, value V, ok bool) { return m.do
 // one. The complexity is O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) Higher(key K) (k K, value V, ok bool) { return m.upward(key, open) }
 
-// Min returns the first entry, if there is one. The complexity is O(log n) where
-// n = m.Len().
+// Min returns the first entry, if there is one. The complexity is O(log n)
+// where n = m.Len().
 func (m *ConcurrentMap[K, V]) Min() (key K, value V, ok bool) { return m.upward(key, endless) }
 
 // Max returns the last entry, if there is one. The complexity is O(log n) where
@@ -71,10 +71,10 @@ func (m *ConcurrentMap[K, V]) lastLeaf() *logLeaf[K, V] {
 	return x.leaves[x.n-1].Load()
 }
 
-// downward returns the last entry before key. It starts over only if a leaf that it
-// has passed was written to or replaced.
+// downward returns the last entry before key. It starts over only if a leaf
+// that it has passed was written to or replaced.
 func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	var room [4]sight[K, V]
 	for {
 		var b *logLeaf[K, V]
@@ -110,10 +110,10 @@ func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool)
 	}
 }
 
-// upward returns the first entry after key. It starts over only if a leaf that it
-// has passed was written to or replaced.
+// upward returns the first entry after key. It starts over only if a leaf that
+// it has passed was written to or replaced.
 func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	var room [4]sight[K, V]
 	for {
 		var b *logLeaf[K, V]
@@ -147,10 +147,10 @@ func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
 	}
 }
 
-// PopMin removes and returns the first entry, if there is one. The complexity is
-// O(log n) where n = m.Len().
+// PopMin removes and returns the first entry, if there is one. The complexity
+// is O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) PopMin() (key K, value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	var room [4]hold[K, V]
 	c := append(chain[K, V](room[:0]), m.lockFirst())
 	defer func() { c.unlockAll() }()
@@ -171,7 +171,7 @@ func (m *ConcurrentMap[K, V]) PopMin() (key K, value V, ok bool) {
 // PopMax removes and returns the last entry, if there is one. The complexity is
 // O(log n) where n = m.Len().
 func (m *ConcurrentMap[K, V]) PopMax() (key K, value V, ok bool) {
-	m.mustUse()
+	m.mustBeMade()
 	for {
 		// The last key tells where to start, or that there is nothing to pop.
 		key, value, ok = m.Max()

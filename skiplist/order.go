@@ -16,9 +16,9 @@ const (
 	endless              // there is no key: the search ends with the map
 )
 
-// An order is how a ConcurrentMap finds its keys. There is one for keys that the
-// language compares, and one for a function: a call for each comparison would
-// take twice the time of all the rest.
+// An order is how a ConcurrentMap finds its keys. There is one for keys that
+// the language compares, and one for a function: a call for each comparison
+// would take twice the time of all the rest.
 type order[K, V any] struct {
 	compare func(a, b K) int
 
@@ -79,8 +79,8 @@ func lookupOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K) (value V
 }
 
 // seekOrdered compares with the operators of the language. They say of a NaN
-// that it follows nothing, so that a NaN finds the first leaf, where it belongs;
-// and no fence is a NaN, since the first key of a map is no fence.
+// that it follows nothing, so that a NaN finds the first leaf, where it
+// belongs; and no fence is a NaN, since the first key of a map is no fence.
 func seekOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V]) {
 	step()
 	x := m.root.Load()

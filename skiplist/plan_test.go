@@ -86,8 +86,8 @@ func (p *plan) mixed(r *rand.Rand, size [3]int, procs, ops int) {
 	}
 }
 
-// near returns keys a, b and c, one after the other, upward or downward, and the
-// operations that look from c to a. There is no entry between a and c.
+// near returns keys a, b and c, one after the other, upward or downward, and
+// the operations that look from c to a. There is no entry between a and c.
 func (p *plan) near(r *rand.Rand) (a, b, c int, look []verb) {
 	a = r.IntN(spread - 2)
 	b = a + 1 + r.IntN(min(3, spread-a-2))
@@ -119,8 +119,8 @@ func (p *plan) ferry(r *rand.Rand, size [3]int, procs, ops int) {
 	}
 }
 
-// witness has one goroutine write b, one see that and then write a, and one look
-// for both.
+// witness has one goroutine write b, one see that and then write a, and one
+// look for both.
 func (p *plan) witness(r *rand.Rand, size [3]int, procs, ops int) {
 	a, b, c, look := p.near(r)
 	p.m = build(r, size, p.init)
@@ -150,9 +150,9 @@ func (p *plan) disturb(r *rand.Rand, g, a int) {
 	}
 }
 
-// sharp is ferry or witness reduced to what matters: two leaves under one guide,
-// without room in their logs, of which the next insert splits the one where the
-// search ends. It starts in the other.
+// sharp is ferry or witness reduced to what matters: two leaves under one
+// guide, without room in their logs, of which the next insert splits the one
+// where the search ends. It starts in the other.
 func (p *plan) sharp(r *rand.Rand, size [3]int) {
 	turn := func(key int) int { return key }
 	look := []verb{lower, floor}[r.IntN(2)]
@@ -192,8 +192,8 @@ type shape struct {
 	leaves []*logLeaf[int, int16]
 }
 
-// leaf appends a leaf of the keys from lo on and before hi, with some free slots
-// in its log.
+// leaf appends a leaf of the keys from lo on and before hi, with some free
+// slots in its log.
 func (s *shape) leaf(init content, lo, hi, free int) {
 	b := &logLeaf[int, int16]{low: lo, high: hi, first: lo == 0, last: hi == spread}
 	for key := lo; key < hi; key++ {
@@ -209,7 +209,8 @@ func (s *shape) leaf(init content, lo, hi, free int) {
 	s.leaves = append(s.leaves, b)
 }
 
-// publish puts guides above the leaves, and each has as many kids as width says.
+// publish puts guides above the leaves, and each has as many kids as width
+// says.
 func (s *shape) publish(width func() int) {
 	var guides []*guide[int, int16]
 	for rest := s.leaves; len(rest) > 0; {
@@ -240,9 +241,9 @@ func (s *shape) publish(width func() int) {
 	s.m.root.Store(guides[0])
 }
 
-// build returns a map of the entries of init: leaves of up to as many entries as
-// they keep, or none, with room for up to two in their logs, under guides of any
-// width.
+// build returns a map of the entries of init: leaves of up to as many entries
+// as they keep, or none, with room for up to two in their logs, under guides of
+// any width.
 func build(r *rand.Rand, size [3]int, init content) *ConcurrentMap[int, int16] {
 	s := shape{m: newSized[int, int16](size)}
 	lo, n := 0, 0

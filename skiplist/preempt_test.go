@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A scene is a small map and a few operations, of which a certain order of steps
-// would be answered wrongly by a map that left something out.
+// A scene is a small map and a few operations, of which a certain order of
+// steps would be answered wrongly by a map that left something out.
 type scene struct {
 	why    string
 	size   [3]int
@@ -139,6 +139,7 @@ func TestPreemptions(t *testing.T) {
 				if raceEnabled {
 					stops = []int{0, end}
 				}
+
 				for _, i := range s.stops(first) {
 					for _, j := range stops {
 						for _, last := range [][2]int{{first, second}, {second, first}} {

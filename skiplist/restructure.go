@@ -30,8 +30,8 @@ func (m *ConcurrentMap[K, V]) lockLeaf(key K) hold[K, V] {
 	}
 }
 
-// putLocked makes value the value of key. j and there are what get says of key in
-// the leaf of h. The entry shows from the store of the state on.
+// putLocked makes value the value of key. j and there are what get says of key
+// in the leaf of h. The entry shows from the store of the state on.
 func (m *ConcurrentMap[K, V]) putLocked(h *hold[K, V], key K, value V, j int, there bool) {
 	s := h.leaf.loadLocked()
 	if s.count() >= int(h.leaf.limit) {
@@ -70,9 +70,9 @@ func (m *ConcurrentMap[K, V]) eraseLocked(b *logLeaf[K, V], j int) {
 }
 
 // The functions below change the structure, and no content: the new leaves have
-// the entries of those that they replace, and are locked from before they can be
-// reached until the old ones are dead. They call compare only before the store
-// that makes a change visible.
+// the entries of those that they replace, and are locked from before they can
+// be reached until the old ones are dead. They call compare only before the
+// store that makes a change visible.
 
 // rebuildLocked replaces the leaf of h, whose log is full, by one or two, and
 // leaves h with the one of key.
@@ -179,8 +179,8 @@ func (m *ConcurrentMap[K, V]) shrinkLocked(h *hold[K, V]) {
 	}
 }
 
-// liftLocked gives the leaf of h a neighbor under the same guide, if it has none
-// there and is not the only leaf of all.
+// liftLocked gives the leaf of h a neighbor under the same guide, if it has
+// none there and is not the only leaf of all.
 func (m *ConcurrentMap[K, V]) liftLocked(h *hold[K, V]) {
 	x, _ := m.lockGuide(h)
 	defer x.mu.Unlock()
@@ -243,8 +243,8 @@ func (m *ConcurrentMap[K, V]) mergeWithLocked(h *hold[K, V], x *guide[K, V], i, 
 	return true
 }
 
-// A chain is leaves that a goroutine has locked, in the order of their keys, the
-// only order in which it waits for one while it has another.
+// A chain is leaves that a goroutine has locked, in the order of their keys,
+// the only order in which it waits for one while it has another.
 type chain[K, V any] []hold[K, V]
 
 // unlockAll unlocks all leaves of c.

@@ -215,9 +215,9 @@ func checked[K, V any](m *ConcurrentMap[K, V]) (err error) {
 	return nil
 }
 
-// TestSchedules runs histories whose goroutines take their steps in an order that
-// their number decides, and checks that each is linearizable, navigation, pops
-// and snapshots included, and that the map is whole afterwards.
+// TestSchedules runs histories whose goroutines take their steps in an order
+// that their number decides, and checks that each is linearizable, navigation,
+// pops and snapshots included, and that the map is whole afterwards.
 func TestSchedules(t *testing.T) {
 	if !invariants {
 		t.Skip("needs -tags invariants: TestSchedulesTagged runs it")

@@ -11,7 +11,7 @@ const snapshotTries = 2
 // word of each; the copy is made after that. The complexity is O(n) where n =
 // m.Len().
 func (m *ConcurrentMap[K, V]) Snapshot() *Map[K, V] {
-	m.mustUse()
+	m.mustBeMade()
 	return m.snapshot(bounds[K]{})
 }
 
@@ -87,7 +87,7 @@ func (m *ConcurrentMap[K, V]) lockMore(c *chain[K, V], b bounds[K]) bool {
 // Clear removes all entries at once. The complexity is O(n) where n = m.Len(),
 // over the number of entries of a leaf.
 func (m *ConcurrentMap[K, V]) Clear() {
-	m.mustUse()
+	m.mustBeMade()
 	var c chain[K, V]
 	defer func() { c.unlockAll() }()
 	for m.lockMore(&c, bounds[K]{}) {
@@ -98,7 +98,8 @@ func (m *ConcurrentMap[K, V]) Clear() {
 	}
 
 	// The new leaf is closed to writers until all old ones are dead: a search
-	// that began before must not take an old leaf for the neighbor of a new one.
+	// that began before must not take an old leaf for the neighbor of a new
+	// one.
 	root, b := m.newRoot()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -451,7 +451,8 @@ func orderRows(n, g int) []*bench.Workload {
 	}
 }
 
-// sharedMemoryRows compares the bytes of an entry, and the time of a collection.
+// sharedMemoryRows compares the bytes of an entry, and the time of a
+// collection.
 func sharedMemoryRows() []*bench.Workload {
 	const n = 1e6
 	makers := []struct {
