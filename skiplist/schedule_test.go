@@ -239,7 +239,17 @@ func TestSchedules(t *testing.T) {
 var kept = []struct {
 	fault   string
 	numbers []uint64
-}{}
+}{
+	{"a writer does not look whether the leaf that it has locked was replaced", []uint64{2}},
+	{"navigation does not look again at the leaves that it has passed", []uint64{260}},
+	{"Lower takes the neighbor from the guide that it came through", []uint64{440}},
+	{"a writer changes a guide that was replaced", []uint64{1}},
+	{"the new leaf is open to writers before the old one is dead", []uint64{9}},
+	{"a leaf that was replaced is never marked", []uint64{0}},
+	{"a snapshot reads each leaf but once", []uint64{260}},
+	{"navigation takes a leaf that was replaced for one that is empty", []uint64{2048}},
+	{"a loop goes on at the end of the leaf that it would have read next", []uint64{1908}},
+}
 
 // TestKeptSchedules runs the histories that have found a fault before.
 func TestKeptSchedules(t *testing.T) {
