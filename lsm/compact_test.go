@@ -70,6 +70,21 @@ func checkedLimits(t interface {
 	return lim
 }
 
+// leveledFiles returns the files of a database with n commits of a script, which
+// has merged its tables. It is closed, or still open.
+func leveledFiles(t testing.TB, n int64, closed bool) *MemFS {
+	t.Helper()
+	lim := limits{versions: 7, edits: 1 << 20, trigger: 2, table: 300, base: 1}
+	m := filesWith(t, n, closed, 1, lim)
+	names := m.manifests(t)
+	edits, err := readManifest(m, "db", names[len(names)-1])
+	must(t, err)
+	if len(edits.levels[numLevels-1]) == 0 {
+		t.Errorf("%d commits made no table of the last level", n)
+	}
+	return m
+}
+
 // compactedDB returns a database that merges all the time, and closes it at the
 // end of the test.
 func compactedDB(t testing.TB, m *MemFS) *DB {

@@ -23,7 +23,9 @@ func TestLinearizable(t *testing.T) {
 	}
 	const absent = "absent"
 	for d := range Async + 1 {
-		db := memDB(t, Options{Durability: d, LogSize: minLogSize})
+		o := Options{FS: NewMemFS(), Durability: d, LogSize: minLogSize}
+		db, err := openWith("db", &o, testNonce(1), limits{versions: 20, edits: 1 << 20, trigger: 1, table: 300, base: 1})
+		must(t, err)
 		stop := time.Now().Add(*linearTime)
 		for round := 0; time.Now().Before(stop) && !t.Failed(); round++ {
 			key := fmt.Append(nil, "key", round)
@@ -69,6 +71,10 @@ func TestLinearizable(t *testing.T) {
 				t.Errorf("durability %v: not linearizable: %v", d, h)
 			}
 		}
+		if s := db.Stats(); s.Merges == 0 {
+			t.Errorf("durability %v: nothing was merged", d)
+		}
+		closeDB(t, db)
 	}
 }
 

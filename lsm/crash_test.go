@@ -459,7 +459,8 @@ func TestMain(m *testing.M) {
 // child commits until it is killed, and prints the number of each commit that
 // was acknowledged.
 func child(dir string) error {
-	db, err := Open(dir, &Options{LogSize: 16 << 10})
+	lim := limits{versions: 100, edits: 2000, trigger: 2, table: 2000, base: 1000}
+	db, err := openWith(dir, &Options{LogSize: 16 << 10}, rand.Uint64, lim)
 	if err != nil {
 		return err
 	}

@@ -113,6 +113,8 @@ func damagedFiles(t *testing.T, n int64) []damaged {
 		{"killed after the seal, then closed", killed, true},
 		{"closed with tables", flushedFiles(t, n, true, 1), true},
 		{"open with tables", flushedFiles(t, n, false, 1), false},
+		{"closed with levels", leveledFiles(t, n, true), true},
+		{"open with levels", leveledFiles(t, n, false), false},
 	}
 }
 
@@ -226,6 +228,8 @@ func TestMissingFiles(t *testing.T) {
 	for _, d := range []damaged{
 		{"closed with tables", flushedFiles(t, n, true, 1), true},
 		{"open with tables", flushedFiles(t, n, false, 1), false},
+		{"closed with levels", leveledFiles(t, n, true), true},
+		{"open with levels", leveledFiles(t, n, false), false},
 	} {
 		for _, name := range d.m.files(t) {
 			checkMissing(t, d, name, n)

@@ -548,7 +548,7 @@ func manifestFailureRound(t *testing.T, kind string, failures int) {
 }
 
 // manifests returns the numbers of the manifests in m.
-func (m *MemFS) manifests(t *testing.T) []uint64 {
+func (m *MemFS) manifests(t testing.TB) []uint64 {
 	t.Helper()
 	l, err := list(m, "db")
 	must(t, err)

@@ -226,6 +226,13 @@ func TestMetamorphic(t *testing.T) {
 		{Options{Memory: minMemory, LogSize: 8 << 10}, limits{versions: 50, edits: 64 << 10}},
 		{Options{Durability: Async, Memory: minMemory, Cache: NewCache(1 << 20), LogSize: minLogSize}, limits{versions: 2, edits: 1}},
 		{Options{Memory: maxMemory, LogSize: 256 << 10}, limits{versions: 100, edits: 500}},
+		{Options{LogSize: minLogSize}, limits{versions: 4, edits: 200, trigger: 1, table: 100, base: 1}},
+		{Options{Durability: Async, LogSize: minLogSize, MaxOpenFiles: 1}, limits{versions: 10, edits: 1000, trigger: 2, table: 500, base: 300}},
+		{Options{Durability: NoSync, LogSize: 8 << 10, Cache: NewCache(0)}, limits{versions: 25, edits: 0, trigger: 3, table: 2000, base: 1000}},
+		{Options{LogSize: minLogSize, Cache: NewCache(4000)}, limits{versions: 2, edits: 100, trigger: 4, table: 300, base: 50}},
+		{Options{Memory: minMemory, LogSize: minLogSize}, limits{versions: 8, edits: 1 << 20, trigger: 12, table: 1 << 20, base: 1 << 20}},
+		{Options{Durability: Async, LogSize: 16 << 10}, limits{versions: 60, edits: 300, trigger: 1, table: 1, base: 1}},
+		{Options{Durability: NoSync, LogSize: minLogSize, MaxOpenFiles: 2}, limits{versions: 1, edits: 500, trigger: 2, table: 200, base: 10}},
 	}
 
 	rounds := uint64(12)
@@ -269,8 +276,13 @@ func metamorphicRound(t *testing.T, what string, seed uint64, open func(*MemFS) 
 		case x < 80:
 			delete(model, key)
 			must(t, db.Delete([]byte(key)))
-		case x < 95:
+		case x < 93:
 			checkKey(t, what, db, model, key)
+		case x < 95:
+			lo, hi := fmt.Append(nil, "key", rng.IntN(40)), fmt.Append(nil, "key", rng.IntN(40))
+			wantScan(t, what, db.Scan, model, lo, hi)
+		case x == 95:
+			must(t, db.Compact(t.Context(), []byte(key), nil))
 		case x < 98:
 			closeDB(t, db)
 			next()
@@ -286,7 +298,10 @@ func metamorphicRound(t *testing.T, what string, seed uint64, open func(*MemFS) 
 	for k := range 40 {
 		checkKey(t, what+", at the end", db, model, fmt.Sprint("key", k))
 	}
+	wantScan(t, what+", at the end", db.Scan, model, nil, nil)
 	isError(t, what+", at the end", db.Verify(t.Context()), nil)
+	db.logs.background.Wait()
+	isError(t, what+", levels at the end", checkLevels(db.state.Load().tables), nil)
 	closeDB(t, db)
 }
 

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+
+package lsm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestTrapSplitKey checks for versions of one key that lie in two tables of a
+// level, as in Pebble: a merge of one of them would put older versions above
+// newer ones. All of them stay in one block, however long they are.
+func TestTrapSplitKey(t *testing.T) {
+	lim := checkedLimits(t, limits{versions: 1000, edits: 1 << 20, trigger: 1, table: 1000, base: 100})
+	db, err := openWith("db", &Options{FS: NewMemFS(), LogSize: 64 << 10, Durability: Async}, testNonce(1), lim)
+	must(t, err)
+	var snaps []*Snapshot
+	const versions = 30
+	for i := range versions {
+		for _, key := range []string{"a", "key", "z"} {
+			must(t, db.Set([]byte(key), fmt.Appendf(nil, "%02d%0*d", i, 2000, 0)))
+		}
+		snaps = append(snaps, db.Snapshot())
+		if i%5 == 4 {
+			must(t, db.Flush(t.Context()))
+		}
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+
+	// Each key is in one table, and each snapshot sees its version.
+	for level := 1; level < numLevels; level++ {
+		tables := db.state.Load().tables.levels[level]
+		for i := 1; i < len(tables); i++ {
+			if bytes.Equal(tables[i-1].largest, tables[i].smallest) {
+				t.Errorf("%q is in two tables", tables[i].smallest)
+			}
+		}
+	}
+	for i, snap := range snaps {
+		got, err := snap.Get([]byte("key"))
+		must(t, err)
+		equal(t, fmt.Sprint("snapshot ", i), string(got[:2]), fmt.Sprintf("%02d", i))
+		must(t, snap.Close())
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	equal(t, "tables", db.Stats().Stored < 10_000, true)
+	must(t, db.Close())
+}
+
+// mergeFiles returns the files of a database with three tables of level 0 over
+// one of the last level, and what they hold.
+func mergeFiles(t *testing.T) (*MemFS, map[string]string) {
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10, Durability: Async}, testNonce(1), limits{versions: 1 << 20, edits: 1 << 20})
+	must(t, err)
+	model := map[string]string{}
+	for round := range 4 {
+		for i := range 300 {
+			key := fmt.Sprintf("key%04d", (i*7+round)%400)
+			model[key] = fmt.Sprintf("%d%040d", round, i)
+			must(t, db.Set([]byte(key), []byte(model[key])))
+		}
+		must(t, db.Flush(t.Context()))
+		if round == 0 {
+			must(t, db.Compact(t.Context(), nil, nil))
+		}
+	}
+	must(t, db.Close())
+	return m, model
+}
+
+// TestTrapReadError checks for a read error of a merge that is taken for the end
+// of the input, as in RocksDB: what follows is lost. Whatever read fails, or
+// finds damage, nothing is installed and nothing is missing, and the tables are
+// not merged again until Open.
+func TestTrapReadError(t *testing.T) {
+	files, model := mergeFiles(t)
+	count := 0
+	for n := 1; ; n++ {
+		m := files.CrashClone(CrashConfig{Keep: 1})
+		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10, Cache: NewCache(0)}, testNonce(2), limits{versions: 1 << 20, edits: 1 << 20})
+		must(t, err)
+		var reads, on atomic.Int64
+		on.Store(1)
+		m.Inject(func(op FSOp) error {
+			if on.Load() == 1 && op.Kind == "read" && filepath.Ext(op.Name) == ".sst" && reads.Add(1) == int64(n) {
+				return syscall.EIO
+			}
+			return nil
+		})
+		before := db.Stats().Tables
+		err = db.Compact(t.Context(), nil, nil)
+		on.Store(0)
+		if err == nil {
+			count = n - 1
+			closeDB(t, db)
+			break
+		}
+
+		// Nothing has changed, and nothing is tried again.
+		isError(t, fmt.Sprint("read ", n), err, syscall.EIO)
+		wantScan(t, fmt.Sprint("after read ", n), db.Scan, model, nil, nil)
+		bad := 0
+		for _, tables := range db.state.Load().tables.levels {
+			for _, table := range tables {
+				if table.bad != nil {
+					bad++
+				}
+			}
+		}
+		if bad > 0 {
+			equal(t, fmt.Sprint("tables after read ", n), db.Stats().Tables, before)
+			isError(t, "Compact again", db.Compact(t.Context(), nil, nil), syscall.EIO)
+		}
+		equal(t, "files", len(m.tableNames(t)), db.Stats().Tables)
+		closeDB(t, db)
+
+		db, err = openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(3), limits{versions: 1 << 20, edits: 1 << 20})
+		must(t, err)
+		must(t, db.Compact(t.Context(), nil, nil))
+		wantScan(t, fmt.Sprint("after read ", n, " and a reopen"), db.Scan, model, nil, nil)
+		closeDB(t, db)
+	}
+	if count < 5 {
+		t.Errorf("%d reads, want several", count)
+	}
+}
+
+// TestTrapDamagedInput checks that a merge which finds damage says so, installs
+// nothing, and leaves the rest readable.
+func TestTrapDamagedInput(t *testing.T) {
+	files, model := mergeFiles(t)
+	name := files.tableNames(t)[1]
+	files.bytes(name)[100] ^= 1
+	log := new(eventLog)
+	o := Options{FS: files, LogSize: 64 << 10, OnEvent: log.add}
+	db, err := openWith("db", &o, testNonce(2), limits{versions: 1 << 20, edits: 1 << 20})
+	must(t, err)
+	isError(t, "Compact", db.Compact(t.Context(), nil, nil), ErrCorrupt)
+	equal(t, "failures", log.count("failure"), 1)
+	damaged, right := 0, 0
+	for key, want := range model {
+		got, err := db.Get([]byte(key))
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			damaged++
+		case err == nil && string(got) == want:
+			right++
+		default:
+			t.Fatalf("%s: got %q and %v, want %q or ErrCorrupt", key, got, err, want)
+		}
+	}
+	if damaged == 0 || right == 0 {
+		t.Errorf("%d keys are damaged and %d right, want some of both", damaged, right)
+	}
+	isError(t, "a scan", db.Scan(nil, nil).drain(), ErrCorrupt)
+	closeDB(t, db)
+}
+
+// drain moves to the end, and closes the iterator.
+func (it *Iterator) drain() error {
+	for it.Next() {
+	}
+	return it.Close()
+}
+
+// TestTrapStarved checks for tables of level 0 that wait until all other merges
+// are done, as in goleveldb: they come first when there are many, and beside a
+// merge of lower levels.
+func TestTrapStarved(t *testing.T) {
+	table := func(no, size uint64, lo, hi string) *dbTable {
+		return &dbTable{tableMeta: tableMeta{no: no, size: size, entries: 1, minSeq: no, maxSeq: no, smallest: []byte(lo), largest: []byte(hi)}}
+	}
+	db := memDB(t, Options{})
+	v := &tableSet{}
+	v.levels[6] = []*dbTable{table(1, 100<<30, "a", "z")}
+	v.levels[5] = []*dbTable{table(2, 90<<30, "a", "c"), table(3, 90<<30, "d", "z")}
+	v.levels[4] = []*dbTable{table(4, 1<<20, "a", "b")}
+	v.levels[3] = []*dbTable{table(5, 1<<20, "a", "b")}
+	for i := range uint64(4) {
+		v.levels[0] = append(v.levels[0], table(10+i, 1<<20, "a", "b"))
+	}
+
+	mu := &db.commits.mu
+	mu.Lock()
+	defer mu.Unlock()
+	equal(t, "the first level when there are few", db.pickLocked(v).from, 5)
+	for i := range uint64(4) {
+		v.levels[0] = append(v.levels[0], table(20+i, 1<<20, "a", "b"))
+	}
+	job := db.pickLocked(v)
+	equal(t, "the first level when there are many", job.from, 0)
+	equal(t, "where they go to", job.to, 3)
+	equal(t, "inputs", len(job.inputs), 9)
+
+	// Beside another one, but not beside one from level 0.
+	db.compactions.running = []*compaction{db.jobLocked(v, 5, 6, v.levels[5][1:], false)}
+	v.levels[5][1].busy = true
+	v.levels[6][0].busy = true
+	equal(t, "beside a merge of lower levels", db.pickLocked(v).from, 0)
+	db.compactions.running = append(db.compactions.running, job)
+	for _, x := range job.inputs {
+		x.busy = true
+	}
+	if other := db.pickLocked(v); other != nil && other.from < 4 {
+		t.Errorf("a merge of level %d beside one of level 0 to 3", other.from)
+	}
+	db.compactions.running = nil
+}
+
+// TestCloseAnywhere checks that Close at any step of a flush or a merge ends
+// soon, leaves no goroutine, and nothing that is missing: the files hold what
+// was acknowledged, whether the machine stops then or not.
+func TestCloseAnywhere(t *testing.T) {
+	step := 1
+	if testing.Short() || raceEnabled {
+		step = 7
+	}
+	for n := 1; ; n += step {
+		more := false
+		synctest.Test(t, func(t *testing.T) { more = closeAnywhereRound(t, n) })
+		if !more || t.Failed() {
+			if n < 20 {
+				t.Errorf("%d steps, want many", n)
+			}
+			return
+		}
+	}
+}
+
+func closeAnywhereRound(t *testing.T, n int) (more bool) {
+	m := NewMemFS()
+	db, err := openScript(m)
+	must(t, err)
+	s := new(script)
+	closed := make(chan error, 1)
+	ops := 0
+	var on atomic.Bool
+	m.Inject(func(op FSOp) error {
+		background := filepath.Ext(op.Name) == ".sst" || strings.HasPrefix(filepath.Base(op.Name), "MANIFEST") || op.Kind == "syncdir"
+		if !background || on.Load() || op.Kind == "open" || op.Kind == "read" { // these are under a lock
+			return nil
+		}
+		if ops++; ops == n {
+			on.Store(true)
+			go func() { closed <- db.Close() }() // ends when the jobs have
+			time.Sleep(time.Millisecond)         // it comes as far as it can
+		}
+		return nil
+	})
+	for range 30 {
+		if err := s.commit(db, Sync); err != nil {
+			isError(t, fmt.Sprint("a commit at step ", n), err, ErrClosed)
+			break
+		}
+	}
+	synctest.Wait()
+	if !on.Load() {
+		closeDB(t, db)
+		return false
+	}
+	isError(t, fmt.Sprint("Close at step ", n), <-closed, nil)
+
+	// What a commit that came too late has done is not known.
+	m.Inject(nil)
+	for _, c := range []CrashConfig{{}, {Keep: 1}, {Keep: 0.5, Seed: uint64(n)}} {
+		if _, err := checkCrash(m.CrashClone(c), s.acked.Load(), s.begun.Load(), 1, false); err != nil {
+			t.Errorf("Close at step %d, then a crash %+v: %v", n, c, err)
+		}
+	}
+	if err := m.leaks(); err != nil {
+		t.Errorf("Close at step %d: %v", n, err)
+	}
+	return true
+}
+
+// TestTrapLiveCopy checks for a copy of the files of an open database, one after
+// the other, that is taken for a state which never was, as Pebble's checkpoints
+// were once. It is a state that was, or does not open.
+func TestTrapLiveCopy(t *testing.T) {
+	rounds := uint64(300)
+	if testing.Short() || raceEnabled {
+		rounds = 40
+	}
+	opened := 0
+	for seed := range rounds {
+		rng := rand.New(rand.NewPCG(seed, 77))
+		m := NewMemFS()
+		db, err := openScript(m)
+		must(t, err)
+		s := new(script)
+		for range rng.IntN(30) {
+			must(t, s.commit(db, NoSync))
+		}
+		names := m.files(t)
+		rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		copied := NewMemFS()
+		must(t, copied.MkdirAll("db"))
+		for _, name := range names {
+			if name == lockName {
+				continue
+			}
+			if err := copyFile(m, copied, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			for range rng.IntN(4) {
+				must(t, s.commit(db, NoSync))
+			}
+		}
+		closeDB(t, db)
+
+		db, err = openScript(copied)
+		if err != nil {
+			isError(t, fmt.Sprintf("seed %d: a live copy", seed), err, ErrCorrupt)
+			continue
+		}
+		if i, err := readScript(db); err != nil || i > s.begun.Load() {
+			t.Errorf("seed %d: a live copy has commit %d of %d: %v", seed, i, s.begun.Load(), err)
+		}
+		opened++
+		closeDB(t, db)
+	}
+	if opened == 0 {
+		t.Error("no copy opens")
+	}
+}
+
+// copyFile copies a file of the database.
+func copyFile(from, to *MemFS, name string) error {
+	f, err := from.Open(filepath.Join("db", name))
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	b := make([]byte, size)
+	if err == nil && size > 0 {
+		_, err = f.ReadAt(b, 0)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	to.put(name, b)
+	return nil
+}
+
+// TestTrapManifestName checks for a name that is durable before what it names,
+// as CURRENT of LevelDB was: a manifest is synced, then renamed, and then its
+// directory synced, before the one before is removed.
+func TestTrapManifestName(t *testing.T) {
+	m := NewMemFS()
+	closeDB(t, openMem(t, m))
+	var ops []string
+	m.Inject(func(op FSOp) error {
+		name := filepath.Base(op.Name)
+		if strings.HasPrefix(name, "MANIFEST") || op.Kind == "syncdir" {
+			ops = append(ops, op.Kind+" "+name)
+		}
+		return nil
+	})
+	db := openMem(t, m)
+	m.Inject(nil)
+	closeDB(t, db)
+	order := []string{"write MANIFEST.tmp", "sync MANIFEST.tmp", "rename MANIFEST.tmp", "syncdir db", "remove MANIFEST-000001"}
+	at := 0
+	for _, op := range ops {
+		if at < len(order) && op == order[at] {
+			at++
+		}
+	}
+	if at < len(order) || slices.Index(ops, "remove MANIFEST-000001") < slices.Index(ops, "rename MANIFEST.tmp") {
+		t.Errorf("operations %q, want in this order %q", ops, order)
+	}
+}
+
+// TestTrapOneTable checks for a flush that is cut into many files, each with a
+// sync, as in Pebble: it writes one.
+func TestTrapOneTable(t *testing.T) {
+	m := NewMemFS()
+	db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10, Durability: Async}, testNonce(1), limits{versions: 1 << 20, edits: 1 << 20, table: 1000})
+	must(t, err)
+	for i := range 3000 {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 100)))
+	}
+	syncs := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "sync" && filepath.Ext(op.Name) == ".sst" {
+			syncs++
+		}
+		return nil
+	})
+	must(t, db.Flush(t.Context()))
+	m.Inject(nil)
+	equal(t, "tables", db.Stats().Tables, 1)
+	equal(t, "syncs of tables", syncs, 1)
+	closeDB(t, db)
+}
