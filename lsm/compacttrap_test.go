@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -403,5 +404,134 @@ func TestTrapOneTable(t *testing.T) {
 	m.Inject(nil)
 	equal(t, "tables", db.Stats().Tables, 1)
 	equal(t, "syncs of tables", syncs, 1)
+	closeDB(t, db)
+}
+
+// TestMovedTable checks that a table which moves to another level, and is merged
+// there, is kept for an iterator that has begun before both, also if it was
+// written by Open.
+func TestMovedTable(t *testing.T) {
+	m := NewMemFS()
+	db := openMem(t, m)
+	for i := range 40 {
+		set(t, db, fmt.Sprintf("key%02d", i), "old", Sync)
+	}
+	closeDB(t, db)
+	lim := limits{versions: 10, edits: 1 << 20}
+	o := Options{FS: m, LogSize: minLogSize, Cache: NewCache(0)}
+	db, err := openWith("db", &o, testNonce(1), lim)
+	must(t, err)
+	must(t, db.Flush(t.Context()))
+	it := db.Scan(nil, nil)
+
+	// The first merge moves the table, and the second one takes it apart.
+	must(t, db.Compact(t.Context(), nil, nil))
+	equal(t, "moves", db.Stats().Moves > 0, true)
+	for i := range 40 {
+		set(t, db, fmt.Sprintf("key%02d", i), "new", Async)
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	got, err := collect(it, false)
+	must(t, err)
+	equal(t, "keys", len(got), 40)
+	equal(t, "the first", got[0], "key00=old")
+	closeDB(t, db)
+}
+
+// TestTrapMergeInDoubt checks for tables of a merge that are removed because
+// their edit has failed: it may be on the disk, and name them. Close gives the
+// edit up, and the next Open finds what is there.
+func TestTrapMergeInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files, model := mergeFiles(t)
+		m := files.CrashClone(CrashConfig{Keep: 1})
+		lim := limits{versions: 1 << 20, edits: 1 << 20}
+		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(2), lim)
+		must(t, err)
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "sync" && strings.HasPrefix(filepath.Base(op.Name), "MANIFEST") {
+				return syscall.EIO
+			}
+			return nil
+		})
+		done := make(chan error)
+		go func() { done <- db.Compact(context.Background(), nil, nil) }() // ends with Close
+		synctest.Wait()
+		killed := m.killClone() // the cache of the system has the edit
+		killed.Inject(nil)
+		closeDB(t, db)
+		isError(t, "Compact", <-done, ErrClosed)
+		m.Inject(nil)
+
+		for what, m := range map[string]*MemFS{"killed": killed, "closed": m, "without power": m.CrashClone(CrashConfig{}), "with all": m.CrashClone(CrashConfig{Keep: 1})} {
+			db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(3), lim)
+			must(t, err)
+			wantScan(t, what, db.Scan, model, nil, nil)
+			isError(t, what, db.Verify(t.Context()), nil)
+			closeDB(t, db)
+		}
+	})
+}
+
+// TestTrapCloseStopsMerge checks for a Close that waits until a long merge is
+// done.
+func TestTrapCloseStopsMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10, Durability: Async}, testNonce(1), limits{versions: 1 << 20, edits: 1 << 20})
+		must(t, err)
+		for i := range 20_000 {
+			must(t, db.Set(fmt.Appendf(nil, "%06d", i*7919%20_000), make([]byte, 100)))
+			if i%10_000 == 0 {
+				must(t, db.Flush(t.Context()))
+			}
+		}
+		must(t, db.Flush(t.Context()))
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "write" && filepath.Ext(op.Name) == ".sst" {
+				time.Sleep(time.Minute) // a merge takes half an hour
+			}
+			return nil
+		})
+		done := make(chan error)
+		go func() { done <- db.Compact(context.Background(), nil, nil) }() // ends with Close
+		time.Sleep(time.Second)
+		begin := time.Now()
+		closeDB(t, db)
+		if took := time.Since(begin); took > 3*time.Minute {
+			t.Errorf("Close took %v while tables are merged, want that of a few blocks", took)
+		}
+		isError(t, "Compact", <-done, ErrClosed)
+		m.Inject(nil)
+	})
+}
+
+// TestStaleRewritten checks that what was kept for a snapshot goes by itself
+// when that is closed.
+func TestStaleRewritten(t *testing.T) {
+	lim := checkedLimits(t, limits{versions: 1000, edits: 1 << 20, trigger: 4, table: 10_000, base: 1000})
+	db, err := openWith("db", &Options{FS: NewMemFS(), LogSize: 64 << 10, Durability: Async}, testNonce(1), lim)
+	must(t, err)
+	for i := range 100 {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10)))
+	}
+	snap := db.Snapshot()
+	for i := range 50 {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10)))
+		must(t, db.Delete(fmt.Append(nil, i+50)))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	entries := func() (n uint64) {
+		db.logs.background.Wait()
+		for _, tables := range db.state.Load().tables.levels {
+			for _, table := range tables {
+				n += table.entries
+			}
+		}
+		return n
+	}
+	equal(t, "entries while the snapshot is open", entries(), 200)
+	must(t, snap.Close())
+	equal(t, "entries when it is closed", entries(), 50)
 	closeDB(t, db)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -292,5 +293,59 @@ func TestTrapFileNumbers(t *testing.T) {
 			closeDB(t, db)
 		}
 		isError(t, "reopen beside "+name, openErrorOf(t, m), nil)
+	}
+}
+
+// TestManifestLevels checks what edits make of tables on several levels, and
+// which do not fit.
+func TestManifestLevels(t *testing.T) {
+	table := func(no, seq uint64, lo, hi string) tableMeta {
+		return tableMeta{no: no, size: 100, entries: 1, minSeq: seq, maxSeq: seq, smallest: []byte(lo), largest: []byte(hi)}
+	}
+	add := func(level int, meta tableMeta) []byte { return appendField(nil, tagAdd, meta.appendTo(nil, level)) }
+	remove := func(level, no byte) []byte { return appendField(nil, tagRemove, []byte{level, no}) }
+	state := testManifest
+	state.flushed = 9
+	state.nextFile = 50
+	state.levels[0] = []tableMeta{table(11, 5, "a", "z"), table(12, 6, "b", "c")}
+	state.levels[3] = []tableMeta{table(13, 0, "a", "b"), table(14, 0, "c", "d")}
+	for _, c := range []struct {
+		name string
+		body []byte
+		want error
+		list string // numbers of the tables of levels 0, 3 and 4
+	}{
+		{"nothing", nil, nil, "[11 12] [13 14] []"},
+		{"a merge", slices.Concat(remove(0, 11), remove(3, 13), add(3, table(15, 0, "a", "b"))), nil, "[12] [15 14] []"},
+		{"a move", slices.Concat(remove(3, 14), add(4, table(14, 0, "c", "d"))), nil, "[11 12] [13] [14]"},
+		{"a flush", add(0, table(16, 7, "a", "b")), nil, "[11 12 16] [13 14] []"},
+		{"a table of level 0 that is older", add(0, table(16, 6, "a", "b")), ErrCorrupt, ""},
+		{"tables of a level that overlap", add(3, table(16, 0, "d", "e")), ErrCorrupt, ""},
+		{"tables beside each other", add(3, table(16, 0, "d\x00", "e")), nil, "[11 12] [13 14 16] []"},
+		{"a table that is there", add(4, table(14, 0, "c", "d")), ErrCorrupt, ""},
+		{"a table that goes twice", slices.Concat(remove(3, 14), remove(3, 14)), ErrCorrupt, ""},
+		{"a table of another level goes", remove(4, 14), ErrCorrupt, ""},
+		{"a sequence that is not flushed", add(4, table(16, 10, "a", "b")), ErrCorrupt, ""},
+		{"a number that is too high", add(4, table(50, 1, "a", "b")), ErrCorrupt, ""},
+	} {
+		b := state.encode()
+		first, _ := parseEditHead(b[manifestHeaderLen:], state.salt(), manifestHeaderLen)
+		h := editHead{kind: editChange, number: state.edit + 1, chain: first.sum}
+		m := NewMemFS()
+		m.put(manifestName(1), append(b, encodeEdit(c.body, h, state.salt(), int64(len(b)))...))
+		got, err := readManifest(m, "db", 1)
+		isError(t, c.name, err, c.want)
+		if err != nil {
+			continue
+		}
+		var list []string
+		for _, level := range []int{0, 3, 4} {
+			numbers := []uint64{}
+			for i := range got.levels[level] {
+				numbers = append(numbers, got.levels[level][i].no)
+			}
+			list = append(list, fmt.Sprint(numbers))
+		}
+		equal(t, c.name, strings.Join(list, " "), c.list)
 	}
 }
