@@ -70,8 +70,8 @@ func checkedLimits(t interface {
 	return lim
 }
 
-// leveledFiles returns the files of a database with n commits of a script, which
-// has merged its tables. It is closed, or still open.
+// leveledFiles returns the files of a database with n commits of a script,
+// which has merged its tables. It is closed, or still open.
 func leveledFiles(t testing.TB, n int64, closed bool) *MemFS {
 	t.Helper()
 	lim := limits{versions: 7, edits: 1 << 20, trigger: 2, table: 300, base: 1}

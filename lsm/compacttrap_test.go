@@ -81,10 +81,10 @@ func mergeFiles(t *testing.T) (*MemFS, map[string]string) {
 	return m, model
 }
 
-// TestTrapReadError checks for a read error of a merge that is taken for the end
-// of the input, as in RocksDB: what follows is lost. Whatever read fails, or
-// finds damage, nothing is installed and nothing is missing, and the tables are
-// not merged again until Open.
+// TestTrapReadError checks for a read error of a merge that is taken for the
+// end of the input, as in RocksDB: what follows is lost. Whatever read fails,
+// or finds damage, nothing is installed and nothing is missing, and the tables
+// are not merged again until Open.
 func TestTrapReadError(t *testing.T) {
 	files, model := mergeFiles(t)
 	count := 0
@@ -150,6 +150,8 @@ func TestTrapDamagedInput(t *testing.T) {
 	must(t, err)
 	isError(t, "Compact", db.Compact(t.Context(), nil, nil), ErrCorrupt)
 	equal(t, "failures", log.count("failure"), 1)
+
+	// Each key is right, or the damage is in its way.
 	damaged, right := 0, 0
 	for key, want := range model {
 		got, err := db.Get([]byte(key))
@@ -286,9 +288,9 @@ func closeAnywhereRound(t *testing.T, n int) (more bool) {
 	return true
 }
 
-// TestTrapLiveCopy checks for a copy of the files of an open database, one after
-// the other, that is taken for a state which never was, as Pebble's checkpoints
-// were once. It is a state that was, or does not open.
+// TestTrapLiveCopy checks for a copy of the files of an open database, one
+// after the other, that is taken for a state which never was, as Pebble's
+// checkpoints were once. It is a state that was, or does not open.
 func TestTrapLiveCopy(t *testing.T) {
 	rounds := uint64(300)
 	if testing.Short() || raceEnabled {
@@ -407,9 +409,9 @@ func TestTrapOneTable(t *testing.T) {
 	closeDB(t, db)
 }
 
-// TestMovedTable checks that a table which moves to another level, and is merged
-// there, is kept for an iterator that has begun before both, also if it was
-// written by Open.
+// TestMovedTable checks that a table which moves to another level, and is
+// merged there, is kept for an iterator that has begun before both, also if it
+// was written by Open.
 func TestMovedTable(t *testing.T) {
 	m := NewMemFS()
 	db := openMem(t, m)
@@ -487,6 +489,7 @@ func TestTrapCloseStopsMerge(t *testing.T) {
 			}
 		}
 		must(t, db.Flush(t.Context()))
+
 		m.Inject(func(op FSOp) error {
 			if op.Kind == "write" && filepath.Ext(op.Name) == ".sst" {
 				time.Sleep(time.Minute) // a merge takes half an hour
@@ -506,8 +509,8 @@ func TestTrapCloseStopsMerge(t *testing.T) {
 	})
 }
 
-// TestStaleRewritten checks that what was kept for a snapshot goes by itself
-// when that is closed.
+// TestStaleRewritten checks that what was kept for a snapshot is dropped
+// without a request when that is closed.
 func TestStaleRewritten(t *testing.T) {
 	lim := checkedLimits(t, limits{versions: 1000, edits: 1 << 20, trigger: 4, table: 10_000, base: 1000})
 	db, err := openWith("db", &Options{FS: NewMemFS(), LogSize: 64 << 10, Durability: Async}, testNonce(1), lim)
@@ -515,6 +518,7 @@ func TestStaleRewritten(t *testing.T) {
 	for i := range 100 {
 		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10)))
 	}
+
 	snap := db.Snapshot()
 	for i := range 50 {
 		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10)))

@@ -5,11 +5,8 @@
 //
 //	package main
 //
-//	import (
-//		"fmt"
-//		"github.com/ashlar-go/ashlar/lsm"
-//	)
-//
+//	import "fmt"
+//	import "github.com/ashlar-go/ashlar/lsm"
 //	func main() {
 //		db, err := lsm.Open("data", nil)
 //		if err != nil {
@@ -22,18 +19,22 @@
 //
 // # Choosing
 //
-// Start with [Open], [DB] and [Batch]. Use it for state that outlives the
-// process, may be larger than memory, and has one owner for each key: sessions,
-// settings, results. Changes that depend on the old value need a lock of yours.
-// There are no iterators yet, and tables are not merged: what is overwritten
-// keeps its space, and a Get may ask the filters of all tables. For ranges, or
-// hundreds of tables, use bbolt or pebble (MIGRATING.md). For sorted data that
-// one job writes, a [TableWriter] and a [Table] are enough. What can be lost:
+// Start with [Open], [DB], [Batch] and [DB.Scan]. LSM or B+tree? For many
+// writes, and data larger than memory, this; for one file that is mostly read,
+// bbolt (MIGRATING.md). What may be lost, the RPO, depends on the [Durability].
+// The time until it is there again, the RTO, is that of an Open: a second for
+// 64 MiB that were in memory at a crash, 2 ms after Close.
 //
-//	         if the process is killed  if power fails
-//	Sync     nothing                   nothing            money, promises to others
-//	NoSync   nothing                   seconds            data that can be had again
-//	Async    10 ms, or a busy disk     seconds            caches, imports
+//	         RPO if killed        RPO if power fails
+//	Sync     0                    0                   money, promises to others
+//	NoSync   0                    seconds             data that can be had again
+//	Async    10 ms, or busy disk  seconds             caches, imports
+//
+// How much memory? [Options.Memory], and as much again for the collector. Batch
+// or Snapshot? What changes together is a Batch, what is read together a
+// [Snapshot]; if a change depends on the old value, take a lock. Much to
+// delete? Begin scans behind it (see the queue in the examples); space comes
+// back as that pays, or with [DB.Compact].
 //
 // # How it works
 //
@@ -44,10 +45,11 @@
 //	disk:     [ write a   | sync ][ write b c d | sync ][ write e f ...
 //	commits:  a b c d ............ b c d done, e f
 //
-// A full log ends with a seal that names the next. A full tree becomes a table,
-// at Close a quarter is enough, and its logs go. A node has 14 items in order
-// of 8 bytes after what all keys have in common: after "user:00", user:0001 to
-// user:0014 are the numbers 01 to 14. A block of a table does so with 4 bytes.
+// A full log ends with a seal that names the next. A full tree becomes a table
+// of level 0, and its logs go. Tables are merged into levels, each ten times as
+// long as the one before, where a key lies once; so a read asks few tables. In
+// a node, 14 items are in order of 8 bytes after what all keys have in common:
+// after "user:00", user:0001 to user:0014 are the numbers 01 to 14.
 //
 // # Guarantees
 //
@@ -58,29 +60,28 @@
 //	killed: acknowledged unless Async <= p     TestKill
 //	shown after Open, or under Sync: it lasts  TestTrapKilledThenPowerLoss, TestTrapVisibleBeforeDurable
 //	Get, Set and Delete are linearizable, and a batch is seen whole    TestLinearizable, TestBatchAtomic
-//	the disk fails anywhere: no hang, leak or loss; reads go on        TestFaults, TestFaultsConcurrent
+//	snapshots and iterators show one state; merges change no answer    TestModelDB, TestMetamorphic, TestLeaks
+//	commits that come too fast wait evenly, no 100 ms without one      TestStallLaw, TestSlowContext
+//	the disk fails anywhere: no hang, leak or loss; reads go on        TestFaults, TestFaultsConcurrent, TestTrapReadError
 //	a failed sync is final, lack of space is not                       TestTrapSyncRetried, TestFullDisk
 //	closed, then damaged, cut or lacking a file: right, or ErrCorrupt  TestFlips, TestTruncations, TestMissingFiles
 //	killed, then damage before the last record synced: ErrCorrupt      TestTrapWatermark, TestMark, TestFoldDamage
-//	logs that become one, or a table: no loss, in bounded memory       TestFoldCrash, TestTrapUnpublished, TestFlush
-//	a table holds what was written; damaged or cut: that, or ErrCorrupt  TestModelTable, TestTableFlips, TestTableTruncations
-//	any bytes open; a reader misses no version                         FuzzLog, FuzzManifest, FuzzTable, TestMemtableOrders
+//	any bytes open, and a table holds what was written                 FuzzLog, FuzzManifest, FuzzTable, TestModelTable
 //
 // A log that is cut while open looks like a crash, and so does a Close that
 // lacks space, but all is durable. A disk must not lie about a sync.
 //
 // # Complexity
 //
-//	Get          O(t + log n)  1 allocation, of the value; AppendGet and Has none; t filters of tables; reads one block, or none
+//	Get          O(t + log n)  1 allocation, of the value; t filters, of up to 4 tables and 6 levels; reads one block, or none
 //	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version until it is in a table, where it takes about 9
-//	Apply        O(k log n)    0 amortized, for k changes; n is the number of versions
+//	Scan         O(t log n)    a few, then none; O(log t) a step, both ways
 //	Open         O(all logs)   at least 64 KiB, and 16 bytes a block of tables; takes 2 LogSize of disk
-//	Table.Get    O(log n)      1 allocation, of the value; AppendGet and Has none; reads one block, or none; 2 bytes of memory a key
 //
 // # Concurrency
 //
-// A [DB], [Cache], [Codec], [Table], [OSFS] and [MemFS] are safe for concurrent
-// use by multiple goroutines, others are not. Idle databases have no goroutine.
+// [DB], [Snapshot], [Cache], [Codec], [Table], [OSFS] and [MemFS] are safe for
+// concurrent use by multiple goroutines. An idle database has no goroutine.
 //
 // # Errors
 //
@@ -106,7 +107,7 @@
 //	edit      0 4 sum of bytes 4-31, 4 4 sum of body, 8 4 length of body, 12 4 bytes 0-3 of the edit before or 0,
 //	          16 8 number, 24 1 kind (1 snapshot: the first, 2 change), 25 7 zero, 32 body: fields
 //	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 the sequence before it; 3 a number above all
-//	          files; 4 a table that is newer than those before (manifest.go)
+//	          files; 4 a table of a level; 5 one that goes (manifest.go)
 //
 // Other kinds, tags below 32, versions, and zeros that are set are ErrVersion.
 //
@@ -115,6 +116,5 @@
 //   - P. O'Neil et al., "The log-structured merge-tree", Acta Inf. 33(4), 1996.
 //   - Y. Mao, E. Kohler, R. Morris, "Cache craftiness for fast multicore
 //     key-value storage", EuroSys 2012: the permutation word of our nodes.
-//   - T. S. Pillai et al., "All file systems are not created equal", OSDI 2014.
 //   - A. Rebello, "Can applications recover from fsync failures?", ATC 2020.
 package lsm

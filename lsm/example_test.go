@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"expvar"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
@@ -600,4 +602,260 @@ func ExampleTable_Verify() {
 	// <nil>
 	// lsm: corrupt: table at offset 0: the checksum of a block does not match
 	// true
+}
+
+// makeDB returns a database with keys and values.
+func makeDB(pairs ...string) *lsm.DB {
+	db := open(lsm.Options{})
+	for i := 0; i < len(pairs); i += 2 {
+		must(db.Set([]byte(pairs[i]), []byte(pairs[i+1])))
+	}
+	return db
+}
+
+// A range is half open. Close tells whether the loop came to its end.
+func ExampleDB_Scan() {
+	db := makeDB("a", "1", "b", "2", "c", "3")
+	defer db.Close()
+	it := db.Scan([]byte("a"), []byte("c"))
+	for key, value := range it.All() {
+		fmt.Printf("%s=%s\n", key, value)
+	}
+	fmt.Println(it.Close())
+	// Output:
+	// a=1
+	// b=2
+	// <nil>
+}
+
+func ExampleDB_Prefix() {
+	db := makeDB("user:1", "alice", "user:2", "bob", "visits", "7")
+	defer db.Close()
+	it := db.Prefix([]byte("user:"))
+	for key, value := range it.Backward() {
+		fmt.Printf("%s=%s\n", key, value)
+	}
+	fmt.Println(it.Close())
+	// Output:
+	// user:2=bob
+	// user:1=alice
+	// <nil>
+}
+
+// An iterator moves both ways: the neighbors of a key.
+func ExampleIterator() {
+	db := makeDB("10:00", "open", "12:30", "lunch", "18:00", "close")
+	defer db.Close()
+	it := db.Scan(nil, nil)
+	defer it.Close()
+	if it.SeekGE([]byte("12:00")) {
+		fmt.Printf("next is %s at %s\n", it.Value(), it.Key())
+	}
+	if it.Prev() {
+		fmt.Printf("before that was %s at %s\n", it.Value(), it.Key())
+	}
+	fmt.Println(it.Prev(), it.Err())
+	// Output:
+	// next is lunch at 12:30
+	// before that was open at 10:00
+	// false <nil>
+}
+
+// Pages of a list: the key after the last one is where the next page begins,
+// whatever has changed in between.
+func ExampleIterator_pages() {
+	db := open(lsm.Options{Durability: lsm.Async})
+	defer db.Close()
+	for i := range 50 {
+		must(db.Set(fmt.Appendf(nil, "item:%02d", i), nil))
+	}
+	page := func(cursor []byte, size int) (keys []string, next []byte, err error) {
+		it := db.Scan(cursor, []byte("item;")) // the byte after ':'
+		for key := range it.All() {
+			keys = append(keys, string(key))
+			if len(keys) == size {
+				next = append(bytes.Clone(key), 0) // the least key after it
+				break
+			}
+		}
+		return keys, next, it.Close()
+	}
+
+	cursor := []byte("item:")
+	for cursor != nil {
+		keys, next, err := page(cursor, 20)
+		must(err)
+		fmt.Println(len(keys), keys[0], keys[len(keys)-1])
+		must(db.Delete([]byte(keys[0]))) // changes do not move the pages
+		cursor = next
+	}
+	// Output:
+	// 20 item:00 item:19
+	// 20 item:20 item:39
+	// 10 item:40 item:49
+}
+
+// A snapshot shows one state, however long it takes to read it.
+func ExampleDB_Snapshot() {
+	db := makeDB("alice", "50", "bob", "50")
+	defer db.Close()
+	snap := db.Snapshot()
+	defer snap.Close()
+	var b lsm.Batch
+	b.Set([]byte("alice"), []byte("20"))
+	b.Set([]byte("bob"), []byte("80"))
+	must(db.Apply(context.Background(), &b))
+
+	old, err := snap.Get([]byte("alice"))
+	must(err)
+	now, err := db.Get([]byte("alice"))
+	must(err)
+	fmt.Printf("%s then, %s now\n", old, now)
+	// Output:
+	// 50 then, 20 now
+}
+
+// A row and its second index change in one batch, so that they never disagree.
+func ExampleDB_Apply_index() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	var mu sync.Mutex // a change depends on the old row: one at a time
+	put := func(id, city string) {
+		mu.Lock()
+		defer mu.Unlock()
+		var b lsm.Batch
+		row := []byte("user/" + id)
+		if old, err := db.Get(row); err == nil {
+			b.Delete([]byte("city/" + string(old) + "/" + id))
+		}
+		b.Set(row, []byte(city))
+		b.Set([]byte("city/"+city+"/"+id), nil)
+		must(db.Apply(context.Background(), &b))
+	}
+	put("1", "basel")
+	put("2", "bern")
+	put("3", "bern")
+	put("1", "bern") // moves
+
+	it := db.Prefix([]byte("city/bern/"))
+	for key := range it.All() {
+		fmt.Println("user", string(key[len("city/bern/"):]))
+	}
+	must(it.Close())
+	fmt.Println(db.Has([]byte("city/basel/1")))
+	// Output:
+	// user 1
+	// user 2
+	// user 3
+	// false <nil>
+}
+
+// A queue does not slow down over what was taken from it: it knows where its
+// head is, and begins there, not at the first key.
+func ExampleDB_Scan_queue() {
+	db := open(lsm.Options{Durability: lsm.Async})
+	defer db.Close()
+	key := func(i uint64) []byte { return binary.BigEndian.AppendUint64([]byte("queue/"), i) }
+	head, tail := uint64(0), uint64(0)
+	push := func(value string) {
+		must(db.Set(key(tail), []byte(value)))
+		tail++
+	}
+	pop := func() (value string, ok bool) {
+		it := db.Scan(key(head), []byte("queue0")) // behind all that is deleted
+		defer it.Close()
+		if !it.First() {
+			return "", false
+		}
+		value = string(it.Value())
+		head = binary.BigEndian.Uint64(it.Key()[len("queue/"):]) + 1
+		must(db.Delete(it.Key()))
+		return value, true
+	}
+
+	for i := range 1000 {
+		push(fmt.Sprint("job ", i))
+	}
+	n := 0
+	for value, ok := pop(); ok; value, ok = pop() {
+		if n++; n%400 == 0 {
+			fmt.Println(value)
+		}
+	}
+	fmt.Println(n, "jobs")
+	// Output:
+	// job 399
+	// job 799
+	// 1000 jobs
+}
+
+// Counters under concurrent writers: a lock for each key, so that no change is
+// lost, and commits that meet share a sync.
+func ExampleDB_Set_counters() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	var locks [16]sync.Mutex
+	add := func(name string, n int) {
+		l := &locks[crc32.ChecksumIEEE([]byte(name))%16]
+		l.Lock()
+		defer l.Unlock()
+		old, err := db.Get([]byte(name))
+		if err != nil && !errors.Is(err, lsm.ErrNotFound) {
+			panic(err)
+		}
+		sum, _ := strconv.Atoi(string(old))
+		must(db.Set([]byte(name), strconv.AppendInt(nil, int64(sum+n), 10)))
+	}
+
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() { // ends after 100 changes
+			for i := range 100 {
+				add([]string{"visits", "errors"}[(w+i)%2], 1)
+			}
+		})
+	}
+	wg.Wait()
+	it := db.Scan(nil, nil)
+	for key, value := range it.All() {
+		fmt.Printf("%s %s\n", key, value)
+	}
+	must(it.Close())
+	// Output:
+	// errors 400
+	// visits 400
+}
+
+// Compact gives back the space of what was deleted, which otherwise happens as
+// it pays.
+func ExampleDB_Compact() {
+	db := open(lsm.Options{Durability: lsm.Async})
+	defer db.Close()
+	for i := range 1000 {
+		must(db.Set(fmt.Appendf(nil, "key%03d", i), make([]byte, 100)))
+	}
+	must(db.Flush(context.Background()))
+	full := db.Stats().Stored
+	for i := range 990 {
+		must(db.Delete(fmt.Appendf(nil, "key%03d", i)))
+	}
+	must(db.Compact(context.Background(), nil, nil))
+	s := db.Stats()
+	fmt.Println(s.Stored < full/10, s.SpaceAmplification())
+	// Output:
+	// true 1
+}
+
+// Events tell what a database does by itself.
+func ExampleEvent() {
+	db := open(lsm.Options{OnEvent: func(e lsm.Event) {
+		fmt.Println(e.Kind, e.Level, e.Tables, e.Err)
+	}})
+	must(db.Set([]byte("a"), []byte("1")))
+	must(db.Flush(context.Background()))
+	db.Snapshot() // nobody closes it
+	must(db.Close())
+	// Output:
+	// flush 0 1 <nil>
+	// leak 0 0 <nil>
 }

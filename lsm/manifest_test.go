@@ -328,6 +328,7 @@ func TestManifestLevels(t *testing.T) {
 		{"a sequence that is not flushed", add(4, table(16, 10, "a", "b")), ErrCorrupt, ""},
 		{"a number that is too high", add(4, table(50, 1, "a", "b")), ErrCorrupt, ""},
 	} {
+		// The edit follows the snapshot of state.
 		b := state.encode()
 		first, _ := parseEditHead(b[manifestHeaderLen:], state.salt(), manifestHeaderLen)
 		h := editHead{kind: editChange, number: state.edit + 1, chain: first.sum}
@@ -338,6 +339,7 @@ func TestManifestLevels(t *testing.T) {
 		if err != nil {
 			continue
 		}
+
 		var list []string
 		for _, level := range []int{0, 3, 4} {
 			numbers := []uint64{}

@@ -98,6 +98,7 @@ func TestPinned(t *testing.T) {
 		it := db.Scan(nil, nil)
 		held := db.Stats().Stored
 		time.Sleep(time.Minute)
+
 		for i := range 100 {
 			must(t, db.Set(fmt.Append(nil, "key", i), make([]byte, 10)))
 		}

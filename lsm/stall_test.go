@@ -18,7 +18,7 @@ import (
 var fillTime = flag.Duration("fill", 10*time.Second, "how long TestSustainedFill commits")
 
 // slowDisk makes the writes to tables in m take as long as they do on a disk
-// that writes so many bytes a second.
+// that writes so many bytes a second, in the time of a bubble.
 func slowDisk(m *MemFS, rate *atomic.Int64) {
 	m.Inject(func(op FSOp) error {
 		if op.Kind == "write" && filepath.Ext(op.Name) == ".sst" {
