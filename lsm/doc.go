@@ -60,7 +60,7 @@
 //	killed: acknowledged unless Async <= p     TestKill
 //	shown after Open, or under Sync: it lasts  TestTrapKilledThenPowerLoss, TestTrapVisibleBeforeDurable
 //	Get, Set and Delete are linearizable, and a batch is seen whole    TestLinearizable, TestBatchAtomic
-//	snapshots and iterators show one state; merges change no answer    TestModelDB, TestMetamorphic, TestLeaks
+//	snapshots and iterators show one state; merges change no answer    TestModelDB, TestCompactSnapshots, TestLeaks
 //	commits that come too fast wait evenly, no 100 ms without one      TestStallLaw, TestSlowContext
 //	the disk fails anywhere: no hang, leak or loss; reads go on        TestFaults, TestFaultsConcurrent, TestTrapReadError
 //	a failed sync is final, lack of space is not                       TestTrapSyncRetried, TestFullDisk
