@@ -64,6 +64,7 @@ func TestSizes(t *testing.T) {
 		{"an op", unsafe.Sizeof(op[string, LWW[int]]{}), 384},
 		{"a latency", unsafe.Sizeof(latency{}), 280},
 		{"a Stamp", unsafe.Sizeof(Stamp{}), 16},
+		{"a Slot", unsafe.Sizeof(Slot[int]{}), 72},
 		{"a System", unsafe.Sizeof(System{}), 8},
 	} {
 		if tt.got > tt.most {

@@ -147,3 +147,10 @@ func BenchmarkSystem(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCAS(b *testing.B) {
+	for _, n := range []int{3, 5} {
+		c := newCAS(b, acceptors(n), nil)
+		benchmarkBoth(b, fmt.Sprintf("impl=ours/n=%d", n), func() { _, _, _ = c.Update(ctx, "k", add(1)) })
+	}
+}

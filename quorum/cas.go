@@ -185,7 +185,8 @@ type attempt[K comparable, V any] struct {
 	turn *memo[V]
 	f    func(old V, version uint64) (V, error)
 
-	sent     *proposal[V] // that acceptors may have kept, or nil
+	made     proposal[V]
+	sent     *proposal[V] // made, if acceptors may have kept it, or nil
 	declined bool         // the error is that of f
 }
 
@@ -234,25 +235,26 @@ func (a *attempt[K, V]) try(ctx context.Context) (v V, version uint64, err error
 
 	kept, err := a.accept(ctx, b, s.updated(b, v))
 	if kept {
-		a.sent = &proposal[V]{b, v, s.Version + 1}
+		a.made = proposal[V]{b, v, s.Version + 1}
+		a.sent = &a.made
 	}
 	return v, s.Version + 1, err
 }
 
 // prepare returns a ballot that a quorum has promised, and what that has
 // accepted before.
-func (a *attempt[K, V]) prepare(ctx context.Context) (Ballot, *sighting[V], error) {
+func (a *attempt[K, V]) prepare(ctx context.Context) (Ballot, sighting[V], error) {
 	// Nobody has come between since the last update: the promise holds.
 	t := a.turn
 	if b := t.take(); b != (Ballot{}) {
-		return b, &sighting[V]{t.last, false}, nil
+		return b, sighting[V]{t.last, false}, nil
 	}
 
 	t.round++
 	b := Ballot{t.round, a.c.proposer}
 	seen, e := a.c.ask(ctx, a.key, b)
 	if e != nil {
-		return b, nil, a.conflict(e)
+		return b, seen, a.conflict(e)
 	}
 	return b, seen, nil
 }
@@ -264,16 +266,18 @@ func (a *attempt[K, V]) accept(ctx context.Context, b Ballot, s Slot[V]) (kept b
 	s.Accepted = b
 	s.Promised = Ballot{b.Round + 1, c.proposer}
 	a.turn.round = s.Promised.Round
-	_, err = Do(ctx, c.opts.System, func(ctx context.Context, i int) (Ballot, error) {
-		// A quorum is enough to go on, and no reason for the others to stop.
-		limit := newDeadline(ctx, c.opts.Timeout)
-		defer limit.end(context.Canceled)
-		got, err := c.acceptors[i].Accept(limit, a.key, s)
+	// A quorum is enough to go on, and no reason for the others to stop.
+	key := a.key
+	limit := newDeadline(ctx, c.opts.Timeout)
+	limit.users.Store(int64(c.opts.System.members.Len()))
+	_, err = fanOut(ctx, limit, c.opts.System, func(ctx context.Context, i int) (Ballot, error) {
+		defer limit.quit()
+		got, err := c.acceptors[i].Accept(ctx, key, s)
 		if err == nil && got != s.Promised {
 			err = &refusal{got}
 		}
 		return got, err
-	}, nil)
+	}, DoOptions[Ballot]{})
 	if err == nil {
 		a.turn.last = s
 		return true, nil
@@ -315,7 +319,7 @@ type sighting[V any] struct {
 }
 
 // ask prepares b at a quorum of acceptors, or only asks them if b is zero.
-func (c *CAS[K, V]) ask(ctx context.Context, key K, b Ballot) (*sighting[V], *Error) {
+func (c *CAS[K, V]) ask(ctx context.Context, key K, b Ballot) (sighting[V], *Error) {
 	f := func(ctx context.Context, i int) (Slot[V], error) {
 		s, err := c.acceptors[i].Prepare(ctx, key, b)
 		if err == nil && b != (Ballot{}) && s.Promised != b {
@@ -325,7 +329,7 @@ func (c *CAS[K, V]) ask(ctx context.Context, key K, b Ballot) (*sighting[V], *Er
 	}
 	answers, err := Do(ctx, c.opts.System, f, &c.prepares)
 	if err != nil {
-		return nil, err.(*Error) //nolint:errorlint // Do returns no other
+		return sighting[V]{}, err.(*Error) //nolint:errorlint // Do returns no other
 	}
 
 	// The greatest ballot wins.
@@ -340,5 +344,5 @@ func (c *CAS[K, V]) ask(ctx context.Context, key K, b Ballot) (*sighting[V], *Er
 			with = 1 << a.Replica
 		}
 	}
-	return &sighting[V]{top, c.opts.System.Has(with)}, nil
+	return sighting[V]{top, c.opts.System.Has(with)}, nil
 }

@@ -5,6 +5,7 @@ package quorum
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -116,7 +117,7 @@ func TestSlot(t *testing.T) {
 	for _, tt := range []struct{ ballot, want Ballot }{
 		{Ballot{}, Ballot{}}, {b(2), b(2)}, {Ballot{}, b(2)}, {b(1), b(2)}, {b(2), b(2)}, {Ballot{2, 8}, Ballot{2, 8}}, {b(2), Ballot{2, 8}},
 	} {
-		if got := s.Prepare(tt.ballot); got.Promised != tt.want || got != s {
+		if got := s.Prepare(tt.ballot); got.Promised != tt.want || !reflect.DeepEqual(got, s) {
 			t.Errorf("Prepare(%v) = %+v, want a promise of %v", tt.ballot, got, tt.want)
 		}
 	}
@@ -138,7 +139,7 @@ func TestSlot(t *testing.T) {
 		if tt.accepted {
 			want = p
 		}
-		if got := s.Accept(p); got != want.Promised || s != want {
+		if got := s.Accept(p); got != want.Promised || !reflect.DeepEqual(s, want) {
 			t.Errorf("Accept %s: promised %v, %+v, want %+v", tt.name, got, s, want)
 		}
 	}

@@ -5,6 +5,7 @@ package quorum
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ import (
 type deadline struct {
 	context.Context // without end
 	at              time.Time
+	users           atomic.Int64 // requests that have not ended, if those are counted here
 
 	mu    sync.Mutex // protects the fields below
 	done  chan struct{}
@@ -24,7 +26,17 @@ type deadline struct {
 
 // newDeadline returns a context that ends after d, or when end is called.
 func newDeadline(ctx context.Context, d time.Duration) *deadline {
-	return &deadline{Context: context.WithoutCancel(ctx), at: time.Now().Add(d)}
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return &deadline{Context: ctx, at: time.Now().Add(d)}
+}
+
+// quit counts a user less, and ends d with the last one.
+func (d *deadline) quit() {
+	if d.users.Add(-1) == 0 {
+		d.end(context.Canceled)
+	}
 }
 
 // Deadline returns the time at which the context ends.

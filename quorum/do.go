@@ -40,19 +40,24 @@ func Do[T any](ctx context.Context, system System, f func(ctx context.Context, r
 	if system.node == nil {
 		return nil, fmt.Errorf("%w: the zero System has no quorum", ErrLevel)
 	}
-	d := &doing[T]{
-		system:  system,
-		f:       f,
-		opts:    opts.resolve(),
-		turn:    rand.IntN(maxReplicas),
-		wake:    make(chan struct{}, 1),
-		answers: make([]Answer[T], 0, system.members.Len()),
-	}
 
 	// The requests end with the call.
 	requests, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d.ctx = requests
+	return fanOut(ctx, requests, system, f, opts.resolve())
+}
+
+// fanOut is Do with a context for the requests.
+func fanOut[T any](ctx, requests context.Context, system System, f func(ctx context.Context, replica int) (T, error), opts DoOptions[T]) ([]Answer[T], error) {
+	d := &doing[T]{
+		system:  system,
+		f:       f,
+		opts:    opts,
+		turn:    rand.IntN(maxReplicas),
+		ctx:     requests,
+		wake:    make(chan struct{}, 1),
+		answers: make([]Answer[T], 0, system.members.Len()),
+	}
 	err := ctx.Err()
 	if err == nil {
 		d.startAll(d.first())

@@ -96,7 +96,7 @@
 //	CAS.Get, Update   N; Update 2·N, if another CAS came between
 //	System.Has, Vote  O(1); O(parts) if nested or weighted
 //
-// A Cluster takes 1 KB and 280 B a replica, a call 300 B, a Slot of a CAS 296.
+// A Cluster takes 1 KB and 280 B a replica, a call 300 B, a Slot 72 to 330 B.
 //
 // # Concurrency
 //

@@ -31,9 +31,9 @@ type Slot[V any] struct {
 	Promised Ballot // lesser ones are refused
 	Accepted Ballot // of what follows; zero if nothing was accepted
 
-	Value   V                       // the value of the key
-	Version uint64                  // the number of updates that made it
-	Updates [recentProposers]Ballot // of the last update of each proposer, the latest first
+	Value   V        // the value of the key
+	Version uint64   // the number of updates that made it
+	Updates []Ballot // of the last update of each of 16 proposers, the latest first; never changed
 }
 
 // Prepare promises to refuse ballots below b, unless a greater one has been
@@ -59,12 +59,11 @@ func (s *Slot[V]) Accept(p Slot[V]) Ballot {
 // updated returns s with v, as updated under ballot b.
 func (s Slot[V]) updated(b Ballot, v V) Slot[V] {
 	next := Slot[V]{Value: v, Version: s.Version + 1}
+	next.Updates = make([]Ballot, 1, min(len(s.Updates)+1, recentProposers))
 	next.Updates[0] = b
-	n := 1
 	for _, old := range s.Updates {
-		if old.Proposer != b.Proposer && n < len(next.Updates) {
-			next.Updates[n] = old
-			n++
+		if old.Proposer != b.Proposer && len(next.Updates) < recentProposers {
+			next.Updates = append(next.Updates, old)
 		}
 	}
 	return next
@@ -75,14 +74,11 @@ func (s Slot[V]) updated(b Ballot, v V) Slot[V] {
 // forgotten.
 func (s *Slot[V]) has(b Ballot, version uint64) (has, known bool) {
 	for _, u := range s.Updates {
-		switch u.Proposer {
-		case b.Proposer:
+		if u.Proposer == b.Proposer {
 			return u == b, true
-		case 0:
-			return false, true // nobody was forgotten
 		}
 	}
-	return false, s.Version < version+recentProposers
+	return false, len(s.Updates) < recentProposers || s.Version < version+recentProposers
 }
 
 // An Acceptor is one copy of the records, mostly a client of a server that
@@ -113,28 +109,33 @@ type MemoryAcceptor[K comparable, V any] struct {
 func (m *MemoryAcceptor[K, V]) Prepare(_ context.Context, key K, b Ballot) (Slot[V], error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.slots[key] == nil && b == (Ballot{}) {
+	s := m.slots[key]
+	switch {
+	case s == nil && b == (Ballot{}):
 		return Slot[V]{}, nil // a question leaves nothing behind
+	case s == nil:
+		s = m.addLocked(key)
 	}
-	return m.slotLocked(key).Prepare(b), nil
+	return s.Prepare(b), nil
 }
 
 // Accept answers at once, and heeds no context.
 func (m *MemoryAcceptor[K, V]) Accept(_ context.Context, key K, p Slot[V]) (Ballot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.slotLocked(key).Accept(p), nil
-}
-
-// slotLocked returns the slot of key.
-func (m *MemoryAcceptor[K, V]) slotLocked(key K) *Slot[V] {
 	s := m.slots[key]
 	if s == nil {
-		s = new(Slot[V])
-		if m.slots == nil {
-			m.slots = map[K]*Slot[V]{}
-		}
-		m.slots[key] = s
+		s = m.addLocked(key)
 	}
+	return s.Accept(p), nil
+}
+
+// addLocked returns the new slot of key.
+func (m *MemoryAcceptor[K, V]) addLocked(key K) *Slot[V] {
+	if m.slots == nil {
+		m.slots = map[K]*Slot[V]{}
+	}
+	s := new(Slot[V])
+	m.slots[key] = s
 	return s
 }

@@ -44,6 +44,44 @@ func oursVote(n int, joint bool) bench.Op {
 	}
 }
 
+// oursHas counts the sets that contain a majority.
+func oursHas(n int) bench.Op {
+	system := quorum.Majority(quorum.First(n))
+	ok, _ := votes(n)
+	return func(start, n int) (won int) {
+		for i := start; i < start+n; i++ {
+			if system.Has(ok[i&(numVotes-1)]) {
+				won++
+			}
+		}
+		return won
+	}
+}
+
+// etcdHas does the same with maps of those that have answered.
+func etcdHas(n int) bench.Op {
+	config := etcd.MajorityConfig{}
+	for i := range n {
+		config[uint64(i)] = struct{}{}
+	}
+	ok, _ := votes(n)
+	list := make([]map[uint64]bool, numVotes)
+	for i := range list {
+		list[i] = map[uint64]bool{}
+		for j := range ok[i].All() {
+			list[i][uint64(j)] = true
+		}
+	}
+	return func(start, n int) (won int) {
+		for i := start; i < start+n; i++ {
+			if config.VoteResult(list[i&(numVotes-1)]) == etcd.VoteWon {
+				won++
+			}
+		}
+		return won
+	}
+}
+
 // etcdVote does the same with votes that are maps, as Raft keeps them, made
 // beforehand.
 func etcdVote(n int, joint bool) bench.Op {

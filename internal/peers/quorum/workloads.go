@@ -19,9 +19,9 @@ func Workloads() []*bench.Workload {
 		for _, callers := range []int{1, 2} {
 			rows = append(rows, fanoutRows(n, callers)...)
 		}
-		rows = append(rows, doRow(n), voteRow(n, false))
+		rows = append(rows, doRow(n), casRow(n), hasRow(n), voteRow(n, false))
 	}
-	return append(rows, voteRow(9, false), voteRow(5, true))
+	return append(rows, hasRow(9), voteRow(9, false), voteRow(5, true))
 }
 
 // fanoutRows returns the rows of reads and writes of n replicas.
@@ -60,6 +60,33 @@ func doRow(n int) *bench.Workload {
 		Ours:   impl(ours, n, oursDo),
 		Peers:  []bench.Impl{impl(naiveName, n, naiveLoad), impl(groupName, n, groupLoad)},
 		Floors: []bench.Impl{handoff(n)},
+	}
+}
+
+// casRow returns the row of updates of one key on n replicas.
+func casRow(n int) *bench.Workload {
+	setup := func(op func(int) bench.Op) func(func(func())) bench.Op {
+		return func(func(func())) bench.Op { return op(n) }
+	}
+	return &bench.Workload{
+		Name: fmt.Sprintf("CAS.Update/replicas=%d", n), Target: bench.Ratio(0.6), Expect: bench.Granted,
+		Why:    "a value in memory is replaced by a function of it, by one caller; the two-phase one waits for all, twice, and stops for good if it dies in between",
+		Ours:   bench.Impl{Name: ours, Setup: setup(oursCAS)},
+		Peers:  []bench.Impl{{Name: twoPhaseName, Setup: setup(twoPhaseCAS)}},
+		Floors: []bench.Impl{handoff(n)},
+	}
+}
+
+// hasRow returns the row of finding out whether n replicas have a quorum.
+func hasRow(n int) *bench.Workload {
+	setup := func(op func(int) bench.Op) func(func(func())) bench.Op {
+		return func(func(func())) bench.Op { return op(n) }
+	}
+	return &bench.Workload{
+		Name: fmt.Sprintf("Has/replicas=%d", n), Target: bench.Ratio(0.3), Origin: prototype, Expect: bench.Same,
+		Why:   "who has answered is there beforehand: a set of ours, a map of etcd's with the others missing",
+		Ours:  bench.Impl{Name: ours, Setup: setup(oursHas)},
+		Peers: []bench.Impl{{Name: etcdName, Setup: setup(etcdHas)}},
 	}
 }
 
