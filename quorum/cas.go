@@ -163,6 +163,10 @@ func (c *CAS[K, V]) update(ctx context.Context, key K, op string, f func(old V, 
 // errUnchanged is returned by functions that only look.
 var errUnchanged = errors.New("quorum: unchanged")
 
+// errBallots says that somebody has used the last ballots of a key: no greater
+// ones are left.
+var errBallots = errors.New("quorum: ballots are used up")
+
 // errConflict says that another proposer has a greater ballot.
 var errConflict = errors.New("quorum: conflict")
 
@@ -246,6 +250,9 @@ func (a *attempt[K, V]) try(ctx context.Context) (v V, version uint64, err error
 func (a *attempt[K, V]) prepare(ctx context.Context) (Ballot, sighting[V], error) {
 	// Nobody has come between since the last update: the promise holds.
 	t := a.turn
+	if t.round >= math.MaxUint64-1 {
+		return Ballot{}, sighting[V]{}, &Error{Kind: ErrUnavailable, Errs: []error{errBallots}}
+	}
 	if b := t.take(); b != (Ballot{}) {
 		return b, sighting[V]{t.last, false}, nil
 	}

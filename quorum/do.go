@@ -32,13 +32,17 @@ type Answer[T any] struct {
 //
 // The context of f ends when Do returns, and the goroutine when f does: f reads
 // what it wants to return, such as the body of an answer, before it returns,
-// and a request that must go on needs [context.WithoutCancel].
+// and a request that must go on needs [context.WithoutCancel]. A panic of f is
+// not recovered, and ends the program.
 func Do[T any](ctx context.Context, system System, f func(ctx context.Context, replica int) (T, error), opts *DoOptions[T]) ([]Answer[T], error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	if system.node == nil {
 		return nil, fmt.Errorf("%w: the zero System has no quorum", ErrLevel)
+	}
+	if f == nil {
+		panic("quorum: f must not be nil")
 	}
 
 	// The requests end with the call.

@@ -20,7 +20,8 @@ import (
 //
 // If HandoffOptions.Sloppy is set, what is kept here counts as written: a
 // sloppy quorum, which a read can miss. [New] wants AllowStale then, and
-// [Atomic] and a [Multi] are refused.
+// [Atomic] and a [Multi] are refused. It does not see a Handoff within a
+// Replica of another type.
 type Handoff[K comparable, S State[S]] struct {
 	target Replica[K, S]
 	opts   HandoffOptions
@@ -53,6 +54,7 @@ func NewHandoff[K comparable, S State[S]](target Replica[K, S], opts *HandoffOpt
 
 // Load returns what the target has of key, and what it has missed.
 func (h *Handoff[K, S]) Load(ctx context.Context, key K) (S, error) {
+	mustBe(h.target != nil, "quorum: zero Handoff: use NewHandoff")
 	var zero S
 	if h.down() {
 		return zero, fmt.Errorf("%w: %w", ErrUnavailable, errMissed)
@@ -72,6 +74,7 @@ func (h *Handoff[K, S]) Load(ctx context.Context, key K) (S, error) {
 // error of the target, unless s was kept and that counts as written. An error
 // that is an [ErrUnavailable] says that s was not kept either.
 func (h *Handoff[K, S]) Merge(ctx context.Context, key K, s S) error {
+	mustBe(h.target != nil, "quorum: zero Handoff: use NewHandoff")
 	err := errMissed
 	if !h.down() {
 		err = h.target.Merge(ctx, key, s)
@@ -105,7 +108,7 @@ func (h *Handoff[K, S]) get(key K) (now hint[S], room bool) {
 func (h *Handoff[K, S]) keep(key K, s S) bool {
 	for {
 		old, room := h.get(key)
-		if !room {
+		if !room || !isReflexive(key) {
 			return false
 		}
 		next := old.state.Join(s) // not under the lock
@@ -166,5 +169,12 @@ func (h *Handoff[K, S]) Len() int {
 	return len(h.hints)
 }
 
-// sloppy reports whether what is kept counts as written.
-func (h *Handoff[K, S]) sloppy() bool { return h.opts.Sloppy }
+// sloppy reports whether what is kept counts as written, here or in the target.
+func (h *Handoff[K, S]) sloppy() bool { return h.opts.Sloppy || isSloppy(h.target) }
+
+// isSloppy reports whether r is a Handoff, with others below it perhaps, whose
+// hints count as written.
+func isSloppy(r any) bool {
+	h, ok := r.(interface{ sloppy() bool })
+	return ok && h.sloppy()
+}

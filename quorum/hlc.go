@@ -46,6 +46,7 @@ func NewClock(node uint32, opts *ClockOptions) *Clock {
 
 // Now returns a stamp greater than all that c made or observed before.
 func (c *Clock) Now() Stamp {
+	mustBe(c.opts.Now != nil, "quorum: zero Clock: use NewClock")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall := c.opts.Now().UnixNano()
@@ -65,24 +66,37 @@ func (c *Clock) Now() Stamp {
 
 // Observe makes all later stamps of c greater than s. It returns an [ErrDrift],
 // and ignores s, if s lies further ahead of the time than MaxOffset: one clock
-// that is a year ahead would take all others there.
+// that is a year ahead would take all others there. The last of all times is an
+// ErrDrift whatever MaxOffset is, since no stamp surpasses it for long.
 func (c *Clock) Observe(s Stamp) error {
+	mustBe(c.opts.Now != nil, "quorum: zero Clock: use NewClock")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.Compare(c.last) <= 0 {
 		return nil
 	}
-	if ahead := time.Duration(s.Wall - c.opts.Now().UnixNano()); c.opts.MaxOffset >= 0 && ahead > c.opts.MaxOffset {
-		return fmt.Errorf("%w: %v ahead", ErrDrift, ahead)
+	now := c.opts.Now().UnixNano()
+	if c.opts.MaxOffset >= 0 && s.Wall > plus(now, int64(c.opts.MaxOffset)) || s.Wall == math.MaxInt64 {
+		return fmt.Errorf("%w: %v ahead", ErrDrift, time.Duration(plus(s.Wall, -now)))
 	}
 	c.last = s
 	return nil
 }
 
+// plus returns a + b, or the greatest number if that is less. The sum of an old
+// time and a negative one is of no interest.
+func plus(a, b int64) int64 {
+	if b > 0 && a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
 // latest returns the greatest Wall that a stamp of c can have now.
 func (c *Clock) latest() int64 {
+	mustBe(c.opts.Now != nil, "quorum: zero Clock: use NewClock")
 	if c.opts.MaxOffset < 0 {
 		return math.MaxInt64
 	}
-	return c.opts.Now().Add(c.opts.MaxOffset).UnixNano() + 1
+	return plus(plus(c.opts.Now().UnixNano(), int64(c.opts.MaxOffset)), 1)
 }

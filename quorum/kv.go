@@ -82,6 +82,7 @@ func (d *KV[K, V]) Delete(ctx context.Context, key K, calls ...Call) (Stamp, err
 
 // write writes l with a new stamp.
 func (d *KV[K, V]) write(ctx context.Context, key K, l LWW[V], calls []Call) (Stamp, error) {
+	d.c.mustUse()
 	call := combine(calls)
 	p, err := d.c.planMerge(call)
 	if err != nil {

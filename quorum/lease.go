@@ -46,6 +46,9 @@ type Lease[K comparable] struct {
 	mu    sync.Mutex    // protects the fields below
 	token uint64        // 0 if the lease is not held
 	until time.Duration // when it ends
+	gone  chan struct{} // closed when token is given up; nil if the lease is not held
+	users int           // calls of Do that are under way
+	owed  bool          // one of those that have ended would have released the lease
 
 	// Of the holder that Acquire and TryAcquire wait for; their user has turn.
 	seen  uint64        // the version of its last renewal
@@ -107,8 +110,8 @@ func (l *Lease[K]) Acquire(ctx context.Context) (token uint64, err error) {
 			return token, nil
 		}
 		wait, err := l.try(ctx)
-		if err == nil {
-			continue // unless that took too long, it is held now
+		if token, ok := l.Held(); ok {
+			return token, nil // unless the grant took too long
 		}
 		if e := pause(ctx, wait); e != nil {
 			return 0, errors.Join(e, err)
@@ -136,8 +139,8 @@ func (l *Lease[K]) TryAcquire(ctx context.Context) (token uint64, ok bool, err e
 	return token, ok, nil
 }
 
-// try acquires l once. After an error it returns how long to wait before the
-// next time.
+// try acquires l once. It returns how long to wait before the next time, if l
+// is not held.
 func (l *Lease[K]) try(ctx context.Context) (wait time.Duration, err error) {
 	began := l.now()
 	g, version, err := l.cas.Update(ctx, l.key, func(old Grant, version uint64) (Grant, error) {
@@ -148,7 +151,7 @@ func (l *Lease[K]) try(ctx context.Context) (wait time.Duration, err error) {
 	})
 	if err == nil {
 		l.hold(g.Token, began)
-		return 0, nil
+		return l.opts.Retry, nil
 	}
 	if !errors.Is(err, errHeld) {
 		return l.opts.Retry, err
@@ -160,7 +163,7 @@ func (l *Lease[K]) try(ctx context.Context) (wait time.Duration, err error) {
 		l.seen = version
 		l.since = now
 	}
-	return min(l.opts.Retry, max(0, l.since+patience(g)-now)), err
+	return min(l.opts.Retry, max(0, later(l.since, patience(g))-now)), err
 }
 
 // ended reports whether the holder of g has not renewed since long before now.
@@ -169,21 +172,38 @@ func (l *Lease[K]) ended(g Grant, version uint64, now time.Duration) bool {
 }
 
 // patience returns how long others wait after a sign of life.
-func patience(g Grant) time.Duration { return g.TTL + g.TTL/leaseMargin }
+func patience(g Grant) time.Duration { return later(g.TTL, g.TTL/leaseMargin) }
+
+// later returns at + d, or the last of all times: a TTL may mean forever.
+func later(at, d time.Duration) time.Duration { return time.Duration(plus(int64(at), int64(d))) }
 
 // hold notes that l is held with token, for a request that began then.
 func (l *Lease[K]) hold(token uint64, began time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.token = token
-	l.until = began + l.opts.TTL
+	if token != l.token {
+		l.dropLocked()
+		l.token = token
+		l.gone = make(chan struct{})
+	}
+	l.until = later(began, l.opts.TTL)
 }
 
-// drop notes that l is not held.
-func (l *Lease[K]) drop() {
+// drop notes that l is not held, and returns its token.
+func (l *Lease[K]) drop() (token uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.dropLocked()
+}
+
+func (l *Lease[K]) dropLocked() (token uint64) {
+	token = l.token
 	l.token = 0
+	if l.gone != nil {
+		close(l.gone)
+		l.gone = nil
+	}
+	return token
 }
 
 // Renew makes l last for another TTL from now. If it returns an [ErrLost],
@@ -226,14 +246,15 @@ func (l *Lease[K]) Release(ctx context.Context) error {
 		return err
 	}
 	defer l.exit()
-	l.mu.Lock()
-	token := l.token
-	l.token = 0
-	l.mu.Unlock()
+	return l.release(ctx)
+}
+
+// release is Release by who may change l.
+func (l *Lease[K]) release(ctx context.Context) error {
+	token := l.drop()
 	if token == 0 {
 		return nil
 	}
-
 	_, _, err := l.cas.Update(ctx, l.key, func(old Grant, _ uint64) (Grant, error) {
 		if old.Holder != l.id || old.Token != token {
 			return old, ErrLost
@@ -250,25 +271,31 @@ func (l *Lease[K]) Release(ctx context.Context) error {
 // when f has returned. The context of f ends when l is not held any more, with
 // the cause [ErrLost]: then f must stop. Do returns the error of f, or of
 // Acquire; if l was lost before f returned, it is an ErrLost as well.
+//
+// Calls of Do of one Lease do not exclude each other: they hold it together,
+// and the last one that ends releases it. What has to exclude each other has a
+// Lease of its own.
 func (l *Lease[K]) Do(ctx context.Context, f func(ctx context.Context, token uint64) error) error {
+	l.mu.Lock()
+	l.users++
+	l.mu.Unlock()
 	token, err := l.Acquire(ctx)
 	if err != nil {
+		l.quit(ctx, false)
 		return err
 	}
 	held, lose := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() { // ends when f has returned
 		defer close(done)
-		l.keep(held, lose)
+		l.keep(held, token, lose)
 	}()
 
 	// Also if f panics.
 	defer func() {
 		lose(context.Canceled)
 		<-done
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.TTL)
-		defer cancel()
-		_ = l.Release(limit) // at worst others wait for the end
+		l.quit(ctx, true)
 	}()
 	err = f(held, token)
 	if errors.Is(context.Cause(held), ErrLost) {
@@ -277,27 +304,70 @@ func (l *Lease[K]) Do(ctx context.Context, f func(ctx context.Context, token uin
 	return err
 }
 
-// keep renews l until ctx ends, or l does: then it calls lose.
-func (l *Lease[K]) keep(ctx context.Context, lose context.CancelCauseFunc) {
+// quit ends a call of Do, which has held l or not. The last one releases l.
+func (l *Lease[K]) quit(ctx context.Context, held bool) {
+	l.mu.Lock()
+	l.users--
+	l.owed = l.owed || held
+	l.mu.Unlock()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.TTL)
+	defer cancel()
+	if l.enter(limit) != nil {
+		return // at worst others wait for the end
+	}
+	defer l.exit()
+
+	// Another one may have begun, or released l, meanwhile.
+	l.mu.Lock()
+	last := l.users == 0 && l.owed
+	if last {
+		l.owed = false
+	}
+	l.mu.Unlock()
+	if last {
+		_ = l.release(limit) // at worst others wait for the end
+	}
+}
+
+// keep renews l until ctx ends, or token is given up: then it calls lose.
+func (l *Lease[K]) keep(ctx context.Context, token uint64, lose context.CancelCauseFunc) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		l.mu.Lock()
 		left := l.until - l.now()
-		held := l.token != 0
+		gone := l.gone
+		held := l.token == token && left > 0
 		l.mu.Unlock()
-		if !held || left <= 0 {
+		if !held {
 			lose(ErrLost)
 			return
 		}
 
-		// A third of the time has to pass, or the last try has failed.
-		wait := min(left, max(l.opts.Retry, left-l.opts.TTL*2/3))
-		if pause(ctx, wait) != nil {
+		wait := l.renewIn(left)
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
 			return
+		case <-gone:
+			continue
+		case <-timer.C:
 		}
 		limit, cancel := context.WithTimeout(ctx, max(0, left-wait))
 		_ = l.Renew(limit) // what it has changed decides
 		cancel()
 	}
+}
+
+// renewIn returns how long a holder waits before it renews, when so much of the
+// time is left.
+func (l *Lease[K]) renewIn(left time.Duration) time.Duration {
+	// A third of the time has to pass, or the last try has failed: then a Retry
+	// that is as long as all the rest is no reason not to try again.
+	if wait := left - l.opts.TTL/3*2; wait > 0 {
+		return wait
+	}
+	return min(left, l.opts.Retry, max(left/2, l.opts.TTL/64, 1))
 }
 
 // enter waits until no other call changes l.

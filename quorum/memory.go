@@ -4,6 +4,7 @@ package quorum
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -20,6 +21,9 @@ type Memory[K comparable, S State[S]] struct {
 	states map[K]S      // nil until the first Merge
 }
 
+// errKey is the error of a key that could not be found again.
+var errKey = fmt.Errorf("%w: key is not equal to itself", ErrUnavailable)
+
 // NewMemory returns an empty replica.
 func NewMemory[K comparable, S State[S]]() *Memory[K, S] {
 	return new(Memory[K, S])
@@ -33,8 +37,12 @@ func (m *Memory[K, S]) Load(_ context.Context, key K) (S, error) {
 }
 
 // Merge joins s into the state of key. It does not wait, and heeds no context.
-// Join runs under the lock of m.
+// Join runs under the lock of m. It returns an [ErrUnavailable] if key is not
+// equal to itself, as NaN is not.
 func (m *Memory[K, S]) Merge(_ context.Context, key K, s S) error {
+	if !isReflexive(key) {
+		return errKey
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.states == nil {

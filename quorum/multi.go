@@ -117,6 +117,7 @@ func (d *Multi[K, V]) Delete(ctx context.Context, key K, seen Siblings[V], calls
 // read returns what a write of key that has seen something begins with, and
 // the system of its merges.
 func (d *Multi[K, V]) read(ctx context.Context, key K, seen Siblings[V], calls []Call) (old Siblings[V], write System, err error) {
+	d.c.mustUse()
 	if err := seen.Validate(); err != nil {
 		return old, write, err
 	}

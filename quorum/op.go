@@ -177,7 +177,9 @@ func (o *op[K, S]) request(i int) {
 		began = o.c.reading()
 	}
 
-	// A replica that ends its goroutine has failed.
+	// A replica that ends its goroutine has failed. So may a state that a late
+	// answer is compared with.
+	defer o.release()
 	var s S
 	err := errEnded
 	defer func() {
@@ -187,7 +189,6 @@ func (o *op[K, S]) request(i int) {
 			o.c.latency[i].add(o.c.reading() - began)
 		}
 		o.answer(i, s, err)
-		o.release()
 	}()
 
 	if o.merging {

@@ -68,7 +68,8 @@ type State[S any] interface {
 // A Replica is one copy of the data, mostly a client of a server. Its methods
 // are called from many goroutines at once. They should return when the context
 // ends. An error says that there is no answer, not that a key is absent; if it
-// wraps [ErrUnavailable], the request surely had no effect.
+// wraps [ErrUnavailable], the request surely had no effect. A panic is not
+// recovered, and ends the program.
 type Replica[K comparable, S State[S]] interface {
 	// Load returns the state of key, the zero S if there is none.
 	Load(ctx context.Context, key K) (S, error)
@@ -151,7 +152,7 @@ func (c *Cluster[K, S]) place() error {
 		if r == nil {
 			return fmt.Errorf("quorum: replica %d must not be nil", i)
 		}
-		if h, ok := r.(interface{ sloppy() bool }); ok && h.sloppy() {
+		if isSloppy(r) {
 			c.sloppy = fmt.Errorf("%w: reads can miss writes that replica %d keeps as hints", ErrLevel, i)
 		}
 	}
@@ -249,11 +250,13 @@ func (c *Cluster[K, S]) planMerge(call Call) (*plan, error) {
 // or [ErrClosed].
 func (c *Cluster[K, S]) Load(ctx context.Context, key K, calls ...Call) (S, error) {
 	var zero S
+	c.mustUse()
 	call := combine(calls)
 	p, err := c.planLoad(call)
 	if err != nil {
 		return zero, err
 	}
+	ended := ctx.Err()
 	if !c.enter() {
 		return zero, ErrClosed
 	}
@@ -262,8 +265,8 @@ func (c *Cluster[K, S]) Load(ctx context.Context, key K, calls ...Call) (S, erro
 	defer o.release()
 
 	// Ask, and wait for a quorum.
-	if err := ctx.Err(); err != nil {
-		return zero, c.fail(o.leave("load", err))
+	if ended != nil {
+		return zero, c.fail(o.leave("load", ended))
 	}
 	o.spread()
 	err = o.wait(ctx)
@@ -314,6 +317,7 @@ func (c *Cluster[K, S]) spreadResult(ctx context.Context, key K, s S, held Set, 
 // [ErrUnavailable] if no replica has kept anything; an [ErrLevel]; or
 // [ErrClosed].
 func (c *Cluster[K, S]) Merge(ctx context.Context, key K, s S, calls ...Call) error {
+	c.mustUse()
 	p, err := c.planMerge(combine(calls))
 	if err != nil {
 		return err
@@ -323,6 +327,7 @@ func (c *Cluster[K, S]) Merge(ctx context.Context, key K, s S, calls ...Call) er
 
 // merge is Merge at a system.
 func (c *Cluster[K, S]) merge(ctx context.Context, key K, s S, system System) error {
+	ended := ctx.Err()
 	if !c.enter() {
 		return ErrClosed
 	}
@@ -330,8 +335,8 @@ func (c *Cluster[K, S]) merge(ctx context.Context, key K, s S, system System) er
 	o := c.newMerge(ctx, key, s, system, 0)
 	defer o.release()
 
-	if err := ctx.Err(); err != nil {
-		return c.fail(o.leave("merge", err))
+	if ended != nil {
+		return c.fail(o.leave("merge", ended))
 	}
 	o.sendAll(c.topo.all)
 	err := o.wait(ctx)
@@ -345,6 +350,8 @@ func (c *Cluster[K, S]) merge(ctx context.Context, key K, s S, system System) er
 //
 // It returns an [*Error] if some replica was not read or not repaired.
 func (c *Cluster[K, S]) Repair(ctx context.Context, key K) (Set, error) {
+	c.mustUse()
+	ended := ctx.Err()
 	if !c.enter() {
 		return 0, ErrClosed
 	}
@@ -352,6 +359,9 @@ func (c *Cluster[K, S]) Repair(ctx context.Context, key K) (Set, error) {
 	// Without a system, an op waits for all that were asked.
 	read := c.newLoad(ctx, key, System{})
 	defer read.release()
+	if ended != nil {
+		return 0, c.fail(read.leave("repair", ended))
+	}
 	read.sendAll(c.topo.all)
 	err := read.wait(ctx)
 	failed := read.leave("repair", err)
@@ -400,7 +410,7 @@ func (c *Cluster[K, S]) Close(ctx context.Context) error {
 
 	// A write may start a repair as it ends. What takes longer than both is a
 	// replica that does not heed its context.
-	timer := time.NewTimer(2 * c.opts.writeTimeout())
+	timer := time.NewTimer(time.Duration(plus(int64(c.opts.writeTimeout()), int64(c.opts.writeTimeout()))))
 	defer timer.Stop()
 	err := context.DeadlineExceeded
 	select {
@@ -411,6 +421,18 @@ func (c *Cluster[K, S]) Close(ctx context.Context) error {
 	case <-timer.C:
 	}
 	return fmt.Errorf("quorum: close: %d calls have requests outstanding: %w", c.active.Load()/2, err)
+}
+
+// mustUse panics if c is not from New, NewKV or NewMulti.
+func (c *Cluster[K, S]) mustUse() {
+	mustBe(c != nil && c.replicas != nil, "quorum: zero Cluster, KV or Multi: use New, NewKV or NewMulti")
+}
+
+// mustBe panics with text unless ok.
+func mustBe(ok bool, text string) {
+	if !ok {
+		panic(text)
+	}
 }
 
 // enter counts an op, unless the cluster is closed.

@@ -48,9 +48,9 @@ func (s *Slot[V]) Prepare(b Ballot) Slot[V] {
 // Accept replaces s by p, unless a ballot above p.Accepted was promised. It
 // returns the ballot that is promised then: p.Promised if p was accepted, which
 // is greater than p.Accepted, so that the proposer may come with that one
-// without asking.
+// without asking. A p with another order is refused.
 func (s *Slot[V]) Accept(p Slot[V]) Ballot {
-	if p.Accepted.Compare(s.Promised) >= 0 {
+	if p.Accepted.Compare(s.Promised) >= 0 && p.Promised.Compare(p.Accepted) > 0 {
 		*s = p
 	}
 	return s.Promised
@@ -85,7 +85,8 @@ func (s *Slot[V]) has(b Ballot, version uint64) (has, known bool) {
 // keeps a [Slot] for each key. Its methods are called from many goroutines at
 // once, and should return when the context ends. An error says that there is no
 // answer; if it wraps [ErrUnavailable], the request surely had no effect. It
-// does no harm if a request arrives twice, or late.
+// does no harm if a request arrives twice, or late. A panic is not recovered,
+// and ends the program.
 type Acceptor[K comparable, V any] interface {
 	// Prepare calls Slot.Prepare of key, and makes the change durable before
 	// it returns what that returned.
@@ -105,8 +106,12 @@ type MemoryAcceptor[K comparable, V any] struct {
 	slots map[K]*Slot[V]
 }
 
-// Prepare answers at once, and heeds no context.
+// Prepare answers at once, and heeds no context. It returns an [ErrUnavailable]
+// if key is not equal to itself, as NaN is not.
 func (m *MemoryAcceptor[K, V]) Prepare(_ context.Context, key K, b Ballot) (Slot[V], error) {
+	if !isReflexive(key) {
+		return Slot[V]{}, errKey
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.slots[key]
@@ -119,8 +124,12 @@ func (m *MemoryAcceptor[K, V]) Prepare(_ context.Context, key K, b Ballot) (Slot
 	return s.Prepare(b), nil
 }
 
-// Accept answers at once, and heeds no context.
+// Accept answers at once, and heeds no context. It returns the error of
+// Prepare.
 func (m *MemoryAcceptor[K, V]) Accept(_ context.Context, key K, p Slot[V]) (Ballot, error) {
+	if !isReflexive(key) {
+		return Ballot{}, errKey
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.slots[key]

@@ -266,13 +266,16 @@ func choose(from Set, k int, yield func(Set) bool) bool {
 
 // Resilience returns the largest f such that a quorum remains whichever f
 // replicas fail, and -1 for the zero System. The complexity is O(1) for a
-// majority or threshold, else exponential in f.
+// majority or threshold, O(n·log n) for n weights, and else exponential in f.
 func (s System) Resilience() int {
 	if s.node == nil {
 		return -1
 	}
-	if s.flat() {
+	switch {
+	case s.flat():
 		return s.members.Len() - s.need
+	case s.weights != nil:
+		return s.heaviest()
 	}
 
 	for f := 1; ; f++ {
@@ -283,10 +286,27 @@ func (s System) Resilience() int {
 	}
 }
 
+// heaviest returns how many of the heaviest replicas may fail.
+func (n *node) heaviest() (f int) {
+	sorted := slices.Sorted(slices.Values(n.weights))
+	left := 0
+	for _, w := range sorted {
+		left += w
+	}
+	for _, w := range slices.Backward(sorted) {
+		left -= w
+		if left < n.need {
+			break
+		}
+		f++
+	}
+	return f
+}
+
 // Intersect reports whether each quorum of r shares a replica with each quorum
 // of w, so that a read of r sees the last write of w. The complexity is O(1)
 // for majorities and thresholds. Else it is exponential in the number of
-// replicas at worst, and small for majorities of zones.
+// replicas at worst, where those of one zone and of one weight count little.
 func Intersect(r, w System) bool {
 	if r.node == nil || w.node == nil {
 		return true
@@ -295,21 +315,47 @@ func Intersect(r, w System) bool {
 		// Two sets meet if all that there is has no room for both.
 		return r.need+w.need > (r.members | w.members).Len()
 	}
-	return !disjoint(r.node, w.node, r.members&^w.members, w.members&^r.members, r.members&w.members)
+	both := r.members & w.members
+	var alike [maxReplicas]Set
+	for i := range both.All() {
+		for j := range both.All() {
+			if r.alike(i, j) && w.alike(i, j) {
+				alike[i] |= 1 << j
+			}
+		}
+	}
+	return !disjoint(r.node, w.node, r.members&^w.members, w.members&^r.members, both, &alike)
+}
+
+// alike reports whether the replicas i and j can stand in for each other.
+func (n *node) alike(i, j int) bool {
+	for _, sub := range n.subs {
+		if !sub.alike(i, j) {
+			return false
+		}
+	}
+	if n.subs != nil || !n.members.Has(i) || !n.members.Has(j) {
+		return n.members.Has(i) == n.members.Has(j)
+	}
+	return n.weights == nil || n.weights[i] == n.weights[j]
 }
 
 // disjoint reports whether r has a quorum and w another without a shared
 // replica, when ofR and ofW are given to them, and those of rest may be given
 // to either.
-func disjoint(r, w *node, ofR, ofW, rest Set) bool {
+func disjoint(r, w *node, ofR, ofW, rest Set, alike *[maxReplicas]Set) bool {
 	if !r.has(ofR|rest) || !w.has(ofW|rest) {
 		return false // one of them cannot have a quorum any more
 	}
 	if rest == 0 {
 		return true
 	}
+
+	// Of those that are alike, it matters only how many are given to r: the
+	// first ones are.
 	next := rest & -rest
-	return disjoint(r, w, ofR|next, ofW, rest&^next) || disjoint(r, w, ofR, ofW|next, rest&^next)
+	others := rest & alike[rest.lowest()]
+	return disjoint(r, w, ofR|next, ofW, rest&^next, alike) || disjoint(r, w, ofR, ofW|others, rest&^others, alike)
 }
 
 // String returns s in words, as "2 of {0 1 2}".
@@ -319,21 +365,26 @@ func (s System) String() string {
 	}
 
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of ", s.need)
+	s.write(&b)
+	return b.String()
+}
+
+// write appends n in words to b.
+func (n *node) write(b *strings.Builder) {
+	fmt.Fprintf(b, "%d of ", n.need)
 	switch {
-	case s.subs != nil:
+	case n.subs != nil:
 		b.WriteByte('(')
-		for i, sub := range s.subs {
+		for i, sub := range n.subs {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			b.WriteString(sub.String())
+			sub.write(b)
 		}
 		b.WriteByte(')')
-	case s.weights != nil:
-		fmt.Fprintf(&b, "weights %v", s.weights)
+	case n.weights != nil:
+		fmt.Fprintf(b, "weights %v", n.weights)
 	default:
-		b.WriteString(s.members.String())
+		b.WriteString(n.members.String())
 	}
-	return b.String()
 }

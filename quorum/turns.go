@@ -33,7 +33,9 @@ func (s *turns[K, T]) enter(ctx context.Context, key K) (*turn[T], error) {
 		if s.keys == nil {
 			s.keys = map[K]*turn[T]{}
 		}
-		s.keys[key] = t
+		if isReflexive(key) {
+			s.keys[key] = t
+		}
 	}
 	t.users++
 	s.mu.Unlock()
@@ -49,6 +51,13 @@ func (s *turns[K, T]) enter(ctx context.Context, key K) (*turn[T], error) {
 	}
 	s.quit(key, t)
 	return nil, err
+}
+
+// isReflexive reports whether key is equal to itself, as NaN is not: that could
+// never be found again, nor removed.
+func isReflexive[K comparable](key K) bool {
+	same := key
+	return key == same
 }
 
 // leave lets the next user have t.
