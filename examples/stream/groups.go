@@ -141,6 +141,8 @@ func spike(ctx context.Context, logs [partitions]*partitionLog, records []record
 // reportGroups shares partitions among members, lets one leave, and has three
 // groups read one topic.
 func reportGroups(ctx context.Context, c *config, w io.Writer) (err error) {
+	records := produce(c)
+	fmt.Fprintf(w, "records by partition: of keys %v, of regions %v\n", spread(records, partitionOf), spread(records, regionOf))
 	for _, n := range []int{3, 6} {
 		owner := byTurns(consumers(n))
 		fmt.Fprintf(w, "%d partitions, %d consumers: %s; %d idle\n", partitions, n, strings.Join(owner[:], " "), idle(consumers(n), owner))
@@ -166,13 +168,13 @@ func reportGroups(ctx context.Context, c *config, w io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	records := produce(c)
 	lags, first, err := spike(ctx, logs, records, max(len(records)/40, 1))
 	if err != nil {
 		return err
 	}
 	most := slices.Max(lags)
 	fmt.Fprintf(w, "lag │%s│ at most %.0f\n", spark(lags, most), most)
+	// The others come later, and replay from offset 0.
 	groups := []*group{first, {name: "captions", seen: map[int]int{}}, {name: "metadata", seen: map[int]int{}}}
 	for _, g := range groups {
 		for {

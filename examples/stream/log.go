@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -29,6 +30,21 @@ type record struct {
 // partitionOf returns the partition of a key: records of one key keep their
 // order.
 func partitionOf(key string) int { return int(xxhash.Sum64String(key) % partitions) }
+
+// regionOf returns the partition of the region of a key: what is in one region
+// keeps its order, and stays together.
+func regionOf(key string) int {
+	region, _, _ := strings.Cut(key, "/")
+	return partitionOf(region)
+}
+
+// spread returns how many records each partition gets.
+func spread(records []record, of func(key string) int) (n [partitions]int) {
+	for _, r := range records {
+		n[of(r.Key)]++
+	}
+	return n
+}
 
 // produce returns records of some keys, of three regions.
 func produce(c *config) []record {
