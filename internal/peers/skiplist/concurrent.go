@@ -408,9 +408,10 @@ func concurrentRows() (rows []*bench.Workload) {
 // mixRows returns the rows of a mix: against maps with a lock, and against maps
 // for many goroutines.
 func mixRows(x mix, n, g int) []*bench.Workload {
-	kinds := x.kinds()
+	kinds := sync.OnceValue(x.kinds)
 	op := func(s shared, d data[int64]) func(start, n int) int {
-		return func(start, n int) int { return s.mix(d.probes, kinds, start, n) }
+		list := kinds()
+		return func(start, n int) int { return s.mix(d.probes, list, start, n) }
 	}
 	one := func(name, note string, make func() shared) bench.Impl { return sharedImpl(name, note, n, make, op) }
 	return []*bench.Workload{
