@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -208,7 +209,7 @@ func (w *mirror[K]) wantPairs(t *rapid.T, what string, seq iter.Seq2[K, int], wa
 func (w *mirror[K]) span(t *rapid.T) {
 	s := w.m.whole()
 	want := slices.Clone(w.o.pairs)
-	what := ""
+	var ends []string
 	for range rapid.IntRange(0, 3).Draw(t, "ends") {
 		end := w.keys.Draw(t, "end")
 		kind := rapid.SampledFrom([]string{"From", "Above", "To", "Below"}).Draw(t, "kind")
@@ -227,8 +228,9 @@ func (w *mirror[K]) span(t *rapid.T) {
 			out = func(c int) bool { return c >= 0 }
 		}
 		want = slices.DeleteFunc(want, func(p pair[K, int]) bool { return out(w.o.compare(p.key, end)) })
-		what += fmt.Sprintf("%s(%v).", kind, end)
+		ends = append(ends, fmt.Sprintf("%s(%v)", kind, end))
 	}
+	what := strings.Join(ends, ".") + ": "
 
 	w.wantPairs(t, what+"All", s.All(), want)
 	w.wantPairs(t, what+"Snapshot", s.Snapshot().All(), want)
@@ -243,7 +245,7 @@ func (w *mirror[K]) span(t *rapid.T) {
 			}
 		}
 		if got := min(stop, len(want)); n != got {
-			t.Fatalf("%s: a loop that stops has %d steps, want %d", what, n, got)
+			t.Fatalf("%sa loop that stops has %d steps, want %d", what, n, got)
 		}
 	}
 }
@@ -377,24 +379,21 @@ func TestLinearizable(t *testing.T) {
 		p.m.check()
 
 		// Keys one by one.
-		p = &plan{m: newSized[int, int16](blockSizes[n%5])}
-		p.m.coins.Seed(n, 1)
-		for range 4 {
-			var ops []call
-			for range 60 {
-				v := mixes[3][r.IntN(len(mixes[3]))]
-				ops = append(ops, call{verb: v, key: r.IntN(spread), value: p.next()})
-			}
-			p.ops = append(p.ops, ops)
+		m := newSized[int, int16](blockSizes[n%5])
+		m.coins.Seed(n, 1)
+		const procs, ops = 4, 60
+		var inputs [procs * ops]call
+		for i := range inputs {
+			inputs[i] = call{verb: mixes[3][r.IntN(len(mixes[3]))], key: r.IntN(spread), value: int16(i + 1)}
 		}
-		h = p.runFree()
+		h = record(procs, ops, func(proc, op int) call { return inputs[proc*ops+op] }, func(in call) answer { return perform(m, in) })
 		for key := range spread {
 			of := slices.DeleteFunc(slices.Clone(h), func(e event[call, answer]) bool { return e.in.key != key })
 			if len(of) <= 64 && !linearizable(content{}, of, content.accepts) {
 				t.Fatalf("plan %d, key %d: not linearizable\n%s", n, key, show(content{}, of))
 			}
 		}
-		p.m.check()
+		m.check()
 	}
 }
 
