@@ -129,7 +129,7 @@ import (
 // A ConcurrentMap is an ordered map that is safe for concurrent use by multiple
 // goroutines. Make one with [NewConcurrentMap] or [NewConcurrentMapFunc].
 //
-// Each method but All and Backward is linearizable: it takes effect at one
+// Each method but Len, All and Backward is linearizable: it takes effect at one
 // moment between its call and its return. Load takes no lock and never waits.
 // Floor, Ceiling, Lower, Higher, Min and Max take none either. The methods that
 // change the map lock one leaf of about 30 neighboring entries.

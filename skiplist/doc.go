@@ -80,9 +80,9 @@
 //     after, and no lock behind (TestPanicsInOrder, TestTrapOrderEscapes,
 //     TestTrapCallbackEscapes). Those of a SortedSet must not.
 //   - Each method of a ConcurrentMap takes effect at one moment between call and
-//     return, Floor, PopMin and Snapshot, too (TestKeptSchedules, TestPreemptions).
-//     A loop has a key that stays once, none twice, and no lock
-//     (TestLoopsConcurrent). Len is never less than there is (TestTrapNegativeLen).
+//     return, Floor, PopMin and Snapshot, too (TestKeptSchedules, TestPreemptions),
+//     but loops, which have a key that stays once, and none twice
+//     (TestLoopsConcurrent), and Len, which is never too low (TestTrapNegativeLen).
 //
 // # Complexity
 //

@@ -38,6 +38,7 @@ const (
 	snapshotAll
 	snapshotSpan // of the key and the three after it
 	wipe         // Clear
+	length       // Len, which is not too low
 	scanUp       // All, which is not linearizable: see loops
 	scanDown     // Backward
 )
@@ -45,7 +46,7 @@ const (
 var verbs = [...]string{
 	"Load", "Swap", "LoadOrStore", "LoadOrCompute", "LoadAndDelete", "Compute+", "Compute~", "CompareAndSwap",
 	"CompareAndDelete", "Floor", "Lower", "Ceiling", "Higher", "Min", "Max", "PopMin", "PopMax", "Snapshot",
-	"Snapshot of 4", "Clear", "All", "Backward",
+	"Snapshot of 4", "Clear", "Len", "All", "Backward",
 }
 
 // A call is an operation and what it is given.
@@ -158,8 +159,17 @@ func (c content) applyToAll(in call) (content, answer) {
 
 // accepts reports whether an operation on c may return out, and what c is then.
 func (c content) accepts(in call, out answer) (content, bool) {
-	if in.verb >= scanUp {
+	switch {
+	case in.verb >= scanUp:
 		return c, true
+	case in.verb == length:
+		size := 0
+		for _, value := range c {
+			if value != 0 {
+				size++
+			}
+		}
+		return c, out.key >= size
 	}
 	next, want := c.apply(in)
 	return next, out == want
@@ -222,6 +232,8 @@ func performOnAll(m *ConcurrentMap[int, int16], in call) (out answer) {
 		}
 	case wipe:
 		m.Clear()
+	case length:
+		out.key = m.Len()
 	case scanUp:
 		last := -1
 		for key, value := range m.All() {

@@ -91,8 +91,8 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 // before each slot in order.
 type line struct {
 	places uint64           // bit i is set if any do for slot i, or for the end
-	heads  [64]uint8        // the slot of the first of them and 1
-	next   [leafSlots]uint8 // the slot after each of them and 1, or 0
+	heads  [64]uint8        // the slot of the first of them, plus 1
+	next   [leafSlots]uint8 // the slot after each of them, plus 1, or 0
 }
 
 // lineUp returns the order of the log of b at s. The places of its slots tell

@@ -134,6 +134,22 @@ var scenes = []scene{
 		[][]call{{{verb: wipe}}, {{verb: load, key: 1}, {verb: swap, key: 8, value: 1}}, {{verb: snapshotAll}}},
 	},
 	{
+		"an entry shows, and is counted",
+		[3]int{3, 1, 3},
+		[]int{6},
+		[]int{1, 1},
+		[]int{},
+		[][]call{{{verb: swap, key: 3, value: 1}}, {{verb: load, key: 3}, {verb: length}}},
+	},
+	{
+		"an entry is gone, and is counted no more",
+		[3]int{3, 1, 3},
+		[]int{6},
+		[]int{1, 1},
+		[]int{3},
+		[][]call{{{verb: loadAndDelete, key: 3}}, {{verb: length}, {verb: load, key: 3}}},
+	},
+	{
 		"a loop passes from leaf to leaf while they split",
 		[3]int{3, 1, 3},
 		[]int{5},
