@@ -256,6 +256,7 @@ func TestSkipmapIsNot(t *testing.T) {
 			default:
 				value, ok = m.LoadAndDelete(in.key)
 			}
+
 			if value != nil {
 				out.value = value.(int64)
 			}
