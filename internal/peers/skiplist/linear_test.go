@@ -234,9 +234,9 @@ func TestLinearizable(t *testing.T) {
 	t.Logf("%d histories of each kind", n)
 }
 
-// TestSkipmapIsNot checks that the checker rejects: a Store of skipmap can write
-// into a node that is just being deleted (bytedance/gopkg#265), in one history
-// of some hundred.
+// TestSkipmapIsNot checks that the checker rejects: a Store of skipmap can
+// write into a node that is just being deleted (bytedance/gopkg#265), in one
+// history of some hundred.
 func TestSkipmapIsNot(t *testing.T) {
 	if *linearTime < 20*time.Second {
 		t.Skip("needs -linear 20s")
