@@ -75,7 +75,7 @@
 //	                      once; Get sees all that ended       TestTrapCASReportedRefused
 //	Lease                 one holder at a time; tokens grow   TestLeaseAlone, TestLeaseClocks
 //	Multi                 a Put stays until one replaces it   TestSiblings
-//	Handoff               each write reaches all in the end   TestHints
+//	Handoff, KV.Purge     each write arrives; none comes back  TestHints, TestPurgeSafe
 //	change of members     CAS and Atomic keep their promise   TestMembers
 //	a call fails          with the answer that decides it     TestModelMerge
 //	stragglers            finish, and Close waits             TestModelMerge, TestClose

@@ -204,6 +204,24 @@ func ExampleKV_Delete() {
 	// quorum: not found
 }
 
+// A deletion takes room until all replicas know of it, and nothing that was
+// under way before can arrive any more.
+func ExampleKV_Purge() {
+	nodes, replicas := newNodes[quorum.LWW[string]](3)
+	db, _ := quorum.NewKV(replicas, handClock(1), nil)
+	_, _ = db.Put(ctx, "k", "v", quorum.At(quorum.All))
+	_, _ = db.Delete(ctx, "k", quorum.At(quorum.All))
+	fmt.Println(nodes[0].Len(), "key is kept")
+
+	const grace = time.Millisecond // in earnest, an hour
+	fmt.Println(db.Purge(ctx, grace, "k"))
+	fmt.Println(nodes[0].Len(), "keys are kept")
+	// Output:
+	// 1 key is kept
+	// <nil>
+	// 0 keys are kept
+}
+
 func ExampleKV_Cluster() {
 	_, replicas := newNodes[quorum.LWW[string]](3)
 	db, _ := quorum.NewKV(replicas, handClock(1), nil)

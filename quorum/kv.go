@@ -75,7 +75,8 @@ func (d *KV[K, V]) Put(ctx context.Context, key K, v V, calls ...Call) (Stamp, e
 }
 
 // Delete is Put of no value. The stamp of the deletion is kept, so that what
-// was written before does not come back from a replica that missed it.
+// was written before does not come back from a replica that missed it, until
+// [KV.Purge] forgets it.
 func (d *KV[K, V]) Delete(ctx context.Context, key K, calls ...Call) (Stamp, error) {
 	return d.write(ctx, key, LWW[V]{Deleted: true}, calls)
 }

@@ -67,6 +67,7 @@ const (
 	drawPrepare
 	drawAccept
 	drawDown
+	drawPurge
 )
 
 const (
@@ -229,6 +230,10 @@ func (l *link) Load(ctx context.Context, key string) (v LWW[int], err error) {
 
 func (l *link) Merge(ctx context.Context, key string, v LWW[int]) error {
 	return l.deliver(ctx, drawMerge, v.Stamp, func() { _ = l.s.stores[l.replica].Merge(ctx, key, v) })
+}
+
+func (l *link) Purge(ctx context.Context, key string, v LWW[int]) error {
+	return l.deliver(ctx, drawPurge, v.Stamp, func() { _ = l.s.stores[l.replica].Purge(ctx, key, v) })
 }
 
 // play runs all clients in a bubble, until all that is late has arrived.
