@@ -250,6 +250,98 @@ func TestLeaseRetryLong(t *testing.T) {
 	}
 }
 
+// TestLeaseRenewals checks that Do renews each third of the time, and no more
+// often, however long its function runs.
+func TestLeaseRenewals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		list, renewed := grantAcceptors(), 0
+		l := newLease(t, list, &LeaseOptions{TTL: 9 * time.Second, Retry: time.Second})
+		err := l.Do(ctx, func(ctx context.Context, _ uint64) error {
+			version := func() uint64 { s, _ := list[0].Prepare(ctx, "leader", Ballot{}); return s.Version }
+			synctest.Wait()
+			before := version()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			renewed = int(version() - before)
+			return ctx.Err()
+		})
+		if err != nil || renewed < 19 || renewed > 20 {
+			t.Errorf("Do = %v after %d renewals in a minute, want 20", err, renewed)
+		}
+	})
+}
+
+// TestLeaseLostEarly checks that a lease that another has taken before its end,
+// by a clock that runs much too fast, is not held once that is known; and that
+// to renew what is not held asks nobody.
+func TestLeaseLostEarly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		list := grantAcceptors()
+		a, b := newLease(t, list, nil), newLease(t, list, nil)
+		acquire(t, a)
+		start := time.Now()
+		b.now = func() time.Duration { return 10 * time.Since(start) }
+		acquire(t, b)
+		wantHeld(t, "a, before it knows", a, true)
+		if err := a.Renew(ctx); !errors.Is(err, ErrLost) {
+			t.Errorf("Renew = %v, want ErrLost", err)
+		}
+		wantHeld(t, "a, when it knows", a, false)
+
+		l, set := downLease(t, nil)
+		set(true, false)
+		if err := l.Renew(ctx); err != ErrLost {
+			t.Errorf("Renew of what is not held, without acceptors = %v, want ErrLost alone", err)
+		}
+	})
+}
+
+// TestUpdateErrorKept checks that an error of the function is returned as it
+// is, also if it is one of another call.
+func TestUpdateErrorKept(t *testing.T) {
+	c := newCAS(t, acceptors(3), nil)
+	mine := &Error{Op: "load", Kind: ErrUnavailable}
+	_, _, err := c.Update(ctx, "k", func(int, uint64) (int, error) { return 0, mine })
+	if err != error(mine) || mine.Op != "load" {
+		t.Errorf("Update = %+v, want the error of its function, with its own op", err)
+	}
+}
+
+// TestFlushTwice checks that a hint that another Flush has handed over is not
+// handed over again.
+func TestFlushTwice(t *testing.T) {
+	target, h := newHandoff(nil)
+	target.err = errDown
+	_ = h.Merge(ctx, "a", at(1))
+	_ = h.Merge(ctx, "b", at(1))
+	target.err = nil
+	before := target.merges.Load()
+	inner := false
+	h.target = &flushing{target, func() {
+		if !inner {
+			inner = true
+			_ = h.Flush(ctx)
+		}
+	}}
+	if err := h.Flush(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := target.merges.Load() - before; n != 3 {
+		t.Errorf("%d merges, want the first key twice, and the other one once", n)
+	}
+}
+
+// A flushing is a replica in the middle of whose merges something happens.
+type flushing struct {
+	*stub
+	meanwhile func()
+}
+
+func (f *flushing) Merge(ctx context.Context, key string, s LWW[int]) error {
+	f.meanwhile()
+	return f.stub.Merge(ctx, key, s)
+}
+
 // TestKeysNotEqual checks keys that are not equal to themselves: they are
 // refused, and leave nothing behind.
 func TestKeysNotEqual(t *testing.T) {

@@ -353,7 +353,7 @@ func (l *Lease[K]) keep(ctx context.Context, token uint64, lose context.CancelCa
 			continue
 		case <-timer.C:
 		}
-		limit, cancel := context.WithTimeout(ctx, max(0, left-wait))
+		limit, cancel := context.WithTimeout(ctx, left-wait)
 		_ = l.Renew(limit) // what it has changed decides
 		cancel()
 	}
