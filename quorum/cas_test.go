@@ -467,6 +467,46 @@ func TestCASPause(t *testing.T) {
 	})
 }
 
+// TestCASTimeout checks that acceptors that hang end an update, which has no
+// deadline itself, after the timeout of each of its two requests.
+func TestCASTimeout(t *testing.T) {
+	for _, tt := range []struct{ timeout, want time.Duration }{{0, 10 * time.Second}, {time.Minute, time.Minute}} {
+		for _, kind := range []string{"prepare", "accept"} {
+			bubble(t, func(t *testing.T) {
+				c := newCAS(t, []Acceptor[string, int]{hangs{new(MemoryAcceptor[string, int]), kind}}, &CASOptions{Timeout: tt.timeout})
+				start := time.Now()
+				_, _, err := c.Update(ctx, "k", add(1))
+				if took := time.Since(start); took != tt.want || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s with timeout %v: %v after %v, want the deadline after %v", kind, tt.timeout, err, took, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// A hangs is an acceptor of which one kind of request hangs until its context
+// ends.
+type hangs struct {
+	Acceptor[string, int]
+	kind string
+}
+
+func (h hangs) Prepare(ctx context.Context, key string, b Ballot) (Slot[int], error) {
+	if h.kind == "prepare" {
+		<-ctx.Done()
+		return Slot[int]{}, ctx.Err()
+	}
+	return h.Acceptor.Prepare(ctx, key, b)
+}
+
+func (h hangs) Accept(ctx context.Context, key string, p Slot[int]) (Ballot, error) {
+	if h.kind == "accept" {
+		<-ctx.Done()
+		return Ballot{}, ctx.Err()
+	}
+	return h.Acceptor.Accept(ctx, key, p)
+}
+
 // TestCASZero checks that the zero CAS panics with what is missing.
 func TestCASZero(t *testing.T) {
 	var c CAS[string, int]
