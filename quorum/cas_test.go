@@ -467,6 +467,31 @@ func TestCASPause(t *testing.T) {
 	})
 }
 
+// TestMemoryAcceptor checks that keys have nothing to do with each other, and
+// that a question leaves nothing behind.
+func TestMemoryAcceptor(t *testing.T) {
+	as := acceptors(1)
+	c := newCAS(t, as, nil)
+	keys := []string{"a", "b", "c"}
+	for i, key := range keys {
+		if _, _, err := c.Update(ctx, key, add(i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := newCAS(t, as, nil)
+	for i, key := range keys {
+		if v, n, err := other.Get(ctx, key); v != i+1 || n != 1 || err != nil {
+			t.Errorf("Get of %s = %d, %d, %v, want %d", key, v, n, err, i+1)
+		}
+	}
+	if v, n, err := other.Get(ctx, "d"); v != 0 || n != 0 || err != nil {
+		t.Errorf("Get of nothing = %d, %d, %v", v, n, err)
+	}
+	if m, ok := as[0].(*MemoryAcceptor[string, int]); !ok || len(m.slots) != len(keys) {
+		t.Errorf("the acceptor has %d slots, want %d", len(m.slots), len(keys))
+	}
+}
+
 // TestCASTimeout checks that acceptors that hang end an update, which has no
 // deadline itself, after the timeout of each of its two requests.
 func TestCASTimeout(t *testing.T) {
