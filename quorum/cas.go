@@ -109,7 +109,8 @@ func (c *CAS[K, V]) Get(ctx context.Context, key K) (v V, version uint64, err er
 // and its version. f gets the zero V and version 0 if the key was never
 // written. If f returns an error, nothing is written, and the error is returned
 // as it is, with the value that f has seen and its version. f may be called
-// several times, and only the last one counts: it must have no other effect.
+// several times, and only the last one counts: it must have no other effect,
+// and must not call c with the same key, which would wait for itself.
 //
 // Else the error is an [*Error]. If it is an [ErrUnavailable], the value was
 // surely not replaced. If it is an [ErrIndeterminate], it may have been, or may

@@ -192,6 +192,21 @@ func TestLeaseSharedFails(t *testing.T) {
 			t.Errorf("Do with an ended context = %v", err)
 		}
 		wantHeld(t, "after a Do that did not begin", l, true)
+
+		// It ends with its context while another goroutine waits for the lease.
+		_ = l.Release(ctx)
+		acquire(t, other)
+		waiting, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		wg.Go(func() { _, _ = l.Acquire(waiting) })
+		synctest.Wait()
+		limit, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		start = time.Now()
+		if err := l.Do(limit, nil); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("Do = %v after %v, want its deadline after 1s", err, time.Since(start))
+		}
+		wg.Wait()
 	})
 }
 

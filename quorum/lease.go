@@ -309,7 +309,11 @@ func (l *Lease[K]) quit(ctx context.Context, held bool) {
 	l.mu.Lock()
 	l.users--
 	l.owed = l.owed || held
+	last := l.lastLocked()
 	l.mu.Unlock()
+	if !last {
+		return
+	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.TTL)
 	defer cancel()
 	if l.enter(limit) != nil {
@@ -319,7 +323,7 @@ func (l *Lease[K]) quit(ctx context.Context, held bool) {
 
 	// Another one may have begun, or released l, meanwhile.
 	l.mu.Lock()
-	last := l.users == 0 && l.owed
+	last = l.lastLocked()
 	if last {
 		l.owed = false
 	}
@@ -328,6 +332,9 @@ func (l *Lease[K]) quit(ctx context.Context, held bool) {
 		_ = l.release(limit) // at worst others wait for the end
 	}
 }
+
+// lastLocked reports whether no call of Do is left, and one has left l.
+func (l *Lease[K]) lastLocked() bool { return l.users == 0 && l.owed }
 
 // keep renews l until ctx ends, or token is given up: then it calls lose.
 func (l *Lease[K]) keep(ctx context.Context, token uint64, lose context.CancelCauseFunc) {

@@ -24,9 +24,9 @@ type Options struct {
 	// [RepairAsync].
 	Repair RepairMode
 
-	// Timeout bounds each request to a replica. If zero, a read ends with the
-	// caller's context only, and a write, which goes on without the caller once
-	// a quorum has answered, after 10 * time.Second.
+	// Timeout ends the context of each request to a replica. If zero, that of a
+	// read ends with the caller's only, and that of a write, which goes on
+	// without the caller once a quorum has answered, after 10 * time.Second.
 	Timeout time.Duration
 
 	// Hedge is how long a read waits for a replica before it asks one more. If

@@ -102,9 +102,10 @@ type Cluster[K comparable, S State[S]] struct {
 	once   sync.Once     // closes idle
 }
 
-// New returns a cluster of replicas, of which there are 1 to 64. It returns an
-// error if opts is not valid, if a level needs more replicas or zones than
-// there are, or if reads can miss writes and AllowStale is not set.
+// New returns a cluster of replicas, of which there are 1 to 64, each listed
+// once: one that is listed twice would count as two. It returns an error if
+// opts is not valid, if a level needs more replicas or zones than there are, or
+// if reads can miss writes and AllowStale is not set.
 func New[K comparable, S State[S]](replicas []Replica[K, S], opts *Options) (*Cluster[K, S], error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
