@@ -264,14 +264,14 @@ func (s *sim) purgeCall(d *KV[string, int], client, op, kind int) {
 func TestPurgeSafe(t *testing.T) {
 	t.Parallel()
 	forgotten := 0
-	for seed := range uint64(count()) / 10 {
+	for seed := range uint64(count()) / 20 {
 		ok, n := purgeHistory(t, seed, 3*time.Second, 3*time.Second)
 		if !ok {
 			t.Fatalf("seed %d: a deletion was forgotten too early", seed)
 		}
 		forgotten += n
 	}
-	if least := count() / 20; forgotten < least {
+	if least := count() / 40; forgotten < least {
 		t.Errorf("%d deletions were forgotten, want at least %d", forgotten, least)
 	}
 
