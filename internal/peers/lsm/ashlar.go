@@ -24,6 +24,8 @@ func folder(atEnd func(func())) string {
 	return dir
 }
 
+func makeFolder(dir string) { must(os.MkdirAll(dir, 0o755)) }
+
 func must(err error) {
 	if err != nil {
 		panic(err) // the machine cannot run the comparison

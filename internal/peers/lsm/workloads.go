@@ -18,6 +18,9 @@ func Workloads() []*bench.Workload {
 	for _, readers := range []int{1, 2} {
 		rows = append(rows, getRow(readers))
 	}
+	for _, list := range [][]*bench.Workload{fillRows(), readRows(), mixRows(), openRows()} {
+		rows = append(rows, list...)
+	}
 	return rows
 }
 
