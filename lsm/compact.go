@@ -76,7 +76,7 @@ func (db *DB) scheduleCompactionLocked() {
 	}
 }
 
-// nextCompactionLocked returns a job that is due, and reserves its tables.
+// nextCompactionLocked returns a job that is due, and notes that it runs.
 func (db *DB) nextCompactionLocked() *compaction {
 	if db.logs.quitting || db.logs.pending != nil || db.commits.failed != nil || db.opts.ReadOnly {
 		return nil
@@ -84,9 +84,6 @@ func (db *DB) nextCompactionLocked() *compaction {
 	job := db.pickLocked(db.state.Load().tables)
 	if job == nil {
 		return nil
-	}
-	for _, t := range job.inputs {
-		t.busy = true
 	}
 	job.seqs = db.readers.sequencesLocked()
 	db.compactions.running = append(db.compactions.running, job)
@@ -109,9 +106,6 @@ func (db *DB) runCompactions(job *compaction) {
 // compactedLocked notes the end of a job, and returns the next one.
 func (db *DB) compactedLocked(job *compaction, err error) *compaction {
 	c := &db.compactions
-	for _, t := range job.inputs {
-		t.busy = false
-	}
 	c.running = slices.DeleteFunc(c.running, func(j *compaction) bool { return j == job })
 	defer db.commits.changedLocked()
 

@@ -69,7 +69,7 @@ func mergeFiles(t *testing.T) (*MemFS, map[string]string) {
 	for round := range 4 {
 		for i := range 300 {
 			key := fmt.Sprintf("key%04d", (i*7+round)%400)
-			model[key] = fmt.Sprintf("%d%040d", round, i)
+			model[key] = fmt.Sprintf("%d%02000d", round, i) // several reads a table
 			must(t, db.Set([]byte(key), []byte(model[key])))
 		}
 		must(t, db.Flush(t.Context()))
@@ -142,7 +142,8 @@ func TestTrapReadError(t *testing.T) {
 // nothing, and leaves the rest readable.
 func TestTrapDamagedInput(t *testing.T) {
 	files, model := mergeFiles(t)
-	name := files.tableNames(t)[1]
+	names := files.tableNames(t)
+	name := names[len(names)-1]
 	files.bytes(name)[100] ^= 1
 	log := new(eventLog)
 	o := Options{FS: files, LogSize: 64 << 10, OnEvent: log.add}
@@ -209,13 +210,8 @@ func TestTrapStarved(t *testing.T) {
 
 	// Beside another one, but not beside one from level 0.
 	db.compactions.running = []*compaction{db.jobLocked(v, 5, 6, v.levels[5][1:], false)}
-	v.levels[5][1].busy = true
-	v.levels[6][0].busy = true
 	equal(t, "beside a merge of lower levels", db.pickLocked(v).from, 0)
 	db.compactions.running = append(db.compactions.running, job)
-	for _, x := range job.inputs {
-		x.busy = true
-	}
 	if other := db.pickLocked(v); other != nil && other.from < 4 {
 		t.Errorf("a merge of level %d beside one of level 0 to 3", other.from)
 	}
@@ -522,7 +518,6 @@ func TestStaleRewritten(t *testing.T) {
 	snap := db.Snapshot()
 	for i := range 50 {
 		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10)))
-		must(t, db.Delete(fmt.Append(nil, i+50)))
 	}
 	must(t, db.Compact(t.Context(), nil, nil))
 	entries := func() (n uint64) {
@@ -534,8 +529,22 @@ func TestStaleRewritten(t *testing.T) {
 		}
 		return n
 	}
-	equal(t, "entries while the snapshot is open", entries(), 200)
+	equal(t, "entries while the snapshot is open", entries(), 150)
 	must(t, snap.Close())
-	equal(t, "entries when it is closed", entries(), 50)
+	equal(t, "entries when it is closed", entries(), 100)
 	closeDB(t, db)
+}
+
+// TestTrapCompactSignal checks for a Compact that waits for a signal which
+// nobody sends, as in Pebble and fjall: nothing else happens meanwhile.
+func TestTrapCompactSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files, _ := mergeFiles(t)
+		lim := limits{versions: 1 << 20, edits: 1 << 20}
+		db, err := openWith("db", &Options{FS: files, LogSize: 64 << 10}, testNonce(2), lim)
+		must(t, err)
+		synctest.Wait()
+		must(t, db.Compact(t.Context(), nil, nil))
+		closeDB(t, db)
+	})
 }

@@ -16,8 +16,7 @@ type dbTable struct {
 	handle    handle
 	cache     *Cache
 	slots     []cacheSlot  // of the index, the filter, and the data blocks
-	born      uint64       // the first tableSet that has it; protected by pipeline.mu, as the next three are
-	busy      bool         // a job merges it
+	born      uint64       // the first tableSet that has it; protected by pipeline.mu, as the next two are
 	bad       error        // why a job could not read it
 	held      bool         // it has what was kept for a snapshot
 	skips     atomic.Int64 // deletes that readers have passed

@@ -219,7 +219,7 @@ func (c *compaction) take(level int, t *dbTable) {
 // its tables.
 func (c *compaction) free(others []*compaction) bool {
 	for _, t := range c.inputs {
-		if t.busy || t.bad != nil {
+		if t.bad != nil {
 			return false
 		}
 	}

@@ -46,7 +46,7 @@ func modelDB(t *rapid.T) {
 		edits:    300,
 		trigger:  rapid.SampledFrom([]int{0, 1, 2, 4}).Draw(t, "trigger"),
 		table:    rapid.SampledFrom([]int64{100, 1000, 1 << 20}).Draw(t, "table"),
-		base:     rapid.SampledFrom([]int64{100, 1000}).Draw(t, "base"),
+		base:     rapid.SampledFrom([]int64{1, 10, 1000}).Draw(t, "base"),
 	})
 	open := func() *DB {
 		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, Durability: durability}, rand.Uint64, lim)
