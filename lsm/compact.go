@@ -4,6 +4,7 @@ package lsm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -265,14 +266,11 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 
 	// Jobs for it run until there is none to run.
 	for {
-		if err := db.commits.stateLocked(); err != nil {
+		if err := cmp.Or(db.commits.stateLocked(), r.err); err != nil {
 			return err
 		}
 		db.scheduleCompactionLocked()
-		switch {
-		case r.err != nil:
-			return r.err
-		case db.requestedLocked(r, db.state.Load().tables) == nil && len(c.running) == 0:
+		if db.requestedLocked(r, db.state.Load().tables) == nil && len(c.running) == 0 {
 			return r.badTable(db.state.Load().tables)
 		}
 		if err := db.commits.waitLocked(ctx, nil); err != nil {
