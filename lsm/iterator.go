@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"iter"
 	"runtime"
+	"slices"
+	"sync"
 )
 
 // An Iterator moves over the keys of a range in order, forth and back, and
@@ -25,16 +27,51 @@ import (
 // collector.
 type Iterator struct {
 	lo, hi  []byte // hi is beyond all keys if it is nil
-	m       merger
-	where   int8 // is it at an entry, or where else
+	where   int8   // is it at an entry, or where else
 	key     []byte
 	value   []byte
 	err     error
-	db      *DB     // nil for a Table
-	r       *reader // nil for a Table, or if the database was closed
-	mem     []memCursor
-	levels  []levelCursor
+	db      *DB            // nil for a Table
+	r       *reader        // nil for a Table, or if the database was closed
+	m       *iteratorParts // nil if there is nothing to read
 	cleanup runtime.Cleanup
+}
+
+// iteratorParts are what an iterator reads with. They are used again, because
+// to make them costs as much as to find a key.
+type iteratorParts struct {
+	merger
+	mem    []memCursor
+	levels []levelCursor
+}
+
+var iteratorPool = sync.Pool{New: func() any { return new(iteratorParts) }}
+
+// give puts p back into the pool, without what it has read.
+func (p *iteratorParts) give() {
+	for i := range p.levels {
+		c := &p.levels[i]
+		kept := levelCursor{own: c.own[:0], buf: c.buf}
+		if cap(c.buf.b)+cap(c.buf.raw)+cap(c.own) > maxAhead {
+			kept = levelCursor{}
+		}
+		*c = kept
+	}
+	clear(p.mem)
+	clear(p.sources)
+	clear(p.heap[:cap(p.heap)])
+	p.mem = p.mem[:0]
+	p.levels = p.levels[:0]
+	p.merger = merger{sources: p.sources[:0], heap: p.heap[:0]}
+	iteratorPool.Put(p)
+}
+
+// grow makes room for cursors, which do not move afterwards.
+func (p *iteratorParts) grow(mem, levels int) {
+	p.mem = slices.Grow(p.mem, mem)
+	p.levels = slices.Grow(p.levels, levels)
+	p.sources = slices.Grow(p.sources, mem+levels)
+	p.heap = slices.Grow(p.heap, mem+levels)
 }
 
 // manyPassed is how many deletes in a row count.
@@ -105,7 +142,7 @@ func (db *DB) scan(lo, hi []byte, seq uint64) *Iterator {
 	db.readers.pinLocked(s.tables)
 	p.mu.Unlock()
 
-	it := &Iterator{db: db, r: r}
+	it := &Iterator{db: db, r: r, m: iteratorPool.Get().(*iteratorParts)}
 	it.bound(lo, hi)
 	it.addSources(s, r.seq)
 	it.cleanup = runtime.AddCleanup(it, forget, r)
@@ -124,15 +161,14 @@ func (it *Iterator) bound(lo, hi []byte) {
 // addSources adds the parts of s that may have keys of the range, the newest
 // first.
 func (it *Iterator) addSources(s *readState, seq uint64) {
-	it.mem = make([]memCursor, 0, 1+len(s.imms))
+	levels := &s.tables.levels
+	it.m.grow(1+len(s.imms), len(levels[0])+numLevels-1)
 	it.addMemtable(s.mem, seq)
 	for i := len(s.imms) - 1; i >= 0; i-- {
 		it.addMemtable(s.imms[i], seq)
 	}
 
 	// Each table of level 0 is a source, and each other level.
-	levels := &s.tables.levels
-	it.levels = make([]levelCursor, 0, len(levels[0])+numLevels-1)
 	for i := len(levels[0]) - 1; i >= 0; i-- {
 		it.addTables(levels[0][i:i+1:i+1], seq)
 	}
@@ -143,9 +179,10 @@ func (it *Iterator) addSources(s *readState, seq uint64) {
 
 // addMemtable adds a memtable, unless it is empty.
 func (it *Iterator) addMemtable(m *memtable, seq uint64) {
-	it.mem = append(it.mem, memCursor{m: m, seq: seq})
-	c := &it.mem[len(it.mem)-1]
-	it.m.attach(c, &c.item)
+	p := it.m
+	p.mem = append(p.mem, memCursor{m: m, seq: seq})
+	c := &p.mem[len(p.mem)-1]
+	p.attach(c, &c.item)
 }
 
 // addTables adds the tables that may have keys of the range: they ascend.
@@ -159,14 +196,19 @@ func (it *Iterator) addTables(tables []*dbTable, seq uint64) {
 	if len(tables) == 0 {
 		return
 	}
-	it.levels = append(it.levels, levelCursor{tables: tables, seq: seq})
-	c := &it.levels[len(it.levels)-1]
-	it.m.attach(c, &c.item)
+
+	// The place in the list may have buffers of an iterator before.
+	p := it.m
+	p.levels = p.levels[:len(p.levels)+1]
+	c := &p.levels[len(p.levels)-1]
+	c.tables = tables
+	c.seq = seq
+	p.attach(c, &c.item)
 }
 
 // ready reports whether the iterator can move.
 func (it *Iterator) ready() bool {
-	if it.where == isClosed || it.m.sources == nil {
+	if it.where == isClosed || it.m == nil {
 		return false
 	}
 	if it.db != nil && it.db.closed.Load() {
@@ -321,8 +363,8 @@ func (it *Iterator) passed(at *item, n int) {
 		return
 	}
 	merge := false
-	for i := range it.levels {
-		c := &it.levels[i]
+	for i := range it.m.levels {
+		c := &it.m.levels[i]
 		if t := c.t; t != nil && t.deletes > 0 && bytes.Compare(at.key, t.smallest) >= 0 && bytes.Compare(at.key, t.largest) <= 0 {
 			t.skips.Add(int64(n))
 			merge = merge || t.skipped()
@@ -416,9 +458,10 @@ func (it *Iterator) Close() error {
 	it.forgetEntry()
 	it.where = isClosed
 	it.err = ErrClosed
-	it.m = merger{}
-	it.mem = nil
-	it.levels = nil
+	if it.m != nil {
+		it.m.give()
+		it.m = nil
+	}
 	if it.r != nil {
 		it.cleanup.Stop()
 		it.db.leave(it.r, false)

@@ -8,14 +8,14 @@ func (t *Table) Scan(lo, hi []byte) *Iterator { return t.scan(lo, hi, maxSeq) }
 
 // scan is Scan of the versions that are not newer than seq.
 func (t *Table) scan(lo, hi []byte, seq uint64) *Iterator {
-	it := new(Iterator)
+	it := &Iterator{m: new(iteratorParts)}
+	it.m.grow(0, 1)
 	it.bound(lo, hi)
 	file := &dbTable{tableFile: t.tableFile}
 	file.smallest = t.props.smallest
 	file.largest = t.props.largest
 	file.slots = make([]cacheSlot, dataSlots)
 	file.slots[indexSlot].block.Store(&cachedBlock{index: t.index})
-	it.m.sources = []source{}
 	if t.index.n > 0 {
 		it.addTables([]*dbTable{file}, seq)
 	}

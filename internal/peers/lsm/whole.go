@@ -34,7 +34,7 @@ type budget struct {
 
 // A store is an open store of any kind.
 type store struct {
-	put    func(k, v []byte) error // the system has it when it returns, but for badger
+	put    func(k, v []byte) error // not synced
 	get    func(dst, k []byte) (v []byte, ok bool, err error)
 	cursor func() cursor
 	settle func() error      // merges all
@@ -59,7 +59,7 @@ type engine struct {
 }
 
 var engines = []engine{
-	{ours, openOurs},
+	{ours, func(dir string, b budget) store { return openOurs(dir, b, lsm.Async) }}, // as pebble
 	{peb, openWholePebble},
 	{level, openWholeLevel},
 	{badg, openBadger},
@@ -79,9 +79,12 @@ func size(dir string) (n int64) {
 	return n
 }
 
-func openOurs(dir string, b budget) store {
+// safer is ours with commits that a kill does not lose, as those of goleveldb.
+var safer = engine{ours, func(dir string, b budget) store { return openOurs(dir, b, lsm.NoSync) }}
+
+func openOurs(dir string, b budget, d lsm.Durability) store {
 	db, err := lsm.Open(dir, &lsm.Options{
-		Durability: lsm.NoSync, Memory: 8 * b.memTable, Cache: lsm.NewCache(b.cache), LogSize: min(4<<20, b.memTable),
+		Durability: d, Memory: 8 * b.memTable, Cache: lsm.NewCache(b.cache), LogSize: min(4<<20, b.memTable),
 	})
 	must(err)
 
