@@ -104,6 +104,9 @@ func TestTrapReadError(t *testing.T) {
 		err = db.Compact(t.Context(), nil, nil)
 		on.Store(0)
 		if err == nil {
+			if reads.Load() >= int64(n) {
+				t.Errorf("read %d fails, and Compact does not", n)
+			}
 			count = n - 1
 			closeDB(t, db)
 			break
