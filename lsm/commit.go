@@ -233,6 +233,9 @@ func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, sh
 		return nil
 	}
 	logs.wanted = 0 // others that wait say again how much they need
+	if short && *cause == nil {
+		cause = &p.db.compactions.err // a merge has the turn, and cannot write its edit
+	}
 	if *cause != nil {
 		err = fmt.Errorf("%w: %w", err, *cause)
 	}

@@ -68,11 +68,7 @@ func (db *DB) scheduleCompactionLocked() {
 	if c.err != nil && len(c.manual) == 0 && db.now() < c.again {
 		return
 	}
-	for len(c.running) < max(1, runtime.GOMAXPROCS(0)/2) {
-		job := db.nextCompactionLocked()
-		if job == nil {
-			return
-		}
+	for job := db.nextCompactionLocked(); job != nil; job = db.nextCompactionLocked() {
 		db.logs.background.Go(func() { db.runCompactions(job) }) // ends when nothing is due, or the database closes
 	}
 }
@@ -82,7 +78,15 @@ func (db *DB) nextCompactionLocked() *compaction {
 	if db.logs.quitting || db.logs.pending != nil || db.commits.failed != nil || db.opts.ReadOnly {
 		return nil
 	}
-	job := db.pickLocked(db.state.Load().tables)
+
+	// Half of the processors are enough, but for what slows commits down.
+	v := db.state.Load().tables
+	var job *compaction
+	if len(db.compactions.running) < max(1, runtime.GOMAXPROCS(0)/2) {
+		job = db.pickLocked(v)
+	} else if db.firstUrgent(v) {
+		job = db.pickFirstLocked(v)
+	}
 	if job == nil {
 		return nil
 	}
@@ -279,12 +283,12 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 	}
 }
 
-// badTable returns why a table that may have a key of the range cannot be read,
-// or nil.
+// badTable returns why a table cannot be read that may have a key of the range,
+// or that must be merged with one that has, or nil.
 func (r *request) badTable(v *tableSet) error {
-	for _, tables := range v.levels {
+	for level, tables := range v.levels {
 		for _, t := range tables {
-			if t.bad != nil && r.has(t) {
+			if t.bad != nil && (level == 0 || r.has(t)) {
 				return t.bad
 			}
 		}

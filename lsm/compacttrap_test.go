@@ -214,6 +214,7 @@ func TestTrapStarved(t *testing.T) {
 	// Beside another one, but not beside one from level 0.
 	db.compactions.running = []*compaction{db.jobLocked(v, 5, 6, v.levels[5][1:], false)}
 	equal(t, "beside a merge of lower levels", db.pickLocked(v).from, 0)
+	equal(t, "beside as many as there may be", db.firstUrgent(v), true)
 	db.compactions.running = append(db.compactions.running, job)
 	if other := db.pickLocked(v); other != nil && other.from < 4 {
 		t.Errorf("a merge of level %d beside one of level 0 to 3", other.from)

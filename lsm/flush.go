@@ -195,7 +195,7 @@ func (p *pipeline) empty(ctx context.Context) error {
 
 		// The group has no operation. To write it is to go on in the log to
 		// which it is bound.
-		if g := p.open; g.log != nil && g.log != p.db.logs.current {
+		if g := p.open; g.log != nil && g.log.no != p.db.logs.leading.Load() {
 			if g.count == 0 {
 				g.first = p.seq + 1
 			}

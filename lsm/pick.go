@@ -12,7 +12,7 @@ const (
 	growth        = 10   // of a level, to the next one
 	manyDeletes   = 10   // a table of which one in so many versions is a delete is merged early
 	manySkips     = 1000 // and one of which readers have passed so many deletes, and as many as it has entries
-	urgent        = 2    // score from which level 0 comes first
+	urgent        = 2    // score from which level 0 comes first, and beside others
 	defaultTables = 4    // of level 0 that are merged
 )
 
@@ -52,7 +52,7 @@ func (db *DB) scores(v *tableSet) (list []levelScore) {
 	// Level 0 may not starve while others are merged.
 	if db.lim.trigger > 0 {
 		s := levelScore{0, float64(len(v.levels[0])) / float64(db.lim.trigger)}
-		if s.score >= urgent {
+		if db.firstUrgent(v) {
 			s.score += 1e9
 		}
 		list = append(list, s)
@@ -60,6 +60,11 @@ func (db *DB) scores(v *tableSet) (list []levelScore) {
 	list = slices.DeleteFunc(list, func(s levelScore) bool { return s.score < 1 })
 	slices.SortStableFunc(list, func(a, b levelScore) int { return cmp.Compare(b.score, a.score) })
 	return list
+}
+
+// firstUrgent reports whether level 0 does not wait for others.
+func (db *DB) firstUrgent(v *tableSet) bool {
+	return db.lim.trigger > 0 && len(v.levels[0]) >= urgent*db.lim.trigger
 }
 
 // pickLocked returns a job that is due, or nil.
