@@ -115,11 +115,6 @@ func (db *DB) pickLevelLocked(v *tableSet, level int) *compaction {
 
 // pickFirstLocked returns a job for all tables of level 0.
 func (db *DB) pickFirstLocked(v *tableSet) *compaction {
-	for _, job := range db.compactions.running {
-		if job.from == 0 {
-			return nil
-		}
-	}
 	if len(v.levels[0]) == 0 {
 		return nil
 	}
