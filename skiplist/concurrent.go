@@ -31,9 +31,9 @@ import (
 // store; to delete is to set the bit alone. So an update is one store of one
 // word, and the slots that hold entries have different keys. A reader loads the
 // word, and what it covers never changes. When the log is full the leaf is
-// rebuilt. The writer of a slot notes its place, which is the number of slots in
-// order that come before it, so that the log is put in order without a look at
-// the keys, but where two slots have one place.
+// rebuilt. The writer of a slot notes its place, which is the number of slots
+// in order that come before it, so that the log is put in order without a look
+// at the keys, but where two slots have one place.
 //
 // Nobody changes a leaf or a guide in another way: the structure changes by
 // copies. New leaves get the entries of the old ones, and are locked. One store
