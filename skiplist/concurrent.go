@@ -155,7 +155,7 @@ type ConcurrentMap[K, V any] struct {
 // keys, as [cmp.Compare] has it: NaN, which equals itself here, comes before
 // all other numbers.
 func NewConcurrentMap[K cmp.Ordered, V any]() *ConcurrentMap[K, V] {
-	return newConcurrentMap(naturalOrder[K, V](), 42, 15, 63)
+	return newConcurrentMap(naturalOrder[K, V](), leafSlots-logSlots, logSlots, guideSlots-1)
 }
 
 // NewConcurrentMapFunc returns an empty ConcurrentMap in the order of compare,
@@ -165,7 +165,7 @@ func NewConcurrentMapFunc[K, V any](compare func(a, b K) int) *ConcurrentMap[K, 
 	if compare == nil {
 		panic("skiplist: compare must not be nil")
 	}
-	return newConcurrentMap(orderOf[K, V](compare), 42, 15, 63)
+	return newConcurrentMap(orderOf[K, V](compare), leafSlots-logSlots, logSlots, guideSlots-1)
 }
 
 func newConcurrentMap[K, V any](o order[K, V], maxBase, maxLog, fan int) *ConcurrentMap[K, V] {

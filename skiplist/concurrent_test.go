@@ -21,7 +21,7 @@ import (
 
 // blockSizes are sizes of blocks: entries of a leaf, slots of its log, and kids
 // of a guide. Small ones split and merge all the time.
-var blockSizes = [][3]int{{3, 2, 3}, {4, 3, 4}, {2, 1, 3}, {5, 1, 3}, {42, 15, 63}}
+var blockSizes = [][3]int{{3, 2, 3}, {4, 3, 4}, {2, 1, 3}, {5, 1, 3}, {leafSlots - logSlots, logSlots, guideSlots - 1}}
 
 // newSized returns a map in natural order with blocks of a size.
 func newSized[K cmp.Ordered, V any](size [3]int) *ConcurrentMap[K, V] {
