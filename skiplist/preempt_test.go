@@ -4,6 +4,7 @@ package skiplist
 
 import (
 	"fmt"
+	"iter"
 	"testing"
 )
 
@@ -184,45 +185,58 @@ func TestPreemptions(t *testing.T) {
 	if !invariants {
 		t.Skip("needs -tags invariants: TestSchedulesTagged runs it")
 	}
-	const end = maxSteps
 	n := 0
 	for _, s := range scenes {
-		for _, first := range []int{0, 1, 2} {
-			for _, second := range []int{0, 1, 2} {
-				if first == second || max(first, second) >= len(s.ops) {
-					continue
-				}
-				third := 3 - first - second
-				stops := s.stops(second)
-				if raceEnabled {
-					stops = []int{end}
-				}
-
-				for _, i := range s.stops(first) {
-					for _, j := range stops {
-						for _, last := range [][2]int{{first, second}, {second, first}} {
-							n++
-							turns := []turn{{first, i}, {second, j}, {third, end}, {last[0], end}, {last[1], end}}
-							if err := s.plan().try(&script{turns: turns}); err != nil {
-								t.Fatalf("%s: by turns %v: %v", s.why, fmt.Sprint(turns), err)
-							}
-						}
-					}
-				}
+		for turns := range s.schedules(t) {
+			n++
+			if err := s.plan().try(&script{turns: turns}); err != nil {
+				t.Fatalf("%s: by turns %v: %v", s.why, fmt.Sprint(turns), err)
 			}
 		}
 	}
 	t.Logf("%d histories", n)
 }
 
-// stops returns the steps at which worker id can be stopped, and one behind its
-// end.
-func (s scene) stops(id int) (list []int) {
+// schedules returns the schedules of s: the first goroutine takes some steps,
+// the second takes some, the third goes to its end, if there is one, and then
+// one after the other those that were stopped.
+func (s scene) schedules(t *testing.T) iter.Seq[[]turn] {
+	stops := [][]int{{0}, {0}, {0}}
+	for id := range s.ops {
+		stops[id] = s.stops(t, id)
+	}
+	return func(yield func([]turn) bool) {
+		for _, order := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+			first, second, third := order[0], order[1], order[2]
+			seconds := stops[second]
+			if raceEnabled {
+				seconds = []int{maxSteps}
+			}
+			if max(first, second) >= len(s.ops) {
+				continue
+			}
+
+			for _, i := range stops[first] {
+				for _, j := range seconds {
+					begin := []turn{{first, i}, {second, j}, {third, maxSteps}}
+					if !yield(append(begin[:3:3], turn{first, maxSteps}, turn{second, maxSteps})) ||
+						!yield(append(begin[:3:3], turn{second, maxSteps}, turn{first, maxSteps})) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// stops returns the steps at which goroutine id can be stopped, and one behind
+// its end.
+func (s scene) stops(t *testing.T, id int) (list []int) {
 	p := s.plan()
 	p.ops = [][]call{p.ops[id]}
 	c := &counter{}
 	if _, err := p.run(c); err != nil {
-		return nil
+		t.Fatalf("%s: goroutine %d alone: %v", s.why, id, err)
 	}
 	for i := range c.steps + 10 {
 		list = append(list, i) // it may take some more beside others
