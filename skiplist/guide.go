@@ -108,8 +108,8 @@ func (x *guide[K, V]) withGuides(i, n int, news ...*guide[K, V]) *guide[K, V] {
 	return y
 }
 
-// leafAt returns the slot of b, or -1. It asks for no order of keys, since
-// compare must not be called under mu.
+// leafAt returns the slot of b, or -1. It looks for the pointer: so a change
+// that ends at level 1 calls no compare of the caller's under mu.
 func (x *guide[K, V]) leafAt(b *logLeaf[K, V]) int {
 	for i := range x.n {
 		if x.leaves[i].Load() == b {

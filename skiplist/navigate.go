@@ -32,8 +32,8 @@ type sight[K, V any] struct {
 	s    state
 }
 
-// sights are leaves in the order in which they were read. Each has a bound in
-// common with the next.
+// sights are leaves in the order in which they were read. Their ranges leave no
+// gap.
 type sights[K, V any] []sight[K, V]
 
 // unchanged reports whether no leaf was written to or replaced since it was
