@@ -185,6 +185,23 @@ func TestDoNear(t *testing.T) {
 	}
 }
 
+// TestDoHedgeLeast checks that the least hedge is one.
+func TestDoHedgeLeast(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		_, err := Do(t.Context(), Threshold(1, First(2)), func(ctx context.Context, i int) (int, error) {
+			if i == 0 {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}
+			return i, nil
+		}, &DoOptions[int]{Hedge: 1, Near: SetOf(0), Timeout: time.Hour})
+		if took := time.Since(start); err != nil || took != 1 {
+			t.Errorf("got %v after %v, want the other one after 1ns", err, took)
+		}
+	})
+}
+
 // TestDoTerminal checks that an error that the others would repeat ends the
 // call.
 func TestDoTerminal(t *testing.T) {
