@@ -142,7 +142,7 @@ func (h *Handoff[K, S]) Purge(ctx context.Context, key K, s S) error {
 	if err := target.Purge(ctx, key, s); err != nil {
 		return err
 	}
-	if now, _ := h.get(key); now.number != 0 && s.Covers(now.state) {
+	if now, _ := h.get(key); s.Covers(now.state) {
 		h.replace(key, now, nil)
 	}
 	return nil

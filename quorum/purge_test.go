@@ -47,6 +47,10 @@ func TestPurge(t *testing.T) {
 		}
 		settle(d.c)
 
+		if n := d.c.Stats().Outstanding; n != 0 {
+			t.Errorf("%d calls are outstanding, want 0", n)
+		}
+
 		// Nothing to forget: it does not wait.
 		start = time.Now()
 		if err := d.Purge(ctx, time.Hour, "a", "b"); err != nil || time.Since(start) != 0 {
@@ -105,6 +109,20 @@ func TestPurgeFails(t *testing.T) {
 		_ = d.Close(ctx)
 		if err := d.Purge(ctx, time.Second, "k"); !errors.Is(err, ErrClosed) {
 			t.Errorf("Purge after Close = %v", err)
+		}
+	})
+}
+
+// TestPurgeClosed checks a Purge that waits when the cluster is closed: it
+// forgets nothing after that.
+func TestPurgeClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		list := stubs(3)
+		d := newKV(t, list, 1, nil)
+		_, _ = d.Delete(ctx, "k", At(All))
+		time.AfterFunc(time.Minute, func() { _ = d.Close(ctx) })
+		if err := d.Purge(ctx, time.Hour, "k"); !errors.Is(err, ErrClosed) || list[0].Len() != 1 {
+			t.Errorf("Purge = %v, and %d keys, want ErrClosed, and 1", err, list[0].Len())
 		}
 	})
 }

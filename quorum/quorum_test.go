@@ -875,6 +875,30 @@ func TestRepairOfStragglers(t *testing.T) {
 	})
 }
 
+// TestStragglersAgree checks that a replica that answers a read too late is
+// told nothing if it is not behind, or if it fails.
+func TestStragglersAgree(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		list := stubs(4)
+		for _, s := range list[:3] {
+			s.set(7)
+		}
+		list[2].delay = time.Second
+		list[3].delay = time.Second
+		list[3].err = errDown
+		c := newCluster(t, list, &Options{Read: Two, Write: Three, Hedge: 1})
+		c.turn.Store(1) // the next is 2, then 3, and then both that are fast
+		mustLoad(t, c, 7)
+		_ = c.Close(ctx)
+		if got := list[2].merges.Load() + list[3].merges.Load(); got != 0 || c.Stats().Repairs != 0 {
+			t.Errorf("late replicas got %d merges, %+v, want none", got, c.Stats())
+		}
+		if got := c.Stats().Extra; got != 2 {
+			t.Errorf("%d hedges, want 2, each after a nanosecond", got)
+		}
+	})
+}
+
 // TestTrapRepairFails checks that a read returns its value although a repair
 // fails (scylladb/scylladb#28125).
 func TestTrapRepairFails(t *testing.T) {
