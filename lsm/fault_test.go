@@ -29,9 +29,9 @@ func TestFaults(t *testing.T) {
 	case *all:
 		step = 1
 	case raceEnabled:
-		step = 101
+		step = 199
 	case testing.Short():
-		step = 41
+		step = 83
 	}
 	runs := 0
 	for kind, failure := range failures {
