@@ -173,29 +173,8 @@ func (c *levelCursor) show(i int) {
 func (c *levelCursor) showBack(i int) {
 	for {
 		for i >= 0 {
-			e, err := c.d.entry(i)
-			if err != nil {
-				c.damaged(err)
-				return
-			}
-			first, best := i, -1
-			if e.seq <= c.seq {
-				best = i
-			}
-			for first > 0 && c.d.flags&flagZero == 0 && c.same(first, first-1) {
-				first--
-				newer, err := c.d.entry(first)
-				if err != nil {
-					c.damaged(err)
-					return
-				}
-				if newer.seq <= c.seq {
-					best = first
-					e = newer
-				}
-			}
-			if best >= 0 {
-				c.pick(best, &e)
+			first, shown := c.showNewest(i)
+			if shown || c.err != nil {
 				return
 			}
 			i = first - 1
@@ -211,6 +190,44 @@ func (c *levelCursor) showBack(i int) {
 		}
 		i = c.d.n - 1
 	}
+}
+
+// showNewest shows the newest version that is not too new of the key whose
+// oldest version is entry i, and reports whether there is one. first is the
+// newest version of that key.
+func (c *levelCursor) showNewest(i int) (first int, shown bool) {
+	e, err := c.d.entry(i)
+	if err != nil {
+		return 0, c.damaged(err)
+	}
+	if e.seq > c.seq {
+		return c.firstOf(i), false // and so are those before it
+	}
+
+	// Those before it are newer, as long as they have the key.
+	best := i
+	for first = i; first > 0 && c.d.flags&flagZero == 0 && c.same(first, first-1); {
+		first--
+		newer, err := c.d.entry(first)
+		if err != nil {
+			return 0, c.damaged(err)
+		}
+		if newer.seq > c.seq {
+			break
+		}
+		best = first
+		e = newer
+	}
+	c.pick(best, &e)
+	return first, true
+}
+
+// firstOf returns the newest version of the key of entry i.
+func (c *levelCursor) firstOf(i int) int {
+	for i > 0 && c.d.flags&flagZero == 0 && c.same(i, i-1) {
+		i--
+	}
+	return i
 }
 
 // same reports whether entries i and j of the block at hand have one key. If
@@ -302,11 +319,7 @@ func (c *levelCursor) next() {
 
 // prev moves to the key before.
 func (c *levelCursor) prev() {
-	i := c.i
-	for i > 0 && c.d.flags&flagZero == 0 && c.same(c.i, i-1) {
-		i--
-	}
-	c.showBack(i - 1)
+	c.showBack(c.firstOf(c.i) - 1)
 }
 
 // more reports whether an older version of the key follows.
