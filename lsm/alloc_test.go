@@ -39,6 +39,29 @@ func TestAllocs(t *testing.T) {
 	next := uint64(0)
 	dst := make([]byte, 0, 200)
 	var err error
+
+	// Keys in memory, in level 0 and in the last level.
+	scanned := memDB(t, Options{Durability: Async})
+	for i := range 3000 {
+		set(t, scanned, string(binary.BigEndian.AppendUint64(nil, uint64(i))), "value", Async)
+		switch i {
+		case 1000:
+			must(t, scanned.Compact(t.Context(), nil, nil))
+		case 2000:
+			must(t, scanned.Flush(t.Context()))
+		}
+	}
+	it := scanned.Scan(nil, nil)
+	step := func(from uint64, seek func([]byte) bool, move func() bool) {
+		ok := seek(binary.BigEndian.AppendUint64(dst[:0], from))
+		for range 100 {
+			ok = ok && move()
+		}
+		if !ok {
+			err = errors.New("the end")
+		}
+	}
+	from := uint64(0)
 	for _, c := range []struct {
 		name string
 		want float64
@@ -55,6 +78,8 @@ func TestAllocs(t *testing.T) {
 		{"Table.AppendGet", 0, func() { _, err = table.AppendGet(dst, there) }},
 		{"Table.Has", 0, func() { _, err = table.Has(there) }},
 		{"Table.Has after the end", 0, func() { _, err = table.Has(gone) }},
+		{"seek and 100 Next", 0, func() { from = (from + 7) % 2800; step(from, it.SeekGE, it.Next) }},
+		{"seek and 100 Prev", 0, func() { from = (from + 7) % 2800; step(from+200, it.SeekLT, it.Prev) }},
 		{"TableWriter.Set", 0, func() {
 			next++
 			err = w.Set(binary.BigEndian.AppendUint64(dst[:0], next), value)

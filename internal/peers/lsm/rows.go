@@ -49,7 +49,7 @@ type fill struct {
 // measureFill returns the time of a key, or if what is not empty another
 // figure.
 func measureFill(e engine, f fill, what string) bench.Impl {
-	impl := bench.Impl{Name: e.name, Measure: func() (float64, int) {
+	impl := bench.Impl{Name: e.name, Note: e.note, Measure: func() (float64, int) {
 		var undo []func()
 		dir := folder(func(f func()) { undo = append(undo, f) })
 		defer func() { undo[0]() }()
@@ -141,7 +141,7 @@ func row(name string, parallel int, why string) *bench.Workload {
 // filled returns the loop of a store that has all keys. make makes the loop; it
 // is called once for each goroutine.
 func filled(e engine, b budget, op func(s store) bench.Op) bench.Impl {
-	return bench.Impl{Name: e.name, Setup: func(atEnd func(func())) bench.Op {
+	return bench.Impl{Name: e.name, Note: e.note, Setup: func(atEnd func(func())) bench.Op {
 		s := e.open(folder(atEnd), b)
 		if s.load != nil {
 			must(s.load(manyKeys))
@@ -374,7 +374,7 @@ func openRows() (rows []*bench.Workload) {
 }
 
 func measureOpen(e engine, killed bool) bench.Impl {
-	return bench.Impl{Name: e.name, Measure: func() (float64, int) {
+	return bench.Impl{Name: e.name, Note: e.note, Measure: func() (float64, int) {
 		var undo []func()
 		root := folder(func(f func()) { undo = append(undo, f) })
 		defer func() { undo[0]() }()
