@@ -9,11 +9,12 @@ import (
 
 var (
 	// ErrNotFound is returned by [DB.Get], [DB.AppendGet], and those of a
-	// [Table], when the key has no value.
+	// [Snapshot] or [Table], when the key has no value.
 	ErrNotFound = errors.New("lsm: not found")
 
-	// ErrClosed is returned by all methods of a [DB] after Close, and by those
-	// of a [TableWriter] after Finish.
+	// ErrClosed is returned by all methods of a [DB], [Snapshot] and
+	// [Iterator] after Close, by those of the other two after Close of the DB,
+	// and by those of a [TableWriter] after Finish.
 	ErrClosed = errors.New("lsm: closed")
 
 	// ErrLocked is returned by [Open] when the database is open already.
@@ -43,8 +44,9 @@ var (
 	// one does not know, or with a [Codec] that was not given.
 	ErrVersion = errors.New("lsm: unknown version of the format")
 
-	// ErrCorrupt is returned by [Open], [OpenTable], and the methods of a
-	// [Table], as a [*CorruptError], when the database or table is damaged.
+	// ErrCorrupt is returned by [Open], [OpenTable], and what reads a [DB],
+	// [Snapshot], [Iterator] or [Table], as a [*CorruptError], when the
+	// database or table is damaged.
 	ErrCorrupt = errors.New("lsm: corrupt")
 )
 

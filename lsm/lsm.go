@@ -8,7 +8,9 @@ package lsm
 //	         leader: close the group -> one record, one write, at most one sync     (no lock)
 //	         publish -> wake the others of the group, hand over the lead            (mu)
 //	flush:   a full memtable -> a table -> an edit of the manifest -> its logs go   (no lock)
+//	merge:   tables of a level and of the next -> tables -> an edit -> they go      (no lock)
 //	read:    state, then visible, then memtables and tables, the newest first       (no lock)
+//	scan:    state and visible at once, the tables pinned; then cursors, merged     (mu, once)
 //
 // Sequences number operations from 1. A group is the commits that gather while
 // the group before is written; a commit that finds no leader becomes it. A
@@ -16,8 +18,10 @@ package lsm
 // commit is admitted. The leader alone touches the current log, so nobody waits
 // for a disk under the lock.
 //
-// There is one lock, pipeline.mu, which protects the fields of rotation too. No
-// operation of the file system runs under it.
+// There is one lock, pipeline.mu, which protects the fields of rotation too, and
+// those of all jobs. No operation of the file system runs under it. Who writes
+// an edit has the turn of the installer, which is taken before; the locks of the
+// cache and of the descriptors are taken after it, and hold no other.
 //
 //	I1  visible <= seq, and operations in between are in the open group or in
 //	    that of the leader.

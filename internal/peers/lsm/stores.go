@@ -19,8 +19,7 @@ const (
 	bolt  = "bbolt"
 )
 
-// memTable is how much a store may hold in memory before it writes tables: ours
-// does not write any yet.
+// memTable is how much a store may hold in memory before it writes tables.
 const memTable = 256 << 20
 
 func openPebble(dir string, atEnd func(func())) *pebble.DB {
