@@ -18,10 +18,11 @@ package lsm
 // commit is admitted. The leader alone touches the current log, so nobody waits
 // for a disk under the lock.
 //
-// There is one lock, pipeline.mu, which protects the fields of rotation too, and
-// those of all jobs. No operation of the file system runs under it. Who writes
-// an edit has the turn of the installer, which is taken before; the locks of the
-// cache and of the descriptors are taken after it, and hold no other.
+// There is one lock, pipeline.mu, which protects the fields of rotation too,
+// and those of all jobs. No operation of the file system runs under it. Who
+// writes an edit has the turn of the installer, which is taken before; the
+// locks of the cache and of the descriptors are taken after it, and hold no
+// other.
 //
 //	I1  visible <= seq, and operations in between are in the open group or in
 //	    that of the leader.
