@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	crashes = flag.Int("crashes", 20000, "how many states after a crash are checked in scripts at random")
+	crashes = flag.Int("crashes", 10000, "how many states after a crash are checked in scripts at random")
 	orders  = flag.Int("orders", 1, "of how many steps at most all scripts are checked")
 	part    = flag.Int("part", 0, "which part of the scripts is checked, from 0 on")
 	parts   = flag.Int("parts", 1, "how many parts there are")

@@ -24,7 +24,7 @@ import (
 // left running, ends the test.
 func TestFaults(t *testing.T) {
 	failures := []error{syscall.EIO, syscall.ENOSPC, syscall.EMFILE, io.ErrShortWrite}
-	step := int64(19)
+	step := int64(29)
 	switch {
 	case *all:
 		step = 1

@@ -235,7 +235,7 @@ func TestMetamorphic(t *testing.T) {
 		{Options{Durability: NoSync, LogSize: minLogSize, MaxOpenFiles: 2}, limits{versions: 1, edits: 500, trigger: 2, table: 200, base: 10}},
 	}
 
-	rounds := uint64(12)
+	rounds := uint64(6)
 	if testing.Short() || raceEnabled {
 		rounds = 1
 	}
