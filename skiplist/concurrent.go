@@ -134,8 +134,8 @@ import (
 // Each method but Len, All and Backward is linearizable: it takes effect at one
 // moment between its call and its return. Load takes no lock and never waits.
 // Floor, Ceiling, Lower, Higher, Min and Max take none either. The methods that
-// change the map lock one leaf of about 30 neighboring entries. An empty map has
-// room for 57 already.
+// change the map lock one leaf of about 30 neighboring entries. An empty map
+// has room for 57 already.
 type ConcurrentMap[K, V any] struct {
 	order[K, V]
 	root atomic.Pointer[guide[K, V]]
