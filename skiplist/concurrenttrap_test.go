@@ -132,18 +132,21 @@ func TestTrapCallbackEscapes(t *testing.T) {
 func TestTrapOrderEscapes(t *testing.T) {
 	ends := map[string]func(){"panic": func() { panic("bad order") }, "Goexit": runtime.Goexit}
 	for name, f := range map[string]func(m *ConcurrentMap[int, int]){
-		"Store of a key that splits": func(m *ConcurrentMap[int, int]) { m.Store(33, 1) },
-		"Store at the end":           func(m *ConcurrentMap[int, int]) { m.Store(99, 1) },
-		"Store of a key that is":     func(m *ConcurrentMap[int, int]) { m.Store(40, -1) },
-		"Delete":                     func(m *ConcurrentMap[int, int]) { m.Delete(20) },
-		"Compute":                    func(m *ConcurrentMap[int, int]) { m.Compute(41, func(int, bool) (int, bool) { return 1, true }) },
-		"PopMin":                     func(m *ConcurrentMap[int, int]) { m.PopMin() },
-		"PopMax":                     func(m *ConcurrentMap[int, int]) { m.PopMax() },
-		"Clear":                      func(m *ConcurrentMap[int, int]) { m.Clear() },
-		"Floor":                      func(m *ConcurrentMap[int, int]) { m.Floor(41) },
-		"Higher":                     func(m *ConcurrentMap[int, int]) { m.Higher(41) },
-		"Snapshot":                   func(m *ConcurrentMap[int, int]) { m.Snapshot() },
-		"Snapshot of a span":         func(m *ConcurrentMap[int, int]) { m.From(7).To(41).Snapshot() },
+		"Store of 33":            func(m *ConcurrentMap[int, int]) { m.Store(33, 1) },
+		"Store of 77":            func(m *ConcurrentMap[int, int]) { m.Store(77, 1) },
+		"Store of 111":           func(m *ConcurrentMap[int, int]) { m.Store(111, 1) },
+		"Store of 151":           func(m *ConcurrentMap[int, int]) { m.Store(151, 1) },
+		"Store at the end":       func(m *ConcurrentMap[int, int]) { m.Store(299, 1) },
+		"Store of a key that is": func(m *ConcurrentMap[int, int]) { m.Store(40, -1) },
+		"Delete":                 func(m *ConcurrentMap[int, int]) { m.Delete(20) },
+		"Compute":                func(m *ConcurrentMap[int, int]) { m.Compute(41, func(int, bool) (int, bool) { return 1, true }) },
+		"PopMin":                 func(m *ConcurrentMap[int, int]) { m.PopMin() },
+		"PopMax":                 func(m *ConcurrentMap[int, int]) { m.PopMax() },
+		"Clear":                  func(m *ConcurrentMap[int, int]) { m.Clear() },
+		"Floor":                  func(m *ConcurrentMap[int, int]) { m.Floor(41) },
+		"Higher":                 func(m *ConcurrentMap[int, int]) { m.Higher(41) },
+		"Snapshot":               func(m *ConcurrentMap[int, int]) { m.Snapshot() },
+		"Snapshot of a span":     func(m *ConcurrentMap[int, int]) { m.From(7).To(41).Snapshot() },
 	} {
 		var hook func()
 		compare := func(a, b int) int {
@@ -183,11 +186,11 @@ func worn(compare func(a, b int) int) *ConcurrentMap[int, int] {
 	m := newConcurrentMap(orderOf[int, int](compare), 3, 1, 3)
 	m.coins.Seed(1, 2)
 	m.tries = 0
-	for i := range 40 {
+	for i := range 100 {
 		m.Store(2*i, i)
 	}
-	for i := range 15 {
-		m.Delete(2 * (i*7 + 3) % 80)
+	for i := range 25 {
+		m.Delete(2 * (i*7 + 3) % 200)
 	}
 	return m
 }
