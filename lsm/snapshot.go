@@ -230,12 +230,15 @@ func (db *DB) leave(r *reader, forgotten bool) {
 		return // Close of the database came first
 	}
 	r.gone = true
+	oldest := r.tables == nil && db.readers.oldestSeqLocked() == r.seq
 	db.readers.dropLocked(r)
 	if r.tables != nil {
 		db.readers.unpinLocked(r.tables)
+		db.scheduleRemovalLocked()
 	}
-	db.scheduleRemovalLocked()
-	db.scheduleCompactionLocked() // it may have held what was deleted
+	if oldest {
+		db.scheduleCompactionLocked() // it may have held what was deleted
+	}
 	if forgotten && db.opts.OnEvent != nil && !db.logs.quitting {
 		db.logs.background.Go(func() { db.event(Event{Kind: "leak", Readers: 1}) }) // ends when that returns
 	}
