@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -584,7 +585,8 @@ func TestTrapNumbers(t *testing.T) {
 	s := new(script)
 	for round := range 4 {
 		synctest.Test(t, func(t *testing.T) {
-			db, err := openScript(m)
+			lim := limits{versions: 10, edits: 500, closing: 5} // merges would use up the failures
+			db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, rand.Uint64, lim)
 			must(t, err)
 			setFail(3)
 			for range 10 {
