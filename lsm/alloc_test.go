@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -85,6 +86,9 @@ func TestAllocs(t *testing.T) {
 			err = w.Set(binary.BigEndian.AppendUint64(dst[:0], next), value)
 		}},
 	} {
+		if invariants && strings.HasPrefix(c.name, "seek") {
+			continue // entries are copies, to be made useless
+		}
 		if got := testing.AllocsPerRun(1000, c.f); got != c.want {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)
 		}
