@@ -287,6 +287,21 @@ func TestCASErrors(t *testing.T) {
 		}
 	}
 
+	// A Get that finds nobody asks each once.
+	down, ds := fragiles(3)
+	for _, f := range down {
+		f.fail(always("", errDown), nil)
+	}
+	if _, n, err := newCAS(t, ds, nil).Get(ctx, "k"); n != 0 || !errors.Is(err, ErrUnavailable) || !errors.Is(err, errDown) {
+		t.Errorf("Get without acceptors = %d, %v, want unavailable", n, err)
+	}
+	eventually(t, func() bool { return down[0].prepares.Load()+down[1].prepares.Load()+down[2].prepares.Load() >= 3 })
+	for i, f := range down {
+		if n := f.prepares.Load(); n != 1 {
+			t.Errorf("acceptor %d was asked %d times, want once", i, n)
+		}
+	}
+
 	// If all say that they have kept nothing, nothing was written.
 	list, as := fragiles(1)
 	list[0].fail(always("accept", sure), nil)
