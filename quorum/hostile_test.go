@@ -311,6 +311,71 @@ func TestLeaseLostEarly(t *testing.T) {
 	})
 }
 
+// TestLeaseReleased checks that a lease is not held after Release, whatever
+// that returns; that an error comes without a token; and that a newer grant of
+// the same lease, which it does not know, is not given back with an old token.
+func TestLeaseReleased(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newLease(t, grantAcceptors(), nil)
+		token := acquire(t, l)
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := l.Release(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("Release with an ended context = %v", err)
+		}
+		wantHeld(t, "released in vain", l, false)
+		if token, err := l.Acquire(ended); token != 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("Acquire with an ended context = %d, %v, want no token", token, err)
+		}
+		if second := acquire(t, l); second <= token {
+			t.Errorf("token %d after %d, want a greater one", second, token)
+		}
+
+		newer := Grant{Holder: l.id, Token: 1000, TTL: time.Hour}
+		_, _, _ = l.cas.Update(ctx, l.key, func(Grant, uint64) (Grant, error) { return newer, nil })
+		if err := l.Release(ctx); err != nil {
+			t.Errorf("Release = %v", err)
+		}
+		if got, _, err := l.cas.Get(ctx, l.key); got != newer || err != nil {
+			t.Errorf("the grant is %+v, %v, want the newer one, %+v", got, err, newer)
+		}
+
+		// A token that was not held in time is none.
+		down, set := downLease(t, nil)
+		set(true, false)
+		limit, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if token, err := down.Acquire(limit); token != 0 || err == nil {
+			t.Errorf("Acquire without acceptors = %d, %v, want no token", token, err)
+		}
+	})
+}
+
+// TestClosing checks that calls which Close refuses do not keep it: it returns
+// when the last request from before has ended.
+func TestClosing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		list := stubs(3)
+		list[2].delay = time.Second
+		c := newCluster(t, list, nil)
+		mustMerge(t, c, 1)
+		time.AfterFunc(time.Millisecond, func() {
+			for range 5 {
+				if _, err := c.Load(ctx, "k"); err != ErrClosed {
+					t.Errorf("Load = %v, want ErrClosed", err)
+				}
+			}
+		})
+		start := time.Now()
+		if err := c.Close(ctx); err != nil || time.Since(start) != time.Second {
+			t.Errorf("Close = %v after %v, want nil after 1s", err, time.Since(start))
+		}
+		if n := c.Stats().Outstanding; n != 0 {
+			t.Errorf("%d calls are outstanding, want 0", n)
+		}
+	})
+}
+
 // TestUpdateErrorKept checks that an error of the function is returned as it
 // is, also if it is one of another call.
 func TestUpdateErrorKept(t *testing.T) {

@@ -146,8 +146,9 @@ func TestLevelText(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "0", "-1", "65", "some"} {
-		if err := new(Level).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("UnmarshalText(%q) = nil, want an error", text)
+		kept := All
+		if err := kept.UnmarshalText([]byte(text)); err == nil || kept != All {
+			t.Errorf("UnmarshalText(%q) = %v, and the level is %v, want an error, and as before", text, err, kept)
 		}
 	}
 
@@ -158,8 +159,9 @@ func TestLevelText(t *testing.T) {
 			t.Errorf("text of %d = %q, %v, back %v, %v, want %q", m, text, err, back, err2, want)
 		}
 	}
-	if err := new(RepairMode).UnmarshalText([]byte("on")); err == nil {
-		t.Error("UnmarshalText of on = nil, want an error")
+	kept := RepairOff
+	if err := kept.UnmarshalText([]byte("on")); err == nil || kept != RepairOff {
+		t.Errorf("UnmarshalText of on = %v, and the mode is %v, want an error, and as before", err, kept)
 	}
 }
 

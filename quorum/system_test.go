@@ -48,8 +48,9 @@ func TestSet(t *testing.T) {
 		break // an early end is no fault
 	}
 	for _, text := range []string{"", "0", "{0", "0}", "{x}", "{-1}", "{64}", "{0,1}"} {
-		if err := new(Set).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("UnmarshalText(%q) = nil, want an error", text)
+		kept := First(3)
+		if err := kept.UnmarshalText([]byte(text)); err == nil || kept != First(3) {
+			t.Errorf("UnmarshalText(%q) = %v, and the set is %v, want an error, and as before", text, err, kept)
 		}
 	}
 }
@@ -243,7 +244,8 @@ func TestVoteText(t *testing.T) {
 	if _, err := Vote(9).MarshalText(); err == nil {
 		t.Error("MarshalText of 9 = nil, want an error")
 	}
-	if err := new(Vote).UnmarshalText([]byte("maybe")); err == nil {
-		t.Error("UnmarshalText of maybe = nil, want an error")
+	kept := Lost
+	if err := kept.UnmarshalText([]byte("maybe")); err == nil || kept != Lost {
+		t.Errorf("UnmarshalText of maybe = %v, and the vote is %v, want an error, and as before", err, kept)
 	}
 }
