@@ -92,10 +92,14 @@ func TestTrapReadError(t *testing.T) {
 		m := files.CrashClone(CrashConfig{Keep: 1})
 		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10, Cache: NewCache(0)}, testNonce(2), limits{versions: 1 << 20, edits: 1 << 20})
 		must(t, err)
-		var reads, on atomic.Int64
+		names := m.tableNames(t)
+		var reads, on, input atomic.Int64
 		on.Store(1)
 		m.Inject(func(op FSOp) error {
 			if on.Load() == 1 && op.Kind == "read" && filepath.Ext(op.Name) == ".sst" && reads.Add(1) == int64(n) {
+				if slices.Contains(names, filepath.Base(op.Name)) {
+					input.Store(1)
+				}
 				return syscall.EIO
 			}
 			return nil
@@ -123,6 +127,7 @@ func TestTrapReadError(t *testing.T) {
 				}
 			}
 		}
+		equal(t, fmt.Sprint("tables that are not merged again after read ", n), int64(bad), input.Load())
 		if bad > 0 {
 			equal(t, fmt.Sprint("tables after read ", n), db.Stats().Tables, before)
 			isError(t, "Compact again", db.Compact(t.Context(), nil, nil), syscall.EIO)
