@@ -111,6 +111,7 @@ func TestTrapCallbackEscapes(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("bad value") }, "Goexit": runtime.Goexit} {
 		for key := range 40 {
 			escape(func() { m.Compute(key, func(int, bool) (int, bool) { end(); return 0, false }) })
+			m.check() // finds locks
 			escape(func() { m.LoadOrCompute(key, func() int { end(); return 0 }) })
 			escape(func() {
 				for range m.From(key).All() {
@@ -118,7 +119,7 @@ func TestTrapCallbackEscapes(t *testing.T) {
 				}
 			})
 		}
-		m.check() // finds locks
+		m.check()
 		if got := m.Snapshot().String(); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
