@@ -50,10 +50,17 @@ func checkCrash(m *MemFS, acked, begun int64, seed uint64, deep bool) (states in
 // checkKill is checkCrash when not all of the commits up to acked, but those up
 // to durable, are on the disk.
 func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (states int, err error) {
+	var mu sync.Mutex // a merge begins with recovery, and has a goroutine
+	var ended bool
 	var inner error
 	var innerStates int
 	if deep {
 		m.Inject(func(op FSOp) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if ended {
+				return nil
+			}
 			for _, c := range []CrashConfig{{}, {Keep: 1}, {Keep: 0.5, Seed: seed + uint64(op.N)}} {
 				n, err := checkCrash(m.CrashClone(c), durable, begun, seed, false)
 				innerStates += n
@@ -66,6 +73,9 @@ func checkKill(m *MemFS, durable, acked, begun int64, seed uint64, deep bool) (s
 	}
 	db, err := openScript(m)
 	m.Inject(nil)
+	mu.Lock()
+	ended = true
+	mu.Unlock()
 	if err != nil {
 		return 1, err
 	}
@@ -212,7 +222,8 @@ func (c *crasher) watch(m *MemFS, op FSOp) {
 		c.saw.states += n
 
 		if k == 0 && (op.Kind == "sync" || op.Kind == "syncdir" || c.rng.IntN(8) == 0) {
-			n, kerr := checkKill(m.killClone(), c.s.acked.Load(), c.s.kept.Load(), c.s.begun.Load(), c.rng.Uint64(), true)
+			durable, kept := c.s.acked.Load(), c.s.kept.Load() // before others are
+			n, kerr := checkKill(m.killClone(), durable, kept, c.s.begun.Load(), c.rng.Uint64(), true)
 			c.saw.states += n
 			if kerr != nil {
 				err = errors.Join(err, fmt.Errorf("process killed: %w", kerr))

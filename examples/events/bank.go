@@ -286,9 +286,9 @@ func reportBank(ctx context.Context, w io.Writer) error {
 		}
 		name := "outbox and compensation"
 		if !refuses {
-			name = "the same, if it is accepted"
+			name = "the same, but accepted"
 		}
-		fmt.Fprintf(w, "  %-28s%d are left, the transfer is %s\n", name+":", alice, state)
+		fmt.Fprintf(w, "  %-28s%4d are left, the transfer is %s\n", name+":", alice, state)
 
 		// However often the power is cut.
 		points, err := enumerate(ctx, refuses, false)
