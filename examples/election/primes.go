@@ -37,7 +37,7 @@ func sieve(n int) (count int) {
 			continue
 		}
 		count++
-		for m := v * v; m < n; m += v {
+		for m := 2 * v; m < n; m += v { // v * v may be beyond 32 bits
 			composite[m] = true
 		}
 	}

@@ -112,7 +112,7 @@ type stored struct {
 // read returns the records from an offset on, at most limit of them; after
 // compaction and retention there may be gaps.
 func (l *partitionLog) read(from, limit int) (list []stored, err error) {
-	it := l.db.Scan(offsetKey(l.p, from), offsetKey(l.p, 1<<40))
+	it := l.db.Scan(offsetKey(l.p, from), offsetKey(l.p+1, 0))
 	for key, text := range it.All() {
 		if len(list) == limit {
 			break

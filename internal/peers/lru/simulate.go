@@ -5,6 +5,7 @@ package lru
 import (
 	"container/heap"
 
+	"github.com/hashicorp/golang-lru/arc/v2"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/maypok86/otter/v2"
 
@@ -66,6 +67,14 @@ func hashicorpHits(capacity int, keys []uint64) int {
 
 func twoQueueHits(capacity int, keys []uint64) int {
 	c, err := lru.New2Q[uint64, struct{}](capacity)
+	if err != nil {
+		panic(err)
+	}
+	return replay(keys, func(k uint64) bool { _, ok := c.Get(k); return ok }, func(k uint64) { c.Add(k, struct{}{}) })
+}
+
+func arcHits(capacity int, keys []uint64) int {
+	c, err := arc.NewARC[uint64, struct{}](capacity)
 	if err != nil {
 		panic(err)
 	}

@@ -40,6 +40,7 @@ var contestants = []struct {
 	{s3, s3fifoHits, ""},
 	{hashi, hashicorpHits, ""},
 	{"2Q", twoQueueHits, ""},
+	{"ARC", arcHits, ""},
 	{"ours LRU", oursHits(ashlar.PolicyLRU), "another policy of ours"},
 	{"ours LFU", oursHits(ashlar.PolicyLFU), "another policy of ours"},
 	{"ours FIFO", oursHits(ashlar.PolicyFIFO), "another policy of ours"},
