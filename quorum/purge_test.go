@@ -297,6 +297,9 @@ func TestPurgeSafe(t *testing.T) {
 	for seed := range uint64(most) {
 		if ok, _ := purgeHistory(t, seed, 0, 120*time.Millisecond); !ok {
 			t.Logf("%d forgotten; without a grace, found in history %d", forgotten, seed)
+			if ok, _ := purgeHistory(t, seed, 3*time.Second, 120*time.Millisecond); !ok {
+				t.Errorf("history %d is not linearizable with a grace either", seed)
+			}
 			return
 		}
 	}
