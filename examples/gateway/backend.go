@@ -7,23 +7,28 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync/atomic"
+	"time"
 )
 
 // brokenPath is an endpoint whose backend hangs up without an answer.
 const brokenPath = "/api/orders/export"
 
-// A machine runs one server of each service. When it is dead, all of them hang
-// up.
-type machine struct{ dead atomic.Bool }
-
-// newBackend returns the handler of one server of the named service. The
-// answers are small: what matters here is that they are real.
-func newBackend(service string, number int, m *machine, h *history, missing map[string]bool) http.Handler {
+// newBackend returns the handler of one server of the named service, which
+// takes slowFor to answer when its machine is slow. The answers are small: what
+// matters here is that they are real.
+func newBackend(service string, number int, m *machine, slowFor time.Duration, h *history, missing map[string]bool) http.Handler {
 	name := serverName(service, number)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != healthPath {
 			h.add(arrived)
+		}
+
+		switch m.state.Load() {
+		case silent:
+			<-r.Context().Done()
+			return
+		case slow:
+			time.Sleep(slowFor)
 		}
 
 		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) // of the log, as all times are
@@ -32,7 +37,7 @@ func newBackend(service string, number int, m *machine, h *history, missing map[
 		}
 
 		switch {
-		case m.dead.Load() || r.URL.Path == brokenPath:
+		case m.state.Load() == dead || r.URL.Path == brokenPath:
 			hangUp(w)
 		case r.URL.Path == healthPath:
 			fmt.Fprintln(w, name, "is well")

@@ -17,8 +17,8 @@ const (
 	openMax   = 8 * time.Minute
 )
 
-// newBreaker returns the breaker of a server, in the time of the log.
-func newBreaker(name string, now func() time.Time, h *history) *breaker.Breaker {
+// newBreaker returns the breaker of a server, in the time of now.
+func newBreaker(name string, now func() time.Time, onChange func(breaker.Change)) *breaker.Breaker {
 	return breaker.New(&breaker.Options{
 		Name:     name,
 		Failures: tripAfter,
@@ -26,7 +26,7 @@ func newBreaker(name string, now func() time.Time, h *history) *breaker.Breaker 
 		OpenFor:  openFor,
 		OpenMax:  openMax,
 		Jitter:   -1, // one gateway is no fleet, and the report must not differ from run to run
-		OnChange: h.change,
+		OnChange: onChange,
 		Now:      now,
 	})
 }

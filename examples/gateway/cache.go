@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -58,9 +61,10 @@ const (
 type cache struct {
 	service *service
 	freshness
-	answers *lru.Cache[string, *answer]
-	asked   atomic.Int64 // times that the service was, for an answer to keep
-	passed  atomic.Int64 // times that it was, since there was nothing to keep
+	explicit bool // only answers that say how long they are fresh are kept
+	answers  *lru.Cache[string, *answer]
+	asked    atomic.Int64 // times that the service was, for an answer to keep
+	passed   atomic.Int64 // times that it was, since there was nothing to keep
 }
 
 // newCache returns the cache of s that takes about capacity bytes.
@@ -90,6 +94,9 @@ func (c *cache) lifetime(uri string, a *answer) time.Duration {
 	if a.status == http.StatusNotFound {
 		whole /= 10
 	}
+	if a.dated {
+		whole = min(whole, a.fresh-a.age)
+	}
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, uri) // never fails
 	return whole - time.Duration(float64(whole)*spread*float64(h.Sum32())/(1<<32))
@@ -103,10 +110,21 @@ func (c *cache) retry(_ string, err error) time.Duration {
 	return retryIn
 }
 
+// personal are the fields of a request for which an answer to somebody else
+// will not do: they name the client, ask for a part of the answer, or for
+// another protocol.
+var personal = []string{"Authorization", "Cookie", "Range", "Upgrade"}
+
+// forEverybody reports whether the answer to req may be one that others got.
+func forEverybody(req *http.Request) bool {
+	return req.Method == http.MethodGet && repeatable(req) &&
+		!slices.ContainsFunc(personal, func(field string) bool { return req.Header.Get(field) != "" })
+}
+
 // RoundTrip returns an answer that is kept, or one from the service: of many
 // requests for the same that come at once only one reaches it.
 func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet || req.Header.Get("Cookie") != "" {
+	if !forEverybody(req) {
 		return c.service.RoundTrip(req)
 	}
 
@@ -123,7 +141,7 @@ func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 
 	resp := e.Value.response(req)
-	resp.Header.Set("Age", seconds(e.Age))
+	resp.Header.Set("Age", seconds(e.Age+e.Value.age))
 	if e.Err != nil { // RFC 9211; a ttl below zero says for how long the answer has been stale
 		resp.Header.Set("Cache-Status", "gateway; hit; ttl="+seconds(c.ttl-e.Age)+"; detail="+staleIfError)
 	}
@@ -133,7 +151,7 @@ func (c *cache) RoundTrip(req *http.Request) (*http.Response, error) {
 // load asks the service. The request has nothing from the one that caused it:
 // the first client must not decide what all others see.
 func (c *cache) load(ctx context.Context, uri string) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, anyServer.String()+uri, nil)
+	req, err := http.NewRequestWithContext(withHome(ctx, forAll), http.MethodGet, anyServer.String()+uri, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +168,17 @@ func (c *cache) load(ctx context.Context, uri string) (*answer, error) {
 		return nil, err
 	}
 
+	a.fresh, a.dated = freshFor(a.header)
+	if n, err := strconv.ParseInt(a.header.Get("Age"), 10, 32); err == nil && n > 0 { // in another cache
+		a.age = time.Duration(n) * time.Second
+	}
 	switch {
 	case len(a.body) > maxKept || !shareable(a.header):
 		return nil, errPersonal
 	case a.status >= http.StatusInternalServerError:
 		return nil, &failedError{a}
+	case c.explicit && (!a.dated || a.fresh <= a.age):
+		return nil, errPersonal
 	}
 	return a, nil
 }
@@ -178,11 +202,56 @@ type failedError struct{ answer *answer }
 func (e *failedError) Error() string { return http.StatusText(e.answer.status) }
 
 // shareable reports whether an answer may be given to others than the one that
-// asked.
+// asked, at some other time, and also when it is old. One that varies with the
+// request is not: it is kept by its address alone. But the cache itself asks
+// for no encoding, so it gets one answer of those that vary with that.
 func shareable(h http.Header) bool {
-	control := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
-	return !strings.Contains(control, "private") && !strings.Contains(control, "no-store") &&
-		h.Get("Vary") != "*" && len(h.Values("Set-Cookie")) == 0
+	for directive := range directives(h) {
+		if slices.Contains([]string{"private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate"}, directive) {
+			return false
+		}
+	}
+	for _, field := range h.Values("Vary") {
+		for name := range strings.SplitSeq(field, ",") {
+			if !strings.EqualFold(strings.TrimSpace(name), "Accept-Encoding") {
+				return false
+			}
+		}
+	}
+	return len(h.Values("Set-Cookie")) == 0
+}
+
+// directives yields the directives of Cache-Control in h, in lower case, each
+// with its argument or "".
+func directives(h http.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, field := range h.Values("Cache-Control") {
+			for part := range strings.SplitSeq(field, ",") {
+				name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+				if !yield(strings.ToLower(name), strings.Trim(value, `"`)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// freshFor returns how long the answer is fresh by its own word, and whether it
+// says so. What it says to shared caches comes first.
+func freshFor(h http.Header) (d time.Duration, said bool) {
+	ages := maps.Collect(directives(h))
+	for _, name := range []string{"s-maxage", "max-age"} {
+		value, ok := ages[name]
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(value, 10, 31)
+		if err != nil {
+			return 0, true // what cannot be read is old
+		}
+		return min(time.Duration(n)*time.Second, maxAge), true
+	}
+	return 0, false
 }
 
 // An answer is a response that can be given many times. It is not changed.
@@ -190,6 +259,10 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+
+	fresh time.Duration // by its own word, if it is dated
+	dated bool
+	age   time.Duration // when it came
 }
 
 func (a *answer) response(req *http.Request) *http.Response {

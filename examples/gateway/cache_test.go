@@ -35,7 +35,7 @@ func startCache(t *testing.T) *cacheTest {
 		g.calls.Add(1)
 		g.answer(w, r)
 	}))
-	transport := newTransport()
+	transport := newTransport(nil)
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.Close()
@@ -44,7 +44,7 @@ func startCache(t *testing.T) *cacheTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService("web", "roundrobin", []endpoint{{u, &history{now: g.clock.now}}}, []int{1}, g.clock.now, transport)
+	s, err := newService("web", "roundrobin", []endpoint{{url: u}}, []int{1}, g.clock.now, transport, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +153,13 @@ func TestCacheKeeps(t *testing.T) {
 		{"GET", "/a?Cache-Control=Private", nil, false},
 		{"GET", "/a?Cache-Control=max-age%3D9&Cache-Control=no-store", nil, false},
 		{"GET", "/a?Vary=*", nil, false},
+		{"GET", "/a?Vary=Accept-Encoding", nil, true},
+		{"GET", "/a?Vary=accept-encoding,+Accept-Language", nil, false},
+		{"GET", "/a?Cache-Control=no-cache", nil, false},
+		{"GET", "/a?Cache-Control=max-age%3D9%2C+must-revalidate", nil, false},
+		{"GET", "/a?Cache-Control=x-private", nil, true},
+		{"GET", "/c", []string{"Authorization", "Basic x"}, false},
+		{"GET", "/c", []string{"Range", "bytes=0-1"}, false},
 		{"GET", "/a?Set-Cookie=x%3D1", nil, false},
 		{"GET", "/b", []string{"Cookie", "x=1"}, false},
 		{"GET", "/gone", nil, true},
@@ -184,9 +191,9 @@ func TestCacheKeeps(t *testing.T) {
 func TestCacheTellsNothing(t *testing.T) {
 	g := startCache(t)
 	g.answer = func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Header.Get("X-Forwarded-For"), r.Header.Get("Authorization"), r.Header.Get("Accept-Language"))
+		fmt.Fprint(w, r.Header.Get("X-Forwarded-For"), r.Header.Get("Accept-Language"))
 	}
-	if _, body, _ := g.get(0, "GET", "/", "X-Forwarded-For", "198.18.0.1", "Authorization", token, "Accept-Language", "cy"); body != "" {
+	if _, body, _ := g.get(0, "GET", "/", "X-Forwarded-For", "198.18.0.1", "Accept-Language", "cy"); body != "" {
 		t.Errorf("the service saw %q", body)
 	}
 }

@@ -52,10 +52,9 @@ func isAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, 
 func newGateway(services []*service) http.Handler {
 	handlers := map[string]http.Handler{toSummary: newSummary(services)}
 	for _, s := range services {
-		handlers[s.name] = newProxy(s.front())
+		handlers[s.name] = newProxy(s, false)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(withClient(r.Context(), clientOf(r)))
 		if isAPI(r.URL.Path) && !authorized(r) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="api"`)
 			writeError(w, http.StatusUnauthorized, "token wanted")
@@ -75,10 +74,11 @@ func authorized(r *http.Request) bool {
 }
 
 // newProxy returns the reverse proxy to one service, which picks the server
-// itself.
-func newProxy(front http.RoundTripper) http.Handler {
+// itself. The service sees the Authorization of clients if it is the one to
+// judge it.
+func newProxy(s *service, authorization bool) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: front,
+		Transport: s.front(),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(anyServer)
 			// ReverseProxy has removed the forwarding headers: anybody can
@@ -88,7 +88,10 @@ func newProxy(front http.RoundTripper) http.Handler {
 				r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 			}
 			r.SetXForwarded()
-			r.Out.Header.Del("Authorization") // checked here; services need not see it
+			if !authorization {
+				r.Out.Header.Del("Authorization") // checked here; services need not see it
+			}
+			r.Out = takeHome(r.Out.WithContext(withClient(r.Out.Context(), clientOf(r.In))), s.name)
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { writeFailure(w, err) },
 	}
@@ -102,7 +105,11 @@ var anyServer = &url.URL{Scheme: "http", Host: "service"}
 // come back.
 func writeFailure(w http.ResponseWriter, err error) {
 	var unavailable *unavailableError
-	if !errors.As(err, &unavailable) {
+	switch {
+	case errors.Is(err, errLate):
+		writeError(w, http.StatusGatewayTimeout, "the service did not answer in time")
+		return
+	case !errors.As(err, &unavailable):
 		writeError(w, http.StatusBadGateway, "the service did not answer")
 		return
 	}
@@ -131,7 +138,7 @@ func newSummary(services []*service) http.Handler {
 		for i, s := range parts {
 			g.Go(func() (err error) {
 				url := anyServer.JoinPath("api", s.name, "summary").String()
-				bodies[i], err = fetch(r.Context(), s, url)
+				bodies[i], err = fetch(withClient(r.Context(), clientOf(r)), s, url)
 				return err
 			})
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -24,11 +25,12 @@ type health struct {
 // healthRow is how many checks in a row it takes to change one's mind.
 const healthRow = 2
 
-// A checker asks each server how it is, once in an interval of the time of the
-// log.
+// A checker asks each server how it is, once in an interval. Only one goroutine
+// calls advance.
 type checker struct {
 	services []*service
 	every    time.Duration // 0: never
+	lenient  bool          // any answer that blames nobody will do: the servers may have no such page
 	next     time.Time
 }
 
@@ -39,11 +41,15 @@ func (c *checker) advance(ctx context.Context, now time.Time) {
 		return
 	}
 	c.next = now.Add(c.every)
+
+	// All are asked at once: one that is silent must not make the others wait.
+	var wg sync.WaitGroup
 	for _, s := range c.services {
 		for _, srv := range s.servers {
-			srv.health.enter(ping(ctx, s.transport, srv), srv.history)
+			wg.Go(func() { srv.health.enter(c.ping(ctx, s, srv), srv.history) })
 		}
 	}
+	wg.Wait()
 }
 
 // enter takes a server out after healthRow failed checks, and back after as
@@ -65,16 +71,21 @@ func (h *health) enter(ok bool, hist *history) {
 	}
 }
 
-func ping(ctx context.Context, transport http.RoundTripper, srv *server) bool {
+// ping reports whether srv answers well, and within half of the time that a
+// call may take.
+func (c *checker) ping(ctx context.Context, s *service, srv *server) bool {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout/2, errLate)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.url.JoinPath(healthPath).String(), nil)
 	if err != nil {
 		return false
 	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
 		return false
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err == nil && resp.StatusCode == http.StatusOK
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxPart))
+	well := resp.StatusCode == http.StatusOK || c.lenient && resp.StatusCode < http.StatusInternalServerError
+	return err == nil && well
 }

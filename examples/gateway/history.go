@@ -20,7 +20,7 @@ type history struct {
 }
 
 // A historyEvent is a change of the breaker or of the server's health, a
-// request that arrived, or the server's death or return.
+// request that arrived, or the beginning or end of a fault of the server.
 type historyEvent struct {
 	at    time.Time
 	kind  kind
@@ -32,13 +32,17 @@ type kind uint8
 const (
 	changed kind = iota
 	arrived
-	killed
-	revived
+	failed
+	mended
 	sick // by the health check
 	well
 )
 
+// add enters an event that is happening. A nil history forgets it.
 func (h *history) add(k kind) {
+	if h == nil {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, historyEvent{at: h.now(), kind: k})
@@ -53,19 +57,19 @@ func (h *history) change(c breaker.Change) {
 	h.events = append(h.events, historyEvent{at: c.At, kind: changed, state: c.To})
 }
 
-// checkKilled returns an error if the server got more while it was dead than
-// its breaker should have let through: up to the trip at most the threshold and
-// those in flight, while open none but those in flight at the trip, and at most
-// the number of probes in each half-open period. It also returns how many
-// requests reached the dead server.
-func (srv *server) checkKilled() (reached int, err error) {
+// checkFailed returns an error if the server got more while it was dead, silent
+// or slow than its breaker should have let through: up to the trip at most the
+// threshold and those in flight, while open none but those in flight at the
+// trip, and at most the number of probes in each half-open period. It also
+// returns how many requests reached the server then.
+func (srv *server) checkFailed() (reached int, err error) {
 	inFlight := int(srv.most.Load())
 	dead, state, n := false, breaker.Closed, 0
 
 	for _, e := range srv.history.events {
 		switch e.kind {
-		case killed, revived:
-			dead, n = e.kind == killed, 0
+		case failed, mended:
+			dead, n = e.kind == failed, 0
 		case changed:
 			state, n = e.state, 0
 		case arrived:
@@ -80,13 +84,13 @@ func (srv *server) checkKilled() (reached int, err error) {
 				breaker.Open:     inFlight - 1, // the one that tripped it is not in flight any more
 				breaker.HalfOpen: probes,
 			}[state]
-			if n > limit {
-				return reached, fmt.Errorf("law broken: %s is dead and got %d requests while its breaker was %v, at most %d",
+			if n > limit && err == nil {
+				err = fmt.Errorf("law broken: %s fails and got %d requests while its breaker was %v, at most %d",
 					srv.name, n, state, limit)
 			}
 		}
 	}
-	return reached, nil
+	return reached, err
 }
 
 // strips draws the history over n columns of step from origin: what the breaker

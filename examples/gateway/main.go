@@ -29,9 +29,11 @@
 //	go run ./examples/gateway -lb hash -kill 2@40%-70%
 //	go run ./examples/gateway -in /var/log/apache2/access.log -limit "5/s burst 100"
 //
-// The code that a user would deploy is in gateway.go (routes), limit.go,
-// cache.go, balance.go, breaker.go, health.go and service.go. All other files
-// are the stage: they start servers, kill them, replay the log, judge and draw.
+// The code that a user would deploy is in proxy.go (the whole), gateway.go
+// (routes), limit.go, cache.go, balance.go, breaker.go, retry.go, sticky.go,
+// health.go, service.go, and, for those who run it, record.go, meter.go,
+// alert.go and admin.go. All other files are the stage: they start servers,
+// kill them, replay the log, judge and draw.
 //
 // What to look at:
 //
@@ -55,6 +57,10 @@
 //     under each policy. Taking turns is even in requests and uneven in load; a
 //     hash of the client keeps each at its server, however busy; bounded loads
 //     give up some of the one for some of the other.
+//   - Without and with. The same requests go straight to servers as well, in
+//     turns: what each piece of the gateway keeps away from them.
+//   - The alerts. They look at differences of two readings of the counters: a
+//     total since the start hides what happens now.
 //   - The laws at the end, which do not rely on the word of the types they judge.
 //     The first is an account in exact integers that the driver keeps from the
 //     answers it got: every window between two admissions of a client holds at
@@ -63,7 +69,10 @@
 //     them: until its breaker opened at most the failures that open it and the
 //     calls in flight, and then one in each half-open period. The third compares
 //     the date that a server wrote on each answer with the time at which the
-//     client got it. If a law is broken, the program fails.
+//     client got it. The fourth counts the calls that reached servers: second
+//     tries are no more than a tenth of the first ones and ten. The fifth, with
+//     -sticky, looks at the cookies: a client moves only when its server fails.
+//     If a law is broken, the program fails.
 //
 // The flags:
 //
@@ -78,15 +87,34 @@
 //	-lb P        the policy that picks a server: roundrobin, weighted, leastconn, hash or bounded (roundrobin)
 //	-weights L   the strength of the machines, such as 3,1 for two (1,1,2)
 //	-kill M      machine M dies, and may come back, when so much of the requests is done: 2@40%, 2@40%-70%
+//	-silent M    machine M accepts requests and does not answer, as with -kill
+//	-slow M      machine M answers after three quarters of -timeout
+//	-timeout D   how long the gateway waits for an answer, on the wall clock (5s); one that took more
+//	             than half of it counts as a failure of the server
+//	-sticky      a cookie keeps each client at its first server, while that is usable
+//	-tls         clients speak TLS, with a certificate that is made at the start
 //	-health D    time of the log between two health checks (5m); 0 is never
 //	-cache N     bytes for the answers of a service (1048576), 0 is no cache; when it is too small
 //	             for them, which are evicted depends on a hash seeded anew in each run
 //	-ttl D       how long an answer is fresh, in the time of the log (5m)
 //	-swr D       how long beyond -ttl a stale answer is served while a new one is fetched (5m)
 //	-stale D     how long beyond that it is served while the service fails (1h)
+//	-log FILE    write an access log, one line of JSON a request ("-" is stderr)
+//	-admin ADDR  while it runs, serve metrics, alerts, expvar and pprof at ADDR
+//	-serve ADDR  no replay: a real proxy at ADDR, for the servers of -to, until Ctrl-C
+//	-to URLS     the servers behind -serve, such as http://10.0.0.1:8080,http://10.0.0.2:8080
 //
 // The report goes to stdout; wall-clock latencies, which differ from run to
-// run, go to stderr.
+// run, go to stderr. With -silent or -slow the report depends on them too: a
+// server that is late is found out by the clock on the wall.
+//
+// With -serve the gateway stands in front of anything that speaks HTTP. It then
+// checks no token, lets each client have "10/s burst 100" unless -limit says
+// otherwise, keeps only what Cache-Control says may be kept, and for how long,
+// asks each server every 10 seconds how it is, and believes X-Forwarded-For of
+// peers on this machine alone:
+//
+//	go run ./examples/gateway -serve :8443 -tls -to http://127.0.0.1:3000 -admin 127.0.0.1:9000 -log -
 //
 // A request of the log carries the demo token if the log names a user (its
 // third field). Paths below /api/ go to services, all others to web, which
@@ -95,10 +123,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -109,13 +139,19 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills at once
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "gateway:", err)
-		os.Exit(1)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err == nil {
+		return
 	}
+	fmt.Fprintln(os.Stderr, "gateway:", err)
+	if errors.As(err, new(*inputError)) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
-// run is the program.
+// run is the program. An error of its input is an *inputError; any other says
+// that a law is broken, or that the machine lacks something.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	c, err := parseFlags(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -123,6 +159,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if err != nil {
 		return err
+	}
+
+	if c.log != "" {
+		f, err := openLog(c.log, stderr)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		c.access = newAccessLog(f)
+	}
+	if c.serve != "" {
+		return c.serveUntilDone(ctx, stdout, stderr)
 	}
 
 	if isTerminal(stderr) {
@@ -147,23 +195,17 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// execute starts the servers, replays the traffic, stops the servers, prints
-// and judges.
+// execute replays the traffic, prints and judges.
 func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	t, err := c.traffic()
 	if err != nil {
 		return err
 	}
-
-	// Replay the traffic, and stop the servers whatever comes of it.
-	sys, err := c.start(ctx, t)
+	sys, out, err := c.replay(ctx, t)
 	if err != nil {
 		return err
 	}
-	out, err := sys.replay(ctx, t.requests, c.progress)
-	if stopErr := sys.stop(); err == nil {
-		err = stopErr
-	}
+	bare, without, err := c.without().replay(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -180,6 +222,8 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	printBalance(w, balances, c.weights)
+	fmt.Fprintln(w)
+	printWithout(w, bare, sys, without, out)
 	fmt.Fprintln(w)
 	if w.err != nil {
 		return fmt.Errorf("report: %w", w.err)
@@ -200,10 +244,30 @@ func (c *config) execute(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		out.ages.printVerdict(w)
 	}
-	if err := sys.printKilled(w); err != nil {
+	if err := sys.printFailed(w); err != nil {
+		return err
+	}
+	if err := sys.printRetryVerdict(w); err != nil {
+		return err
+	}
+	if err := out.printStickyVerdict(w); err != nil {
 		return err
 	}
 	return w.err
+}
+
+// replay starts the servers, sends them the traffic, and stops them whatever
+// comes of it.
+func (c *config) replay(ctx context.Context, t *traffic) (*system, *result, error) {
+	sys, err := c.start(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := sys.replay(ctx, t.requests, c.progress)
+	if stopErr := sys.stop(); err == nil {
+		err = stopErr
+	}
+	return sys, out, err
 }
 
 // A traffic is the input of a replay.
@@ -222,22 +286,23 @@ func (c *config) traffic() (*traffic, error) {
 	}
 	f, err := os.Open(c.in)
 	if err != nil {
-		return nil, err
+		return nil, &inputError{err}
 	}
 	defer f.Close()
 	t := &traffic{source: "from the log"}
 	if t.requests, t.malformed, err = readLog(f); err != nil {
-		return nil, fmt.Errorf("read %s: %w", c.in, err)
+		return nil, badInput("read %s: %w", c.in, err)
 	}
 	if len(t.requests) == 0 {
-		return nil, fmt.Errorf("read %s: no line of %d is a request in Common or Combined format", c.in, t.malformed)
+		return nil, badInput("read %s: no line of %d is a request in Common or Combined format", c.in, t.malformed)
 	}
 	return t, nil
 }
 
 // A system is the running servers.
 type system struct {
-	front    string // address of the gateway
+	front    *url.URL // address of the gateway
+	trust    *tls.Config
 	clock    *logClock
 	limiter  *limiter
 	lb       string
@@ -245,7 +310,9 @@ type system struct {
 	machines []*machine
 	services []*service
 	checker  *checker
-	kill     kill
+	meter    *meter
+	watch    *watch
+	faults   []fault
 	freshness
 	stop func() error // stops every server and waits for every goroutine
 }
@@ -254,8 +321,8 @@ type system struct {
 func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	back := newTransport()
-	sys := &system{clock: new(logClock), lb: c.lb, weights: c.weights, kill: c.kill, freshness: c.freshness, stop: func() error {
+	back := newTransport(nil)
+	sys := &system{clock: new(logClock), lb: c.lb, weights: c.weights, faults: c.faults, freshness: c.freshness, stop: func() error {
 		cancel()
 		err := g.Wait()
 		back.CloseIdleConnections()
@@ -280,32 +347,30 @@ func (c *config) start(ctx context.Context, t *traffic) (_ *system, err error) {
 		var ends []endpoint
 		for i, m := range sys.machines {
 			h := &history{now: sys.clock.now}
-			url, err := serve(ctx, g, newBackend(name, i+1, m, h, missing))
+			url, err := serve(ctx, g, loopback, newBackend(name, i+1, m, c.timeout*3/4, h, missing), nil)
 			if err != nil {
 				return nil, err
 			}
-			ends = append(ends, endpoint{url, h})
+			ends = append(ends, endpoint{url, h, h.change})
 		}
 
-		s, err := newService(name, c.lb, ends, c.weights, sys.clock.now, back)
+		s, err := newService(name, c.lb, ends, c.weights, sys.clock.now, back, c.timeout)
 		if err != nil {
 			return nil, err
 		}
-		if c.cache > 0 && slices.Contains(cached, name) {
+		s.bare = c.bare
+		if kept := slices.Contains(cached, name); c.cache > 0 && kept {
 			s.cache = newCache(s, c.cache, c.freshness, sys.clock.now)
+		} else {
+			s.sticky = c.sticky
 		}
 		sys.services = append(sys.services, s)
 	}
 
 	// The gateway in front of them.
 	sys.checker = &checker{services: sys.services, every: c.health}
-	if sys.limiter, err = newLimiter(c.limits, c.maxKeys, sys.clock.now); err != nil {
+	if err := sys.open(c, sys.clock.now, nil); err != nil {
 		return nil, err
 	}
-	url, err := serve(ctx, g, sys.limiter.wrap(newGateway(sys.services)))
-	if err != nil {
-		return nil, err
-	}
-	sys.front = url.Host
-	return sys, nil
+	return sys, sys.listen(ctx, g, c, loopback, newGateway(sys.services))
 }

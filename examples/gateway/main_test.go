@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
@@ -41,12 +42,14 @@ func TestGolden(t *testing.T) {
 	for name, args := range map[string][]string{
 		"golden.txt": nil,
 		"killed.txt": {"-lb", "hash", "-kill", "2@40%-70%"},
+		"sticky.txt": {"-sticky", "-tls", "-kill", "2@40%-70%", "-n", "2000"},
 		"stale.txt":  {"-weights", "1", "-kill", "1@40%-70%", "-n", "2000"},
 	} {
 		got, err := runProgram(t, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
+
 		golden := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -56,6 +59,11 @@ func TestGolden(t *testing.T) {
 		want, err := os.ReadFile(golden)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for line := range strings.Lines(got) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%s: a line of %d columns, want at most 80: %s", golden, n, line)
+			}
 		}
 		if got != string(want) {
 			t.Errorf("report differs from %s; run with -update and look at the difference. Got:\n%s", golden, got)
@@ -84,6 +92,10 @@ func TestLaw(t *testing.T) {
 		"-seed 16 -cache 3000 -ttl 1m -kill 1@20%-60% -weights 1",
 		"-seed 17 -ttl 1s -swr 0 -stale 10m -kill 1@20% -weights 1",
 		"-seed 18 -ttl 10m -swr 24h -stale 0 -kill 2@50% -weights 1,1",
+		"-seed 19 -silent 2@30%-60% -timeout 50ms -kill 1@50%-70%",
+		"-seed 20 -slow 3@30%-60% -timeout 50ms -health 0",
+		"-seed 21 -sticky -kill 3@30%-60%",
+		"-seed 22 -sticky -tls -lb leastconn -kill 1@10%-40% -silent 2@80% -timeout 50ms",
 	} {
 		t.Run(flags, func(t *testing.T) {
 			args := []string{"-n", "600"}
@@ -200,9 +212,9 @@ type gatewayTest struct {
 	transport *http.Transport
 }
 
-func startGateway(t *testing.T, limit string) *gatewayTest {
+func startGateway(t *testing.T, limit string, args ...string) *gatewayTest {
 	t.Helper()
-	c, err := parseFlags([]string{"-limit", limit, "-weights", "1,1", "-cache", "0"}, io.Discard)
+	c, err := parseFlags(append([]string{"-limit", limit, "-weights", "1,1", "-cache", "0"}, args...), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +223,7 @@ func startGateway(t *testing.T, limit string) *gatewayTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := newTransport()
+	transport := newTransport(sys.trust)
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		if err := sys.stop(); err != nil {
@@ -224,7 +236,7 @@ func startGateway(t *testing.T, limit string) *gatewayTest {
 // get makes a request; header is pairs of names and values.
 func (g *gatewayTest) get(method, target string, header ...string) (*http.Response, string) {
 	g.t.Helper()
-	req, err := http.NewRequestWithContext(g.t.Context(), method, "http://"+g.front+target, nil)
+	req, err := http.NewRequestWithContext(g.t.Context(), method, "http://"+g.front.Host+target, nil)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -377,7 +389,7 @@ func forwarded(t *testing.T, peer, header string) string {
 		}
 	}))
 	defer service.Close()
-	transport := newTransport()
+	transport := newTransport(nil)
 	defer transport.CloseIdleConnections()
 	u, err := url.Parse(service.URL)
 	if err != nil {
@@ -385,12 +397,12 @@ func forwarded(t *testing.T, peer, header string) string {
 	}
 
 	clock := new(logClock)
-	s, err := newService("users", "roundrobin", []endpoint{{u, &history{now: clock.now}}}, []int{1}, clock.now, transport)
+	s, err := newService("users", "roundrobin", []endpoint{{url: u}}, []int{1}, clock.now, transport, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	proxy := newProxy(s)
+	proxy := newProxy(s, false)
 	if rec := newRecorder(proxy, "GET", "/a", peer, "X-Forwarded-For", header, "Authorization", token); rec.Code != http.StatusOK {
 		t.Errorf("proxy: %d", rec.Code)
 	}
@@ -480,10 +492,21 @@ func TestBadInput(t *testing.T) {
 		{"-kill", "2@NaN%"},
 		{"-kill", "2@40%-40%"},
 		{"-kill", "2@40%-x"},
+		{"-silent", "2"},
+		{"-slow", "9@1%"},
+		{"-timeout", "0"},
+		{"-log", t.TempDir()},
+		{"-to", "http://127.0.0.1:1"},
+		{"-serve", "127.0.0.1:0"},
+		{"-serve", "127.0.0.1:0", "-to", "127.0.0.1:1"},
+		{"-serve", "127.0.0.1:0", "-to", "http://127.0.0.1:1/path"},
+		{"-serve", "127.0.0.1:0", "-to", "http://127.0.0.1:1", "-weights", "1,2"},
+		{"-serve", "127.0.0.1:0", "-to", "http://127.0.0.1:1", "-kill", "1@40%"},
+		{"-serve", "nowhere", "-to", "http://127.0.0.1:1"},
 		strings.Fields(strings.Repeat("-limit 1/s ", 9)),
 	} {
-		if _, err := runProgram(t, args...); err == nil {
-			t.Errorf("run %q: no error", args)
+		if _, err := runProgram(t, args...); !errors.As(err, new(*inputError)) {
+			t.Errorf("run %q: %v, want an error of the input", args, err)
 		}
 	}
 

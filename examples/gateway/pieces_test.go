@@ -36,10 +36,10 @@ func (g *gatewayTest) service(name string, urls ...*url.URL) *service {
 	var ends []endpoint
 	var weights []int
 	for _, u := range urls {
-		ends = append(ends, endpoint{u, &history{now: g.clock.now}})
+		ends = append(ends, endpoint{url: u})
 		weights = append(weights, 1)
 	}
-	s, err := newService(name, "roundrobin", ends, weights, g.clock.now, g.transport)
+	s, err := newService(name, "roundrobin", ends, weights, g.clock.now, g.transport, time.Minute)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -201,44 +201,6 @@ func TestStrip(t *testing.T) {
 	for _, d := range []time.Duration{0, time.Second, time.Minute, 93 * time.Second, 83 * time.Hour, 40000 * time.Hour, 2_000_000 * time.Hour} {
 		if step := stepFor(d); step <= 0 || d/step+2 > stripWidth+1 {
 			t.Errorf("stepFor(%v) = %v", d, step)
-		}
-	}
-}
-
-// TestReadme checks that examples/README.md shows lines that the program really
-// prints.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	var golden []byte
-
-	for _, name := range []string{"golden.txt", "killed.txt"} {
-		report, err := os.ReadFile(filepath.Join("testdata", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		golden = append(golden, report...)
-	}
-
-	_, section, ok := strings.Cut(string(readme), "\n## gateway\n")
-	if !ok {
-		t.Fatal("no section on gateway")
-	}
-
-	_, section, _ = strings.Cut(section, "\n```text\n")
-	block, _, ok := strings.Cut(section, "\n```")
-	if !ok {
-		t.Fatal("no output in the section on gateway")
-	}
-
-	lines := strings.Split(string(golden), "\n")
-
-	for line := range strings.SplitSeq(block, "\n") {
-		if !slices.Contains(lines, line) {
-			t.Errorf("the program does not print %q", line)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type result struct {
 	events   []event
 	law      *law
 	ages     *ageLaw
+	homes    *stickyLaw
 	waits    []time.Duration // wall clock, per request
 	elapsed  time.Duration   // wall clock
 }
@@ -38,14 +39,14 @@ type event struct {
 // balancer that a gateway has in front of it: it is trusted to say who the
 // client is.
 func (sys *system) replay(ctx context.Context, requests []request, progress func(done, total int)) (*result, error) {
-	transport := newTransport()
+	transport := newTransport(sys.trust)
 	defer transport.CloseIdleConnections()
 	out := &result{services: make(map[string]*tally), refusals: make(map[string]int)}
 	var bounds []bound
 	for _, t := range sys.limiter.tiers {
 		bounds = append(bounds, t.bound)
 	}
-	out.law, out.ages = newLaw(bounds), &ageLaw{freshness: sys.freshness}
+	out.law, out.ages, out.homes = newLaw(bounds), &ageLaw{freshness: sys.freshness}, newStickyLaw(sys)
 
 	start := time.Now()
 	for i := range requests {
@@ -54,11 +55,12 @@ func (sys *system) replay(ctx context.Context, requests []request, progress func
 		// Events that time brings come before the request: a death, a health
 		// check.
 		at := sys.clock.advance(r.at)
-		sys.crash(float64(i) / float64(len(requests)))
+		sys.fail(float64(i) / float64(len(requests)))
 		sys.checker.advance(ctx, at)
+		sys.watch.advance(at)
 
 		sent := time.Now()
-		resp, err := sys.send(ctx, transport, r)
+		resp, err := sys.send(ctx, transport, r, out.homes)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("interrupted after %d of %d requests: %w", i, len(requests), context.Cause(ctx))
 		}
@@ -94,8 +96,10 @@ func (sys *system) serviceOf(r *request) *service {
 
 // send makes one round trip and reads the whole answer, so that the connection
 // is used again.
-func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *request) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url(sys.front).String(), nil)
+func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *request, homes *stickyLaw) (*http.Response, error) {
+	target := r.url(sys.front.Host)
+	target.Scheme = sys.front.Scheme
+	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +107,14 @@ func (sys *system) send(ctx context.Context, transport http.RoundTripper, r *req
 	if r.user != "" {
 		req.Header.Set("Authorization", token)
 	}
+	homes.ask(seenAs(r), req)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)
+	homes.observe(seenAs(r), resp)
 	return resp, err
 }
 

@@ -50,9 +50,11 @@ func (out *result) print(w io.Writer, t *traffic, sys *system, top int) {
 	fmt.Fprintln(w)
 	if sys.caching() {
 		sys.printCaches(w, out.ages)
+		sys.printAlerts(w)
 		fmt.Fprintln(w)
 	}
 	sys.printServers(w)
+	sys.printRetries(w)
 	fmt.Fprintln(w)
 	out.printLimiter(w, l)
 }
@@ -103,22 +105,22 @@ func (out *result) printLimiter(w io.Writer, l *limiter) {
 		held++
 	}
 	stats := l.keyed.Stats()
-	fmt.Fprintf(w, "limiter at the end: holds %d clients with tokens spent; evicted %d, forgave %d tokens\n",
+	fmt.Fprintf(w, "limiter at the end: %d clients with tokens spent; evicted %d, forgave %d tokens\n",
 		held, stats.Evicted, stats.Forgiven)
 }
 
 func (out *result) printVerdict(w io.Writer, forgiven uint64) {
 	s := out.sum()
-	fmt.Fprintf(w, "law holds: in every window each client was admitted at most burst + rate × window (%d admissions);\n",
+	fmt.Fprintf(w, "law holds: in every window each client was admitted at most\n           burst + rate × window (%d admissions);\n",
 		s.requests-s.limited)
 	if forgiven > 0 {
-		fmt.Fprintf(w, "           but for at most %d that the limiter forgave when it ran out of room;\n", forgiven)
+		fmt.Fprintf(w, "           but for at most %d that the limiter forgave, out of room;\n", forgiven)
 	}
 	fmt.Fprintf(w, "           every refusal was needed (%d)\n", s.limited)
 }
 
 // stripWidth is the most columns of a strip.
-const stripWidth = 96
+const stripWidth = 66
 
 // steps are the times that a column of a strip may stand for: those that people
 // count in, so that traffic with a daily or hourly rhythm is not made to beat
@@ -244,7 +246,8 @@ func (sys *system) printTimelines(w io.Writer, origin time.Time, step time.Durat
 				continue
 			}
 			if !header {
-				fmt.Fprintln(w, "breakers: · closed, █ open, ▒ half-open, × taken out by the health check; below, the requests that arrived")
+				fmt.Fprintln(w, "breakers: · closed, █ open, ▒ half-open, × taken out by the health check;\n"+
+					"below, the most requests in a column, the trips, and the requests that arrived")
 				header = true
 			}
 			states, arrivals := srv.strips(origin, step, n)
@@ -252,8 +255,8 @@ func (sys *system) printTimelines(w io.Writer, origin time.Time, step time.Durat
 			for _, a := range arrivals {
 				most = max(most, a)
 			}
-			fmt.Fprintf(w, "%-10s│%s│ trips: %d\n", srv.name, states, times)
-			fmt.Fprintf(w, "%-10s│%s│ a full column is %d\n", "", strip(arrivals, most), most)
+			fmt.Fprintf(w, "%-10s│%s│\n", srv.name, states)
+			fmt.Fprintf(w, "%4d %3d× │%s│\n", most, times, strip(arrivals, most))
 		}
 	}
 	if !header {
@@ -261,21 +264,30 @@ func (sys *system) printTimelines(w io.Writer, origin time.Time, step time.Durat
 	}
 }
 
-// printKilled judges what the breakers let through to servers that were dead.
-func (sys *system) printKilled(w io.Writer) error {
-	if sys.kill.number == 0 {
+// printFailed judges what the breakers let through to servers that were dead,
+// silent or slow.
+func (sys *system) printFailed(w io.Writer) error {
+	if len(sys.faults) == 0 {
 		return nil
 	}
 	total := 0
 	for _, s := range sys.services {
-		reached, err := s.servers[sys.kill.number-1].checkKilled()
-		if err != nil {
-			return err
+		for _, srv := range s.servers {
+			reached, err := srv.checkFailed()
+			if err != nil {
+				return err
+			}
+			total += reached
 		}
-		total += reached
 	}
-	fmt.Fprintf(w, "law holds: of machine %d, while it was dead, each server got at most %d requests and those in flight until\n"+
-		"           its breaker opened, and then at most %d in each half-open period (%d in all)\n", sys.kill.number, tripAfter, probes, total)
+	var names []string
+	for _, f := range sys.faults {
+		names = append(names, fmt.Sprintf("machine %d", f.number))
+	}
+	fmt.Fprintf(w, "law holds: of %s, while it failed, each server got at most %d\n"+
+		"           requests and those in flight until its breaker opened, and then\n"+
+		"           at most %d in each half-open period (%d in all)\n",
+		strings.Join(names, " and "), tripAfter, probes, total)
 	return nil
 }
 
@@ -284,7 +296,7 @@ func (sys *system) caching() bool {
 }
 
 func (sys *system) printCaches(w io.Writer, l *ageLaw) {
-	fmt.Fprintf(w, "caches: an answer is fresh for %s, then returned for %s while another is fetched, then for %s while that fails\n",
+	fmt.Fprintf(w, "caches: an answer is fresh for %s, then returned for %s while another is\nfetched, then for %s while that fails\n",
 		short(l.ttl), short(l.swr), short(l.freshness.stale))
 	fmt.Fprintf(w, "%-10s %9s %9s %9s %9s %9s %9s\n", "service", "lookups", "hit ratio", "refreshed", "stale", "kept", "saved")
 	for _, s := range sys.services {
@@ -300,16 +312,16 @@ func (sys *system) printCaches(w io.Writer, l *ageLaw) {
 }
 
 func (l *ageLaw) printVerdict(w io.Writer) {
-	fmt.Fprintf(w, "law holds: of %d answers that caches may keep, %d were from before; none was older than %s + %s, the oldest %s",
+	fmt.Fprintf(w, "law holds: of %d answers that caches may keep, %d were from before;\n           none was older than %s + %s, the oldest %s",
 		l.answers, l.reused, short(l.ttl), short(l.swr), short(l.oldest))
 	if l.stale > 0 {
-		fmt.Fprintf(w, ";\n           but for %d marked %s, at most %s old, while the service failed", l.stale, staleIfError, short(l.oldestWhenStale))
+		fmt.Fprintf(w, ";\n           but for %d marked %s, at most %s old", l.stale, staleIfError, short(l.oldestWhenStale))
 	}
 	fmt.Fprintln(w)
 }
 
 func printBalance(w io.Writer, all []balance, weights []int) {
-	fmt.Fprintf(w, "policies compared on the same requests, %d in flight on average, servers of weight %s\n",
+	fmt.Fprintf(w, "policies on the same requests, %d in flight on average, servers of weight %s\n",
 		meanInFlight, joinInts(weights, ":"))
 	fmt.Fprintf(w, "%-12s %9s %9s %8s  %s\n", "policy", "requests", "in flight", "sticky", "share of each server")
 	for _, b := range all {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -18,10 +19,13 @@ import (
 // stopGrace is how long a server may take to finish what it is doing.
 const stopGrace = time.Second
 
-// serve runs h on a free port of the loopback interface until ctx is done.
+// loopback is a free port that nobody outside of this machine reaches.
+const loopback = "127.0.0.1:0"
+
+// serve runs h on an address until ctx is done, with TLS if secure is not nil.
 // Its goroutines belong to g.
-func serve(ctx context.Context, g *errgroup.Group, h http.Handler) (*url.URL, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+func serve(ctx context.Context, g *errgroup.Group, addr string, h http.Handler, secure *tls.Config) (*url.URL, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -29,11 +33,17 @@ func serve(ctx context.Context, g *errgroup.Group, h http.Handler) (*url.URL, er
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		TLSConfig:         secure,
 		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are part of the show
 	}
 
 	g.Go(func() error {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		run := srv.Serve
+		if secure != nil {
+			run = func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }
+		}
+		if err := run(ln); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -48,15 +58,23 @@ func serve(ctx context.Context, g *errgroup.Group, h http.Handler) (*url.URL, er
 		}
 		return nil
 	})
-	return &url.URL{Scheme: "http", Host: ln.Addr().String()}, nil
+
+	at := &url.URL{Scheme: "http", Host: ln.Addr().String()}
+	if secure != nil {
+		at.Scheme = "https"
+	}
+	return at, nil
 }
 
 // newTransport returns a client side that talks to nothing but the addresses it
-// is given.
-func newTransport() *http.Transport {
+// is given, and believes the certificates of trust alone, if that is not nil.
+func newTransport(trust *tls.Config) *http.Transport {
 	return &http.Transport{
 		MaxIdleConnsPerHost: 16,
 		DisableCompression:  true,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSClientConfig:     trust,
+		ForceAttemptHTTP2:   trust != nil,
+		IdleConnTimeout:     time.Minute,
 	}
 }

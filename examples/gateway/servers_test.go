@@ -130,7 +130,7 @@ func TestCheckKilledFindsViolations(t *testing.T) {
 	closed, open, half := breaker.Closed, breaker.Open, breaker.HalfOpen
 	arrivals := func(n int) []historyEvent { return slices.Repeat([]historyEvent{{kind: arrived}}, n) }
 	state := func(s breaker.State) []historyEvent { return []historyEvent{{kind: changed, state: s}} }
-	dead, alive := []historyEvent{{kind: killed}}, []historyEvent{{kind: revived}}
+	dead, alive := []historyEvent{{kind: failed}}, []historyEvent{{kind: mended}}
 	for _, tt := range []struct {
 		name   string
 		events [][]historyEvent
@@ -147,7 +147,7 @@ func TestCheckKilledFindsViolations(t *testing.T) {
 	} {
 		srv := &server{history: &history{events: slices.Concat(tt.events...)}}
 		srv.most.Store(1)
-		if _, err := srv.checkKilled(); (err == nil) != tt.ok {
+		if _, err := srv.checkFailed(); (err == nil) != tt.ok {
 			t.Errorf("%s: %v, want ok %t", tt.name, err, tt.ok)
 		}
 	}
@@ -157,7 +157,7 @@ func TestCheckKilledFindsViolations(t *testing.T) {
 // two, any other does not; and after the trip nobody notices.
 func TestSecondTry(t *testing.T) {
 	g := startGateway(t, "1000/s")
-	g.machines[0].dead.Store(true)
+	g.machines[0].state.Store(dead)
 	failed := map[string]int{}
 	for range 2 * tripAfter {
 		for _, method := range []string{"GET", "POST", "POST"} { // each server gets some of both
@@ -176,7 +176,7 @@ func TestSecondTry(t *testing.T) {
 	if got := g.services[0].servers[0].calls.Load(); got != tripAfter {
 		t.Errorf("the dead server was called %d times, want %d", got, tripAfter)
 	}
-	g.machines[1].dead.Store(true)
+	g.machines[1].state.Store(dead)
 	for range tripAfter {
 		g.get("GET", "/api/users/1", "Authorization", token)
 	}
@@ -193,9 +193,9 @@ func TestHealth(t *testing.T) {
 	g.checker.every = time.Minute
 	h := &g.services[3].servers[1].health
 	now := epoch
-	round := func(dead, want bool) {
+	round := func(state int32, want bool) {
 		t.Helper()
-		g.machines[1].dead.Store(dead)
+		g.machines[1].state.Store(state)
 		now = now.Add(time.Minute)
 		g.checker.advance(t.Context(), now.Add(-time.Second)) // not due yet, but for the first
 		g.checker.advance(t.Context(), now)
@@ -204,11 +204,11 @@ func TestHealth(t *testing.T) {
 		}
 	}
 
-	round(false, true)
-	round(true, true)
-	round(false, true) // the row is broken
-	round(true, true)
-	round(true, false)
+	round(works, true)
+	round(dead, true)
+	round(works, true) // the row is broken
+	round(dead, true)
+	round(dead, false)
 
 	for range 4 {
 		if _, body := g.get("GET", "/"); !strings.Contains(body, "web-1") {
@@ -216,8 +216,8 @@ func TestHealth(t *testing.T) {
 		}
 	}
 
-	round(false, false)
-	round(false, true)
+	round(works, false)
+	round(works, true)
 }
 
 // TestStrips draws a history by hand.

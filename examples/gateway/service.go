@@ -24,7 +24,11 @@ type service struct {
 	servers   []*server
 	policy    policy
 	transport http.RoundTripper
-	cache     *cache // in front of it, or nil
+	timeout   time.Duration // for the head of an answer
+	budget    *budget       // of second tries
+	sticky    bool          // clients stay at their servers, by a cookie
+	bare      bool          // no breakers, no second tries: what the gateway is compared with
+	cache     *cache        // in front of it, or nil
 	now       func() time.Time
 	failedAt  atomic.Int64 // when it last had no answer, in Unix nanoseconds
 }
@@ -43,20 +47,22 @@ type server struct {
 	most   atomic.Int64 // ever in flight at once
 }
 
-// An endpoint is the address of a server, and its history.
+// An endpoint is the address of a server, its history, and who is told when its
+// breaker changes.
 type endpoint struct {
-	url     *url.URL
-	history *history
+	url      *url.URL
+	history  *history
+	onChange func(breaker.Change)
 }
 
 // newService returns the service of the servers at ends, each with the weight
 // of the same index.
-func newService(name, lb string, ends []endpoint, weights []int, now func() time.Time, transport http.RoundTripper) (*service, error) {
-	s := &service{name: name, transport: transport, now: now}
+func newService(name, lb string, ends []endpoint, weights []int, now func() time.Time, transport http.RoundTripper, timeout time.Duration) (*service, error) {
+	s := &service{name: name, transport: transport, now: now, timeout: timeout, budget: newBudget()}
 	var names []string
 	for i, e := range ends {
 		srv := &server{name: serverName(name, i+1), url: e.url, history: e.history}
-		srv.breaker = newBreaker(srv.name, now, srv.history)
+		srv.breaker = newBreaker(srv.name, now, e.onChange)
 		srv.health.up.Store(true)
 		s.servers = append(s.servers, srv)
 		names = append(names, srv.name)
@@ -92,8 +98,8 @@ func withClient(ctx context.Context, client string) context.Context {
 }
 
 // RoundTrip sends the request to a server. If that fails, and asking twice does
-// no harm, it asks another one, once: more tries would multiply the load on
-// servers that fail under load.
+// no harm, it asks another one, once and within the budget: more tries would
+// multiply the load on servers that fail under load.
 func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := s.try(req)
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
@@ -104,43 +110,56 @@ func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (s *service) try(req *http.Request) (*http.Response, error) {
 	client, _ := req.Context().Value(clientKey{}).(string)
-	call, err := s.admit(client, -1)
+	call, err := s.admit(client, s.home(req), -1)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := call.roundTrip(req, s.transport)
-
-	safe := req.Method == http.MethodGet || req.Method == http.MethodHead
-	if err == nil || !safe || req.Context().Err() != nil {
+	s.budget.earn()
+	resp, err := s.roundTrip(call, req)
+	if err == nil || s.bare || !repeatable(req) || req.Context().Err() != nil || !s.budget.take() {
 		return resp, err
 	}
-	if second, err2 := s.admit(client, call.index); err2 == nil {
-		return second.roundTrip(req, s.transport)
+
+	second, refused := s.admit(client, -1, call.index)
+	if refused != nil {
+		s.budget.giveBack()
+		return nil, err
 	}
-	return nil, err
+	resp, err = s.roundTrip(second, req)
+	if err == nil {
+		s.budget.saved.Add(1)
+	}
+	return resp, err
 }
 
-// admit picks a server that is healthy, whose breaker lets calls pass and whose
-// index is not failed.
-func (s *service) admit(client string, failed int) (*call, error) {
-	usable := func(i int) bool {
-		return s.servers[i].health.up.Load() && s.servers[i].breaker.Err() == nil
+// usable reports whether the server of that index is healthy, and its breaker
+// lets calls pass.
+func (s *service) usable(i int) bool {
+	return s.bare || s.servers[i].health.up.Load() && s.servers[i].breaker.Err() == nil
+}
+
+// admit picks a server that is usable and whose index is not failed: home, if
+// that is such an index, or the one that the policy picks.
+func (s *service) admit(client string, home, failed int) (*call, error) {
+	if home >= 0 && s.usable(home) {
+		if permit, err := s.servers[home].breaker.Allow(); err == nil {
+			return &call{server: s.servers[home], index: home, permit: permit, done: nothing}, nil
+		}
 	}
 
 	// Between the look at a breaker and the call others may take what it had
 	// left, hence a few tries.
 	for range 2 * len(s.servers) {
-		i, done := s.policy.pick(client, failed, usable)
+		i, done := s.policy.pick(client, failed, s.usable)
 		if i < 0 {
 			break
 		}
 		srv := s.servers[i]
 		permit, err := srv.breaker.Allow()
-		if err != nil {
-			done()
-			continue
+		if err == nil || s.bare {
+			return &call{server: srv, index: i, permit: permit, done: done}, nil
 		}
-		return &call{server: srv, index: i, permit: permit, done: done}, nil
+		done()
 	}
 
 	// None is left: say when the first of them will be asked again.
@@ -165,29 +184,55 @@ type call struct {
 	done   func() // tells the policy
 }
 
+// errLate says that the head of an answer did not come in time. A server that
+// accepts calls and stays silent is the worst of all: without a timeout no call
+// ends, and a breaker has nothing to count.
+var errLate = errors.New("no answer in time")
+
 // roundTrip makes the call. It counts as in flight until the body of the answer
-// is closed.
-func (c *call) roundTrip(req *http.Request, transport http.RoundTripper) (*http.Response, error) {
+// is closed. An answer that took more than half of the timeout is passed on,
+// and counts as a failure of the server: of the next ones some would be too
+// late.
+func (s *service) roundTrip(c *call, req *http.Request) (*http.Response, error) {
 	srv := c.server
 	srv.calls.Add(1)
 	for n, most := srv.open.Add(1), srv.most.Load(); n > most && !srv.most.CompareAndSwap(most, n); {
 		most = srv.most.Load()
 	}
+	recordOf(req.Context()).answeredBy(srv.name)
 
-	out := req.Clone(req.Context())
+	// The timeout is for the head; the body takes as long as it takes.
+	ctx, cancel := context.WithCancelCause(req.Context())
+	timer := time.AfterFunc(s.timeout, func() { cancel(errLate) })
+	out := req.Clone(ctx)
 	out.URL.Scheme, out.URL.Host = srv.url.Scheme, srv.url.Host
-	resp, err := transport.RoundTrip(out)
+	start := time.Now()
+	resp, err := s.transport.RoundTrip(out)
+	timer.Stop()
+	if err == nil && context.Cause(ctx) != nil { // the head came, and so did the end
+		resp.Body.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errLate) {
+		err = errLate
+	}
 
 	failure := err
-	if err == nil && resp.StatusCode >= http.StatusInternalServerError {
+	switch {
+	case err == nil && resp.StatusCode >= http.StatusInternalServerError:
 		failure = errors.New(resp.Status)
+	case err == nil && time.Since(start) > s.timeout/2:
+		failure = errLate
 	}
-	c.permit.Done(req.Context(), failure)
+	if !s.bare {
+		c.permit.Done(req.Context(), failure)
+	}
 	if failure != nil {
 		srv.failed.Add(1)
 	}
 
 	end := sync.OnceFunc(func() {
+		cancel(nil)
 		srv.open.Add(-1)
 		c.done()
 	})
@@ -195,7 +240,8 @@ func (c *call) roundTrip(req *http.Request, transport http.RoundTripper) (*http.
 		end()
 		return nil, err
 	}
-	resp.Body = &trackedBody{resp.Body, end}
+	s.keepHome(c.index, req, resp)
+	resp.Body = track(resp.Body, end)
 	return resp, nil
 }
 
@@ -203,6 +249,19 @@ func (c *call) roundTrip(req *http.Request, transport http.RoundTripper) (*http.
 type trackedBody struct {
 	io.ReadCloser
 	end func()
+}
+
+// track returns body, which calls end when it is closed. What can be written to
+// still can: it is a connection that is no longer HTTP.
+func track(body io.ReadCloser, end func()) io.ReadCloser {
+	tracked := &trackedBody{body, end}
+	if conn, ok := body.(io.ReadWriteCloser); ok {
+		return struct {
+			io.Writer
+			*trackedBody
+		}{conn, tracked}
+	}
+	return tracked
 }
 
 func (b *trackedBody) Close() error {
