@@ -17,7 +17,7 @@ import (
 // costs its clients the timeout, a few times, and is then left alone; and that
 // the health check finds it out as well.
 func TestSilent(t *testing.T) {
-	g := startGateway(t, "1000/s", "-timeout", "100ms")
+	g := startGateway(t, "1000/s", "-timeout", "300ms")
 	g.machines[0].state.Store(silent)
 	late := 0
 	for range 2 * tripAfter {
@@ -26,7 +26,7 @@ func TestSilent(t *testing.T) {
 		switch resp.StatusCode {
 		case http.StatusGatewayTimeout:
 			late++
-			if took := time.Since(start); took < 100*time.Millisecond || !strings.Contains(body, "in time") {
+			if took := time.Since(start); took < 300*time.Millisecond || !strings.Contains(body, "in time") {
 				t.Errorf("an answer of a silent server after %v: %q", took, body)
 			}
 		case http.StatusOK:
