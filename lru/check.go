@@ -19,7 +19,7 @@ func (c *Exact[K, V]) check() {
 	for s := c.slab.free; s != 0; s = c.slab.links[s].next {
 		free++
 	}
-	if indexed := c.slab.index.checkLanes(); n != c.slab.n || n+free != c.slab.used || n != indexed {
+	if indexed := c.slab.index.check(c.hashOf); n != c.slab.n || n+free != c.slab.used || n != indexed {
 		panic(fmt.Sprintf("lru: T1 violated: %d entries, %d in order, %d free, %d in the index, %d used",
 			c.slab.n, n, free, indexed, c.slab.used))
 	}
@@ -74,18 +74,41 @@ func (g *groups) checkGroups(links []link) (n int) {
 	return n
 }
 
-// checkLanes returns the number of slots in the index.
-func (x *index) checkLanes() (n int) {
+// check panics if X1 or X2 does not hold, and returns the number of slots in
+// the index; hash returns the hash of each.
+func (x *index) check(hash func(s uint32) uint32) (n int) {
 	for i := range x.buckets {
-		for l, tag := range x.buckets[i].tags {
+		b := &x.buckets[i]
+		taken := 0
+		for l, tag := range b.tags {
 			if tag != 0 {
-				n++
-			} else if x.buckets[i].slots[l] != 0 {
-				panic(fmt.Sprintf("lru: index violated: bucket %d keeps slot %d in an empty lane", i, x.buckets[i].slots[l]))
+				x.checkLane(uint32(i), l, hash(b.slots[l]))
+				taken++
+			} else if b.slots[l] != 0 || b.away>>l&1 != 0 {
+				panic(fmt.Sprintf("lru: X2 violated: bucket %d keeps slot %d in an empty lane", i, b.slots[l]))
 			}
 		}
+		if taken != int(b.n) {
+			panic(fmt.Sprintf("lru: X2 violated: bucket %d has %d entries and counts %d", i, taken, b.n))
+		}
+		n += taken
 	}
 	return n
+}
+
+// checkLane panics if the entry in lane l of bucket i, whose hash is h, does
+// not belong there.
+func (x *index) checkLane(i uint32, l int, h uint32) {
+	b := &x.buckets[i]
+	home := x.home(h)
+	if away := b.away>>l&1 != 0; b.tags[l] != tagOf(h) || away != (home != i) {
+		panic(fmt.Sprintf("lru: X2 violated: slot %d of home %d is in bucket %d, tag %d, away %t", b.slots[l], home, i, b.tags[l], away))
+	}
+	for j := home; j != i; j = x.after(j) {
+		if !x.buckets[j].isFull() {
+			panic(fmt.Sprintf("lru: X1 violated: slot %d passed bucket %d, which has room, from %d to %d", b.slots[l], j, home, i))
+		}
+	}
 }
 
 // checkLocked panics if an invariant of the implementation notes does not hold
@@ -119,7 +142,7 @@ func (sh *shard[K, V]) checkLocked() {
 		}
 		free++
 	}
-	if indexed := sh.index.checkLanes(); live != sh.n || live+free != sh.used || live != indexed {
+	if indexed := sh.index.check(sh.hashOf); live != sh.n || live+free != sh.used || live != indexed {
 		panic(fmt.Sprintf("lru: I1 violated: %d entries, %d in use, %d free, %d in the index, %d used",
 			sh.n, live, free, indexed, sh.used))
 	}

@@ -76,6 +76,9 @@ func mustFit(capacity int) {
 
 func (c *Exact[K, V]) hash(key K) uint32 { return uint32(maphash.Comparable(c.seed, key)) }
 
+// hashOf returns the hash of the key of slot s.
+func (c *Exact[K, V]) hashOf(s uint32) uint32 { return c.hash(c.slab.cells[s].key) }
+
 // find returns the slot of key, or 0.
 func (c *Exact[K, V]) find(key K) uint32 {
 	if c.slab.used == 0 {
@@ -157,7 +160,7 @@ func (c *Exact[K, V]) grow() {
 	}
 	n = min(n, maxSlots)
 
-	c.slab.extend(n, func(s uint32) uint32 { return c.hash(c.slab.cells[s].key) })
+	c.slab.extend(n, c.hashOf)
 	c.order.reserve(n)
 }
 
@@ -177,7 +180,7 @@ func (c *Exact[K, V]) takeOut(s uint32) Pair[K, V] {
 
 	e := c.slab.cells[s]
 	c.order.unlink(c.slab.links, s)
-	c.slab.release(c.hash(e.key), s)
+	c.slab.release(c.hash(e.key), s, c.hashOf)
 	if invariants && c.slab.n <= checkedLen {
 		c.check()
 	}

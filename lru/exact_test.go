@@ -4,8 +4,10 @@ package lru
 
 import (
 	"cmp"
+	"fmt"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -324,36 +326,155 @@ func TestExactPull(t *testing.T) {
 	}
 }
 
-// TestIndex fills an index to its bound and empties it again: counts of passed
-// buckets return to 0.
+// An indexTest is an index of slots with hashes of the test's own choice.
+type indexTest struct {
+	slab   slab[uint32, int]
+	hashes map[uint32]uint32 // by slot, of those that are in it
+}
+
+func newIndexTest(buckets int) *indexTest {
+	n := buckets * lanes * 4 / 5
+	return &indexTest{
+		slab:   slab[uint32, int]{index: index{buckets: make([]bucket, buckets)}, cells: make([]cell[uint32, int], n+1)},
+		hashes: make(map[uint32]uint32),
+	}
+}
+
+// at returns a hash whose home is the bucket of that number.
+func (x *indexTest) at(home, tag int) uint32 {
+	buckets := len(x.slab.index.buckets)
+	return uint32((uint64(home)<<32+uint64(buckets)-1)/uint64(buckets)) + uint32(tag)
+}
+
+func (x *indexTest) hashOf(s uint32) uint32 { return x.hashes[s] }
+
+func (x *indexTest) insert(h, s uint32) {
+	x.slab.cells[s].key = s
+	x.hashes[s] = h
+	x.slab.index.insert(h, s)
+}
+
+func (x *indexTest) cut(s uint32) {
+	h := x.hashes[s]
+	delete(x.hashes, s)
+	x.slab.index.cut(h, s, x.hashOf)
+}
+
+// check returns what is wrong with the index.
+func (x *indexTest) check() (wrong any) {
+	defer func() {
+		if p := recover(); p != nil {
+			wrong = p
+		}
+	}()
+	if n := x.slab.index.check(x.hashOf); n != len(x.hashes) {
+		return fmt.Sprintf("%d slots, want %d", n, len(x.hashes))
+	}
+	for s, h := range x.hashes {
+		if got := x.slab.find(h, s); got != s {
+			return fmt.Sprintf("find(%d) = %d", s, got)
+		}
+	}
+	return nil
+}
+
+// TestIndex fills an index to its bound and empties it again.
 func TestIndex(t *testing.T) {
-	const n = 5000
-	b := slab[uint32, int]{index: index{buckets: make([]bucket, bucketsFor(n))}, cells: make([]cell[uint32, int], n+1)}
-	x := &b.index
-	cells := b.cells
+	const buckets = 520
+	x := newIndexTest(buckets)
+	n := uint32(len(x.slab.cells) - 1)
+	if got := bucketsFor(int(n)); got > buckets+1 {
+		t.Fatalf("%d buckets for %d entries, want %d or so", got, n, buckets)
+	}
 	seed := maphash.MakeSeed()
-	hash := func(s uint32) uint32 { return uint32(maphash.Comparable(seed, s)) }
 	for s := uint32(1); s <= n; s++ {
-		cells[s].key = s
-		x.insert(hash(s), s)
+		x.insert(uint32(maphash.Comparable(seed, s)), s)
+	}
+	if wrong := x.check(); wrong != nil {
+		t.Fatal(wrong)
 	}
 
 	for s := uint32(1); s <= n; s++ {
-		if got := b.find(hash(s), s); got != s {
-			t.Fatalf("find(%d) = %d", s, got)
+		h := x.hashes[s]
+		x.cut(s)
+		if got := x.slab.find(h, s); got != 0 {
+			t.Fatalf("find(%d) = %d after it was cut", s, got)
 		}
 	}
-
-	for s := uint32(1); s <= n; s++ {
-		x.cut(hash(s), s)
-		if got := b.find(hash(s), s); got != 0 {
-			t.Fatalf("find(%d) = %d after remove", s, got)
-		}
-	}
-
-	for i, b := range b.index.buckets {
+	for i, b := range x.slab.index.buckets {
 		if b != (bucket{}) {
 			t.Fatalf("bucket %d is %+v after all are gone", i, b)
+		}
+	}
+}
+
+// TestPropIndex adds and cuts slots whose homes are close together, so that
+// most buckets overflow: X1 and X2 hold after each step, and every slot is
+// found.
+func TestPropIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := newIndexTest(rapid.IntRange(1, 6).Draw(t, "buckets"))
+		n := len(x.slab.cells) - 1
+		var free []uint32
+		for s := range n {
+			free = append(free, uint32(s+1))
+		}
+
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			if i := rapid.IntRange(0, n).Draw(t, "slot"); i < len(free) {
+				s := free[i]
+				free = slices.Delete(free, i, i+1)
+				home := rapid.IntRange(0, len(x.slab.index.buckets)-1).Draw(t, "home")
+				x.insert(x.at(home, rapid.IntRange(0, 2).Draw(t, "tag")), s)
+			} else if len(free) < n {
+				in := slices.Sorted(maps.Keys(x.hashes))
+				s := in[i%len(in)]
+				x.cut(s)
+				free = append(free, s)
+			}
+			if wrong := x.check(); wrong != nil {
+				t.Fatal(wrong)
+			}
+		}
+	})
+}
+
+// TestTrapSearchEnds is an index whose buckets remember that an entry had to go
+// further, while the entry stays there after all others have left. Once each of
+// them remembers one, a search for a key that is not there never ends. With 200
+// entries that took a hundred thousand requests or so.
+func TestTrapSearchEnds(t *testing.T) {
+	x := newIndexTest(3)
+	for home := range 3 {
+		// One more than the bucket takes; then all others go.
+		var others []uint32
+		for s := uint32(1); len(x.hashes) < lanes+1; s++ {
+			if _, ok := x.hashes[s]; !ok {
+				x.insert(x.at(home, 0), s)
+				others = append(others, s)
+			}
+		}
+		for _, s := range others[:len(others)-1] {
+			x.cut(s)
+		}
+	}
+	if wrong := x.check(); wrong != nil {
+		t.Fatal(wrong)
+	}
+	for home := range 3 {
+		if got := x.slab.find(x.at(home, 7), 1000); got != 0 {
+			t.Errorf("find = %d", got)
+		}
+	}
+
+	// The caches of which it was found: small, with popular keys.
+	for seed := range uint64(20) {
+		zipf := rand.NewZipf(rand.New(rand.NewPCG(seed, 7)), 1.05, 4, 1999)
+		c := NewLRU[uint64, int](100)
+		for range 20_000 {
+			if k := zipf.Uint64(); !c.Has(k) {
+				c.Set(k, 0)
+			}
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (sh *shard[K, V]) growLocked() {
 	n = min(n, maxSlots)
 
 	// Every table that is made grows with the slab.
-	sh.slab.extend(n, func(s uint32) uint32 { return sh.meta[s].hash })
+	sh.slab.extend(n, sh.hashOf)
 	sh.queues.extend(n, sh.slab.links)
 	if sh.costs != nil {
 		sh.makeCosts()
@@ -177,8 +177,11 @@ func (sh *shard[K, V]) freeLocked(s uint32) {
 	delete(sh.givenTags, s)
 	sh.setCost(s, 1)
 	sh.meta[s] = meta{}
-	sh.release(m.hash, s)
+	sh.release(m.hash, s, sh.hashOf)
 }
+
+// hashOf returns the hash of the key of slot s.
+func (sh *contents[K, V]) hashOf(s uint32) uint32 { return sh.meta[s].hash }
 
 // totalCost returns the sum of the costs of all entries.
 func (sh *contents[K, V]) totalCost() (sum int64) {

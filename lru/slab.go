@@ -53,9 +53,10 @@ func (b *slab[K, V]) alloc(h uint32, key K) uint32 {
 	return s
 }
 
-// release frees slot s, which lies under h and is in no list any more.
-func (b *slab[K, V]) release(h, s uint32) {
-	b.index.cut(h, s)
+// release frees slot s, which lies under h and is in no list any more; hash
+// returns the hash of any other.
+func (b *slab[K, V]) release(h, s uint32, hash func(s uint32) uint32) {
+	b.index.cut(h, s, hash)
 	b.cells[s] = cell[K, V]{} // for the garbage collector
 	b.links[s] = link{next: b.free}
 	b.free = s
@@ -79,7 +80,7 @@ func (b *slab[K, V]) find(h uint32, key K) uint32 {
 				return s
 			}
 		}
-		if bucket.over == 0 {
+		if !bucket.isFull() {
 			return 0
 		}
 	}

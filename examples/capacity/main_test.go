@@ -96,9 +96,9 @@ func TestPropLaws(t *testing.T) {
 
 // TestLawsOverSeeds simulates other arrivals and another popularity.
 func TestLawsOverSeeds(t *testing.T) {
-	seeds := uint64(8)
+	seeds := uint64(4)
 	if testing.Short() {
-		seeds = 2
+		seeds = 1
 	}
 	for seed := range seeds {
 		c := &config{users: 1e8, posts: 1e9, seed: seed + 2}
