@@ -43,6 +43,7 @@ type iteratorParts struct {
 	merger
 	mem    []memCursor
 	levels []levelCursor
+	sought []byte // a copy of the key that is sought
 }
 
 var iteratorPool = sync.Pool{New: func() any { return new(iteratorParts) }}
@@ -63,7 +64,17 @@ func (p *iteratorParts) give() {
 	p.mem = p.mem[:0]
 	p.levels = p.levels[:0]
 	p.merger = merger{sources: p.sources[:0], heap: p.heap[:0]}
+	if cap(p.sought) > MaxKeyLen {
+		p.sought = nil
+	}
 	iteratorPool.Put(p)
+}
+
+// seek returns a copy of key, which may be a part of what a cursor shows: it
+// would change when the first one moves.
+func (p *iteratorParts) seek(key []byte) []byte {
+	p.sought = append(p.sought[:0], key...)
+	return p.sought
 }
 
 // grow makes room for cursors, which do not move afterwards.
@@ -252,7 +263,7 @@ func (it *Iterator) Last() bool {
 }
 
 // SeekGE moves to the first key that is not less than key, and reports whether
-// there is one.
+// there is one. key may be that of the iterator, or lie in its value.
 func (it *Iterator) SeekGE(key []byte) bool {
 	if !it.ready() {
 		return false
@@ -260,12 +271,12 @@ func (it *Iterator) SeekGE(key []byte) bool {
 	if bytes.Compare(key, it.lo) < 0 {
 		key = it.lo
 	}
-	it.m.seekGE(key)
+	it.m.seekGE(it.m.seek(key))
 	return it.settle()
 }
 
 // SeekLT moves to the last key that is less than key, and reports whether there
-// is one.
+// is one. key may be that of the iterator, or lie in its value.
 func (it *Iterator) SeekLT(key []byte) bool {
 	if !it.ready() {
 		return false
@@ -273,7 +284,7 @@ func (it *Iterator) SeekLT(key []byte) bool {
 	if it.hi != nil && bytes.Compare(key, it.hi) > 0 {
 		key = it.hi
 	}
-	it.m.seekLT(key)
+	it.m.seekLT(it.m.seek(key))
 	return it.settleBack()
 }
 
@@ -410,12 +421,12 @@ func (it *Iterator) readError(err error) error {
 // Valid reports whether the iterator is at a key.
 func (it *Iterator) Valid() bool { return it.where == atEntry }
 
-// Key returns the key, which is valid until the iterator moves or is closed. It
-// is nil if there is none.
+// Key returns the key, which is valid until the iterator moves or is closed,
+// and must not be changed. If there is none, it is nil.
 func (it *Iterator) Key() []byte { return it.key }
 
 // Value returns the value, which is valid until the iterator moves or is
-// closed.
+// closed, and must not be changed: others may read the same memory.
 func (it *Iterator) Value() []byte { return it.value }
 
 // Err returns why the iterator is at no key, or nil if it has come to the end

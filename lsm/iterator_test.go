@@ -368,3 +368,55 @@ func TestTrapScanError(t *testing.T) {
 		reads, failAt = 0, -1
 	}
 }
+
+// TestTrapSeekOwnKey checks for a seek to what the iterator shows, or to
+// something in the same memory, that reads it when it has changed already.
+func TestTrapSeekOwnKey(t *testing.T) {
+	db := memDB(t, Options{Durability: NoSync})
+	key := func(i int) string { return fmt.Sprintf("key%06d", i*10) }
+	const n = 1000
+	for source := range 3 {
+		for i := source; i < n; i += 3 {
+			set(t, db, key(i), key(i+1), NoSync)
+		}
+		if source < 2 {
+			must(t, db.Flush(t.Context()))
+		}
+		if source == 0 {
+			must(t, db.Compact(t.Context(), nil, nil))
+		}
+	}
+
+	snap := db.Snapshot()
+	for what, scan := range map[string]func(lo, hi []byte) *Iterator{"DB": db.Scan, "Snapshot": snap.Scan} {
+		it := scan(nil, nil)
+		i := 0
+		for ok := it.First(); ok; i++ {
+			if got := string(it.Key()); got != key(i) {
+				t.Fatalf("%s: entry %d is %s, want %s", what, i, got, key(i))
+			}
+			if i%2 == 0 {
+				ok = it.SeekGE(append(it.Key(), 0))
+			} else {
+				ok = it.SeekGE(it.Value())
+			}
+		}
+		equal(t, what+": entries forth", i, n)
+
+		// The same way back.
+		for ok := it.Last(); ok; ok = it.SeekLT(it.Key()) {
+			if i--; string(it.Key()) != key(i) {
+				t.Fatalf("%s: entry %d is %s, want %s", what, i, it.Key(), key(i))
+			}
+		}
+		equal(t, what+": entries back", i, 0)
+		must(t, it.Close())
+	}
+	must(t, snap.Close())
+
+	// What a user looked for once is not kept for long.
+	parts := new(iteratorParts)
+	parts.seek(make([]byte, MaxKeyLen+1))
+	parts.give()
+	equal(t, "bytes that stay in the pool", cap(parts.sought), 0)
+}
