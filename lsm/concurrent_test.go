@@ -5,8 +5,11 @@ package lsm
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -168,4 +171,158 @@ func TestTableConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A keeper is the only writer of some keys, and knows what they have: the
+// number of the last Set, or 0.
+type keeper struct {
+	id   byte
+	db   *DB
+	rng  *rand.Rand
+	have [40]uint32
+}
+
+// key returns key k. One is empty, some begin with 0xff, and some are long.
+func (w *keeper) key(k int) []byte {
+	if w.id == 0 && k == 0 {
+		return nil
+	}
+	key := append(bytes.Repeat([]byte{0xff}, k%4), byte(k*6), w.id)
+	if k%7 == 0 {
+		key = append(key, bytes.Repeat([]byte("x"), 3*k)...)
+	}
+	return key
+}
+
+// set gives key k its next value.
+func (w *keeper) set(k int) error {
+	w.have[k]++
+	return w.db.Set(w.key(k), binary.BigEndian.AppendUint32(nil, w.have[k]))
+}
+
+// step makes a random commit, or a read that has to be right.
+func (w *keeper) step() error {
+	k := w.rng.IntN(len(w.have))
+
+	switch w.rng.IntN(6) {
+	case 0, 1, 2:
+		return w.set(k)
+	case 3:
+		w.have[k] = 0
+		return w.db.Delete(w.key(k))
+	case 4:
+		v, err := w.db.Get(w.key(k))
+		if errors.Is(err, ErrNotFound) {
+			v, err = make([]byte, 4), nil
+		}
+		if err == nil && binary.BigEndian.Uint32(v) != w.have[k] {
+			err = fmt.Errorf("key %d of %d has %v, want %d", k, w.id, v, w.have[k])
+		}
+		return err
+	default:
+		// A snapshot before a commit, and what is there after it.
+		snap := w.db.Snapshot()
+		before := w.have
+		if err := w.set(k); err != nil {
+			return err
+		}
+		back := w.rng.IntN(2) == 0
+		return errors.Join(w.scan(snap.Scan(nil, nil), before, back), snap.Close(), w.scan(w.db.Scan(nil, nil), w.have, !back))
+	}
+}
+
+// scan checks that it shows want, in order.
+func (w *keeper) scan(it *Iterator, want [40]uint32, back bool) error {
+	pairs := it.All()
+	if back {
+		pairs = it.Backward()
+	}
+	got := map[string]uint32{}
+	var last []byte
+	for key, value := range pairs {
+		if len(got) > 0 && bytes.Compare(last, key) < 0 == back {
+			return fmt.Errorf("%q after %q, back: %t", key, last, back)
+		}
+		last = append(last[:0], key...)
+		got[string(key)] = binary.BigEndian.Uint32(value)
+	}
+	for k := range want {
+		if n := got[string(w.key(k))]; n != want[k] {
+			return errors.Join(it.Err(), fmt.Errorf("key %d of %d is %d, want %d, back: %t", k, w.id, n, want[k], back))
+		}
+	}
+	return it.Close()
+}
+
+// TestConcurrentMerges checks what several goroutines find that each write keys
+// of their own, with few bytes of cache and few descriptors, while others flush
+// and merge: several merges run at once, as on many processors.
+func TestConcurrentMerges(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	rounds, steps := 10, 250
+	if testing.Short() {
+		rounds, steps = 3, 100
+	}
+	for round := range rounds {
+		rng := rand.New(rand.NewPCG(uint64(round), 1))
+		lim := checkedLimits(t, limits{
+			versions: 5 + rng.IntN(60), edits: 1 << 12, trigger: 1 + rng.IntN(3), table: 200 + rng.Int64N(800), base: 1 + rng.Int64N(600),
+		})
+		o := Options{
+			FS: NewMemFS(), Durability: Durability(rng.IntN(3)), LogSize: minLogSize, Memory: minMemory,
+			MaxOpenFiles: 1 + rng.IntN(5), Cache: NewCache(rng.Int64N(20_000)),
+		}
+
+		// The second time, the tables of the first are there.
+		keepers := make([]keeper, 6)
+		for range 2 {
+			db, err := openWith("db", &o, testNonce(rng.Uint64()), lim)
+			must(t, err)
+			concurrentMergesRound(t, db, keepers, steps, rng.Uint64())
+			isError(t, "Verify", db.Verify(t.Context()), nil)
+			closeDB(t, db)
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+}
+
+func concurrentMergesRound(t *testing.T, db *DB, keepers []keeper, steps int, seed uint64) {
+	var writers, others sync.WaitGroup
+	var stop atomic.Bool
+	for i := range keepers {
+		w := &keepers[i]
+		w.id = byte(i)
+		w.db = db
+		w.rng = rand.New(rand.NewPCG(seed, uint64(i)))
+		writers.Go(func() { // ends after so many steps
+			for range steps {
+				if err := w.step(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+
+	// All the while tables are made and merged.
+	others.Go(func() { // ends when stop is set
+		rng := rand.New(rand.NewPCG(seed, 99))
+		for !stop.Load() && !t.Failed() {
+			lo := []byte{byte(rng.Uint32())}
+			err := [...]func() error{
+				func() error { return db.Flush(t.Context()) },
+				func() error { return db.Compact(t.Context(), nil, nil) },
+				func() error { return db.Compact(t.Context(), lo, append(lo, 20)) },
+				func() error { return db.Verify(t.Context()) },
+			}[rng.IntN(4)]()
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	writers.Wait()
+	stop.Store(true)
+	others.Wait()
 }

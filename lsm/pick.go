@@ -206,11 +206,12 @@ func (db *DB) jobLocked(v *tableSet, from, to int, tables []*dbTable, mayMove bo
 
 // take adds a table to the inputs.
 func (c *compaction) take(level int, t *dbTable) {
+	one := len(c.inputs) == 0 // nil is the empty key, and says nothing
 	c.inputs = append(c.inputs, placedTable{level, t})
-	if c.first == nil || bytes.Compare(t.smallest, c.first) < 0 {
+	if one || bytes.Compare(t.smallest, c.first) < 0 {
 		c.first = t.smallest
 	}
-	if c.last == nil || bytes.Compare(t.largest, c.last) > 0 {
+	if one || bytes.Compare(t.largest, c.last) > 0 {
 		c.last = t.largest
 	}
 }
