@@ -268,19 +268,30 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 	c.manual = append(c.manual, r)
 	defer func() { c.manual = slices.DeleteFunc(c.manual, func(x *request) bool { return x == r }) }()
 
-	// Jobs for it run until there is none to run.
+	// Jobs for it run until nothing is left for one. Others may run all the
+	// time.
 	for {
 		if err := cmp.Or(db.commits.stateLocked(), r.err); err != nil {
 			return err
 		}
 		db.scheduleCompactionLocked()
-		if db.requestedLocked(r, db.state.Load().tables) == nil && len(c.running) == 0 {
+		if !db.remainsLocked(r) {
 			return r.badTable(db.state.Load().tables)
 		}
 		if err := db.commits.waitLocked(ctx, nil); err != nil {
 			return ctx.Err()
 		}
 	}
+}
+
+// remainsLocked reports whether anything is left of r, for a job that runs or
+// for one to come.
+func (db *DB) remainsLocked(r *request) bool {
+	c := &db.compactions
+	running := c.running
+	c.running = nil // what they have taken is not done
+	defer func() { c.running = running }()
+	return db.requestedLocked(r, db.state.Load().tables) != nil
 }
 
 // badTable returns why a table cannot be read that may have a key of the range,

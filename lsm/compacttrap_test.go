@@ -558,3 +558,106 @@ func TestTrapCompactSignal(t *testing.T) {
 		closeDB(t, db)
 	})
 }
+
+// TestTrapEmptyKey checks for a merge that takes the empty key for none: then
+// it claims fewer keys than it reads, and another merges the same tables.
+func TestTrapEmptyKey(t *testing.T) {
+	lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, table: 8})
+	db, err := openWith("db", &Options{FS: NewMemFS(), Durability: Async}, testNonce(1), lim)
+	must(t, err)
+	for range 2 {
+		for _, key := range []string{"", "b", "d"} {
+			must(t, db.Set([]byte(key), []byte("old")))
+		}
+		must(t, db.Compact(t.Context(), nil, nil)) // the second time it merges
+	}
+	for _, key := range []string{"a", "d"} {
+		must(t, db.Set([]byte(key), []byte("new")))
+	}
+	must(t, db.Flush(t.Context()))
+
+	// One table begins with the empty key, and ends behind the first of level
+	// 0.
+	db.commits.mu.Lock()
+	v := db.state.Load().tables
+	equal(t, "tables of the last level", len(v.levels[numLevels-1]), 2)
+	job := db.pickFirstLocked(v)
+	equal(t, "tables of a merge of all", len(job.inputs), 3)
+	equal(t, "its first key", string(job.first), "")
+	equal(t, "its last key", string(job.last), "d")
+	db.compactions.running = []*compaction{job}
+	for _, table := range v.levels[numLevels-1] {
+		if db.jobLocked(v, numLevels-1, numLevels-1, []*dbTable{table}, false) != nil {
+			t.Errorf("the table of %q is merged twice at once", table.smallest)
+		}
+	}
+	db.compactions.running = nil
+	db.commits.mu.Unlock()
+	closeDB(t, db)
+}
+
+// TestCompactBesideOthers checks that Compact does not wait for merges of other
+// keys, which may run all the time, and waits for those of its own.
+func TestCompactBesideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, table: 1})
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		for _, key := range []string{"a", "x"} {
+			must(t, db.Set([]byte(key), []byte("old")))
+		}
+		must(t, db.Compact(t.Context(), nil, nil))
+		must(t, db.Set([]byte("a"), []byte("new")))
+		must(t, db.Flush(t.Context()))
+
+		// A merge of a takes long.
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
+				<-goOn
+			}
+			return nil
+		})
+		done := make(chan error, 1)
+		go func() { done <- db.Compact(t.Context(), []byte("a"), []byte("b")) }()
+		synctest.Wait()
+		isError(t, "Compact of x meanwhile", db.Compact(contextFor(t, time.Minute), []byte("x"), nil), nil)
+		isError(t, "Compact of a meanwhile", db.Compact(contextFor(t, time.Minute), []byte("a"), []byte("b")), context.DeadlineExceeded)
+		close(goOn)
+		isError(t, "Compact of a", <-done, nil)
+		closeDB(t, db)
+	})
+}
+
+// TestTrapCompactAfterFullDisk checks for a Flush or Compact that waits until
+// somebody else commits, because Open lacked room to begin a log.
+func TestTrapCompactAfterFullDisk(t *testing.T) {
+	for what, call := range map[string]func(*DB, context.Context) error{
+		"Flush":   (*DB).Flush,
+		"Compact": func(db *DB, ctx context.Context) error { return db.Compact(ctx, nil, nil) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			files, _ := mergeFiles(t)
+			full := true
+			files.Inject(func(op FSOp) error {
+				if full && (op.Kind == "create" || op.Kind == "preallocate") {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			lim := limits{versions: 1 << 20, edits: 1 << 20}
+			db, err := openWith("db", &Options{FS: files, LogSize: 64 << 10}, testNonce(2), lim)
+			must(t, err)
+
+			begin := time.Now()
+			isError(t, what+" on a full disk", call(db, t.Context()), ErrStalled, syscall.ENOSPC)
+			equal(t, "how long it waits", time.Since(begin), defaultStallTimeout)
+			synctest.Wait()
+			full = false
+			isError(t, what+" when there is room", call(db, contextFor(t, time.Minute)), nil)
+			closeDB(t, db)
+			isError(t, what+" of what is closed", call(db, t.Context()), ErrClosed)
+		})
+	}
+}

@@ -184,9 +184,32 @@ func (db *DB) flushOldest(mem *memtable) error {
 	return nil
 }
 
+// resumedLocked waits until Open is complete, which it is not if it lacked
+// room. It may release mu while it waits.
+func (p *pipeline) resumedLocked(ctx context.Context) error {
+	if p.db.logs.pending == nil {
+		return nil
+	}
+	timer := time.NewTimer(p.db.opts.StallTimeout)
+	defer timer.Stop()
+	for p.db.logs.pending != nil {
+		if err := p.stateLocked(); err != nil {
+			return err
+		}
+		if err := p.stallLocked(ctx, timer.C, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // empty makes a table of what is in memory.
 func (p *pipeline) empty(ctx context.Context) error {
 	p.mu.Lock()
+	if err := p.resumedLocked(ctx); err != nil {
+		p.mu.Unlock()
+		return err
+	}
 	if mem := p.db.state.Load().mem; mem.count > 0 {
 		if err := p.admitLocked(ctx, 0, 0, mem); err != nil {
 			p.mu.Unlock()
