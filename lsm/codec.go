@@ -30,20 +30,20 @@ const (
 	maxEncoded   = 1 << 30 // longer payloads are stored as they are
 )
 
-// encodeBlock appends payload to dst as c encodes it, after its length. A panic
-// of c is an error, because nobody is there to recover from it.
+// encodeBlock returns payload as c encodes it, after its length, in the memory
+// of dst. A panic of c is an error, because nobody is there to recover from it,
+// and so is a codec that writes over what is in dst: nobody could decode that.
 func encodeBlock(c Codec, dst, payload []byte) (b []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("lsm: codec %d panics: %v", c.ID(), p)
 		}
 	}()
-	dst = append(dst, make([]byte, codecHeadLen)...)
-	b = c.Encode(dst, payload)
-	if len(b) < codecHeadLen {
+	n := uint32(len(payload))
+	b = c.Encode(binary.LittleEndian.AppendUint32(dst[:0], n), payload)
+	if len(b) < codecHeadLen || binary.LittleEndian.Uint32(b) != n {
 		return nil, fmt.Errorf("lsm: codec %d does not append", c.ID())
 	}
-	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
 	return b, nil
 }
 

@@ -301,3 +301,22 @@ func TestCodecOptions(t *testing.T) {
 type zeroCodec struct{ runCodec }
 
 func (zeroCodec) ID() byte { return 0 }
+
+// TestTrapCodecOverwrites checks for a codec that writes over what it should
+// append to, as snappy.Encode would: no block could be read. The commits stay
+// where they are.
+func TestTrapCodecOverwrites(t *testing.T) {
+	log := new(eventLog)
+	bad := &badCodec{encode: func(dst, src []byte) []byte { return runCodec{}.Encode(dst[:0], src) }}
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Codec: bad, OnEvent: log.add})
+	set(t, db, "key", strings.Repeat("v", 1000), Sync)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() { failed <- db.Flush(ctx) }() // ends when ctx is canceled
+	eventually(t, "a failure", func() bool { return log.count("failure") > 0 })
+	cancel()
+	isError(t, "Flush", <-failed, context.Canceled)
+	closeDB(t, db)
+	wantValue(t, "with another codec", memDB(t, Options{FS: m, Codec: runCodec{}}), "key", strings.Repeat("v", 1000))
+}
