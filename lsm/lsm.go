@@ -179,7 +179,8 @@ func (db *DB) Sync(ctx context.Context) error {
 
 // Flush makes a table of what is in memory, and waits until it is there. No
 // commit is safer for it. If ctx ends first, it returns the error of ctx, and
-// the table may still be made.
+// the table may still be made. If the system lacks room for a log, it fails
+// with [ErrStalled] as a commit does.
 func (db *DB) Flush(ctx context.Context) error {
 	if db.closed.Load() {
 		return ErrClosed
@@ -201,12 +202,17 @@ func (db *DB) Close() error {
 		<-db.done
 		return ErrClosed
 	}
+	defer close(db.done)
+	return db.shut()
+}
 
-	err := db.commits.drain()
+// shut does the work of Close. It releases the files even if Options.OnEvent
+// panics.
+func (db *DB) shut() (err error) {
+	defer func() { err = errors.Join(err, db.release()) }()
+	err = db.commits.drain()
 	db.logs.background.Wait()
-	if n := db.closeReaders(); n > 0 {
-		db.event(Event{Kind: "leak", Readers: n})
-	}
+	leaked := db.closeReaders()
 	if err == nil {
 		db.removeObsolete()
 		var last *logFile
@@ -215,7 +221,8 @@ func (db *DB) Close() error {
 			db.flushAtClose(last)
 		}
 	}
-	err = errors.Join(err, db.release())
-	close(db.done)
+	if leaked > 0 {
+		db.event(Event{Kind: "leak", Readers: leaked})
+	}
 	return err
 }

@@ -106,7 +106,8 @@ type Options struct {
 
 	// OnEvent, if not nil, is called after what a database does by itself, in
 	// the goroutine that has done it and under no lock. It should return soon,
-	// and not call Flush, Compact or Close, which wait for that goroutine.
+	// and not panic. It may read, but not commit, nor call Flush, Compact or
+	// Close, which wait for that goroutine.
 	OnEvent func(Event)
 
 	// FS is where the files are. If nil, [OSFS].

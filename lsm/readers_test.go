@@ -213,3 +213,19 @@ func contextFor(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// TestTrapEventPanics checks for a Close that leaves files and the lock, and
+// hangs the second time, because Options.OnEvent has panicked. Everything is
+// durable before.
+func TestTrapEventPanics(t *testing.T) {
+	m := NewMemFS()
+	db, err := Open("db", &Options{FS: m, Durability: Async, OnEvent: func(e Event) { panic("OnEvent: " + e.Kind) }})
+	must(t, err)
+	must(t, db.Set([]byte("key"), []byte("value")))
+	_ = db.Snapshot()
+	mustPanic(t, "OnEvent: leak", func() { _ = db.Close() })
+	isError(t, "Close the second time", db.Close(), ErrClosed)
+	must(t, m.leaks())
+	wantValue(t, "afterwards", memDB(t, Options{FS: m.CrashClone(CrashConfig{})}), "key", "value")
+	wantValue(t, "in the same files", memDB(t, Options{FS: m}), "key", "value")
+}
