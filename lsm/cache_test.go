@@ -114,7 +114,7 @@ func tablesDB(t *testing.T, o Options) (*DB, map[string]string) {
 		model[key] = value
 		must(t, db.Set([]byte(key), []byte(value)))
 	}
-	db.logs.background.Wait()
+	db.idle()
 	if got := db.Stats().Tables; got < 40 {
 		t.Errorf("%d tables, want many", got)
 	}

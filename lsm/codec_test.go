@@ -83,7 +83,7 @@ func TestCodecDB(t *testing.T) {
 				model[v.key] = v.value
 				must(t, db.Set([]byte(v.key), []byte(v.value)))
 			}
-			db.logs.background.Wait()
+			db.idle()
 			stored := db.Stats().Stored - before
 			isError(t, "Verify", db.Verify(t.Context()), nil)
 			readAll(t, db, model)
@@ -229,7 +229,7 @@ func TestCodecEncode(t *testing.T) {
 		for i := range 20 {
 			set(t, db, fmt.Sprint(i), "", Sync)
 		}
-		db.logs.background.Wait()
+		db.idle()
 		equal(t, "tables of a codec that "+what, db.Stats().Tables, 0)
 		closeDB(t, db)
 		db = memDB(t, Options{FS: m})

@@ -532,7 +532,7 @@ func TestLeaveWithLead(t *testing.T) {
 	if err := p.leave(ctx, g); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it was canceled", err)
 	}
-	db.logs.background.Wait()
+	db.idle()
 	wantHas(t, "after the lead was given on", db, "a", true)
 	if err := p.leave(ctx, g); err != nil {
 		t.Errorf("after it was written: got %v, want nil", err)
@@ -554,7 +554,7 @@ func TestLogRoom(t *testing.T) {
 			if i%3 == 2 {
 				must(t, db.Sync(t.Context()))
 			}
-			db.logs.background.Wait()
+			db.idle()
 			for _, name := range m.files(t) {
 				if n := len(m.bytes(name)); n > minLogSize {
 					t.Fatalf("values of %d bytes: %s has %d bytes, want at most %d", size, name, n, minLogSize)
@@ -597,7 +597,7 @@ func logRoomRound(t *testing.T, size int) {
 func TestLogGrows(t *testing.T) {
 	m := NewMemFS()
 	db := openMem(t, m)
-	db.logs.background.Wait()
+	db.idle()
 	grown := 0
 	m.Inject(func(op FSOp) error {
 		if op.Kind != "preallocate" {
@@ -616,7 +616,7 @@ func TestLogGrows(t *testing.T) {
 	// filled its own.
 	for i, n := range []int{10, 2 * minLogSize, 9 * minLogSize} {
 		set(t, db, fmt.Sprint(i), string(make([]byte, n)), NoSync)
-		db.logs.background.Wait()
+		db.idle()
 	}
 	if grown < 2 {
 		t.Errorf("%d logs were made or grew, want 2 or more", grown)

@@ -121,7 +121,7 @@ func TestCompact(t *testing.T) {
 		model[key] = fmt.Sprintf("%030d", i)
 		must(t, db.Set([]byte(key), []byte(model[key])))
 	}
-	db.logs.background.Wait()
+	db.idle()
 	wantScan(t, "before", db.Scan, model, nil, nil)
 	must(t, db.Compact(t.Context(), nil, nil))
 	wantScan(t, "after", db.Scan, model, nil, nil)
@@ -214,7 +214,7 @@ func TestZombies(t *testing.T) {
 		must(t, db.Set([]byte(key), []byte("old")))
 	}
 	must(t, db.Compact(t.Context(), nil, nil))
-	db.logs.background.Wait() // until what was merged is removed
+	db.idle() // until what was merged is removed
 	before := m.tableNames(t)
 
 	// All keys change while the iterator is open.
@@ -223,7 +223,7 @@ func TestZombies(t *testing.T) {
 		must(t, db.Set(fmt.Appendf(nil, "key%03d", i), []byte("new")))
 	}
 	must(t, db.Compact(t.Context(), nil, nil))
-	db.logs.background.Wait()
+	db.idle()
 	names := m.tableNames(t)
 	for _, name := range before {
 		if !slices.Contains(names, name) {
@@ -233,6 +233,6 @@ func TestZombies(t *testing.T) {
 	got, err := collect(it, true)
 	must(t, err)
 	equal(t, "keys of an old iterator", len(got), len(model))
-	db.logs.background.Wait()
+	db.idle()
 	equal(t, "files when it is closed", len(m.tableNames(t)), db.Stats().Tables)
 }

@@ -132,6 +132,7 @@ func TestTrapReadError(t *testing.T) {
 			equal(t, fmt.Sprint("tables after read ", n), db.Stats().Tables, before)
 			isError(t, "Compact again", db.Compact(t.Context(), nil, nil), syscall.EIO)
 		}
+		db.idle()
 		equal(t, "files", len(m.tableNames(t)), db.Stats().Tables)
 		closeDB(t, db)
 
@@ -531,7 +532,7 @@ func TestStaleRewritten(t *testing.T) {
 	}
 	must(t, db.Compact(t.Context(), nil, nil))
 	entries := func() (n uint64) {
-		db.logs.background.Wait()
+		db.idle()
 		for _, tables := range db.state.Load().tables.levels {
 			for _, table := range tables {
 				n += table.entries

@@ -337,7 +337,7 @@ func (c *crasher) run(steps []step, first int) error {
 		}
 	}
 
-	l.db.logs.background.Wait() // the last commit may have begun a table
+	l.db.idle() // the last commit may have begun a table
 	c.on.Store(first == 0)
 	if i, err := readScript(l.db); err != nil || i != s.begun.Load() {
 		return errors.Join(fmt.Errorf("commit %d is the last, want %d", i, s.begun.Load()), err, l.db.Close())

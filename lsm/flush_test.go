@@ -73,7 +73,7 @@ func TestFlush(t *testing.T) {
 			}
 		}
 		check("while open")
-		db.logs.background.Wait()
+		db.idle()
 		stats := db.Stats()
 		if stats.Tables == 0 || stats.Flushes < 4 || stats.Stored < minMemory/4 {
 			t.Errorf("values of %d bytes: got %+v, want tables, and several flushes", size, stats)
@@ -106,7 +106,7 @@ func TestFlushNothing(t *testing.T) {
 	for i := range 100 {
 		must(t, db.Set([]byte{byte(i / 2)}, nil))
 		must(t, db.Delete([]byte{byte(i / 2)}))
-		db.logs.background.Wait()
+		db.idle()
 	}
 	equal(t, "tables", db.Stats().Tables, 0)
 	wantHas(t, "a deleted key", db, "\x05", false)
@@ -129,7 +129,7 @@ func TestFlushHidden(t *testing.T) {
 	db := open()
 	for i := range 8 {
 		must(t, db.Set([]byte{byte(i)}, []byte("old")))
-		db.logs.background.Wait()
+		db.idle()
 	}
 	must(t, db.Delete([]byte{1}))
 	closeDB(t, db)
@@ -155,7 +155,7 @@ func TestFlushHidden(t *testing.T) {
 	must(t, db.Set([]byte{10}, nil))
 	must(t, db.Set([]byte{11}, nil))
 	must(t, db.Set([]byte{12}, nil))
-	db.logs.background.Wait()
+	db.idle()
 	wantHas(t, "a key that was deleted in a table", db, "\x01", false)
 	closeDB(t, db)
 }
@@ -376,7 +376,7 @@ func TestFlushLargeBatch(t *testing.T) {
 		wantHas(t, "of a large batch", db, fmt.Sprint("large", i), true)
 	}
 	must(t, db.Set([]byte("after"), nil))
-	db.logs.background.Wait()
+	db.idle()
 	if got := db.Stats().Memory; got > minMemory {
 		t.Errorf("%d bytes of memory after a large batch, want at most %d", got, minMemory)
 	}
@@ -455,7 +455,7 @@ func TestTrapOpenDeletes(t *testing.T) {
 	})
 	for range 8 {
 		must(t, s.commit(db, Sync))
-		db.logs.background.Wait()
+		db.idle()
 	}
 	m.Inject(nil)
 	closeDB(t, db)
@@ -692,7 +692,7 @@ func TestReadErrors(t *testing.T) {
 	for i := range 4 {
 		set(t, db, "key", fmt.Sprint(i), Sync)
 		set(t, db, "other", fmt.Sprint(i), Sync)
-		db.logs.background.Wait()
+		db.idle()
 	}
 	names := m.tableNames(t)
 	last := filepath.Join("db", names[len(names)-1])
@@ -756,7 +756,7 @@ func TestTrapRemoveOpen(t *testing.T) {
 				d = Async // it begins a memtable, and the leader has not come to its log
 			}
 			set(t, db, string(rune(i)), "", d)
-			db.logs.background.Wait()
+			db.idle()
 		}
 		closeDB(t, db)
 	}

@@ -54,7 +54,7 @@ func writeGoldenTables(t *testing.T, m *MemFS, s *script, n int64) {
 	must(t, err)
 	for range n {
 		must(t, s.commit(db, Sync))
-		db.logs.background.Wait()
+		db.idle()
 	}
 	equal(t, "tables", db.Stats().Tables, 2)
 	closeDB(t, db)

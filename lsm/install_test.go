@@ -25,7 +25,7 @@ func TestManifestRotates(t *testing.T) {
 		// A table of nothing takes no room, and its edit does.
 		must(t, db.Set([]byte{byte(i)}, nil))
 		must(t, db.Delete([]byte{byte(i)}))
-		db.logs.background.Wait()
+		db.idle()
 		if got := len(m.bytes(m.manifest(t))); got > limit {
 			t.Fatalf("%d bytes of a manifest, want at most %d", got, limit)
 		}

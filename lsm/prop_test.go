@@ -300,7 +300,7 @@ func metamorphicRound(t *testing.T, what string, seed uint64, open func(*MemFS) 
 	}
 	wantScan(t, what+", at the end", db.Scan, model, nil, nil)
 	isError(t, what+", at the end", db.Verify(t.Context()), nil)
-	db.logs.background.Wait()
+	db.idle()
 	isError(t, what+", levels at the end", checkLevels(db.state.Load().tables), nil)
 	closeDB(t, db)
 }

@@ -63,9 +63,9 @@ func TestLeaks(t *testing.T) {
 		return s.Readers == 0 && s.Pinned == 0
 	})
 	equal(t, "the oldest", db.Stats().OldestReader, 0)
-	db.logs.background.Wait()
+	db.idle()
 	equal(t, "files of tables", len(m.tableNames(t)), db.Stats().Tables)
-	equal(t, "events of leaks", log.count("leak"), 2)
+	eventually(t, "events of leaks", func() bool { return log.count("leak") == 2 })
 
 	// Close tells of those that are open.
 	snap, it := db.Snapshot(), db.Scan(nil, nil)
@@ -191,7 +191,7 @@ func TestTrapTombstones(t *testing.T) {
 		it := db.Scan(nil, nil)
 		equal(t, "the first key", it.First() && string(it.Key()) == fmt.Sprintf("%05d", n-1), true)
 		must(t, it.Close())
-		db.logs.background.Wait()
+		db.idle()
 		if levelCounts(db)[0] == 0 {
 			break
 		}

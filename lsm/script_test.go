@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -222,6 +223,17 @@ func wantSizes(t testing.TB, what string, m *MemFS) {
 	}
 }
 
+// idle waits until nothing runs in the background. A wait for the goroutines
+// themselves would not allow a timer, or the garbage collector, to start one
+// meanwhile.
+func (db *DB) idle() {
+	for busy := true; busy; runtime.Gosched() {
+		db.commits.mu.Lock()
+		busy = db.commits.leading || db.logs.making || db.flush.running || db.removal.running || len(db.compactions.running) > 0
+		db.commits.mu.Unlock()
+	}
+}
+
 // closeDB closes db, which must succeed.
 func closeDB(t testing.TB, db *DB) {
 	t.Helper()
@@ -261,7 +273,7 @@ func filesWith(t testing.TB, n int64, closed bool, seed uint64, lim limits) *Mem
 		if err := s.commit(db, Sync); err != nil {
 			t.Fatal(err)
 		}
-		db.logs.background.Wait() // the same files each time
+		db.idle() // the same files each time
 	}
 
 	live := m.CrashClone(CrashConfig{Keep: 1})

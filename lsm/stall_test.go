@@ -205,7 +205,7 @@ func TestSustainedFill(t *testing.T) {
 		t.Errorf("%v without a commit, want at most 100 ms, when a sync takes up to %v", worst, alone)
 	}
 
-	db.logs.background.Wait()
+	db.idle()
 	eventually(t, "goroutines of an idle database", func() bool { return runtime.NumGoroutine() <= before })
 	closeDB(t, db)
 }

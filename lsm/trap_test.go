@@ -283,7 +283,7 @@ func TestTrapKilledThenPowerLoss(t *testing.T) {
 		if err := s.commit(db, NoSync); err != nil {
 			t.Fatal(err)
 		}
-		db.logs.background.Wait() // one operation after the other
+		db.idle() // one operation after the other
 	}
 
 	m.Inject(nil)
