@@ -270,6 +270,8 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 
 	// Jobs for it run until nothing is left for one. Others may run all the
 	// time.
+	timer := time.NewTimer(db.opts.StallTimeout)
+	defer timer.Stop()
 	for {
 		if err := cmp.Or(db.commits.stateLocked(), r.err); err != nil {
 			return err
@@ -278,8 +280,8 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 		if !db.remainsLocked(r) {
 			return r.badTable(db.state.Load().tables)
 		}
-		if err := db.commits.waitLocked(ctx, nil); err != nil {
-			return ctx.Err()
+		if err := db.commits.waitForJobLocked(ctx, timer); err != nil {
+			return err
 		}
 	}
 }

@@ -662,3 +662,48 @@ func TestTrapCompactAfterFullDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestTrapFlushStalls checks for a Flush or Compact that never returns, because
+// what it waits for fails each time. If that only takes long, they wait.
+func TestTrapFlushStalls(t *testing.T) {
+	for _, c := range []struct {
+		what, name string
+		call       func(*DB, context.Context) error
+	}{
+		{"Flush", ".sst", (*DB).Flush},
+		{"Compact", ".tmp", func(db *DB, ctx context.Context) error { return db.Compact(ctx, nil, nil) }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, _ := mergeFiles(t)
+			lim := limits{versions: 1 << 20, manifest: maxManifestLen}
+			db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(2), lim)
+			must(t, err)
+			must(t, db.Flush(t.Context()), db.Set([]byte("key"), nil))
+			if c.what == "Compact" {
+				must(t, db.Flush(t.Context()))
+			}
+
+			fails, takes := true, time.Duration(0)
+			m.Inject(func(op FSOp) error {
+				if op.Kind != "create" || filepath.Ext(op.Name) != c.name {
+					return nil
+				}
+				time.Sleep(takes)
+				if fails {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			begin := time.Now()
+			isError(t, c.what+" on a full disk", c.call(db, t.Context()), ErrStalled, syscall.ENOSPC)
+			equal(t, "how long it waits", time.Since(begin), defaultStallTimeout)
+			isError(t, c.what+" with a context", c.call(db, contextFor(t, time.Second)), context.DeadlineExceeded, syscall.ENOSPC)
+			fails = false
+			isError(t, c.what+" when there is room", c.call(db, t.Context()), nil)
+			takes = time.Hour
+			must(t, db.Set([]byte("key"), nil))
+			isError(t, c.what+" on a slow disk", c.call(db, t.Context()), nil)
+			closeDB(t, db)
+		})
+	}
+}

@@ -20,17 +20,19 @@ var (
 	// ErrLocked is returned by [Open] when the database is open already.
 	ErrLocked = errors.New("lsm: locked")
 
-	// ErrReadOnly is returned by [DB.Set], [DB.Delete], [DB.Apply] and
-	// [DB.Sync] when the database was opened with Options.ReadOnly, or when a
-	// write or sync of its log has failed. Then it wraps the error of the file
-	// system that caused it, and whether commits that had not returned are in
-	// the database is known when it is opened again.
+	// ErrReadOnly is returned by what commits, and by [DB.Sync], [DB.Flush] and
+	// [DB.Compact] if they have anything to do, when the database was opened
+	// with Options.ReadOnly, or when a write or sync of its log has failed.
+	// Then it wraps the error of the file system that caused it, and whether
+	// commits that had not returned are in the database is known when it is
+	// opened again.
 	ErrReadOnly = errors.New("lsm: read-only")
 
 	// ErrStalled is returned by a commit that waited in vain for space,
-	// descriptors, or a table that gives memory back. It wraps the error that
-	// caused it: of the file system, or ErrTooLarge if there are more tables
-	// than a manifest of 1 GiB can name. The commit has not happened.
+	// descriptors, or a table that gives memory back, and by [DB.Flush] and
+	// [DB.Compact] that waited for a table. It wraps the error that caused it:
+	// of the file system, or ErrTooLarge if there are more tables than a
+	// manifest of 1 GiB can name. The commit has not happened.
 	ErrStalled = errors.New("lsm: stalled")
 
 	// ErrTooLarge is returned by a commit with a key longer than [MaxKeyLen],

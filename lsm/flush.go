@@ -5,6 +5,7 @@ package lsm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -241,16 +242,40 @@ func (p *pipeline) flushedLocked(ctx context.Context) error {
 	f := &p.db.flush
 	f.waiting++
 	defer func() { f.waiting-- }()
+	timer := time.NewTimer(p.db.opts.StallTimeout)
+	defer timer.Stop()
 	for last := imms[len(imms)-1]; slices.Contains(p.db.state.Load().imms, last); {
 		if err := p.stateLocked(); err != nil {
 			return err
 		}
 		p.db.scheduleFlushLocked()
-		if err := p.waitLocked(ctx, nil); err != nil {
-			return errors.Join(ctx.Err(), f.err)
+		if err := p.waitForJobLocked(ctx, timer); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// waitForJobLocked is waitLocked for one who waits for a job until the timer
+// ends: then it goes on, unless a job has failed and is tried again.
+func (p *pipeline) waitForJobLocked(ctx context.Context, timer *time.Timer) error {
+	err := p.waitLocked(ctx, timer.C)
+	if err == nil {
+		return nil
+	}
+	cause := p.db.flush.err
+	if cause == nil && len(p.db.compactions.running) > 0 {
+		cause = p.db.compactions.err // a merge has the turn, perhaps
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.Join(ctx.Err(), cause)
+	case cause != nil:
+		return fmt.Errorf("%w: %w", err, cause)
+	default:
+		timer.Reset(p.db.opts.StallTimeout)
+		return nil
+	}
 }
 
 // flushAtClose makes tables of what is in memory, if it is more than a quarter

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -103,5 +106,53 @@ func TestIssuePowerFailsFirst(t *testing.T) {
 	}
 	if len(clones) < 100 {
 		t.Errorf("%d crashes, want many", len(clones))
+	}
+}
+
+// TestIssueCloseBesideReads checks for a panic, or an error that is not
+// ErrClosed, of what goes on while the database is closed
+// (syndtr/goleveldb#148, #235, dgraph-io/badger#278).
+func TestIssueCloseBesideReads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	m := NewMemFS()
+	for round := range 15 {
+		lim := checkedLimits(t, limits{versions: 20, edits: 500, trigger: 1, table: 300, base: 300, closing: 5})
+		o := Options{FS: m, LogSize: minLogSize, Durability: Durability(round % 3), MaxOpenFiles: 2, Cache: NewCache(2000)}
+		db, err := openWith("db", &o, rand.Uint64, lim)
+		must(t, err)
+		snap := db.Snapshot()
+		key := []byte("key")
+		calls := []func() error{
+			func() error { return db.Set(key, key) },
+			func() error { return db.Flush(t.Context()) },
+			func() error { return db.Compact(t.Context(), nil, nil) },
+			func() error { return db.Verify(t.Context()) },
+			func() error { _, err := db.Has(key); return err },
+			func() error { _, err := snap.Has(key); return err },
+			func() error { _, err := collect(db.Scan(nil, nil), false); return err },
+			func() error {
+				s := db.Snapshot()
+				_, err := collect(s.Prefix(key), true)
+				return errors.Join(err, s.Close())
+			},
+		}
+
+		// Each goes on until it finds that the database is closed.
+		var wg sync.WaitGroup
+		for i, call := range calls {
+			wg.Go(func() {
+				var err error
+				for err == nil {
+					err = call()
+				}
+				isError(t, fmt.Sprint("call ", i), err, ErrClosed)
+			})
+		}
+		for range 1 << round {
+			runtime.Gosched()
+		}
+		closeDB(t, db)
+		wg.Wait()
+		must(t, m.leaks())
 	}
 }

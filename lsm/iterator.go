@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// An Iterator moves over the keys of a range in order, forth and back, and
-// shows the values that they had when it was made. It is not safe for
-// concurrent use. Use [DB.Scan], [DB.Prefix], [Snapshot.Scan],
-// [Snapshot.Prefix] or [Table.Scan] to make one.
+// An Iterator moves over the keys of a range in the order of [bytes.Compare],
+// forth and back, and shows the values that they had when it was made. No move
+// leaves the range. It is not safe for concurrent use. Use [DB.Scan],
+// [DB.Prefix], [Snapshot.Scan], [Snapshot.Prefix] or [Table.Scan] to make one.
 //
 //	it := db.Scan(lo, hi)
 //	for key, value := range it.All() {
@@ -98,7 +98,8 @@ const (
 )
 
 // Scan returns an iterator over the keys from lo up to but not including hi, in
-// ascending order. A nil hi is beyond all keys.
+// ascending order. A nil hi is beyond all keys; one that is not above lo leaves
+// none.
 func (db *DB) Scan(lo, hi []byte) *Iterator { return db.scan(lo, hi, maxSeq) }
 
 // Prefix returns an iterator over the keys that begin with p.

@@ -179,8 +179,8 @@ func (db *DB) Sync(ctx context.Context) error {
 
 // Flush makes a table of what is in memory, and waits until it is there. No
 // commit is safer for it. If ctx ends first, it returns the error of ctx, and
-// the table may still be made. If the system lacks room for a log, it fails
-// with [ErrStalled] as a commit does.
+// the table may still be made. If the system lacks room for a log, or the table
+// cannot be written, it fails with [ErrStalled] as a commit does.
 func (db *DB) Flush(ctx context.Context) error {
 	if db.closed.Load() {
 		return ErrClosed

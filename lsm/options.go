@@ -97,11 +97,13 @@ type Options struct {
 
 	// StallTimeout is how long a commit waits for space or descriptors that
 	// the system lacks for the next log file, or for memory, before it fails
-	// with [ErrStalled]. If zero, 10 * time.Second.
+	// with [ErrStalled]; and Flush and Compact, if tables cannot be written. If
+	// zero, 10 * time.Second.
 	StallTimeout time.Duration
 
 	// Codec makes blocks of new tables shorter. Tables that have it can be
-	// opened with no other, and those that have none with any. If nil, none.
+	// opened with no other, and those that have none with any: a database may
+	// get a codec later, and then keeps it. If nil, none.
 	Codec Codec
 
 	// OnEvent, if not nil, is called after what a database does by itself, in
