@@ -287,10 +287,15 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 }
 
 // remainsLocked reports whether anything is left of r, for a job that runs or
-// for one to come.
+// for one to come. A job is not done before its inputs are removed.
 func (db *DB) remainsLocked(r *request) bool {
 	c := &db.compactions
 	running := c.running
+	for _, job := range running {
+		if slices.ContainsFunc(job.inputs, func(t placedTable) bool { return t.no < r.mark && r.has(t.dbTable) }) {
+			return true
+		}
+	}
 	c.running = nil // what they have taken is not done
 	defer func() { c.running = running }()
 	return db.requestedLocked(r, db.state.Load().tables) != nil

@@ -135,6 +135,7 @@ func TestCompact(t *testing.T) {
 		equal(t, "the highest sequence", table.maxSeq, 0)
 	}
 	equal(t, "entries", entries, uint64(len(model)))
+	db.idle()
 	equal(t, "files of tables", len(m.tableNames(t)), db.Stats().Tables)
 }
 

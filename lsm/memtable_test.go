@@ -382,6 +382,19 @@ func TestMemtableGrowth(t *testing.T) {
 		}
 	}
 
+	// One operation never takes more, also if it splits nodes or adds a chunk.
+	m = newMemtable()
+	for range 20_000 {
+		key := fmt.Append(nil, rng.Uint32())
+		before := m.bytes()
+		bound := m.growth(int64(len(key)), 1)
+		seq++
+		m.insert(key, nil, seq, kindSet)
+		if got := m.bytes() - before; got > bound {
+			t.Fatalf("an operation took %d bytes, want at most %d", got, bound)
+		}
+	}
+
 	// Entries take memory also if keys and values have none.
 	m = newMemtable()
 	const n = 200_000
