@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -226,6 +227,48 @@ func TestTrapStarved(t *testing.T) {
 		t.Errorf("a merge of level %d beside one of level 0 to 3", other.from)
 	}
 	db.compactions.running = nil
+
+	// As many merges run as may: only many tables of level 0 get another.
+	state := db.state.Load()
+	defer db.state.Store(state)
+	for many := range 2 {
+		w := *v
+		w.levels[0] = v.levels[0][:4+4*many]
+		db.state.Store(&readState{mem: state.mem, tables: &w})
+		elsewhere := &compaction{from: numLevels, to: numLevels}
+		db.compactions.running = slices.Repeat([]*compaction{elsewhere}, max(1, runtime.GOMAXPROCS(0)/2))
+		equal(t, fmt.Sprint("one more merge: ", many), db.nextCompactionLocked() != nil, many == 1)
+	}
+	db.compactions.running = nil
+}
+
+// TestMergeReads checks that a merge reads its inputs in long pieces, and so
+// with few operations.
+func TestMergeReads(t *testing.T) {
+	m := NewMemFS()
+	lim := limits{versions: 1 << 20, edits: 1 << 20, table: 1 << 20}
+	db, err := openWith("db", &Options{FS: m, Durability: Async}, testNonce(1), lim)
+	must(t, err)
+	for range 2 {
+		for i := range 1000 {
+			must(t, db.Set(fmt.Appendf(nil, "%04d", i), make([]byte, 1000)))
+		}
+		must(t, db.Flush(t.Context()))
+	}
+	var reads atomic.Int64
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" && filepath.Ext(op.Name) == ".sst" {
+			reads.Add(1)
+		}
+		return nil
+	})
+	must(t, db.Compact(t.Context(), nil, nil))
+
+	// Of each input its index, and then a megabyte; of the output its end.
+	if got, want := reads.Load(), int64(2*(1+(1<<20)/maxAhead)+1); got > want {
+		t.Errorf("%d reads, want at most %d", got, want)
+	}
+	closeDB(t, db)
 }
 
 // TestCloseAnywhere checks that Close at any step of a flush or a merge ends

@@ -327,6 +327,7 @@ func TestManifestLevels(t *testing.T) {
 		{"a table of another level goes", remove(4, 14), ErrCorrupt, ""},
 		{"a sequence that is not flushed", add(4, table(16, 10, "a", "b")), ErrCorrupt, ""},
 		{"a number that is too high", add(4, table(50, 1, "a", "b")), ErrCorrupt, ""},
+		{"a table that ends before it begins", add(4, table(16, 1, "b", "a")), ErrCorrupt, ""},
 	} {
 		// The edit follows the snapshot of state.
 		b := state.encode()

@@ -73,13 +73,8 @@ func (o *output) start() error {
 	return nil
 }
 
-// size returns the bytes of the table at hand.
-func (o *output) size() int64 {
-	if o.f == nil {
-		return 0
-	}
-	return o.w.Size()
-}
+// size returns the bytes of the table at hand. There is one.
+func (o *output) size() int64 { return o.w.Size() }
 
 // end ends the table at hand, if there is one, and makes its bytes durable.
 func (o *output) end() error {

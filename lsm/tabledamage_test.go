@@ -567,3 +567,18 @@ func TestTableTooLong(t *testing.T) {
 		isError(t, fmt.Sprint("finish at ", c.off), w.Finish(), c.want)
 	}
 }
+
+// TestBlockEntryEnds checks that an entry of a block which is longer than the
+// block is damage, to the byte.
+func TestBlockEntryEnds(t *testing.T) {
+	for n, want := range map[byte]error{5: nil, 6: nil, 7: errDamaged, 10: errDamaged, 11: errDamaged} {
+		// A key of 8 bytes, of which 4 are the head, and a value of n: there
+		// are bytes for 6.
+		b := []byte{1, 0, 0, 0, 0, 0, flagZero | flagSets, 0, 'h', 'e', 'a', 'd', 0, 0, 8, n}
+		b = append(b, "tailvalues"...)
+		d, err := parseDataBlock(b[:len(b):len(b)])
+		must(t, err)
+		_, err = d.entry(0)
+		isError(t, fmt.Sprintf("a value of %d bytes", n), err, want)
+	}
+}
