@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Codec makes blocks of tables shorter, as compression does. It is safe for
@@ -58,7 +59,7 @@ func (t *tableFile) decode(b []byte, buf *blockBuffer) (payload []byte, err erro
 		return nil, errors.New("a block is longer than the longest")
 	}
 	if int64(cap(buf.raw)) < n {
-		buf.raw = make([]byte, 0, min(n, maxPooled))
+		buf.raw = slices.Grow([]byte(nil), int(min(n, maxPooled)))
 	}
 
 	defer func() {

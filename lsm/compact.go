@@ -227,7 +227,7 @@ func (db *DB) countLocked(job *compaction, out *output, took time.Duration) {
 	}
 	s.merges++
 	s.written += uint64(out.bytes)
-	first := int64(0)
+	var first int64
 	for _, t := range job.inputs {
 		if t.level == 0 {
 			first += int64(t.tableMeta.size)

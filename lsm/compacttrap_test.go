@@ -228,6 +228,13 @@ func TestTrapStarved(t *testing.T) {
 	}
 	db.compactions.running = nil
 
+	// A level before the first that is used is due, and not more than that.
+	small := &tableSet{}
+	small.levels[6] = []*dbTable{table(1, 100, "a", "z")}
+	small.levels[3] = []*dbTable{table(2, 100, "a", "z")}
+	small.levels[0] = v.levels[0][:6]
+	equal(t, "levels that are due", fmt.Sprint(db.scores(small)), "[{0 1.5} {3 1}]")
+
 	// As many merges run as may: only many tables of level 0 get another.
 	state := db.state.Load()
 	defer db.state.Store(state)
@@ -240,6 +247,8 @@ func TestTrapStarved(t *testing.T) {
 		equal(t, fmt.Sprint("one more merge: ", many), db.nextCompactionLocked() != nil, many == 1)
 	}
 	db.compactions.running = nil
+	db.lim.trigger = 0
+	equal(t, "many tables when nothing is merged", db.firstUrgent(v), false)
 }
 
 // TestMergeReads checks that a merge reads its inputs in long pieces, and so

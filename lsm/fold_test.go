@@ -147,20 +147,7 @@ func TestFoldDamage(t *testing.T) {
 // records.
 func foldDamageRound(t *testing.T, size, want int) {
 	t.Helper()
-	m := NewMemFS()
-	logs := 0
-	for i := 0; logs <= maxChain; i++ {
-		db := openMem(t, m)
-		n := 0
-		if i < 3 {
-			n = size
-		}
-		set(t, db, fmt.Sprint("key", min(i, 3)), string(make([]byte, n)), Sync)
-		closeDB(t, db)
-		l, err := list(m, "db")
-		must(t, err)
-		logs = len(l.logs)
-	}
+	m, _ := unfoldedValues(t, size)
 	db := openMem(t, m)
 	if l := db.logs.current; l.size-l.off < minLogSize-logHeaderLen {
 		t.Errorf("copies end at %d of %d bytes, want room for a whole log after them", l.off, l.size)
@@ -180,6 +167,30 @@ func foldDamageRound(t *testing.T, size, want int) {
 		c.bytes(name)[off+recordHeadLen+1] ^= 1
 		isError(t, fmt.Sprint("damage at ", off), openErrorOf(t, c), ErrCorrupt)
 	}
+}
+
+// unfoldedValues returns logs that the next Open folds, with three values of
+// some size and a small one.
+func unfoldedValues(t *testing.T, size int) (*MemFS, map[string]string) {
+	t.Helper()
+	m := NewMemFS()
+	want := map[string]string{}
+	logs := 0
+	for i := 0; logs <= maxChain; i++ {
+		db := openMem(t, m)
+		n := 0
+		if i < 3 {
+			n = size
+		}
+		key := fmt.Sprint("key", min(i, 3))
+		want[key] = string(make([]byte, n))
+		set(t, db, key, want[key], Sync)
+		closeDB(t, db)
+		l, err := list(m, "db")
+		must(t, err)
+		logs = len(l.logs)
+	}
+	return m, want
 }
 
 // TestFoldFull checks that logs stay as they are if there is no room to fold
@@ -221,7 +232,16 @@ func TestFoldFull(t *testing.T) {
 // part, also for lack of room: the log that has it must not go on.
 func TestFoldCopyFails(t *testing.T) {
 	base, want := unfolded(t)
-	name := filepath.Join("db", logName(maxChain+2))
+	copyFails(t, base, want)
+	base, want = unfoldedValues(t, copyLen) // others may be written after it
+	copyFails(t, base, want)
+}
+
+func copyFails(t *testing.T, base *MemFS, want map[string]string) {
+	t.Helper()
+	files, err := list(base, "db")
+	must(t, err)
+	name := filepath.Join("db", logName(files.top+1))
 	for _, kind := range []string{"write", "sync"} {
 		m := base.CrashClone(CrashConfig{Keep: 1})
 		seen := 0
