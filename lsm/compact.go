@@ -272,30 +272,46 @@ func (db *DB) Compact(ctx context.Context, lo, hi []byte) error {
 	// time.
 	timer := time.NewTimer(db.opts.StallTimeout)
 	defer timer.Stop()
-	for {
-		if err := cmp.Or(db.commits.stateLocked(), r.err); err != nil {
-			return err
-		}
-		db.scheduleCompactionLocked()
-		if !db.remainsLocked(r) {
-			return r.badTable(db.state.Load().tables)
-		}
-		if err := db.commits.waitForJobLocked(ctx, timer); err != nil {
-			return err
+	until := func(done func() bool) error {
+		for {
+			if err := cmp.Or(db.commits.stateLocked(), r.err); err != nil {
+				return err
+			}
+			db.scheduleCompactionLocked()
+			if done() {
+				return nil
+			}
+			if err := db.commits.waitForJobLocked(ctx, timer); err != nil {
+				return err
+			}
 		}
 	}
+	if err := until(func() bool { return !db.remainsLocked(r) }); err != nil {
+		return err
+	}
+
+	// The last of them may still be removing files.
+	last := slices.Clone(c.running)
+	last = slices.DeleteFunc(last, func(j *compaction) bool { return !j.touches(r) })
+	ended := func() bool {
+		return !slices.ContainsFunc(last, func(j *compaction) bool { return slices.Contains(c.running, j) })
+	}
+	if err := until(ended); err != nil {
+		return err
+	}
+	return r.badTable(db.state.Load().tables)
+}
+
+// touches reports whether an input of c may have a key of r.
+func (c *compaction) touches(r *request) bool {
+	return slices.ContainsFunc(c.inputs, func(t placedTable) bool { return r.has(t.dbTable) })
 }
 
 // remainsLocked reports whether anything is left of r, for a job that runs or
-// for one to come. A job is not done before its inputs are removed.
+// for one to come.
 func (db *DB) remainsLocked(r *request) bool {
 	c := &db.compactions
 	running := c.running
-	for _, job := range running {
-		if slices.ContainsFunc(job.inputs, func(t placedTable) bool { return t.no < r.mark && r.has(t.dbTable) }) {
-			return true
-		}
-	}
 	c.running = nil // what they have taken is not done
 	defer func() { c.running = running }()
 	return db.requestedLocked(r, db.state.Load().tables) != nil

@@ -664,11 +664,11 @@ func TestCompactBesideOthers(t *testing.T) {
 		must(t, db.Set([]byte("a"), []byte("new")))
 		must(t, db.Flush(t.Context()))
 
-		// A merge of a takes long.
-		goOn := make(chan struct{})
+		// A merge of a takes long, and so does removing its inputs.
+		goOn := map[string]chan struct{}{"create": make(chan struct{}), "remove": make(chan struct{})}
 		m.Inject(func(op FSOp) error {
-			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
-				<-goOn
+			if c := goOn[op.Kind]; c != nil && filepath.Ext(op.Name) == ".sst" {
+				<-c
 			}
 			return nil
 		})
@@ -677,7 +677,14 @@ func TestCompactBesideOthers(t *testing.T) {
 		synctest.Wait()
 		isError(t, "Compact of x meanwhile", db.Compact(contextFor(t, time.Minute), []byte("x"), nil), nil)
 		isError(t, "Compact of a meanwhile", db.Compact(contextFor(t, time.Minute), []byte("a"), []byte("b")), context.DeadlineExceeded)
-		close(goOn)
+
+		// A commit makes those look again who wait.
+		close(goOn["create"])
+		synctest.Wait()
+		must(t, db.Set([]byte("y"), nil))
+		synctest.Wait()
+		equal(t, "Compact of a has returned before its inputs are removed", len(done), 0)
+		close(goOn["remove"])
 		isError(t, "Compact of a", <-done, nil)
 		closeDB(t, db)
 	})

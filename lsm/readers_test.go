@@ -229,3 +229,30 @@ func TestTrapEventPanics(t *testing.T) {
 	wantValue(t, "afterwards", memDB(t, Options{FS: m.CrashClone(CrashConfig{})}), "key", "value")
 	wantValue(t, "in the same files", memDB(t, Options{FS: m}), "key", "value")
 }
+
+// TestVerifyPins checks that Verify keeps the tables that it reads, and that
+// they go when it has ended, though nothing else happens.
+func TestVerifyPins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db := compactedDB(t, m)
+		must(t, db.Set([]byte("key"), nil), db.Compact(t.Context(), nil, nil))
+		synctest.Wait()
+		before := m.tableNames(t)
+
+		// The first read of Verify comes when its tables are not current.
+		first := true
+		m.Inject(func(op FSOp) error {
+			if first && op.Kind == "read" {
+				first = false
+				must(t, db.Set([]byte("key"), nil), db.Compact(t.Context(), nil, nil))
+				equal(t, "the table is there", slices.Contains(m.tableNames(t), before[0]), true)
+			}
+			return nil
+		})
+		isError(t, "Verify", db.Verify(t.Context()), nil)
+		synctest.Wait()
+		equal(t, "tables when it has ended", len(m.tableNames(t)), 1)
+		must(t, db.Close())
+	})
+}
