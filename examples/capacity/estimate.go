@@ -91,6 +91,46 @@ func printRates(w io.Writer, c *config, f *figures) error {
 	}, true)
 }
 
+// The workload that is taken through the steps: requests a second, of which
+// some write, and a peak that is so many times as high. Each takes 10 ms of a
+// core of a database.
+const (
+	stepReads  = 9000.0
+	stepWrites = 1000.0
+	stepHits   = 0.9
+	replicas   = 3
+	shards     = 4
+	peak       = 3
+)
+
+// steps returns what one database server has to do, in busy cores at the peak,
+// after each step.
+func steps() []estimate {
+	cores := func(perSecond float64) float64 { return perSecond * serviceTime.Seconds() }
+	left := stepReads * (1 - stepHits)
+	return []estimate{
+		{what: "one server", formula: "3 × (9,000 + 1,000) × 10 ms", value: cores(peak * (stepReads + stepWrites))},
+		{what: "a cache, 90 % hits", formula: "3 × (900 + 1,000) × 10 ms", value: cores(peak * (left + stepWrites))},
+		{what: "three replicas", formula: "3 × (900/3 + 1,000) × 10 ms", value: cores(peak * (left/replicas + stepWrites))},
+		{what: "four shards", formula: "3 × (300 + 1,000)/4 × 10 ms", value: cores(peak * (left/replicas + stepWrites) / shards)},
+		{what: "a queue for the writes", formula: "(3 × 300 + 1,000)/4 × 10 ms", value: cores((peak*left/replicas + stepWrites) / shards)},
+	}
+}
+
+// printSteps prints what each step takes off one server.
+func printSteps(w io.Writer, _ *config, _ *figures) error {
+	lines := steps()
+	if err := printEstimates(w, "busy cores, step by step", lines, true); err != nil {
+		return err
+	}
+	for i := range lines[1:] {
+		if lines[i+1].value >= lines[i].value {
+			return fmt.Errorf("law broken: %s gains nothing", lines[i+1].what)
+		}
+	}
+	return nil
+}
+
 // printMemory prints what the entries of each kind take.
 func printMemory(w io.Writer, c *config, f *figures) error {
 	const gb = 1e9

@@ -31,6 +31,9 @@
 //     ratelimit.Concurrency, and Erlang's formula says the same.
 //   - Cores: what limiter, breaker and cache take of a core at 10,000 requests a
 //     second. It is not where the money goes.
+//   - Step by step: one workload on one server, and what a cache, replicas, shards
+//     and a queue each take off it. Replicas help reads alone; a queue takes the
+//     peak off the writes.
 //   - Memory: what an entry costs is not what its key and value are long.
 //   - The ladder: how many lookups of ours fit into one step of it.
 //   - Hits: from 80 % to 90 % the database has half of the work, and the mean
@@ -130,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func report(ctx context.Context, stdout io.Writer, c *config, f *figures) error {
 	w := &errWriter{w: stdout}
 	for _, part := range []func(io.Writer, *config, *figures) error{
-		printRates, printLittle, printMemory, printLadder, printHits,
+		printRates, printLittle, printSteps, printMemory, printLadder, printHits,
 	} {
 		if err := errors.Join(ctx.Err(), w.err); err != nil {
 			return err
