@@ -198,6 +198,7 @@ package lru
 
 const invariants = false
 `,
+	"docs/topics.md":                    "| topic | package | example | program | shown |\n|---|---|---|---|---|\n| demo | bloom | | [demo](../examples/demo/main.go) | `another` |\n| 1 filter | bloom | [Example](../bloom/example_test.go) | | `f.Has()` |\n",
 	"examples/README.md":                "# Examples\n\n## demo\n\n```text\na line\nanother\n```\n",
 	"examples/demo/testdata/golden.txt": "before\na line\n\nanother\n",
 	"examples/demo/main.go": `// SPDX-License-Identifier: MIT
@@ -391,6 +392,10 @@ var breaches = []breach{
 
 	{"Outputs", "examples/README.md", "another", "another one", "examples/README.md:7: demo does not print this: another one"},
 	{"Outputs", "examples/README.md", "## demo", "## other", "examples/README.md:5: output of \"other\", which has no testdata"},
+
+	{"Prints", "docs/topics.md", "`another`", "`others`", "docs/topics.md:3: no Example, test or program of the row has this: others"},
+	{"Prints", "docs/topics.md", "`f.Has()`", "", "docs/topics.md:4: a topic with a number, and nothing that shows it"},
+	{"Prints", "docs/topics.md", "| `another` |", "|", "docs/topics.md:3: 4 columns, want 5"},
 
 	{"Links", "README.md", "examples/demo/main.go", "examples/none/main.go", "README.md:3: broken link examples/none/main.go"},
 	{"Links", "README.md", "(#tests)", "(#proofs)", "README.md:3: broken link #proofs: no such heading"},

@@ -4,6 +4,7 @@ package arch
 
 import (
 	"fmt"
+	"go/ast"
 	"io/fs"
 	"path"
 	"regexp"
@@ -23,6 +24,7 @@ var (
 var markdownRules = []rule{
 	{"Regions", checkRegions},
 	{"Outputs", checkOutputs},
+	{"Prints", checkPrints},
 	{"Links", checkLinks},
 	{"Commands", checkCommands},
 }
@@ -161,6 +163,81 @@ func checkOutputs(t *tree, report reporter) {
 			}
 		}
 	}
+}
+
+// checkPrints reports rows of the topics whose figures nobody shows: a topic
+// with a number names, in the last column, what the Example, the test or the
+// program of the row has of it, and each such string is there.
+func checkPrints(t *tree, report reporter) {
+	const name = "docs/topics.md"
+	text, ok := t.read(name)
+	if !ok {
+		return
+	}
+	in := false
+	for i, line := range strings.Split(text, "\n") {
+		in = in && strings.HasPrefix(line, "|") || strings.HasPrefix(line, "| topic |")
+		if !in || !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| topic |") {
+			continue
+		}
+
+		at := fmt.Sprintf("%s:%d", name, i+1)
+		cells := strings.Split(line, "|") // the first and the last are empty
+		if len(cells) != 5+2 {
+			report(at, "%d columns, want 5", len(cells)-2)
+			continue
+		}
+
+		prints := code.FindAllStringSubmatch(cells[5], -1)
+		if len(prints) == 0 && strings.ContainsAny(cells[1], "0123456789") {
+			report(at, "a topic with a number, and nothing that shows it")
+		}
+		shown := t.shown(path.Dir(name), cells[3]+cells[4])
+		for _, p := range prints {
+			if !strings.Contains(shown, p[1]) {
+				report(at, "no Example, test or program of the row has this: %s", p[1])
+			}
+		}
+	}
+}
+
+var code = regexp.MustCompile("`([^`]+)`")
+
+// shown returns what the links in text lead to: the Examples and tests that
+// they name, as they are written, and what the programs print.
+func (t *tree) shown(dir, text string) string {
+	var b strings.Builder
+	for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
+		target := path.Join(dir, m[2])
+		b.WriteString(t.function(target, m[1]))
+
+		program, ok := strings.CutPrefix(path.Dir(target), "examples/")
+		files, err := fs.Glob(t.fsys, "examples/"+program+"/testdata/*.txt")
+		if !ok || err != nil {
+			continue
+		}
+		for _, f := range files {
+			golden, _ := t.read(f)
+			b.WriteString(golden)
+		}
+	}
+	return b.String()
+}
+
+// function returns the function of that name in the file at path, as it is
+// written, or "".
+func (t *tree) function(path, name string) string {
+	for _, f := range t.files {
+		if f.path != path {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Name.Name == name {
+				return string(f.src[t.fset.Position(d.Pos()).Offset:t.fset.Position(d.End()).Offset])
+			}
+		}
+	}
+	return ""
 }
 
 // documents returns the Markdown files at the root and below docs and examples.
