@@ -699,9 +699,10 @@ func TestTrapCompactAfterFullDisk(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			files, _ := mergeFiles(t)
-			full := true
+			var full atomic.Bool
+			full.Store(true)
 			files.Inject(func(op FSOp) error {
-				if full && (op.Kind == "create" || op.Kind == "preallocate") {
+				if full.Load() && (op.Kind == "create" || op.Kind == "preallocate") {
 					return syscall.ENOSPC
 				}
 				return nil
@@ -714,7 +715,7 @@ func TestTrapCompactAfterFullDisk(t *testing.T) {
 			isError(t, what+" on a full disk", call(db, t.Context()), ErrStalled, syscall.ENOSPC)
 			equal(t, "how long it waits", time.Since(begin), defaultStallTimeout)
 			synctest.Wait()
-			full = false
+			full.Store(false)
 			isError(t, what+" when there is room", call(db, contextFor(t, time.Minute)), nil)
 			closeDB(t, db)
 			isError(t, what+" of what is closed", call(db, t.Context()), ErrClosed)
@@ -742,13 +743,15 @@ func TestTrapFlushStalls(t *testing.T) {
 				must(t, db.Flush(t.Context()))
 			}
 
-			fails, takes := true, time.Duration(0)
+			var fails atomic.Bool
+			var takes atomic.Int64
+			fails.Store(true)
 			m.Inject(func(op FSOp) error {
 				if op.Kind != "create" || filepath.Ext(op.Name) != c.name {
 					return nil
 				}
-				time.Sleep(takes)
-				if fails {
+				time.Sleep(time.Duration(takes.Load()))
+				if fails.Load() {
 					return syscall.ENOSPC
 				}
 				return nil
@@ -757,9 +760,9 @@ func TestTrapFlushStalls(t *testing.T) {
 			isError(t, c.what+" on a full disk", c.call(db, t.Context()), ErrStalled, syscall.ENOSPC)
 			equal(t, "how long it waits", time.Since(begin), defaultStallTimeout)
 			isError(t, c.what+" with a context", c.call(db, contextFor(t, time.Second)), context.DeadlineExceeded, syscall.ENOSPC)
-			fails = false
+			fails.Store(false)
 			isError(t, c.what+" when there is room", c.call(db, t.Context()), nil)
-			takes = time.Hour
+			takes.Store(int64(time.Hour))
 			must(t, db.Set([]byte("key"), nil))
 			isError(t, c.what+" on a slow disk", c.call(db, t.Context()), nil)
 			closeDB(t, db)
