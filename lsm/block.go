@@ -11,7 +11,7 @@ import (
 )
 
 // A dataBlock is a sorted part of a table: keys, and of each key the newest
-// version first. table.go has the format.
+// version first. FORMAT.md has the format.
 //
 // The first four bytes of each key after the common prefix stand together, as
 // numbers. So a search is one over an array of numbers, which takes two cache

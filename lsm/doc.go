@@ -91,25 +91,25 @@
 // # Format
 //
 // Little endian. Files: LOCK, MANIFEST-000001 (the highest counts), 000001.wal,
-// 000002.sst (table.go). A sum is a CRC-32C xor the low half of m(salt +
-// offset); salt is m(m(id) + nonce + number·0x9e3779b97f4a7c15), and m the
-// finalizer of SplitMix64, the offset that of the record or edit, or for a body
-// that of the body. Zeros pad that to a multiple of 8, in its sum.
+// 000002.sst. FORMAT.md has every byte of them; a table in short, where lengths
+// and sequences are uvarints, and a sum is a CRC-32C salted with nonce and
+// offset:
 //
-//	header    0 8 "ashlarwl" or "ashlarmf", 8 2 version 1, 10 2 zero, 12 4 CRC-32C of all but these 4 bytes,
-//	          16 8 number, 24 8 database id, 32 8 nonce, zeros: 64 bytes of a log, 48 of a manifest
-//	log       header, records; the last one is a seal, or zeros follow. Sequences count operations from 1.
-//	record    0 4 sum of bytes 4-39, 4 4 sum of body, 8 4 length of body, 12 4 operations, 16 8 first sequence or the
-//	          next to come, 24 8 offset before which all is durable, 32 1 kind, 33 7 zero, 40 body
-//	kind      1 operations, 2 seal: number and nonce (8 8) of the next log, 3 begin: Close made the log, 4 mark
-//	operation kind (0 delete, 1 set), length of key, key, if set length of value, value; lengths are uvarints
-//	manifest  header, edits
-//	edit      0 4 sum of bytes 4-31, 4 4 sum of body, 8 4 length of body, 12 4 bytes 0-3 of the edit before or 0,
-//	          16 8 number, 24 1 kind (1 snapshot: the first, 2 change), 25 7 zero, 32 body: fields
-//	field     tag, length, value: 1 oldest log (number uvarint, nonce 8), 2 the sequence before it; 3 a number above all
-//	          files; 4 a table of a level; 5 one that goes (manifest.go)
+//	table       data blocks, ranges (none yet), filter, index, properties, footer; each but the footer is a block, or nothing
+//	block       payload, zeros up to a multiple of 8, 1 codec, 1 how many zeros, 2 zero, 4 sum
+//	data        0 4 n, 4 2 p, 6 1 flags (1 w is 8, else 2; 2 sequences are 0; 4 all are sets), 7 1 zero, 8 4n heads: 4
+//	            bytes after the prefix, wn offsets of entries, p prefix of the keys, entries
+//	entry       kind 1 (0 delete, 1 set), sequence, length of key and, if set, value; key after prefix and head; value
+//	filter      0 4 lines, 4 1 bits of a key, 5 1 hash (1 XXH64), zeros up to 64, lines of 64 bytes
+//	index       0 4 n, 4 2 p, 6 2 zero, 8 8n heads, 4n ends of blocks / 8, 4n+4 offsets, p prefix, rests of separators
+//	properties  fields: tag, length, value; 1 entries, 2 deletes, 3 smallest and 4 largest key, 5 lowest and 6 highest
+//	            sequence, 7 bytes of keys, 8 of values, 9 longest payload, 10 data blocks, 11 codec
+//	footer      0 8 "ashlarst", 8 2 version 1, 10 2 zero, 12 4 sum, 16 8 nonce, offsets: 24 8 ranges, 32 8 filter, 40 8
+//	            index, 48 8 properties, 56 8 footer
 //
-// Other kinds, tags below 32, versions, and zeros that are set are ErrVersion.
+// Reserved, for deletes of ranges and for expiry, are other kinds, flags,
+// codecs, hashes and versions, ranges, tags below 32, and zeros that are set:
+// they are ErrVersion. Tags from 32 on are skipped.
 //
 // # References
 //

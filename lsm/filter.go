@@ -9,7 +9,7 @@ import (
 )
 
 // A tableFilter is a Bloom filter in which all bits of a key lie in one line of
-// 64 bytes, so that a question costs one cache miss. table.go has the format.
+// 64 bytes, so that a question costs one cache miss. FORMAT.md has the format.
 //
 // The low half of the hash of a key chooses the line. The high half is
 // multiplied by the golden ratio for each bit but the first, and its upper 9

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// A logFile is a log to which the leader appends groups of commits. doc.go has
-// the format.
+// A logFile is a log to which the leader appends groups of commits. FORMAT.md
+// has the format.
 //
 //	L1  A record lies in a log only if the log before ends with a durable
 //	    seal, which names number and nonce of this one. So records in log n+1

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// A manifest names the files of a database. doc.go has the format.
+// A manifest names the files of a database. FORMAT.md has the format.
 //
 //	M1  A database without a manifest holds nothing: the first one is made
 //	    after the first log.
@@ -45,11 +45,7 @@ type manifest struct {
 	levels [numLevels][]tableMeta // in the order of a [version]; only of one that was read, or is written
 }
 
-// A tableMeta is what a manifest knows of a table. Its field has the level, the
-// number and the length as uvarints, eight bytes of the nonce, then entries,
-// deletes, the lowest and the highest sequence as uvarints, and the smallest
-// and the largest key, each after its length. The field that removes a table
-// has the level and the number.
+// A tableMeta is what a manifest knows of a table.
 type tableMeta struct {
 	no, size, nonce   uint64
 	entries, deletes  uint64

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The textbook writes the files of a database by the words of doc.go, with
+// The textbook writes the files of a database by the words of FORMAT.md, with
 // nothing of the package. It syncs never, and puts all into one log.
 
 // A textFile is a file that is written by hand.
@@ -72,7 +72,7 @@ func (f *textFile) edit(number, kind uint64, body []byte) {
 }
 
 // TestTextbook checks that the files which the textbook writes are a database,
-// and byte for byte those of the package: doc.go says enough about the format.
+// and byte for byte those of the package: FORMAT.md says enough.
 func TestTextbook(t *testing.T) {
 	const id, nonce1, nonce2 = 11, 22, 33
 	first := textHeader("ashlarwl", 1, id, nonce1, 64)

@@ -20,7 +20,7 @@ type version struct {
 	value string
 }
 
-// A textTable is a table that is written by the words of table.go. Blocks are
+// A textTable is a table that is written by the words of FORMAT.md. Blocks are
 // cut by hand, and what is not to be there can be put in.
 type textTable struct {
 	textFile
@@ -277,8 +277,8 @@ func newTextTable(nonce uint64, bits int) *textTable {
 	return &textTable{textFile: textFile{salt: textMix(nonce)}, nonce: nonce, bits: bits}
 }
 
-// TestTableFormat checks that a [TableWriter] writes what the words of table.go
-// say, byte by byte.
+// TestTableFormat checks that a [TableWriter] writes what the words of
+// FORMAT.md say, byte by byte.
 func TestTableFormat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		list := drawVersions(t)

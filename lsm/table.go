@@ -34,39 +34,8 @@ type tableFile struct {
 	props tableProps
 }
 
-// Format of a table, version 1. Numbers are little endian; a head is a
-// big-endian number, so that it orders as its bytes do.
-//
-//	table       data blocks | ranges | filter | index | properties | footer
-//	            Each but the footer is one block, or nothing: ranges always, the filter if it was not
-//	            wanted or there are no entries. All begin at multiples of 8. A table has at most 32 GiB.
-//	footer      0 8 "ashlarst", 8 2 version 1, 10 2 zero, 12 4 sum of bytes 0-11 and 16-63, 16 8 nonce,
-//	            offsets of 24 8 ranges, 32 8 filter, 40 8 index, 48 8 properties, 56 8 the footer itself
-//	block       payload | zeros up to a multiple of 8 | 1 codec, 1 how many zeros, 2 zero, 4 sum of all
-//	            before. Codec 0: the payload is as it is. Data may have the codec of the table: then its
-//	            length, 4 bytes, and what the codec makes of it are there instead.
-//	data        0 4 n, 4 2 length of the prefix, 6 1 flags, 7 1 zero | heads 4n | offsets 2n, or 8n if
-//	            wide, from the first entry | prefix of all keys | entries
-//	flags       1 wide, 2 all sequences are 0, 4 all kinds are 1
-//	head        4 bytes of the key after the prefix, filled up with zeros
-//	entry       kind 1 (0 delete, 1 set) but for flag 4, sequence but for flag 2, length of the key
-//	            after the prefix, if set length of the value | the key after prefix and head | value
-//	index       0 4 n, 4 2 length of the prefix, 6 2 zero | heads 8n: 8 bytes of the separator after the
-//	            prefix | ends 4n of blocks, divided by 8 | offsets 4(n+1), from the first rest | prefix
-//	            of all separators | rests: separators after the prefix
-//	separator   i is not less than the keys of block i, and less than those of block i+1; the last is
-//	            the largest key
-//	filter      0 4 lines, 4 1 bits of a key, 5 1 hash (1: XXH64 of the key, seed 0), zeros up to 64 | lines
-//	            of 64 bytes. A key sets bits of line lines·(hash mod 2^32)/2^32: with x = hash/2^32,
-//	            bit x/2^23, then x = x·0x9e3779b9 mod 2^32. Bit b is 1<<(b mod 8) of byte b/8.
-//	properties  fields as in a manifest: 1 entries, 2 deletes, 3 smallest and 4 largest key if there are
-//	            entries, 5 lowest and 6 highest sequence, 7 bytes of keys, 8 of values, 9 payload of the
-//	            largest data block, 10 data blocks, 11 codec if a block has it; tags from 32 may be skipped
-//
-// Lengths and sequences are uvarints. Sums are those of logs with the salt
-// m(nonce), at the offset of the block or footer. Other kinds, codecs, flags,
-// hashes, versions and tags below 32, ranges, and zeros that are set, are
-// ErrVersion: ranges of deletes and expiry will use them.
+// FORMAT.md has the format of a table. Ranges of deletes and expiry will use
+// what is reserved there.
 //
 // Entries are ordered by key, and of one key the highest sequence is first. All
 // versions of a key lie in one block, whatever its length.
