@@ -71,6 +71,7 @@ func runs(n int) (list []version) {
 // what it was given, and can be opened with that codec alone; and that one
 // without can be opened with any.
 func TestCodecDB(t *testing.T) {
+	const n = 500 // several memtables and a merge
 	for _, cache := range []int64{0, 3000, 20_000, 1 << 20} {
 		m := NewMemFS()
 		o := Options{FS: m, Memory: minMemory, Durability: NoSync, Cache: NewCache(cache)}
@@ -79,7 +80,7 @@ func TestCodecDB(t *testing.T) {
 			o.Codec = codec
 			db := memDB(t, o)
 			before := db.Stats().Stored
-			for _, v := range runs(1000)[from:] {
+			for _, v := range runs(n)[from:] {
 				model[v.key] = v.value
 				must(t, db.Set([]byte(v.key), []byte(v.value)))
 			}
@@ -105,7 +106,7 @@ func TestCodecDB(t *testing.T) {
 		if text := "codec 200"; !strings.Contains(fmt.Sprint(err), text) {
 			t.Errorf("Open without the codec: got %v, want a text with %q", err, text)
 		}
-		fill(runCodec{}, 999)
+		fill(runCodec{}, n-1)
 	}
 }
 

@@ -203,6 +203,24 @@ func TestCompactRange(t *testing.T) {
 	isError(t, "Compact of what is closed", db.Compact(t.Context(), nil, nil), ErrClosed)
 }
 
+// TestCompactDamaged checks which damaged tables make Compact fail: one of level
+// 0 always, since all of that level are merged at once, and one of another level
+// if it may have a key of the range.
+func TestCompactDamaged(t *testing.T) {
+	for level := range numLevels {
+		for _, hi := range []string{"b", "y"} {
+			v := new(tableSet)
+			v.levels[level] = []*dbTable{{tableMeta: tableMeta{smallest: []byte("x"), largest: []byte("z")}, bad: errBroken}}
+			r := &request{lo: []byte("a"), hi: []byte(hi)}
+			var want error
+			if level == 0 || hi == "y" {
+				want = errBroken
+			}
+			isError(t, fmt.Sprintf("level %d, range up to %s", level, hi), r.badTable(v), want)
+		}
+	}
+}
+
 // TestZombies checks that an iterator keeps the files that it reads, and that
 // they go when it is closed.
 func TestZombies(t *testing.T) {

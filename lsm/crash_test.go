@@ -221,7 +221,11 @@ func (c *crasher) watch(m *MemFS, op FSOp) {
 		n, err := checkCrash(clone, acked, c.s.begun.Load(), c.rng.Uint64(), k > 0 && c.rng.IntN(40) == 0)
 		c.saw.states += n
 
-		if k == 0 && (op.Kind == "sync" || op.Kind == "syncdir" || c.rng.IntN(8) == 0) {
+		every := 1
+		if testing.Short() {
+			every = 3
+		}
+		if often := op.Kind == "sync" || op.Kind == "syncdir"; k == 0 && (often && c.rng.IntN(every) == 0 || c.rng.IntN(8*every) == 0) {
 			durable, kept := c.s.acked.Load(), c.s.kept.Load() // before others are
 			n, kerr := checkKill(m.killClone(), durable, kept, c.s.begun.Load(), c.rng.Uint64(), true)
 			c.saw.states += n

@@ -116,6 +116,31 @@ func TestFlushNothing(t *testing.T) {
 	}
 }
 
+// TestFlushFails checks that a Flush whose log cannot be sealed says so, though
+// no table is missing that it could wait for.
+func TestFlushFails(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Durability: NoSync})
+	set(t, db, "a", "b", NoSync)
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "sync" && filepath.Base(op.Name) == "000001.wal" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	isError(t, "Flush", db.Flush(t.Context()), ErrReadOnly, syscall.EIO)
+	isError(t, "Close", db.Close(), syscall.EIO)
+}
+
+// TestLargeGrowth checks that a batch which fills a memtable is no large one,
+// and one byte more is.
+func TestLargeGrowth(t *testing.T) {
+	db := memDB(t, Options{FS: NewMemFS(), Memory: minMemory})
+	equal(t, "an eighth", db.largeGrowth(minMemory/8), false)
+	equal(t, "a byte more", db.largeGrowth(minMemory/8+1), true)
+	closeDB(t, db)
+}
+
 // TestFlushHidden checks that a delete in a later table hides what an older
 // table has, and that a fold of the logs keeps it.
 func TestFlushHidden(t *testing.T) {
