@@ -203,9 +203,9 @@ func TestCompactRange(t *testing.T) {
 	isError(t, "Compact of what is closed", db.Compact(t.Context(), nil, nil), ErrClosed)
 }
 
-// TestCompactDamaged checks which damaged tables make Compact fail: one of level
-// 0 always, since all of that level are merged at once, and one of another level
-// if it may have a key of the range.
+// TestCompactDamaged checks which damaged tables make Compact fail: one of
+// level 0 always, since all of that level are merged at once, and one of another
+// level if it may have a key of the range.
 func TestCompactDamaged(t *testing.T) {
 	for level := range numLevels {
 		for _, hi := range []string{"b", "y"} {
