@@ -204,8 +204,8 @@ func TestCompactRange(t *testing.T) {
 }
 
 // TestCompactDamaged checks which damaged tables make Compact fail: one of
-// level 0 always, since all of that level are merged at once, and one of another
-// level if it may have a key of the range.
+// level 0 always, since all of that level are merged at once, and one of
+// another level if it may have a key of the range.
 func TestCompactDamaged(t *testing.T) {
 	for level := range numLevels {
 		for _, hi := range []string{"b", "y"} {

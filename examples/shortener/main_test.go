@@ -808,6 +808,7 @@ func TestInput(t *testing.T) {
 			t.Errorf("%v: err = %v and %d bytes of a report, want one line about the input", args, err, len(out))
 		}
 	}
+
 	var help bytes.Buffer
 	if err := run(t.Context(), []string{"-help"}, io.Discard, &help); err != nil || !strings.Contains(help.String(), "-serve") {
 		t.Errorf("-help: %v, and %q", err, &help)
