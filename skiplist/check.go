@@ -206,8 +206,8 @@ func (m *ConcurrentMap[K, V]) checkLeaf(b *logLeaf[K, V]) int {
 	}
 	b.mu.Unlock()
 	m.checkPublished(b)
-	all, n := m.slotsOf(b, s)
-	slots := all[:n]
+	var o ordering
+	slots := o[:m.slotsOf(b, s, &o)]
 	if len(slots) != s.size() {
 		panic(fmt.Sprintf("skiplist: I5 violated: %d entries, %d slots with one", len(slots), s.size()))
 	}

@@ -71,13 +71,31 @@ func (s ConcurrentSpan[K, V]) Below(hi K) ConcurrentSpan[K, V] {
 
 // All returns the entries of s in order, by the rule of [ConcurrentMap.All].
 func (s ConcurrentSpan[K, V]) All() iter.Seq2[K, V] {
-	return func(yield func(K, V) bool) { s.m.ascend(s.b, yield) }
+	return func(yield func(K, V) bool) {
+		w := tour[K, V]{m: s.m, b: s.b}
+		for leaf, slots := w.forward(); leaf != nil; leaf, slots = w.forward() {
+			for _, j := range slots {
+				if !yield(leaf.keys[j], leaf.vals[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Backward returns the entries of s from the last to the first, by the rule of
 // [ConcurrentMap.All].
 func (s ConcurrentSpan[K, V]) Backward() iter.Seq2[K, V] {
-	return func(yield func(K, V) bool) { s.m.descend(s.b, yield) }
+	return func(yield func(K, V) bool) {
+		w := tour[K, V]{m: s.m, b: s.b}
+		for leaf, slots := w.back(); leaf != nil; leaf, slots = w.back() {
+			for _, j := range slices.Backward(slots) {
+				if !yield(leaf.keys[j], leaf.vals[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Snapshot returns the entries of s of one moment, as [ConcurrentMap.Snapshot]
@@ -102,14 +120,21 @@ func (b *bounds[K]) endsBefore(compare func(a, b K) int, key K) bool {
 	return c > 0 || c == 0 && b.below
 }
 
-// leafFrom returns the leaf in which the part that b bounds begins.
-func (m *ConcurrentMap[K, V]) leafFrom(b bounds[K]) *logLeaf[K, V] {
+// start returns the guide and the slot of the leaf in which the part that b
+// bounds begins.
+func (m *ConcurrentMap[K, V]) start(b *bounds[K]) (x *guide[K, V], i int) {
 	if !b.hasLo {
-		leaf, _ := m.firstLeaf()
-		return leaf
+		return m.leftmost()
 	}
-	leaf, _ := m.seek(m, b.lo, closed)
-	return leaf
+	return m.seek(m, b.lo, closed)
+}
+
+// end returns the guide and the slot of the leaf in which it ends.
+func (m *ConcurrentMap[K, V]) end(b *bounds[K]) (x *guide[K, V], i int) {
+	if !b.hasHi {
+		return m.rightmost()
+	}
+	return m.seek(m, b.hi, closed)
 }
 
 // within returns which of the slots of leaf, which are in order, are between
@@ -126,58 +151,89 @@ func (m *ConcurrentMap[K, V]) within(leaf *logLeaf[K, V], b *bounds[K], slots []
 	return slots
 }
 
-// ascend yields the entries between the bounds of b. What comes next begins
-// where the last leaf ended, so that no key comes twice, and none is left out,
-// however the leaves change.
-func (m *ConcurrentMap[K, V]) ascend(b bounds[K], yield func(K, V) bool) {
-	for leaf := m.leafFrom(b); m.yieldWithin(leaf, leaf.load(), &b, yield); {
-		if leaf.last || b.endsBefore(m.compare, leaf.high) {
-			return
-		}
-		b.lo = leaf.high
-		b.hasLo = true
-		b.above = false
-		leaf, _ = m.seek(m, b.lo, closed)
-	}
+// A tour goes through the entries of a span leaf by leaf, and reads each leaf at
+// one moment, one after the other. It is a value of the loop, and not a function
+// that calls the body, so that the compiler puts the body in place.
+type tour[K, V any] struct {
+	m *ConcurrentMap[K, V]
+	b bounds[K] // of what is left
+
+	leaf *logLeaf[K, V] // nil at the start
+	s    state          // of leaf when it was read
+	from *guide[K, V]   // that the way led through, which may be old
+	slot int            // of leaf in from
+
+	order ordering // of leaf
 }
 
-// yieldWithin yields the entries of leaf at s between the bounds of b in order,
-// and reports whether f wants more.
-func (m *ConcurrentMap[K, V]) yieldWithin(leaf *logLeaf[K, V], s state, b *bounds[K], f func(K, V) bool) bool {
-	if b.hasLo && (leaf.first || b.startsAfter(m.compare, leaf.low)) || b.hasHi && (leaf.last || b.endsBefore(m.compare, leaf.high)) {
-		slots, n := m.slotsOf(leaf, s)
-		return leaf.yield(m.within(leaf, b, slots[:n]), f)
-	}
-	return m.yieldAll(leaf, s, f)
-}
-
-// yield yields the entries of slots, and reports whether f wants more. What is
-// published never changes.
-func (b *logLeaf[K, V]) yield(slots []uint8, f func(K, V) bool) bool {
-	for _, j := range slots {
-		if !f(b.keys[j], b.vals[j]) {
-			return false
+// forward goes to the next leaf, and returns it and the slots of its entries
+// between the bounds, or nil if there is none. What comes next begins where the
+// last leaf ended, so that no key comes twice, and none is left out, however the
+// leaves change.
+func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
+	switch {
+	case w.leaf == nil:
+		w.arrive(w.m.start(&w.b))
+	case w.leaf.last || w.b.endsBefore(w.m.compare, w.leaf.high):
+		return nil, nil
+	default:
+		w.b.lo = w.leaf.high
+		w.b.hasLo = true
+		w.b.above = false
+		if !w.beside(w.slot + 1) {
+			w.arrive(w.m.seek(w.m, w.b.lo, closed))
 		}
 	}
+	return w.leaf, w.read()
+}
+
+// back is forward to the leaf before.
+func (w *tour[K, V]) back() (leaf *logLeaf[K, V], slots []uint8) {
+	switch {
+	case w.leaf == nil:
+		w.arrive(w.m.end(&w.b))
+	case w.leaf.first || w.b.hasLo && w.m.compare(w.leaf.low, w.b.lo) <= 0:
+		return nil, nil
+	default:
+		w.b.hi = w.leaf.low
+		w.b.hasHi = true
+		w.b.below = true
+		if !w.beside(w.slot - 1) {
+			w.arrive(w.m.seek(w.m, w.b.hi, open))
+		}
+	}
+	return w.leaf, w.read()
+}
+
+// arrive goes to the leaf in slot i of x, to which a search has led.
+func (w *tour[K, V]) arrive(x *guide[K, V], i int) {
+	w.leaf = x.leaf(i)
+	w.s = w.leaf.load()
+	w.from = x
+	w.slot = i
+}
+
+// beside goes to the leaf in slot i of the guide that the last search came
+// through, and reports whether it could: without the search. The guide may have
+// been replaced, but a leaf that is not dead holds the truth, and a slot has the
+// same range always.
+func (w *tour[K, V]) beside(i int) bool {
+	if i < 0 || i >= w.from.n {
+		return false
+	}
+	leaf := w.from.leaf(i)
+	s := leaf.load()
+	if s&dead != 0 {
+		return false
+	}
+	w.leaf = leaf
+	w.s = s
+	w.slot = i
 	return true
 }
 
-// descend is ascend from the last entry to the first.
-func (m *ConcurrentMap[K, V]) descend(b bounds[K], yield func(K, V) bool) {
-	leaf := m.lastLeaf()
-	if b.hasHi {
-		leaf, _ = m.seek(m, b.hi, closed)
-	}
-	for {
-		all, n := m.slotsOf(leaf, leaf.load())
-		slots := m.within(leaf, &b, all[:n])
-		slices.Reverse(slots)
-		if !leaf.yield(slots, yield) || leaf.first || b.hasLo && m.compare(leaf.low, b.lo) <= 0 {
-			return
-		}
-		b.hi = leaf.low
-		b.hasHi = true
-		b.below = true
-		leaf, _ = m.seek(m, b.hi, open)
-	}
+// read returns the slots of the entries of the leaf that are between the bounds.
+func (w *tour[K, V]) read() []uint8 {
+	n := w.m.slotsOf(w.leaf, w.s, &w.order)
+	return w.m.within(w.leaf, &w.b, w.order[:n])
 }

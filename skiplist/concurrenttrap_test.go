@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strconv"
@@ -334,6 +335,54 @@ func TestTrapLoopEnds(t *testing.T) {
 	}
 	for key := range m.Above(20).To(10).Backward() {
 		t.Errorf("a span whose bounds cross has %d", key)
+	}
+}
+
+// TestLoopReadsAhead has the body of a loop change what comes behind its leaf, so
+// that leaves split, merge and go with their guides: the loop tells all of it.
+func TestLoopReadsAhead(t *testing.T) {
+	for _, size := range blockSizes {
+		for _, back := range []bool{false, true} {
+			m := newSized[int, int](size)
+			const n = 60
+			for i := range n {
+				m.Store(i*10, 0)
+			}
+			seq := m.All()
+			if back {
+				seq = m.Backward()
+			}
+
+			// Entries of the leaf that the loop is in are those of one moment.
+			var got []int
+			r := rand.New(rand.NewPCG(1, 2))
+			for key := range seq {
+				got = append(got, key)
+				b := m.leafOf(key, closed)
+				lo, hi := b.high, n*10
+				if back {
+					lo, hi = 0, b.low
+				}
+				for range 20 {
+					if b.last && !back || b.first && back {
+						break
+					}
+					if other := lo + r.IntN(hi-lo); r.IntN(2) == 0 {
+						m.Store(other, 0)
+					} else {
+						m.Delete(other)
+					}
+				}
+			}
+
+			m.check()
+			if back {
+				slices.Reverse(got)
+			}
+			if want := slices.Collect(m.Snapshot().Keys()); !slices.Equal(got, want) {
+				t.Errorf("size %d, backward %t: the loop has %d, want %d", size, back, got, want)
+			}
+		}
 	}
 }
 

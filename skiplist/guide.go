@@ -108,6 +108,12 @@ func (x *guide[K, V]) withGuides(i, n int, news ...*guide[K, V]) *guide[K, V] {
 	return y
 }
 
+// leaf returns the leaf of slot i.
+func (x *guide[K, V]) leaf(i int) *logLeaf[K, V] {
+	step()
+	return x.leaves[i].Load()
+}
+
 // leafAt returns the slot of b, or -1. It looks for the pointer: so a change
 // that ends at level 1 calls no compare of the caller's under mu.
 func (x *guide[K, V]) leafAt(b *logLeaf[K, V]) int {

@@ -3,6 +3,7 @@
 package skiplist
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -87,79 +88,57 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 	b.last = hi.last
 }
 
-// A line is the order of the log of a leaf: which entries of the log come
-// before each slot in order.
-type line struct {
-	places uint64           // bit i is set if any do for slot i, or for the end
-	heads  [64]uint8        // the slot of the first of them, plus 1
-	next   [leafSlots]uint8 // the slot after each of them, plus 1, or 0
-}
+// An ordering is the slots of a leaf that hold entries, in the order of their
+// keys. Slots in order are noted eight at a time, so that it has room for seven
+// more than there are.
+type ordering [leafSlots + 7]uint8
 
-// lineUp returns the order of the log of b at s. The places of its slots tell
-// it, without a comparison unless several have one place.
-func (m *ConcurrentMap[K, V]) lineUp(b *logLeaf[K, V], s state) (l line) {
+// eightSlots are the numbers 0 to 7 as the bytes of a word, and eachSlot is what
+// makes each of them one more.
+const (
+	eightSlots = 0x0706050403020100
+	eachSlot   = 0x0101010101010101
+)
+
+// slotsOf notes the slots that hold entries of b at s in o, and returns their
+// number. The places of the log slots tell their order, without a comparison
+// unless several have one place.
+func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state, o *ordering) (n int) {
 	base := int(b.base)
-	for j := base; j < s.count(); j++ {
-		if !s.holds(j) {
-			continue
-		}
+	live := s.live()
+	stops := ^live & (1<<uint(base) - 1) // where the run of slots in order is broken
+	var heads [64]uint8                  // the log slot that comes before a slot in order, plus 1
+	var next [leafSlots]uint8            // the log slot of the same place that follows, plus 1
+	for log := live >> uint(base) << uint(base); log != 0; log &= log - 1 {
+		j := bits.TrailingZeros64(log)
 		place := b.places[j-base] & 63
-		l.places |= 1 << place
+		stops |= 1 << place
 
 		// Put it among those of its place.
-		at := &l.heads[place]
+		at := &heads[place]
 		for *at > 0 && m.compare(b.keys[*at-1], b.keys[j]) < 0 {
-			at = &l.next[*at-1]
+			at = &next[*at-1]
 		}
-		l.next[j] = *at
+		next[j] = *at
 		*at = uint8(j) + 1
 	}
-	return l
-}
 
-// slotsOf returns the n slots that hold entries of b at s, in the order of
-// their keys.
-func (m *ConcurrentMap[K, V]) slotsOf(b *logLeaf[K, V], s state) (slots [leafSlots]uint8, n int) {
-	l := m.lineUp(b, s)
-	i, base := 0, int(b.base)
-	for {
-		end := min(bits.TrailingZeros64(l.places), base)
-		for ; i < end; i++ {
-			slots[n] = uint8(i)
-			n += int(^s >> uint(i) & 1)
+	for i := 0; ; stops &= stops - 1 {
+		end := min(bits.TrailingZeros64(stops), base)
+		for k := i; k < end; k += 8 {
+			binary.LittleEndian.PutUint64(o[n+k-i:], eightSlots+uint64(k)*eachSlot)
 		}
-		if l.places == 0 {
-			return slots, n
+		n += end - i
+		if stops == 0 {
+			return n
 		}
-		l.places &= l.places - 1
-		for j := l.heads[end]; j > 0; j = l.next[j-1] {
-			slots[n] = j - 1
+		for j := heads[end]; j > 0; j = next[j-1] {
+			o[n] = j - 1
 			n++
 		}
-	}
-}
-
-// yieldAll yields the entries of b at s in order, and reports whether f wants
-// more. What a state covers never changes, so that no lock and no copy is
-// needed.
-func (m *ConcurrentMap[K, V]) yieldAll(b *logLeaf[K, V], s state, f func(K, V) bool) bool {
-	l := m.lineUp(b, s)
-	i, base := 0, int(b.base)
-	for {
-		end := min(bits.TrailingZeros64(l.places), base)
-		for ; i < end; i++ {
-			if s.holds(i) && !f(b.keys[i], b.vals[i]) {
-				return false
-			}
-		}
-		if l.places == 0 {
-			return true
-		}
-		l.places &= l.places - 1
-		for j := l.heads[end]; j > 0; j = l.next[j-1] {
-			if !f(b.keys[j-1], b.vals[j-1]) {
-				return false
-			}
+		i = end
+		if end < base && !s.holds(end) {
+			i++
 		}
 	}
 }

@@ -47,28 +47,32 @@ func (l sights[K, V]) unchanged() bool {
 	return true
 }
 
-// firstLeaf returns the first leaf, and the guide it came through.
-func (m *ConcurrentMap[K, V]) firstLeaf() (*logLeaf[K, V], *guide[K, V]) {
+// leftmost returns the guide and the slot of the first leaf.
+func (m *ConcurrentMap[K, V]) leftmost() (x *guide[K, V], i int) {
 	step()
-	x := m.root.Load()
+	x = m.root.Load()
 	for x.leaves == nil {
 		step()
 		x = x.kids[0].Load()
 	}
-	step()
-	return x.leaves[0].Load(), x
+	return x, 0
 }
 
-// lastLeaf returns the last leaf.
-func (m *ConcurrentMap[K, V]) lastLeaf() *logLeaf[K, V] {
+// rightmost returns the guide and the slot of the last leaf.
+func (m *ConcurrentMap[K, V]) rightmost() (x *guide[K, V], i int) {
 	step()
-	x := m.root.Load()
+	x = m.root.Load()
 	for x.leaves == nil {
 		step()
 		x = x.kids[x.n-1].Load()
 	}
-	step()
-	return x.leaves[x.n-1].Load()
+	return x, x.n - 1
+}
+
+// leafOf returns the leaf of key, or with open that of the keys just below it.
+func (m *ConcurrentMap[K, V]) leafOf(key K, end reach) *logLeaf[K, V] {
+	x, i := m.seek(m, key, end)
+	return x.leaf(i)
 }
 
 // downward returns the last entry before key. It starts over only if a leaf
@@ -79,9 +83,10 @@ func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool)
 	for {
 		var b *logLeaf[K, V]
 		if end == endless {
-			b = m.lastLeaf()
+			x, i := m.rightmost()
+			b = x.leaf(i)
 		} else {
-			b, _ = m.seek(m, key, end)
+			b = m.leafOf(key, end)
 		}
 		seen := sights[K, V](room[:0])
 		for {
@@ -105,7 +110,7 @@ func (m *ConcurrentMap[K, V]) downward(key K, end reach) (k K, value V, ok bool)
 				}
 				return k, value, false
 			}
-			b, _ = m.seek(m, b.low, open)
+			b = m.leafOf(b.low, open)
 		}
 	}
 }
@@ -118,9 +123,10 @@ func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
 	for {
 		var b *logLeaf[K, V]
 		if end == endless {
-			b, _ = m.firstLeaf()
+			x, i := m.leftmost()
+			b = x.leaf(i)
 		} else {
-			b, _ = m.seek(m, key, closed)
+			b = m.leafOf(key, closed)
 		}
 		seen := sights[K, V](room[:0])
 		for {
@@ -142,7 +148,7 @@ func (m *ConcurrentMap[K, V]) upward(key K, end reach) (k K, value V, ok bool) {
 				}
 				return k, value, false
 			}
-			b, _ = m.seek(m, b.high, closed)
+			b = m.leafOf(b.high, closed)
 		}
 	}
 }

@@ -25,9 +25,9 @@ type order[K, V any] struct {
 	// lookup returns the value of key, if there is one.
 	lookup func(m *ConcurrentMap[K, V], key K) (value V, ok bool)
 
-	// seek returns the leaf of key, or with open that of the keys just below
-	// it, and the guide it came through.
-	seek func(m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V])
+	// seek returns the guide of level 1 and the slot that the leaf of key is in,
+	// or with open that of the keys just below it.
+	seek func(m *ConcurrentMap[K, V], key K, end reach) (x *guide[K, V], i int)
 
 	// get returns the slot of b that holds key at s, if there is one, and else
 	// the number of slots in order whose keys come before it.
@@ -71,7 +71,8 @@ func orderOf[K, V any](compare func(a, b K) int) order[K, V] {
 func same[K cmp.Ordered](a, b K) bool { return a == b || isNaN(a) && isNaN(b) }
 
 func lookupOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K) (value V, ok bool) {
-	b, _ := seekOrdered(m, key, closed)
+	x, i := seekOrdered(m, key, closed)
+	b := x.leaf(i)
 	if j, ok := getOrdered(m, b, b.load(), key); ok {
 		return b.vals[j], true
 	}
@@ -81,9 +82,9 @@ func lookupOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K) (value V
 // seekOrdered compares with the operators of the language. They say of a NaN
 // that it follows nothing, so that a NaN finds the first leaf, where it
 // belongs; and no fence is a NaN, since the first key of a map is no fence.
-func seekOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V]) {
+func seekOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K, end reach) (x *guide[K, V], i int) {
 	step()
-	x := m.root.Load()
+	x = m.root.Load()
 	for {
 		fences := x.fences[:x.n]
 		i := 1
@@ -96,10 +97,10 @@ func seekOrdered[K cmp.Ordered, V any](m *ConcurrentMap[K, V], key K, end reach)
 				i++
 			}
 		}
-		step()
 		if x.leaves != nil {
-			return x.leaves[i-1].Load(), x
+			return x, i - 1
 		}
+		step()
 		x = x.kids[i-1].Load()
 	}
 }
@@ -165,25 +166,26 @@ func firstSlot(s state, p, base int) int {
 }
 
 func lookupFunc[K, V any](m *ConcurrentMap[K, V], key K) (value V, ok bool) {
-	b, _ := seekFunc(m, key, closed)
+	x, i := seekFunc(m, key, closed)
+	b := x.leaf(i)
 	if j, ok := getFunc(m, b, b.load(), key); ok {
 		return b.vals[j], true
 	}
 	return value, false
 }
 
-func seekFunc[K, V any](m *ConcurrentMap[K, V], key K, end reach) (*logLeaf[K, V], *guide[K, V]) {
+func seekFunc[K, V any](m *ConcurrentMap[K, V], key K, end reach) (x *guide[K, V], i int) {
 	step()
-	x := m.root.Load()
+	x = m.root.Load()
 	for {
 		i, found := searchFunc(x.fences[1:x.n], key, m.compare)
 		if found && end == closed {
 			i++
 		}
-		step()
 		if x.leaves != nil {
-			return x.leaves[i].Load(), x
+			return x, i
 		}
+		step()
 		x = x.kids[i].Load()
 	}
 }

@@ -21,7 +21,8 @@ func (h *hold[K, V]) hand(b *logLeaf[K, V]) {
 // lockLeaf locks the leaf of key, which is current then.
 func (m *ConcurrentMap[K, V]) lockLeaf(key K) hold[K, V] {
 	for {
-		b, x := m.seek(m, key, closed)
+		x, i := m.seek(m, key, closed)
+		b := x.leaf(i)
 		lock(&b.mu)
 		if b.loadLocked()&dead == 0 {
 			return hold[K, V]{b, x}
@@ -78,8 +79,9 @@ func (m *ConcurrentMap[K, V]) eraseLocked(b *logLeaf[K, V], j int) {
 // leaves h with the one of key.
 func (m *ConcurrentMap[K, V]) rebuildLocked(h *hold[K, V], key K) {
 	b := h.leaf
-	all, n := m.slotsOf(b, b.loadLocked())
-	slots := all[:n]
+	var o ordering
+	n := m.slotsOf(b, b.loadLocked(), &o)
+	slots := o[:n]
 	if n <= m.maxBase {
 		m.exchangeLocked(h, m.copyOf(b, slots))
 		return
@@ -133,9 +135,9 @@ func (m *ConcurrentMap[K, V]) lockGuide(h *hold[K, V]) (x *guide[K, V], i int) {
 		x.mu.Unlock() // it was replaced since the search
 
 		if h.leaf.first {
-			_, h.from = m.firstLeaf()
+			h.from, _ = m.leftmost()
 		} else {
-			_, h.from = m.seek(m, h.leaf.low, closed)
+			h.from, _ = m.seek(m, h.leaf.low, closed)
 		}
 	}
 }
@@ -174,8 +176,9 @@ func (m *ConcurrentMap[K, V]) shrinkLocked(h *hold[K, V]) {
 		}
 	}
 	if n == 0 && s.count() > 0 || s.count()-n > n+m.maxLog {
-		slots, n := m.slotsOf(h.leaf, s)
-		m.exchangeLocked(h, m.copyOf(h.leaf, slots[:n]))
+		var o ordering
+		n := m.slotsOf(h.leaf, s, &o)
+		m.exchangeLocked(h, m.copyOf(h.leaf, o[:n]))
 	}
 }
 
@@ -228,8 +231,9 @@ func (m *ConcurrentMap[K, V]) mergeWithLocked(h *hold[K, V], x *guide[K, V], i, 
 	b := m.copyOf(lo, nil)
 	b.between(lo, hi)
 	for _, from := range []*logLeaf[K, V]{lo, hi} {
-		slots, n := m.slotsOf(from, from.loadLocked())
-		b.appendFrom(from, slots[:n])
+		var o ordering
+		n := m.slotsOf(from, from.loadLocked(), &o)
+		b.appendFrom(from, o[:n])
 	}
 	m.openLog(b)
 
@@ -270,7 +274,8 @@ func (c chain[K, V]) end() *logLeaf[K, V] { return c[len(c)-1].leaf }
 // lockFirst locks the first leaf.
 func (m *ConcurrentMap[K, V]) lockFirst() hold[K, V] {
 	for {
-		b, x := m.firstLeaf()
+		x, i := m.leftmost()
+		b := x.leaf(i)
 		lock(&b.mu)
 		if b.loadLocked()&dead == 0 {
 			return hold[K, V]{b, x}

@@ -27,10 +27,11 @@ func (m *ConcurrentMap[K, V]) snapshot(b bounds[K]) *Map[K, V] {
 
 	out := m.empty()
 	for _, e := range list {
-		m.yieldWithin(e.leaf, e.s, &b, func(key K, value V) bool {
-			out.Set(key, value)
-			return true
-		})
+		var o ordering
+		n := m.slotsOf(e.leaf, e.s, &o)
+		for _, j := range m.within(e.leaf, &b, o[:n]) {
+			out.Set(e.leaf.keys[j], e.leaf.vals[j])
+		}
 	}
 	return out
 }
@@ -38,7 +39,8 @@ func (m *ConcurrentMap[K, V]) snapshot(b bounds[K]) *Map[K, V] {
 // collect reads the leaves between the bounds of b without locks. It reports
 // whether they held all of it at one moment.
 func (m *ConcurrentMap[K, V]) collect(b bounds[K]) (list sights[K, V], ok bool) {
-	for c := m.leafFrom(b); ; {
+	x, i := m.start(&b)
+	for c := x.leaf(i); ; {
 		s := c.load()
 		if s&dead != 0 {
 			return nil, false
@@ -47,7 +49,7 @@ func (m *ConcurrentMap[K, V]) collect(b bounds[K]) (list sights[K, V], ok bool) 
 		if c.last || b.endsBefore(m.compare, c.high) {
 			return list, list.unchanged()
 		}
-		next, _ := m.seek(m, c.high, closed)
+		next := m.leafOf(c.high, closed)
 		if next.first || m.compare(next.low, c.high) != 0 {
 			return nil, false
 		}
