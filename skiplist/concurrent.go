@@ -105,7 +105,10 @@ import (
 // could come from before a Clear and some from after. It copies later, which I5
 // allows. A loop reads each leaf at one moment; each begins where the last one
 // ended or covers that place, and the cursor only advances: no key comes twice,
-// and one that stays is in the leaf that covers it when that is read.
+// and one that stays is in the leaf that covers it when that is read. The next
+// leaf may come from the guide of the last one, however old that is, if it is
+// not dead: then it was the truth when it was read, as in L2, and its range is
+// that of its slot by I1.
 //
 // Locks: whoever waits for a leaf has only leaves with lesser keys; then comes
 // mu of one guide, then up. Leaves that replace others are locked while nobody
@@ -161,7 +164,7 @@ func NewConcurrentMap[K cmp.Ordered, V any]() *ConcurrentMap[K, V] {
 
 // NewConcurrentMapFunc returns an empty ConcurrentMap in the order of compare,
 // as [NewMapFunc] has it. Leaves are locked while compare runs, so that it must
-// not use the map.
+// not use the map. If compare is no strict weak order, methods may wait forever.
 func NewConcurrentMapFunc[K, V any](compare func(a, b K) int) *ConcurrentMap[K, V] {
 	if compare == nil {
 		panic("skiplist: compare must not be nil")
@@ -191,7 +194,7 @@ func (m *ConcurrentMap[K, V]) newRoot() (*guide[K, V], *logLeaf[K, V]) {
 
 // mustBeMade panics unless m was made by a constructor.
 func (m *ConcurrentMap[K, V]) mustBeMade() {
-	if m.seek == nil {
+	if m == nil || m.seek == nil {
 		panic("skiplist: zero ConcurrentMap: use NewConcurrentMap or NewConcurrentMapFunc")
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 // A ConcurrentSpan is the part of a [ConcurrentMap] between two keys, as the
 // map is when the span is used. It is a value, and takes no memory of the map.
-// A span whose bounds cross is empty.
+// A span whose bounds cross is empty. The zero ConcurrentSpan is of no map, and
+// panics.
 type ConcurrentSpan[K, V any] struct {
 	m *ConcurrentMap[K, V]
 	b bounds[K]
@@ -19,8 +20,8 @@ type ConcurrentSpan[K, V any] struct {
 // All returns the entries of m in the order of their keys. It is weakly
 // consistent: it never yields a key twice, and a key that is there throughout
 // the loop comes once; of one that is stored or deleted meanwhile it may or may
-// not tell. About 30 neighboring entries are read at one moment. The loop holds
-// no lock, and may change m.
+// not tell. About 30 neighboring entries are read at one moment, and those
+// behind them at a later one. The loop holds no lock, and may change m.
 func (m *ConcurrentMap[K, V]) All() iter.Seq2[K, V] { return m.whole().All() }
 
 // Backward returns the entries of m from the last to the first, by the rule of
@@ -47,24 +48,28 @@ func (m *ConcurrentMap[K, V]) Below(hi K) ConcurrentSpan[K, V] { return m.whole(
 
 // From returns the part of s with keys of at least lo.
 func (s ConcurrentSpan[K, V]) From(lo K) ConcurrentSpan[K, V] {
+	s.m.mustBeMade()
 	s.b.from(s.m.compare, lo, false)
 	return s
 }
 
 // Above returns the part of s with keys greater than lo.
 func (s ConcurrentSpan[K, V]) Above(lo K) ConcurrentSpan[K, V] {
+	s.m.mustBeMade()
 	s.b.from(s.m.compare, lo, true)
 	return s
 }
 
 // To returns the part of s with keys of at most hi.
 func (s ConcurrentSpan[K, V]) To(hi K) ConcurrentSpan[K, V] {
+	s.m.mustBeMade()
 	s.b.to(s.m.compare, hi, false)
 	return s
 }
 
 // Below returns the part of s with keys less than hi.
 func (s ConcurrentSpan[K, V]) Below(hi K) ConcurrentSpan[K, V] {
+	s.m.mustBeMade()
 	s.b.to(s.m.compare, hi, true)
 	return s
 }
@@ -100,7 +105,10 @@ func (s ConcurrentSpan[K, V]) Backward() iter.Seq2[K, V] {
 
 // Snapshot returns the entries of s of one moment, as [ConcurrentMap.Snapshot]
 // does those of a map.
-func (s ConcurrentSpan[K, V]) Snapshot() *Map[K, V] { return s.m.snapshot(s.b) }
+func (s ConcurrentSpan[K, V]) Snapshot() *Map[K, V] {
+	s.m.mustBeMade()
+	return s.m.snapshot(s.b)
+}
 
 // startsAfter reports whether key comes before the part that b bounds.
 func (b *bounds[K]) startsAfter(compare func(a, b K) int, key K) bool {
@@ -123,6 +131,7 @@ func (b *bounds[K]) endsBefore(compare func(a, b K) int, key K) bool {
 // start returns the guide and the slot of the leaf in which the part that b
 // bounds begins.
 func (m *ConcurrentMap[K, V]) start(b *bounds[K]) (x *guide[K, V], i int) {
+	m.mustBeMade()
 	if !b.hasLo {
 		return m.leftmost()
 	}
@@ -131,6 +140,7 @@ func (m *ConcurrentMap[K, V]) start(b *bounds[K]) (x *guide[K, V], i int) {
 
 // end returns the guide and the slot of the leaf in which it ends.
 func (m *ConcurrentMap[K, V]) end(b *bounds[K]) (x *guide[K, V], i int) {
+	m.mustBeMade()
 	if !b.hasHi {
 		return m.rightmost()
 	}

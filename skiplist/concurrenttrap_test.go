@@ -386,13 +386,18 @@ func TestLoopReadsAhead(t *testing.T) {
 	}
 }
 
-// TestTrapZeroConcurrent checks the message of a map without constructor.
+// TestTrapZeroConcurrent checks the message of a map without constructor, of no
+// map, and of a span of no map.
 func TestTrapZeroConcurrent(t *testing.T) {
 	var m ConcurrentMap[int, int]
+	var s ConcurrentSpan[int, int]
+	var none *ConcurrentMap[int, int]
 	for _, f := range []func(){
 		func() { m.Load(1) }, func() { m.Store(1, 1) }, func() { m.All() }, func() { m.Min() }, func() { m.PopMax() },
 		func() { m.PopMin() }, func() { m.Clear() }, func() { m.Snapshot() }, func() { m.Delete(1) }, func() { m.Max() },
 		func() { m.Compute(1, nil) }, func() { m.CompareAndSwap(1, 1, 1) }, func() { m.LoadOrStore(1, 1) },
+		func() { none.Load(1) }, func() { none.All() }, func() { s.Snapshot() }, func() { s.From(1) }, func() { s.Above(1) },
+		func() { s.To(1) }, func() { s.Below(1) }, func() { s.All()(nil) }, func() { s.Backward()(nil) },
 	} {
 		mustPanic(t, "use NewConcurrentMap", f)
 	}

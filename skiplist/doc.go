@@ -31,7 +31,7 @@
 //
 // [NewMap] compares numbers and strings itself; [NewMapFunc] takes a function,
 // for structs, []byte, or another order. Values of more than 128 bytes are
-// better behind pointers. MIGRATING.md has the commands of Redis.
+// better behind pointers. [SortedSet] has a table of the commands of Redis.
 //
 // A Map under a lock of yours is better than a ConcurrentMap if writers are few
 // and loops are long, for less than 1000 entries that are mostly written, and

@@ -218,7 +218,7 @@ func ExampleMap_Floor() {
 	// shard 1 and shard 3 and shard 2
 }
 
-// A composite key: the posts of a user, the newest first, in pages of two by a
+// A composite key: the posts of a user, the newest first, in pages of 20 by a
 // cursor, which is the last key of the page before.
 func ExampleNewMapFunc() {
 	type key struct {
@@ -228,30 +228,29 @@ func ExampleNewMapFunc() {
 	posts := skiplist.NewMapFunc[key, string](func(a, b key) int {
 		return cmp.Or(strings.Compare(a.user, b.user), cmp.Compare(b.created, a.created))
 	})
-	for i := range 5 {
+	for i := range 45 {
 		posts.Set(key{"ann", 100 + i}, fmt.Sprint("post ", i))
-		posts.Set(key{"bob", 200 + i}, "other")
+		posts.Set(key{"bob", 100 + i}, "other")
 	}
 
-	after := posts.From(key{"ann", 1 << 30}).To(key{"ann", 0})
-	for page := 1; after.Len() > 0; page++ {
+	rest := posts.From(key{"ann", 1 << 30}).To(key{"ann", 0})
+	for rest.Len() > 0 {
+		var page []string
 		var last key
-		n := 0
-		for k, title := range after.All() {
-			fmt.Println("page", page, title)
+		for k, title := range rest.All() {
+			page = append(page, title)
 			last = k
-			if n++; n == 2 {
+			if len(page) == 20 {
 				break
 			}
 		}
-		after = after.Above(last)
+		fmt.Println(len(page), "posts:", page[0], "to", page[len(page)-1])
+		rest = rest.Above(last)
 	}
 	// Output:
-	// page 1 post 4
-	// page 1 post 3
-	// page 2 post 2
-	// page 2 post 1
-	// page 3 post 0
+	// 20 posts: post 44 to post 25
+	// 20 posts: post 24 to post 5
+	// 5 posts: post 4 to post 0
 }
 
 // A second index beside a map: users by name, and by age.
