@@ -164,7 +164,8 @@ func NewConcurrentMap[K cmp.Ordered, V any]() *ConcurrentMap[K, V] {
 
 // NewConcurrentMapFunc returns an empty ConcurrentMap in the order of compare,
 // as [NewMapFunc] has it. Leaves are locked while compare runs, so that it must
-// not use the map. If compare is no strict weak order, methods may wait forever.
+// not use the map. If compare is no strict weak order, methods may wait
+// forever.
 func NewConcurrentMapFunc[K, V any](compare func(a, b K) int) *ConcurrentMap[K, V] {
 	if compare == nil {
 		panic("skiplist: compare must not be nil")

@@ -161,9 +161,9 @@ func (m *ConcurrentMap[K, V]) within(leaf *logLeaf[K, V], b *bounds[K], slots []
 	return slots
 }
 
-// A tour goes through the entries of a span leaf by leaf, and reads each leaf at
-// one moment, one after the other. It is a value of the loop, and not a function
-// that calls the body, so that the compiler puts the body in place.
+// A tour goes through the entries of a span leaf by leaf, and reads each leaf
+// at one moment, one after the other. It is a value of the loop, and not a
+// function that calls the body, so that the compiler puts the body in place.
 type tour[K, V any] struct {
 	m *ConcurrentMap[K, V]
 	b bounds[K] // of what is left
@@ -178,8 +178,8 @@ type tour[K, V any] struct {
 
 // forward goes to the next leaf, and returns it and the slots of its entries
 // between the bounds, or nil if there is none. What comes next begins where the
-// last leaf ended, so that no key comes twice, and none is left out, however the
-// leaves change.
+// last leaf ended, so that no key comes twice, and none is left out, however
+// the leaves change.
 func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
 	switch {
 	case w.leaf == nil:
@@ -225,8 +225,8 @@ func (w *tour[K, V]) arrive(x *guide[K, V], i int) {
 
 // beside goes to the leaf in slot i of the guide that the last search came
 // through, and reports whether it could: without the search. The guide may have
-// been replaced, but a leaf that is not dead holds the truth, and a slot has the
-// same range always.
+// been replaced, but a leaf that is not dead holds the truth, and a slot has
+// the same range always.
 func (w *tour[K, V]) beside(i int) bool {
 	if i < 0 || i >= w.from.n {
 		return false
@@ -242,7 +242,8 @@ func (w *tour[K, V]) beside(i int) bool {
 	return true
 }
 
-// read returns the slots of the entries of the leaf that are between the bounds.
+// read returns the slots of the entries of the leaf that are between the
+// bounds.
 func (w *tour[K, V]) read() []uint8 {
 	n := w.m.slotsOf(w.leaf, w.s, &w.order)
 	return w.m.within(w.leaf, &w.b, w.order[:n])

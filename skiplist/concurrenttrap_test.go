@@ -338,8 +338,9 @@ func TestTrapLoopEnds(t *testing.T) {
 	}
 }
 
-// TestLoopReadsAhead has the body of a loop change what comes behind its leaf, so
-// that leaves split, merge and go with their guides: the loop tells all of it.
+// TestLoopReadsAhead has the body of a loop change what comes behind its leaf,
+// so that leaves split, merge and go with their guides: the loop tells all of
+// it.
 func TestLoopReadsAhead(t *testing.T) {
 	for _, size := range blockSizes {
 		for _, back := range []bool{false, true} {

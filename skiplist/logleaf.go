@@ -93,8 +93,8 @@ func (b *logLeaf[K, V]) between(lo, hi *logLeaf[K, V]) {
 // more than there are.
 type ordering [leafSlots + 7]uint8
 
-// eightSlots are the numbers 0 to 7 as the bytes of a word, and eachSlot is what
-// makes each of them one more.
+// eightSlots are the numbers 0 to 7 as the bytes of a word, and eachSlot is
+// what makes each of them one more.
 const (
 	eightSlots = 0x0706050403020100
 	eachSlot   = 0x0101010101010101

@@ -25,8 +25,8 @@ type order[K, V any] struct {
 	// lookup returns the value of key, if there is one.
 	lookup func(m *ConcurrentMap[K, V], key K) (value V, ok bool)
 
-	// seek returns the guide of level 1 and the slot that the leaf of key is in,
-	// or with open that of the keys just below it.
+	// seek returns the guide of level 1 and the slot that the leaf of key is
+	// in, or with open that of the keys just below it.
 	seek func(m *ConcurrentMap[K, V], key K, end reach) (x *guide[K, V], i int)
 
 	// get returns the slot of b that holds key at s, if there is one, and else
