@@ -491,6 +491,37 @@ func leavesOf[K, V any](m *ConcurrentMap[K, V]) (leaves []*logLeaf[K, V]) {
 	return leaves
 }
 
+// TestMergesConcurrent deletes the entries of the right one of two leaves, and
+// looks when the left one takes in what is left: at every fourth deletion, from
+// a quarter full on, and if both fit into three quarters of a leaf, or into one
+// if the right one is empty.
+func TestMergesConcurrent(t *testing.T) {
+	const full = 40
+	for left, want := range map[int]int{11: 8, 22: 8, 23: 4, 26: 4, 27: 0, full: 0} {
+		m := newSized[int, int]([3]int{full, 8, 8})
+		m.coins.Seed(2, 2) // both leaves are under one guide
+		for i := range 2 * full {
+			m.Store(i, i)
+		}
+		for i := left; i < full; i++ {
+			m.Delete(i)
+		}
+		if got := len(leavesOf(m)); got != 2 {
+			t.Fatalf("left %d: %d leaves, want 2", left, got)
+		}
+
+		right := full
+		for len(leavesOf(m)) == 2 && right > 0 {
+			right--
+			m.Delete(full + right)
+		}
+		if right != want || len(leavesOf(m)) != 1 {
+			t.Errorf("left %d: %d leaves with %d entries on the right, want 1 with %d", left, len(leavesOf(m)), right, want)
+		}
+		m.check()
+	}
+}
+
 // TestSnapshotBesideWriters has writers keep the sum of all values as it is but
 // for one step: a snapshot differs by that at most, and is not changed
 // afterwards.
