@@ -116,8 +116,7 @@ func TestFlushNothing(t *testing.T) {
 	}
 }
 
-// TestFlushFails checks that a Flush whose log cannot be sealed says so, though
-// no table is missing that it could wait for.
+// TestFlushFails checks that a Flush whose log cannot be sealed says so.
 func TestFlushFails(t *testing.T) {
 	m := NewMemFS()
 	db := memDB(t, Options{FS: m, Durability: NoSync})
