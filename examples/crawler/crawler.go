@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -225,7 +224,7 @@ func (cp *checkpoint) restore() (*restored, error) {
 	for _, page := range cp.log {
 		tree.Append(page)
 	}
-	if root := tree.Root(); !bytes.Equal(root[:], cp.root[:]) || tree.Len() != cp.size {
+	if tree.Root() != cp.root || tree.Len() != cp.size {
 		return nil, errors.New("law broken: the log of a checkpoint is not the one that its root is of")
 	}
 	r := &restored{queues: cp.queues, filter: new(bloom.Filter)}

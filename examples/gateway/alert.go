@@ -41,7 +41,7 @@ type watch struct {
 	before map[string]lru.Stats
 	last   reading
 
-	mu       sync.Mutex // protects found and rounds
+	mu       sync.Mutex // protects what follows
 	found    []alert
 	counts   map[[2]string]int // by kind and service, since the start
 	measured map[string]int    // intervals in which a cache had enough lookups

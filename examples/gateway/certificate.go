@@ -17,7 +17,7 @@ import (
 // newCertificate returns a certificate for this machine that nobody has signed
 // but itself, and the pool of authorities that trusts it alone. Its key is
 // never written anywhere. TLS ends at the gateway: what is behind it is plain.
-func newCertificate(names ...string) (tls.Certificate, *x509.CertPool, error) {
+func newCertificate() (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -37,13 +37,6 @@ func newCertificate(names ...string) (tls.Certificate, *x509.CertPool, error) {
 		IsCA:         true, BasicConstraintsValid: true,
 		DNSNames:    []string{"localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-	}
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else if name != "" {
-			template.DNSNames = append(template.DNSNames, name)
-		}
 	}
 
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -341,3 +341,31 @@ func joinInts(a []int, sep string) string {
 	}
 	return strings.Join(parts, sep)
 }
+
+// printRetries prints the second tries, if there were any.
+func (sys *system) printRetries(w io.Writer) {
+	var taken, saved, refused int64
+	for _, s := range sys.services {
+		taken += s.budget.taken.Load()
+		saved += s.budget.saved.Load()
+		refused += s.budget.refused.Load()
+	}
+	fmt.Fprintf(w, "second tries: %d, of which %d went well; the budget refused %d\n", taken, saved, refused)
+}
+
+// printAlerts prints in how many intervals someone should have looked.
+func (sys *system) printAlerts(w io.Writer) {
+	var found []string
+	for _, s := range sys.services {
+		if s.cache == nil {
+			continue
+		}
+		if n, of := sys.watch.of("hit ratio", s.name); n > 0 {
+			found = append(found, fmt.Sprintf("%s hits below %.0f %% in %d of %d", s.name, math.Round(100*minHitRatio), n, of))
+		}
+		if n, _ := sys.watch.of("evictions", s.name); n > 0 {
+			found = append(found, fmt.Sprintf("%s evicts in %d", s.name, n))
+		}
+	}
+	fmt.Fprintf(w, "alerts of each %s: %s\n", short(sys.watch.every), cmp.Or(strings.Join(found, "\n                    "), "none"))
+}

@@ -3,11 +3,8 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"math"
-	"strings"
 
 	"github.com/ashlar-go/ashlar/ratelimit"
 )
@@ -74,53 +71,4 @@ func (sys *system) reached() (n int) {
 		}
 	}
 	return n
-}
-
-// printRetries prints the second tries, if there were any.
-func (sys *system) printRetries(w io.Writer) {
-	var taken, saved, refused int64
-	for _, s := range sys.services {
-		taken += s.budget.taken.Load()
-		saved += s.budget.saved.Load()
-		refused += s.budget.refused.Load()
-	}
-	fmt.Fprintf(w, "second tries: %d, of which %d went well; the budget refused %d\n", taken, saved, refused)
-}
-
-// printRetryVerdict judges the calls that reached the servers by the requests
-// that caused them.
-func (sys *system) printRetryVerdict(w io.Writer) error {
-	for _, s := range sys.services {
-		arrivals := 0
-		for _, srv := range s.servers {
-			for _, e := range srv.history.events {
-				if e.kind == arrived {
-					arrivals++
-				}
-			}
-		}
-		first := int(s.budget.calls.Load())
-		if most := first + retryMax + first/retryShare; arrivals > most {
-			return fmt.Errorf("law broken: %d calls of %s for %d requests, at most %d", arrivals, s.name, first, most)
-		}
-	}
-	fmt.Fprintf(w, "law holds: no service got more second tries than %d and one for %d requests\n", retryMax, retryShare)
-	return nil
-}
-
-// printAlerts prints in how many intervals someone should have looked.
-func (sys *system) printAlerts(w io.Writer) {
-	var found []string
-	for _, s := range sys.services {
-		if s.cache == nil {
-			continue
-		}
-		if n, of := sys.watch.of("hit ratio", s.name); n > 0 {
-			found = append(found, fmt.Sprintf("%s hits below %.0f %% in %d of %d", s.name, math.Round(100*minHitRatio), n, of))
-		}
-		if n, _ := sys.watch.of("evictions", s.name); n > 0 {
-			found = append(found, fmt.Sprintf("%s evicts in %d", s.name, n))
-		}
-	}
-	fmt.Fprintf(w, "alerts of each %s: %s\n", short(sys.watch.every), cmp.Or(strings.Join(found, "\n                    "), "none"))
 }
