@@ -45,6 +45,9 @@
 //     loads none has more than a quarter above its share.
 //   - Purges: an answer that was on its way when its path was purged must not be
 //     kept. By get, fetch and set it is, and is given out until it expires.
+//   - Regions: some content differs by region. A cache that overlooks that gives
+//     out the wrong one; a cache in each region asks the origin for everything
+//     again, unless they all ask one before it, a shield.
 //   - Policies: hits for caches of several sizes. Admission by the second request
 //     keeps what is asked for once out of the cache.
 //
@@ -55,7 +58,7 @@
 //	-seed N        seed of the requests, if there is no file, and of changes (1)
 //	-n N           without -in: number of requests (60000)
 //	-nodes N       nodes at the beginning, 2 to 64 (8)
-//	-mem N         megabytes of all nodes at the beginning (64)
+//	-mem N         megabytes of all nodes at the beginning, and of each region (64)
 //	-policy NAME   LRU, LFU, FIFO; or TinyLFU, which the package would choose, or
 //	               Random: these flip coins, and counts differ a little (LRU)
 package main
@@ -109,6 +112,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		{"requests", reportDay},
 		{"loads", reportLoads},
 		{"purges", reportPurges},
+		{"regions", reportRegions},
 		{"policies", reportPolicies},
 	} {
 		if err := errors.Join(ctx.Err(), w.err); err != nil {

@@ -123,8 +123,8 @@ func TestLaws(t *testing.T) {
 			}
 
 			// Each part of the report has one, but for the first and the last.
-			if n := strings.Count(out, "law holds"); n != 3 {
-				t.Errorf("%d verdicts, want 3, in:\n%s", n, out)
+			if n := strings.Count(out, "law holds"); n != 4 {
+				t.Errorf("%d verdicts, want 4, in:\n%s", n, out)
 			}
 			checkWidths(t, out)
 		})
@@ -282,6 +282,58 @@ func TestJudges(t *testing.T) {
 	}
 	if l.observe(at, 1, &answer{key: 1, version: 1, date: at}, fetched, 2) == nil || l.observe(at, 1, &answer{key: 1, version: 2, date: at}, fetched, 2) != nil {
 		t.Error("a version that was purged: no error, or one without reason")
+	}
+}
+
+// TestRegions checks that the laws of regions see what breaks them.
+func TestRegions(t *testing.T) {
+	tr := someTraffic(t, "-n 6000 -mem 16")
+	ran := func(p plan) (*world, error) {
+		w := newWorld(tr, p)
+		return w, w.run(t.Context())
+	}
+
+	// By path alone, two of three regions get what the first one asked for.
+	w, err := ran(plan{byPath: true})
+	if err != nil || w.wrong == 0 {
+		t.Errorf("by path: %v, %d answers for another region, want some", err, w.wrong)
+	}
+	w.byPath = false
+	if w.check() == nil {
+		t.Error("answers for another region: no error")
+	}
+
+	// The shield asks the origin once for all regions, and gives old answers
+	// the age that they have.
+	w, err = ran(plan{near: true, shield: true})
+	alone, errAlone := ran(plan{near: true})
+	if err != nil || errAlone != nil || w.asked >= alone.asked {
+		t.Errorf("with a shield: %v, %d requests; without: %v, %d", err, w.asked, errAlone, alone.asked)
+	}
+	if w, err := ran(plan{near: true, shield: true, newAge: true}); err == nil || w.old == 0 {
+		t.Errorf("a new life for old answers: %v, %d were too old", err, w.old)
+	}
+
+	// What a region keeps for another one.
+	w.caches[0].Set(variant{key: 1, region: 1}, local{date: w.at})
+	if w.check() == nil {
+		t.Error("an answer in the wrong region's cache: no error")
+	}
+}
+
+// TestDraw checks the shares of the regions, within five standard deviations.
+func TestDraw(t *testing.T) {
+	const n = 10_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	count := make([]int, len(regions))
+	for range n {
+		count[draw(rng)]++
+	}
+	for i, r := range regions {
+		p := float64(r.share) / 100
+		if off := math.Abs(float64(count[i]) - n*p); off > 5*math.Sqrt(n*p*(1-p)) {
+			t.Errorf("%s has %d of %d, want %d %%", r.name, count[i], n, r.share)
+		}
 	}
 }
 
