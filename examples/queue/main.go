@@ -36,6 +36,9 @@
 //     other, and each time the queue goes on with what was durable.
 //   - A kill: another process works on a queue until SIGKILL, and this one
 //     finishes its work.
+//   - A chain: S1 calls S2, which calls S4, which takes ten minutes. Who calls
+//     waits for the slowest, and holds connections all that time; who hands in a
+//     job has its acknowledgment at once.
 //   - The pizzas: a server with two of six orders dies. Only these two move to
 //     others. A notifier that gives out all unfinished orders again has one made
 //     twice.
@@ -96,6 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		{"a spike", reportSpike},
 		{"power cuts", reportCrashes},
 		{"a kill", reportKill},
+		{"a chain", reportChain},
 		{"pizzas", reportPizzas},
 	} {
 		if err := errors.Join(ctx.Err(), w.err); err != nil {

@@ -294,6 +294,34 @@ func TestSpike(t *testing.T) {
 	}
 }
 
+// TestChain checks the arithmetic of calls that wait, and that the law of the
+// jobs sees one that is missing.
+func TestChain(t *testing.T) {
+	// Ten calls are on their way when S4 crashes: those of the minutes 3 to 12.
+	all := wait("", time.Hour)
+	if all.answered != videos || all.broken != 10 || all.longest != isBackAt-3*time.Minute+timeS1+timeS2+timeS4 {
+		t.Errorf("who waits for all: %+v", all)
+	}
+	if none := wait("", timeS4); none.answered != 0 || none.broken != 10+videos || none.held != 2*10 {
+		t.Errorf("who waits ten minutes: %+v", none)
+	}
+
+	// A job that was acknowledged and is not there.
+	q, _ := memQueue(t)
+	s := &studio{q: q, came: map[string]time.Duration{}}
+	q.now = func() time.Duration { return s.at }
+	if err := s.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.check(); err != nil || s.lost != 10 {
+		t.Errorf("%v, and %d were lost half done, want 10", err, s.lost)
+	}
+	s.accepted = append(s.accepted, "another")
+	if s.check() == nil {
+		t.Error("a job that is not there: no error")
+	}
+}
+
 // TestInput checks that bad flags are errors of the input, in one line.
 func TestInput(t *testing.T) {
 	for _, args := range [][]string{{"-jobs", "99"}, {"-jobs", "100001"}, {"-jobs", "x"}, {"-bad"}, {"more"}} {
