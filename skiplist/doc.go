@@ -30,12 +30,18 @@
 //	[ConcurrentMap]  a Map for many goroutines, with the methods of [sync.Map]
 //
 // [NewMap] compares numbers and strings itself; [NewMapFunc] takes a function,
-// for structs, []byte, or another order. Values of more than 128 bytes are
-// better behind pointers. [SortedSet] has a table of the commands of Redis.
+// for structs, []byte, or another order. Large values, of more than 128 bytes,
+// are better behind pointers. A Map under a lock of yours is better than a
+// ConcurrentMap if writers are few and loops are long, for less than 1000
+// entries that are mostly written, and for ranks. Commands of Redis are here:
 //
-// A Map under a lock of yours is better than a ConcurrentMap if writers are few
-// and loops are long, for less than 1000 entries that are mostly written, and
-// for ranks. Readers of a [Map.Clone] need no lock.
+//	ZADD, ZINCRBY, ZSCORE, ZREM   Set, [Incr], Get, Delete; NX, XX, GT, LT: Compute
+//	ZCARD, ZRANK, ZREVRANK        Len, Index, Len()-1-Index
+//	ZRANGE 0 9, ZREVRANGE 0 9     Slice(0, 10).All(), Slice(Len()-10, Len()).Backward()
+//	ZRANGE BYSCORE 3 (6, ZCOUNT   From(3).Below(6).All() and .Len(); LIMIT 2 3: Slice(2, 5)
+//	ZREMRANGEBYSCORE and BYRANK   Clear of the span; ZPOPMIN, ZPOPMAX: PopMin, PopMax
+//	ZUNION, ZINTER, ZRANGE BYLEX  of a [Set], as are SADD, SUNION, SINTER, SDIFF
+//	SET EX; HSET; LPUSH; XADD     an lru.Cache; a map; a slice; keys in order in an lsm.DB
 //
 // # How it works
 //
@@ -52,13 +58,11 @@
 //
 // To find p: m <= p, so right; p < s, so down, to the leaf [m p]. A leaf that
 // is full gives some entries to a neighbor, or splits; the new fence flips a
-// coin of 1 in 64, and goes up a level while it wins. After 62 fences without a
-// win one goes up anyway, so nobody who sees the coins can make the list slow.
-// A deletion merges blocks that are a quarter full or less. Ranks come from the
-// number of entries under each fence. A ConcurrentMap changes a leaf by one
-// store of one word, and all else by copies.
-//
-// By hand: Alice 100, Charlie 150, Bob 200. Bob has rank 2, Alice 0 (Example).
+// coin of 1 in 64, and goes up a level while it wins. After 62 that lost, one
+// goes up anyway: nobody who sees the coins can make the list slow. Blocks that
+// are a quarter full are merged. Ranks are sums of the entries under fences: of
+// Alice 100, Charlie 150, Bob 200, Bob has rank 2 (Example). A ConcurrentMap
+// changes a leaf by one store of one word, and all else by copies.
 //
 // # Guarantees
 //
@@ -72,13 +76,12 @@
 //   - NaN is a key like others, before all numbers (TestModelMapFloat).
 //   - Blocks between others are a quarter full, unless a coin cut them, whatever
 //     the order of changes (TestAdversary, TestRunIntoGap).
-//   - No value that was deleted is kept from the garbage collector
-//     (TestRetention). A key may be: one in 30 or so is a fence until its blocks
-//     are merged. A leaf of a ConcurrentMap keeps no more values that are gone than
-//     it has entries, and 15 (TestRetentionConcurrent).
-//   - A function of the caller's that panics leaves each key as it was before, or
-//     after, and no lock behind (TestPanicsInOrder, TestTrapOrderEscapes,
-//     TestTrapCallbackEscapes). Those of a SortedSet must not.
+//   - No value that was deleted is kept from the garbage collector (TestRetention),
+//     though a key in 30 is, as a fence. A leaf of a ConcurrentMap keeps no more
+//     dead values than it has entries, and 15 (TestRetentionConcurrent).
+//   - A function of the caller's that panics, which those of a SortedSet must not,
+//     leaves each key as it was before or after, and no lock (TestPanicsInOrder,
+//     TestTrapOrderEscapes, TestTrapCallbackEscapes).
 //   - Each method of a ConcurrentMap takes effect at one moment between call and
 //     return, Floor, PopMin and Snapshot, too (TestKeptSchedules, TestPreemptions),
 //     but loops, which have a key that stays once, and none twice
@@ -87,34 +90,31 @@
 // # Complexity
 //
 //	operation                       time                 allocations
-//	Get, Floor, Index, Nth          O(log n)             0
+//	Get, Floor, Index, Nth, Load    O(log n)             0
 //	Set, Delete, Pop                O(log n)             1 in 24 or less
 //	Set of a key beyond all others  O(1) amortized       1 in 62, of strings 1 in 30
 //	All, Backward                   O(1) an entry        0
-//	Len of a span                   O(log n)             0
-//	Clear of a span, Map and Set    O(log n)             0
+//	Len, Clear of a span of a Map   O(log n)             0
 //	Clone                           O(1); then changes copy their blocks
-//	of a ConcurrentMap Load, Floor  O(log n)             0
-//	Store, Delete                   O(log n)             1 in 8 or less
+//	ConcurrentMap: Store, Delete    O(log n)             1 in 8 or less
 //
 // An entry of 8-byte key and value takes 17 bytes in ascending order, 25 in
 // random order, 33 in a ConcurrentMap; a string of a Map 8 more (TestSizes).
 //
 // # Concurrency
 //
-// Any number of goroutines may read a Map, Set or SortedSet at once, Clone
-// included (not of a SortedSet), or one may write. A ConcurrentMap is safe for
-// concurrent use; functions that it calls, as Compute does, must not use it.
+// Any number of goroutines may read a Map, Set or SortedSet at once, and clone
+// the first two, or one may write; readers of a clone need no lock. All may use
+// a ConcurrentMap, except functions that it calls, as Compute does.
 //
 // # Errors
 //
-// None. A span whose bounds cross is empty; a rank out of range panics, as in a
-// slice, and so does writing to a zero value.
+// None. A span whose bounds cross is empty. Ranks out of range panic, as does
+// writing to a zero value.
 //
 // # References
 //
-//   - W. Pugh, "Skip lists: a probabilistic alternative to balanced trees", 1990
-//   - D. Golovin, "The B-skip-list", arXiv:1005.0662, 2010
+//   - W. Pugh, "Skip lists", CACM 33(6), 1990; D. Golovin, "The B-skip-list", 2010
 //   - J. Munro, T. Papadakis, R. Sedgewick, "Deterministic skip lists", 1992
 //   - M. Herlihy, J. Wing, "Linearizability", ACM TOPLAS 12(3), 1990
 package skiplist

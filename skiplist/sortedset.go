@@ -11,18 +11,8 @@ import (
 )
 
 // A SortedSet maps members to scores, and ranks them: by score, and members of
-// the same score among each other. It is the sorted set of Redis:
-//
-//	ZADD, ZSCORE, ZREM                  Set, Get, Delete
-//	ZADD with NX, XX, GT, LT            Compute
-//	ZINCRBY                             [Incr]
-//	ZCARD, ZRANK, ZREVRANK              Len, Index, Len()-1-Index
-//	ZRANGE 0 9, ZREVRANGE 0 9           Slice(0, 10).All(), Slice(Len()-10, Len()).Backward()
-//	ZRANGE BYSCORE 3 (6, ZCOUNT 3 (6    From(3).Below(6).All(), From(3).Below(6).Len()
-//	LIMIT 2 3                           Slice(2, 5) of the span
-//	ZREMRANGEBYSCORE, ZREMRANGEBYRANK   Clear of the span
-//	ZPOPMIN, ZPOPMAX                    PopMin, PopMax
-//	ZRANGE BYLEX, ZUNION, ZINTER        a [Set]
+// the same score among each other. It is the sorted set of Redis: the package
+// comment has its commands.
 //
 // A nil or zero SortedSet reads as empty and panics when it is written to: use
 // [NewSortedSet] or [NewSortedSetFunc].
