@@ -5,9 +5,11 @@ package lsm
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -293,8 +295,38 @@ func openWholeBolt(dir string, _ budget) store {
 }
 
 // copyDir copies the files of a store that is open: what a process that is
-// killed now leaves.
+// killed now leaves. Names and lengths are the same before and after, so that
+// the copy is of one moment, whatever the store does in the background.
 func copyDir(from, to string) {
-	must(os.RemoveAll(to))
-	must(os.CopyFS(to, os.DirFS(from)))
+	for {
+		before := listDir(from)
+		must(os.RemoveAll(to))
+		err := os.CopyFS(to, os.DirFS(from))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a file was removed meanwhile
+		}
+		must(err)
+		if listDir(from) == before {
+			return
+		}
+	}
+}
+
+// listDir returns the names and lengths of the files in a directory.
+func listDir(dir string) string {
+	var list strings.Builder
+	must(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		var info fs.FileInfo
+		if err == nil {
+			info, err = d.Info()
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it was removed meanwhile: the next list lacks it
+		case err == nil && !d.IsDir():
+			fmt.Fprintln(&list, path, info.Size())
+		}
+		return err
+	}))
+	return list.String()
 }
