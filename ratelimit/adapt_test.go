@@ -715,3 +715,160 @@ func TestGradient2DipWithoutCalls(t *testing.T) {
 		check(t, g.baseline, tt.baseline, "the baseline after %d calls and %d dropped", tt.calls, tt.dropped)
 	}
 }
+
+// TestGradient2Steps checks the steps of Gradient2 one by one: dropped
+// operations shrink the limit as a gradient of one half does, in proportion,
+// and a measurement is made every Probe windows.
+func TestGradient2Steps(t *testing.T) {
+	sample := func(limit float64, calls, dropped int, rtt time.Duration) Sample {
+		return Sample{Limit: limit, InFlight: int(limit), Calls: calls, Dropped: dropped, RTT: rtt}
+	}
+	for _, tt := range []struct {
+		calls, dropped int
+		want           float64
+	}{{5, 5, 100 * (1 - 0.2*0.25)}, {1, 1, 95}, {0, 10, 90}, {30, 10, 97.5}, {0, 0, 100}} {
+		g := &Gradient2{Probe: -1}
+		if got := g.Update(sample(100, tt.calls, tt.dropped, time.Millisecond)); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("limit after %d and %d dropped = %v, want %v", tt.calls, tt.dropped, got, tt.want)
+		}
+	}
+
+	// The default is 30.
+	dips := func(g *Gradient2) (at []int) {
+		limit := 100.0
+		for i := range 100 {
+			next := g.Update(sample(limit, 50, 0, time.Millisecond))
+			if next < 0.9*limit {
+				at = append(at, i)
+			}
+			limit = next
+		}
+		return at
+	}
+	if got, want := dips(&Gradient2{}), dips(&Gradient2{Probe: 30}); !slices.Equal(got, want) || len(got) < 3 {
+		t.Errorf("dips at %v by default, want %v, as with 30", got, want)
+	}
+	if got, other := dips(&Gradient2{Probe: 30}), dips(&Gradient2{Probe: 31}); slices.Equal(got, other) {
+		t.Errorf("dips at %v with 30 and with 31", got)
+	}
+}
+
+// TestGradient2Bounds checks the bounds of the settings of Gradient2.
+func TestGradient2Bounds(t *testing.T) {
+	for g, want := range map[Gradient2]bool{
+		{}:                 true,
+		{Tolerance: 1}:     false,
+		{Tolerance: 1.001}: true,
+		{Tolerance: 1.5}:   true,
+		{Tolerance: 100}:   true,
+		{Tolerance: 100.1}: false,
+		{Tolerance: -2}:    false,
+		{Smoothing: 1}:     true,
+		{Smoothing: 1.01}:  false,
+		{Smoothing: -0.01}: false,
+	} {
+		err := g.Validate()
+		check(t, err == nil, want, "Tolerance %v, Smoothing %v are valid", g.Tolerance, g.Smoothing)
+	}
+}
+
+// TestGradient2LearnCases checks what a measurement does to the baseline: one
+// that is much lower, or as long as operations took before, counts as much as
+// the baseline; one within two standard errors a quarter; others nothing.
+func TestGradient2LearnCases(t *testing.T) {
+	for _, tt := range []struct{ baseline, before, rtt, stdErr, want float64 }{
+		{0, 10, 7, 1, 7},
+		{100, 1000, 97.9, 1, 98.95},
+		{100, 1000, 98, 1, 99.5},
+		{100, 1000, 101.9, 1, 100.475},
+		{100, 1000, 102, 1, 100},
+		{100, 1000, 750, 1, 425}, // the knee, at (1 + 0.5)/2 of 1000
+		{100, 1000, 749, 1, 100},
+	} {
+		g := Gradient2{baseline: tt.baseline, before: tt.before, depth: 0.5, since: 3, shrunk: 4}
+		g.learn(tt.rtt, tt.stdErr)
+		if math.Abs(g.baseline-tt.want) > 1e-9 {
+			t.Errorf("baseline %v after %v (before %v, error %v) = %v, want %v", tt.baseline, tt.rtt, tt.before, tt.stdErr, g.baseline, tt.want)
+		}
+		check(t, g.since, 0, "since")
+		check(t, g.shrunk, 0, "shrunk")
+	}
+}
+
+// TestSampleOfOne checks that the duration of one permit among drops counts,
+// and that of equal ones has no error.
+func TestSampleOfOne(t *testing.T) {
+	for calls := range minSamples {
+		var clock fakeClock
+		var got Sample
+		c := NewConcurrency(10, &ConcurrencyOptions{Window: 1, Adapt: algorithm(func(s Sample) float64 {
+			got = s
+			return s.Limit
+		}), Now: clock.now})
+		for i := range minSamples {
+			p, _ := c.TryAcquire()
+			clock.sleep(time.Millisecond)
+			if i < calls {
+				p.Release()
+			} else {
+				p.Drop()
+			}
+		}
+		check(t, got.Calls, calls, "Calls")
+		check(t, got.Dropped, minSamples-calls, "Dropped")
+		check(t, got.RTT, time.Millisecond*time.Duration(min(calls, 1)), "RTT of %d calls", calls)
+		check(t, got.StdErr, 0, "StdErr of %d calls", calls)
+	}
+}
+
+// TestGradient2OneDrop checks windows of one operation, and of one drop.
+func TestGradient2OneDrop(t *testing.T) {
+	for _, tt := range []struct {
+		calls, dropped, inFlight int
+		baseline, rtt            float64
+		want                     float64
+		shrunk                   int
+	}{
+		{0, 1, 100, 0, 0, 90, 3},
+		{1, 0, 100, 0, 0, 102, 0},
+		{1, 0, 100, 1, 1, 102, 0},
+		{1, 0, 100, 1, 100, 90, 4}, // a gradient of one half
+		{0, 1, 1, 1, 0, 90, 3},     // a drop counts in a limit that is not used
+		{1, 0, 1, 0, 50, 100, 0},   // nothing is known, and nothing shrinks
+	} {
+		g := Gradient2{Probe: -1, baseline: tt.baseline, shrunk: 3}
+
+		got := g.follow(Sample{Limit: 100, InFlight: tt.inFlight, Calls: tt.calls, Dropped: tt.dropped, RTT: time.Duration(tt.rtt)})
+		if math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%+v: limit = %v, want %v", tt, got, tt.want)
+		}
+		check(t, g.shrunk, tt.shrunk, "%+v: shrunk", tt)
+	}
+
+	// The first measures, and later ones are averaged.
+	g := Gradient2{Probe: -1}
+	g.follow(Sample{Limit: 100, InFlight: 1, Calls: 1, RTT: 50})
+	check(t, g.baseline, 50, "the baseline of a first window")
+	g.follow(Sample{Limit: 100, InFlight: 1, Calls: 1, RTT: 100})
+	check(t, g.baseline, 60, "the baseline of a second window")
+	check(t, g.since, 0, "windows since a dip, as which both count")
+}
+
+// TestSamplerForgets checks that nothing of a window is in the next: two that
+// took equally long have no error.
+func TestSamplerForgets(t *testing.T) {
+	var p sampler
+	for range 2 {
+		p.add(0, 5, 1, false)
+		s := p.next(0, 1)
+		check(t, s.RTT, 5, "RTT")
+		check(t, s.StdErr, 0, "StdErr")
+		check(t, s.Calls, 1, "Calls")
+		p.resume()
+	}
+
+	// Of 5 and 15, the error of the mean is 5 divided by the root of 2.
+	p.add(0, 5, 1, false)
+	p.add(0, 15, 1, false)
+	check(t, p.next(0, 1).StdErr, 3, "StdErr of two")
+}

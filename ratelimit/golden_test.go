@@ -103,3 +103,22 @@ func TestStateErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestUnits pins the units of states that stores hold: another unit would be
+// another format.
+func TestUnits(t *testing.T) {
+	for l, want := range map[Limit]int64{
+		{PerSecond(1), 2}:                     1e9,
+		{PerSecond(3), 2}:                     333_333_333,
+		{perSecond(1e9), 1}:                   1,
+		{perSecond(1e12), 5}:                  1,
+		{Rate{}, 3}:                           1,
+		{PerDay(1), 0}:                        86400e9,
+		{Every(50 * 365 * 24 * time.Hour), 1}: 50 * 365 * 86400e9,
+		{Every(time.Hour), mostBurst}:         min(3600e9, maxCapacity/mostBurst),
+	} {
+		m := newMeter(l)
+		check(t, m.unit, want, "unit of %v", l)
+		check(t, m.capacity, want*int64(l.Burst), "capacity of %v", l)
+	}
+}

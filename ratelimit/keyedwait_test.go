@@ -513,3 +513,93 @@ func TestReserveAfterForgotten(t *testing.T) {
 	k.table.shards[0].forgot = int64(time.Minute) // of another key
 	check(t, k.Reserve(-1, 1).Delay(), 5*time.Second, "Delay")
 }
+
+// TestKeyedDelayInLine checks that the wait of a key is told with those in
+// front of it.
+func TestKeyedDelayInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 2}, {PerSecond(2), 4}}, nil)
+		k.AllowN(1, 2)
+		go func() { _ = k.Wait(t.Context(), 1, 2) }() // ends in 2 s
+		synctest.Wait()
+		err := k.WaitMax(t.Context(), 1, 1, 3*time.Second-1)
+		checkErr(t, err, ErrLimited, "WaitMax of too little")
+		if e, ok := errors.AsType[*WaitError](err); !ok || e.Delay != 3*time.Second || e.N != 1 {
+			t.Errorf("WaitMax = %#v, want a delay of 3s for 1", err)
+		}
+		start := time.Now()
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 3*time.Second), nil, "WaitMax of enough")
+		check(t, time.Since(start), 3*time.Second, "time of WaitMax")
+	})
+}
+
+// TestKeyedNoBarging checks that tokens which are there before a timer fires go
+// to those who wait, and not to one who comes then.
+func TestKeyedNoBarging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := struct{ atomic.Int64 }{}
+		k := NewKeyed[int]([]Limit{{Every(time.Millisecond), 1}}, &KeyedOptions{
+			Now: func() time.Time { return time.Unix(0, clock.Load()) },
+		})
+		k.Allow(1)
+		var at [3]int64
+		wait := func(i int) {
+			go func() {
+				checkErr(t, k.Wait(t.Context(), 1, 1), nil, "Wait %d", i)
+				at[i] = clock.Load()
+			}()
+			synctest.Wait()
+		}
+		wait(0)
+		wait(1)
+		clock.Store(2_500_000)
+		wait(2)
+		clock.Store(3_000_000)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		check(t, at, [3]int64{2_500_000, 2_500_000, 3_000_000}, "times of the waits")
+	})
+}
+
+// TestKeyedWaitMaxOfNever checks that a wait for more than a bucket holds is
+// refused as that, and not because of its length.
+func TestKeyedWaitMaxOfNever(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerSecond(1), 2}}, nil)
+	checkErr(t, k.WaitMax(t.Context(), 1, 3, time.Second), ErrBurst, "WaitMax")
+}
+
+// TestKeyedWaitAfterNever checks that those who wait for more than new limits
+// ever give are refused, and that nobody waits for their tokens after that.
+func TestKeyedWaitAfterNever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, nil)
+		k.Take(1, 5)
+		for _, w := range []struct {
+			n    int
+			want error
+		}{{5, ErrBurst}, {4, ErrBurst}, {1, nil}} {
+			go func() { checkErr(t, k.Wait(t.Context(), 1, w.n), w.want, "Wait for %d", w.n) }() // ends after 3 s at the latest
+			synctest.Wait()
+		}
+
+		// Two are owed, and one waits for the third.
+		k.SetLimits(Limit{PerSecond(1), 3})
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 4*time.Second-1), ErrLimited, "WaitMax of less than 4 s")
+		checkErr(t, k.WaitMax(t.Context(), 1, 1, 4*time.Second), nil, "WaitMax of 4 s")
+	})
+}
+
+// TestKeyedWaitForRoomOfTiers checks the time until a key goes of which one
+// tier is full already, and the other is not.
+func TestKeyedWaitForRoomOfTiers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := []Limit{{PerSecond(1000), 10}, {PerSecond(1), 10}}
+		k := NewKeyed[int](limits, &KeyedOptions{MaxKeys: 16, DenyNew: true})
+		for key := range 100 {
+			k.Take(key, 5)
+		}
+		time.Sleep(time.Second) // the first tiers are full, the second in 4 s
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 4*time.Second-1), ErrLimited, "WaitMax of less than 4 s")
+		checkErr(t, k.WaitMax(t.Context(), -1, 1, 4*time.Second), nil, "WaitMax of 4 s")
+	})
+}

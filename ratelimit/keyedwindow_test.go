@@ -393,3 +393,17 @@ func TestTakeLimit(t *testing.T) {
 		check(t, d.Remaining, 0, "%s: Remaining of Take", name)
 	}
 }
+
+// TestLimitOfKey checks the limits that a key of a window may have of its own.
+func TestLimitOfKey(t *testing.T) {
+	for name, w := range keyedWindows(3, nil) {
+		mustPanic(t, "must be positive, got 0", func() { w.TakeLimit(1, 1, 0) })
+		mustPanic(t, "must be positive, got -1", func() { w.SetLimit(-1) })
+		check(t, w.TakeLimit(1, 1, 1).OK, true, "%s: OK of one", name)
+		check(t, w.TakeLimit(1, 1, 1).OK, false, "%s: OK of two", name)
+		check(t, w.TakeLimit(1, 3, 4).OK, true, "%s: OK of four", name)
+	}
+	log := NewKeyedSlidingLog[int](3, time.Hour, nil)
+	mustPanic(t, "must be at most 4, got 5", func() { log.TakeLimit(1, 1, 5) })
+	mustPanic(t, "must be at most 4, got 5", func() { log.SetLimit(5) })
+}

@@ -3,11 +3,17 @@
 package ratelimit
 
 import (
+	"bytes"
+	"context"
 	"encoding"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -366,4 +372,141 @@ func TestAllGates(t *testing.T) {
 	if errors.Is(ErrBurst, ErrLimited) {
 		t.Error("the sentinels are one")
 	}
+}
+
+// TestZeroMethods checks that every method of a zero value panics with the name
+// of its constructor, but for those that return counters and what they were
+// given.
+func TestZeroMethods(t *testing.T) {
+	fine := []string{
+		"Shared.Limits", "Shared.Stats", "Keyed[int].Gate", "KeyedWindow[int].Gate", "Shared.Gate",
+		"Window.Stats", "Striped.Stats", "Keyed[int].All", "Concurrency.Limit", "Concurrency.InFlight", "Concurrency.Queued", "Concurrency.Stats",
+	}
+	for _, v := range []any{
+		new(Limiter), new(Keyed[int]), new(Window), new(KeyedWindow[int]), new(Striped), new(Concurrency), new(Shared),
+	} {
+		kind := reflect.TypeOf(v)
+		name := kind.Elem().Name()
+		for i := range kind.NumMethod() {
+			m := kind.Method(i)
+			of := reflect.New(kind.Elem())
+			full := name + "." + m.Name
+			if slices.Contains(fine, full) {
+				continue
+			}
+
+			// Arguments that are fine.
+			args := []reflect.Value{}
+			for j := 1; j < m.Type.NumIn(); j++ {
+				in := m.Type.In(j)
+				arg := reflect.New(in).Elem()
+				switch in {
+				case reflect.TypeFor[context.Context]():
+					arg.Set(reflect.ValueOf(context.Background()))
+				case reflect.TypeFor[int]():
+					arg.SetInt(minStriped)
+				case reflect.TypeFor[Store]():
+					arg.Set(reflect.ValueOf(NewMemStore(nil)))
+				case reflect.TypeFor[io.Reader](), reflect.TypeFor[io.Writer]():
+					arg.Set(reflect.ValueOf(&bytes.Buffer{}))
+				case reflect.TypeFor[[]Limit]():
+					arg.Set(reflect.ValueOf([]Limit{{PerHour(1), 1}}))
+				}
+				args = append(args, arg)
+			}
+
+			func() {
+				defer func() {
+					short, _, _ := strings.Cut(name, "[")
+					if got := recover(); !strings.Contains(fmt.Sprint(got), "ratelimit: zero "+short+": use New") {
+						t.Errorf("zero %s: panic = %v, want the name of its constructor", full, got)
+					}
+				}()
+				call := of.Method(i).Call
+				if m.Type.IsVariadic() {
+					call = of.Method(i).CallSlice
+				}
+				call(args)
+			}()
+		}
+	}
+}
+
+// TestCountersOfNothing checks that requests for nothing and Peek count as
+// neither allowed nor denied, and what counts as what.
+func TestCountersOfNothing(t *testing.T) {
+	w := NewSlidingLog(2, time.Hour, nil)
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		w.Peek(n)
+		w.Take(n)
+	}
+	check(t, w.Stats(), WindowStats{Limit: 2, Allowed: 2, Denied: 1}, "Stats of a Window")
+	k := NewKeyedSlidingLog[int](2, time.Hour, nil)
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		k.Peek(1, n)
+		k.Take(1, n)
+	}
+	check(t, k.Stats(), KeyedStats{Keys: 1, Allowed: 2, Denied: 1}, "Stats of a KeyedWindow")
+
+	fault := 9
+	bad := &badStore{Store: NewMemStore(nil), fault: func() int { return fault }, between: func() {}}
+	s := NewShared(bad, []Limit{{PerHour(1), 2}}, nil)
+	for _, n := range []int{0, 1, 0, 1, 1, 0} {
+		_, err := s.Peek(t.Context(), "key", n)
+		checkErr(t, err, nil, "Peek(%d)", n)
+		_, err = s.Take(t.Context(), "key", n)
+		checkErr(t, err, nil, "Take(%d)", n)
+	}
+	fault = 0
+	for range 4 {
+		_, err := s.Allow(t.Context(), "key")
+		checkErr(t, err, errLost, "Allow of a store that fails")
+	}
+	check(t, s.Stats(), SharedStats{Allowed: 2, Denied: 1, Failed: 4}, "Stats of a Shared")
+}
+
+// TestFrozenBucket checks that calls which meet a bucket that SetLimit is about
+// to replace wait for the next one.
+func TestFrozenBucket(t *testing.T) {
+	for name, f := range map[string]func(*Limiter) int{
+		"TakeUpTo": func(l *Limiter) int { return l.TakeUpTo(3) },
+		"Charge":   func(l *Limiter) int { l.Charge(3); return 3 },
+		"AllowN":   func(l *Limiter) int { return 3 * b2i(l.AllowN(3)) },
+		"Take":     func(l *Limiter) int { return 3 * b2i(l.Take(3).OK) },
+	} {
+		asked := make(chan struct{}, 10)
+		var clock fakeClock
+		lim := New(PerHour(1), 10, &Options{Now: func() time.Time {
+			asked <- struct{}{}
+			return clock.now()
+		}})
+		<-asked
+		lim.mu.Lock()
+		b := lim.bucket.Load()
+		spent := b.spent.Swap(frozen)
+		got := make(chan int)
+		go func() { got <- f(lim) }() // ends when the bucket is back
+		<-asked
+		for range 1000 {
+			runtime.Gosched()
+		}
+		select {
+		case n := <-got:
+			t.Errorf("%s: %d from a frozen bucket, want none before the next", name, n)
+			lim.mu.Unlock()
+			continue
+		default:
+		}
+
+		b.spent.Store(spent)
+		lim.mu.Unlock()
+		check(t, <-got, 3, "%s: tokens", name)
+		check(t, lim.Peek(0).Remaining, 7, "%s: Remaining", name)
+	}
+}
+
+// TestRetryAtOnce checks that a refusal which ends at once is told to a client.
+func TestRetryAtOnce(t *testing.T) {
+	got := maps.Collect(Decision{Limit: 1}.Headers("p"))
+	check(t, got["Retry-After"], "0", "Retry-After")
 }

@@ -403,3 +403,83 @@ func TestReservingLeavesHoles(t *testing.T) {
 	check(t, lim.Allow(), true, "Allow of it")
 	check(t, lim.Allow(), false, "Allow of none")
 }
+
+// TestForgiven checks that full buckets and those that nothing limits have
+// nothing to forgive, and others their debt in whole tokens, rounded up.
+func TestForgiven(t *testing.T) {
+	p := newPlan([]Limit{{Every(10), 5}, {Rate: Inf}, {Rate{}, 3}})
+	for _, tt := range []struct {
+		words []int64
+		want  uint64
+	}{
+		{[]int64{full, full, full}, 0},
+		{[]int64{100, 0, 0}, 0}, // as the supply is at 100
+		{[]int64{101, 0, 0}, 1},
+		{[]int64{110, 0, 0}, 1},
+		{[]int64{111, 0, 0}, 2},
+		{[]int64{111, 500, 0}, 2},
+		{[]int64{111, 0, 3 * p.meters[2].unit}, 3},
+	} {
+		check(t, p.forgiven(tt.words, 100), tt.want, "forgiven of %v", tt.words)
+	}
+}
+
+// TestPeekHole checks that Peek finds the place of a canceled reservation, as
+// Take does, for as many tokens as it has and no more.
+func TestPeekHole(t *testing.T) {
+	var clock fakeClock
+	lim := New(PerSecond(1), 2, &Options{Now: clock.now})
+	lim.AllowN(2)
+	first := lim.Reserve(2)
+	lim.Reserve(1)
+	first.Cancel()
+	for _, tt := range []struct {
+		at   time.Duration
+		n    int
+		want bool
+	}{{0, 1, false}, {time.Second, 2, false}, {0, 3, false}, {0, 1, true}, {0, 1, false}, {time.Second, 1, true}, {0, 1, false}, {10 * time.Second, 3, false}} {
+		clock.sleep(tt.at)
+		check(t, lim.Peek(tt.n).OK, tt.want, "OK of Peek(%d) at %v", tt.n, time.Duration(clock.t))
+		check(t, lim.Take(tt.n).OK, tt.want, "OK of Take(%d) at %v", tt.n, time.Duration(clock.t))
+	}
+}
+
+// TestReserveFar checks that reservations may reach as far ahead at late
+// readings, and at early ones no further.
+func TestReserveFar(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a burst is below 2^31")
+	}
+	for _, at := range []int64{0, maxSupply - 1, -maxSupply + 1} {
+		var clock fakeClock
+		lim := New(Every(1), mostBurst, &Options{Now: clock.now})
+		clock.t = at
+		reserved := 0
+		for lim.Reserve(mostBurst).OK() {
+			reserved++
+		}
+		check(t, reserved, 2, "reservations of 2^61 ns at %d", at)
+
+		// One that is not made leaves the others their places.
+		before := lim.Peek(0)
+		check(t, lim.Reserve(mostBurst).OK(), false, "OK of one too many")
+		check(t, lim.Peek(0), before, "Peek after it")
+	}
+}
+
+// TestSpansCarryEmpty checks that an interval which is less than a unit of the
+// new limit is gone, and not an empty one.
+func TestSpansCarryEmpty(t *testing.T) {
+	l := New(PerHour(1), 1000, nil)
+	b := l.bucket.Load()
+	l.SetLimit(PerSecond(1e9), 1000)
+	check(t, len(spans{{5, 6}}.carry(b)), 0, "intervals")
+}
+
+// TestSpansPrune checks that an interval ends before the supply that is its
+// end.
+func TestSpansPrune(t *testing.T) {
+	for v, want := range map[int64]int{4: 2, 5: 1, 6: 1, 9: 0, 10: 0} {
+		check(t, len(spans{{0, 5}, {7, 9}}.prune(v)), want, "intervals above %d", v)
+	}
+}

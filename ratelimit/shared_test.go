@@ -783,3 +783,94 @@ func (c *countedStore) CompareAndSwap(
 	c.writes++
 	return c.Store.CompareAndSwap(ctx, key, old, next, ttl)
 }
+
+// TestSharedTTLOfFull checks that a state that is full again is kept for the
+// clocks that are behind, and not forever.
+func TestSharedTTLOfFull(t *testing.T) {
+	store := &ttlStore{Store: NewMemStore(nil)}
+	s := NewShared(store, []Limit{{PerHour(1), 2}, {Rate: Inf}}, nil)
+	_, err := s.Take(t.Context(), "key", 1)
+	checkErr(t, err, nil, "Take")
+	checkErr(t, s.Return(t.Context(), "key", 1), nil, "Return")
+	check(t, store.ttl, ttlSlack, "ttl")
+}
+
+// TestSharedWaitErrors checks that a wait ends with the error of its store.
+func TestSharedWaitErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &badStore{Store: NewMemStore(nil), fault: func() int { return 0 }, between: func() {}}
+		s := NewShared(bad, []Limit{{PerHour(1), 1}}, nil)
+		start := time.Now()
+		checkErr(t, s.Wait(t.Context(), "key", 1), errLost, "Wait")
+		check(t, time.Since(start), 0, "time of Wait")
+	})
+}
+
+// TestMemStoreKeeps checks that a sweep forgets no key that is in use.
+func TestMemStoreKeeps(t *testing.T) {
+	var clock fakeClock
+	store := NewMemStore(&Options{Now: clock.now})
+	for i := range 3 * minSweep {
+		_, err := store.CompareAndSwap(t.Context(), fmt.Sprint(i), nil, []byte("x"), 1+time.Duration(i%2)*time.Hour)
+		checkErr(t, err, nil, "CompareAndSwap")
+		clock.sleep(1)
+	}
+	for i := range 3 * minSweep {
+		state, err := store.Load(t.Context(), fmt.Sprint(i))
+		checkErr(t, err, nil, "Load")
+		check(t, len(state), i%2, "bytes of key %d", i)
+	}
+}
+
+// TestSharedWaitRefusedByPolicy checks that a refusal of OnError, which says
+// nothing of the tokens, makes a caller that waits ask again.
+func TestSharedWaitRefusedByPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := []int{0, 0, 0} // the store fails three times
+		bad := &badStore{Store: NewMemStore(nil), between: func() {}, fault: func() int {
+			if len(faults) == 0 {
+				return 9
+			}
+			faults = faults[1:]
+			return 0
+		}}
+		s := NewShared(bad, []Limit{{PerHour(1), 1}}, &SharedOptions{
+			OnError: func(string, int, error) Decision { return Decision{} },
+		})
+		checkErr(t, s.Wait(t.Context(), "key", 1), nil, "Wait")
+		check(t, s.Stats().Failed, 3, "Failed")
+	})
+}
+
+// TestSharedStuckInARow checks that only refusals in a row that replace the
+// same bytes make a store one that is stuck.
+func TestSharedStuckInARow(t *testing.T) {
+	for refusals, want := range map[int]error{maxStuck: nil, maxStuck + 1: errStuck} {
+		synctest.Test(t, func(t *testing.T) {
+			limits := []Limit{{PerHour(1), 100}}
+			store := NewMemStore(nil)
+			other := NewShared(store, limits, nil)
+			swaps := 0
+			s := NewShared(swapStore{store, func() bool {
+				// Another process writes before the second row of refusals.
+				if swaps++; swaps == 5 {
+					_, _ = other.Allow(t.Context(), "key")
+				}
+				return swaps > 5+refusals-1
+			}}, limits, &SharedOptions{Timeout: -1})
+			_, err := s.Allow(t.Context(), "key")
+			checkErr(t, err, want, "Allow after %d refusals in a row", refusals)
+		})
+	}
+}
+
+// TestSharedBadCount checks that a negative count panics, whatever the context.
+func TestSharedBadCount(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := NewShared(NewMemStore(nil), []Limit{{PerHour(1), 1}}, nil)
+	mustPanic(t, "must not be negative, got -1", func() { _, _ = s.Take(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _, _ = s.Peek(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _ = s.Return(ctx, "key", -1) })
+	mustPanic(t, "must not be negative, got -1", func() { _ = s.Wait(ctx, "key", -1) })
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -470,4 +471,177 @@ func TestReadFromFastLimit(t *testing.T) {
 	checkErr(t, err, nil, "ReadFrom")
 	check(t, to.Peek(1, 1), from.Peek(1, 1), "Peek")
 	check(t, to.Peek(2, 1).Remaining, 4, "Remaining of another key")
+}
+
+// TestSnapshotErrorsOfAll checks that every type that reads snapshots refuses
+// damaged ones, and those of the others.
+func TestSnapshotErrorsOfAll(t *testing.T) {
+	type full interface {
+		io.ReaderFrom
+		io.WriterTo
+	}
+	makes := map[string]func() full{
+		"Keyed":       func() full { return NewKeyed[int]([]Limit{{PerHour(1), 3}}, nil) },
+		"KeyedWindow": func() full { return NewKeyedSlidingLog[int](3, time.Hour, nil) },
+		"Window":      func() full { return NewSlidingLog(3, time.Hour, nil) },
+	}
+	for name, of := range makes {
+		var b bytes.Buffer
+		n, err := of().WriteTo(&b)
+		checkErr(t, err, nil, "%s: WriteTo", name)
+		check(t, n, int64(b.Len()), "%s: bytes written", name)
+		good := b.Bytes()
+		for i := range good {
+			bad := slices.Clone(good)
+			bad[i] ^= 0x40
+			if _, err := of().ReadFrom(bytes.NewReader(bad)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				t.Errorf("%s: byte %d: err = %v, want ErrCorrupt or ErrVersion", name, i, err)
+			}
+			if _, err := of().ReadFrom(bytes.NewReader(bad)); i/2 == 4 {
+				checkErr(t, err, ErrVersion, "%s: byte %d", name, i)
+			}
+			if n, err := of().ReadFrom(bytes.NewReader(good[:i])); !errors.Is(err, ErrCorrupt) || n != int64(i) {
+				t.Errorf("%s: the first %d bytes: %d, %v, want as many and ErrCorrupt", name, i, n, err)
+			}
+		}
+
+		n, err = of().ReadFrom(bytes.NewReader(append(good, 1, 2, 3)))
+		checkErr(t, err, nil, "%s: ReadFrom", name)
+		check(t, n, int64(len(good)), "%s: bytes read", name)
+		for other, to := range makes {
+			if _, err := to().ReadFrom(bytes.NewReader(good)); other != name && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s reads %s: err = %v, want ErrCorrupt", other, name, err)
+			}
+		}
+	}
+}
+
+// TestRestoreWithoutRoom checks that a full table takes over what it can and
+// panics for nothing, and that a new key finds nothing of the one it displaces.
+func TestRestoreWithoutRoom(t *testing.T) {
+	var clock fakeClock
+	limits := []Limit{{PerHour(1), 100}}
+	from := NewKeyed[int](limits, &KeyedOptions{Now: clock.now})
+	for key := range 200 {
+		from.TakeLimits(-1-key, 1, Limit{PerHour(1), 50}, Limit{PerDay(1), 60})
+	}
+	var b, events bytes.Buffer
+	_, err := from.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	windows := NewKeyedSlidingLog[int](5, time.Hour, &KeyedOptions{Now: clock.now})
+	for key := range 200 {
+		windows.Allow(-1 - key)
+	}
+	_, err = windows.WriteTo(&events)
+	checkErr(t, err, nil, "WriteTo of windows")
+
+	for _, deny := range []bool{false, true} {
+		opts := &KeyedOptions{MaxKeys: 16, DenyNew: deny, Now: clock.now}
+		k := NewKeyed[int](limits, opts)
+		w := NewKeyedSlidingLog[int](5, time.Hour, opts)
+		for key := range 100 {
+			k.Take(key, 40)
+			w.AllowN(key, 4)
+		}
+		_, err = k.ReadFrom(bytes.NewReader(b.Bytes()))
+		checkErr(t, err, nil, "ReadFrom with DenyNew %v", deny)
+		_, err = w.ReadFrom(bytes.NewReader(events.Bytes()))
+		checkErr(t, err, nil, "ReadFrom of windows with DenyNew %v", deny)
+		held := 0
+		for key, d := range k.All() {
+			if key < 0 {
+				held++
+				check(t, d.Remaining, 49, "Remaining of %d with DenyNew %v", key, deny)
+			}
+		}
+		if deny != (held == 0) {
+			t.Errorf("%d keys were taken over with DenyNew %v", held, deny)
+		}
+		s := k.Stats()
+		check(t, s.Evicted > 0, !deny, "evictions with DenyNew %v", deny)
+	}
+}
+
+// TestReadFromOnTop checks that a log which has counted events takes over as
+// many as its limit leaves, and that the others, which need no place for each,
+// take over all.
+func TestReadFromOnTop(t *testing.T) {
+	var clock fakeClock
+	for name, tt := range map[string]struct {
+		make func(n int) *Window
+		left int
+	}{
+		"log":      {func(n int) *Window { return NewSlidingLog(n, time.Hour, &Options{Now: clock.now}) }, 20 - 5},
+		"sliding":  {func(n int) *Window { return NewSlidingWindow(n, time.Hour, 6, &Options{Now: clock.now}) }, 20 - 9 - 2},
+		"weighted": {func(n int) *Window { return NewSlidingWindow(n, time.Hour, Weighted, &Options{Now: clock.now}) }, 20 - 9 - 2},
+		"quota":    {func(n int) *Window { return NewQuota(n, Daily(nil), &Options{Now: clock.now}) }, 20 - 9 - 2},
+	} {
+		var b bytes.Buffer
+		from, to := tt.make(9), tt.make(5)
+		from.AllowN(9)
+		to.AllowN(2)
+		_, err := from.WriteTo(&b)
+		checkErr(t, err, nil, "%s: WriteTo", name)
+		_, err = to.ReadFrom(&b)
+		checkErr(t, err, nil, "%s: ReadFrom", name)
+		to.SetLimit(20)
+		check(t, to.Peek(0).Remaining, tt.left, "%s: Remaining of 20", name)
+	}
+}
+
+// TestAdoptNothing checks that a state which needs no entry needs none under
+// another limit.
+func TestAdoptNothing(t *testing.T) {
+	check(t, Limit{PerSecond(1), 1}.Adopt(State{}, Limit{PerHour(1), 1}, 5), State{}, "Adopt of a full bucket")
+}
+
+// TestSnapshotOfAnother checks that bytes of something else are damage,
+// whatever stands where a snapshot has its version, and although the checksum
+// holds.
+func TestSnapshotOfAnother(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	data := b.Bytes()
+	data[0] = 'x'
+	for _, version := range []byte{snapshotVersion, snapshotVersion + 1} {
+		data[8] = version
+		binary.LittleEndian.PutUint32(data[12:], checksum(data))
+		_, err := k.ReadFrom(bytes.NewReader(data))
+		checkErr(t, err, ErrCorrupt, "ReadFrom of version %d", version)
+	}
+}
+
+// TestReadFromUsualLimits checks that a key without limits of its own has none
+// after a restart either: it follows SetLimits.
+func TestReadFromUsualLimits(t *testing.T) {
+	var clock fakeClock
+	limits := []Limit{{PerHour(1), 10}}
+	k := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
+	k.AllowN("usual", 4)
+	k.TakeLimits("own", 4, Limit{PerHour(1), 20})
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+
+	restored := NewKeyed[string](limits, &KeyedOptions{Now: clock.now})
+	_, err = restored.ReadFrom(&b)
+	checkErr(t, err, nil, "ReadFrom")
+	restored.SetLimits(Limit{PerHour(1), 30})
+	check(t, restored.Peek("usual", 0).Remaining, 26, "Remaining of a usual key")
+	check(t, restored.Peek("own", 0).Remaining, 16, "Remaining of a key with limits of its own")
+}
+
+// TestSnapshotLength checks that a snapshot which says that it is longer than
+// any is refused by its header, before anything after it is read.
+func TestSnapshotLength(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	var b bytes.Buffer
+	_, err := k.WriteTo(&b)
+	checkErr(t, err, nil, "WriteTo")
+	binary.LittleEndian.PutUint64(b.Bytes()[24:], maxSnapshot+1)
+	n, err := k.ReadFrom(&b)
+	checkErr(t, err, ErrCorrupt, "ReadFrom")
+	check(t, n, snapshotHeader, "bytes read")
 }

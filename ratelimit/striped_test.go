@@ -273,3 +273,41 @@ func TestStripedRetryAfter(t *testing.T) {
 	check(t, first.RetryAfter, 0, "RetryAfter of Take(200)")
 	checkLater(t, s.Take(200), "the second Take(200)")
 }
+
+// TestRefillsOfNothing checks that a look for tokens that are not there is no
+// refill of a stripe.
+func TestRefillsOfNothing(t *testing.T) {
+	s := NewStriped(Rate{}, 1600, nil)
+	for s.Allow() {
+	}
+	before := s.Stats().Refills
+	s.Allow()
+	check(t, s.Stats().Refills, before, "Refills")
+}
+
+// TestStripeBound checks that a stripe never holds more than a batch, whatever
+// is put back.
+func TestStripeBound(t *testing.T) {
+	var p stripe
+	p.tokens.Store(5)
+	check(t, p.putLocked(2, 8), 2, "put")
+	check(t, p.putLocked(10, 8), 1, "put into the rest")
+	check(t, p.putLocked(10, 8), 0, "put into a full stripe")
+	check(t, p.tokens.Load(), 8, "tokens")
+}
+
+// TestStripedWithoutBatch checks a limit that is too small for its stripes:
+// they hold nothing, and the shared bucket has it all.
+func TestStripedWithoutBatch(t *testing.T) {
+	var clock fakeClock
+	s := NewStriped(PerHour(1), 1000, &Options{Now: clock.now})
+	s.stripes = make([]stripe, 64)
+	s.shared.SetLimit(PerHour(1), s.split(1000))
+	s.SetLimit(PerHour(1), 256)
+	check(t, s.batch.Load(), 0, "batch")
+	for i := range 256 {
+		check(t, s.Allow(), true, "Allow %d", i)
+		s.checkStash(t)
+	}
+	check(t, s.Allow(), false, "Allow beyond the burst")
+}

@@ -577,3 +577,127 @@ func TestWaitForeverSleeps(t *testing.T) {
 		})
 	}
 }
+
+// TestWaitForever checks that a wait that only SetLimit can end sleeps, and
+// that a clock which stands still just before the time is asked now and then
+// alone.
+func TestWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := New(Rate{}, 1, nil)
+		lim.Allow()
+		time.AfterFunc(time.Hour, func() { lim.SetLimit(PerSecond(1), 1) })
+		start := time.Now()
+		checkErr(t, lim.Wait(t.Context(), 1), nil, "Wait")
+		check(t, time.Since(start), time.Hour+time.Second, "time of Wait")
+
+		var readings atomic.Int64
+		var at atomic.Int64
+		now := func() time.Time {
+			readings.Add(1)
+			return time.Unix(0, at.Load())
+		}
+		lim = New(PerSecond(1), 1, &Options{Now: now})
+		keyed := NewKeyed[int]([]Limit{{PerSecond(1), 1}}, &KeyedOptions{Now: now})
+		lim.Allow()
+		keyed.Allow(1)
+		at.Store(int64(time.Second) - 1)
+		time.AfterFunc(100*time.Millisecond, func() { at.Add(1) })
+		for name, wait := range map[string]func() error{
+			"Limiter": func() error { return lim.Wait(t.Context(), 1) },
+			"Keyed":   func() error { return keyed.Wait(t.Context(), 1, 1) },
+		} {
+			readings.Store(0)
+			checkErr(t, wait(), nil, "%s: Wait", name)
+			if got := readings.Load(); got > 300 {
+				t.Errorf("%s: the clock was read %d times in 100 ms, want at most 300", name, got)
+			}
+		}
+	})
+}
+
+// TestDelayFar checks the delay of a waiter at late and early readings.
+func TestDelayFar(t *testing.T) {
+	for _, at := range []int64{0, maxSupply - 1, -maxSupply + 1} {
+		var clock fakeClock
+		lim := New(Every(1), mostBurst, &Options{Now: clock.now})
+		clock.t = at
+		lim.AllowN(mostBurst)
+		lim.mu.Lock()
+		b, d := lim.currentLocked(lim.clock.read())
+		got := lim.delayLocked(b, d, 7)
+		lim.mu.Unlock()
+		check(t, got, 7, "delay at %d", at)
+	}
+}
+
+// TestWaitOfEnded checks that a context that has ended takes nothing, although
+// the tokens are there.
+func TestWaitOfEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	lim, k := New(PerHour(1), 2, nil), NewKeyed[int]([]Limit{{PerHour(1), 2}}, nil)
+	checkErr(t, lim.Wait(ctx, 1), context.Canceled, "Wait of a Limiter")
+	checkErr(t, k.Wait(ctx, 1, 1), context.Canceled, "Wait of a Keyed")
+	check(t, lim.Peek(0).Remaining, 2, "Remaining of a Limiter")
+	check(t, k.Peek(1, 0).Remaining, 2, "Remaining of a Keyed")
+}
+
+// TestWaitAfterJump checks that a caller who joins a line after a jump of the
+// clock, before the timer of those ahead, gets tokens as of then: it leaves a
+// bucket that is not full.
+func TestWaitAfterJump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := struct{ atomic.Int64 }{}
+		now := func() time.Time { return time.Unix(0, clock.Load()) }
+		lim := New(PerSecond(1), 5, &Options{Now: now})
+		k := NewKeyed[int]([]Limit{{PerSecond(1), 5}}, &KeyedOptions{Now: now})
+		for name, tt := range map[string]struct {
+			take func(int) Decision
+			wait func(int) error
+		}{
+			"Limiter": {lim.Take, func(n int) error { return lim.Wait(t.Context(), n) }},
+			"Keyed":   {func(n int) Decision { return k.Take(1, n) }, func(n int) error { return k.Wait(t.Context(), 1, n) }},
+		} {
+			clock.Store(0)
+			tt.take(5)
+			go func() { checkErr(t, tt.wait(5), nil, "%s: Wait of the first", name) }()
+			synctest.Wait()
+			clock.Store(int64(time.Hour))
+			checkErr(t, tt.wait(2), nil, "%s: Wait", name)
+			check(t, tt.take(0).Remaining, 3, "%s: Remaining", name)
+			synctest.Wait()
+		}
+	})
+}
+
+// TestDelayOfLargestDebt checks that a wait behind the largest debt is told as
+// without end.
+func TestDelayOfLargestDebt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim, k := New(PerSecond(1), 1, nil), NewKeyed[int]([]Limit{{PerSecond(1), 1}}, nil)
+		lim.Charge(math.MaxInt)
+		for range 3 { // on 32 bits the largest is that of 2^31 tokens
+			k.Charge(1, math.MaxInt)
+			lim.Charge(math.MaxInt)
+		}
+		for name, err := range map[string]error{
+			"Limiter": lim.WaitMax(t.Context(), 1, time.Hour),
+			"Keyed":   k.WaitMax(t.Context(), 1, 1, time.Hour),
+		} {
+			var e *WaitError
+			if !errors.As(err, &e) || e.Delay != math.MaxInt64 {
+				t.Errorf("%s: err = %v, want one of a wait without end", name, err)
+			}
+		}
+	})
+}
+
+// TestWaitMaxOfOne checks that the shortest time to spare is not none.
+func TestWaitMaxOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(PerSecond(1e9), 1, nil)
+		check(t, l.Allow(), true, "Allow")
+		checkErr(t, l.WaitMax(t.Context(), 1, 1), nil, "WaitMax of 1 ns")
+		checkErr(t, l.WaitMax(t.Context(), 1, 0), ErrLimited, "WaitMax of 0")
+	})
+}

@@ -629,3 +629,53 @@ func TestPeekMovesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyOfShortWindow checks the quota of a second at the shortest window
+// and at none.
+func TestPolicyOfShortWindow(t *testing.T) {
+	for d, want := range map[Decision]string{
+		{Limit: 1, Window: 1}:                       ";q=1000000000;w=1",
+		{Limit: 1, Window: 3}:                       ";q=333333334;w=1",
+		{Limit: 7, Window: 0}:                       ";q=7",
+		{Limit: 7, Window: -1}:                      ";q=7",
+		{Limit: 7, Window: time.Second}:             ";q=7;w=1",
+		{Limit: 7, Window: time.Second + 1}:         ";q=13;w=2",
+		{Limit: math.MaxInt32, Window: 1}:           ";q=999999999999999;w=1",
+		{Limit: 1, Window: 999_999_999}:             ";q=1;w=1",
+		{Limit: 3, Window: 1500 * time.Millisecond}: ";q=4;w=2",
+	} {
+		check(t, d.policy(), want, "policy of %d in %v", d.Limit, d.Window)
+	}
+}
+
+// TestEventLogOrder checks that an event which comes after one that was held
+// from the time ahead stops counting no sooner than that: the order of a log is
+// what its search relies on.
+func TestEventLogOrder(t *testing.T) {
+	l := newEventLog(time.Hour)
+	hour := int64(time.Hour)
+	l.expire(0)
+	l.hold(3*hour, 1) // an event of two hours from now
+	l.add(0, 2)
+
+	for _, tt := range []struct{ at, want int64 }{{0, 3}, {hour, 3}, {3*hour - 1, 3}, {3 * hour, 0}} {
+		check(t, l.count(tt.at), tt.want, "events that count at %v", time.Duration(tt.at))
+	}
+	for n := range int64(3) {
+		check(t, l.free(0, n+1), 3*hour, "the reading at which %d have stopped counting", n+1)
+	}
+}
+
+// TestFillWhenDue checks that Fill keeps a reservation that is still ahead, and
+// forgets one whose time has come.
+func TestFillWhenDue(t *testing.T) {
+	for ahead, want := range map[time.Duration]bool{1: false, 0: true} {
+		var clock fakeClock
+		l := New(PerSecond(1), 1, &Options{Now: clock.now})
+		check(t, l.Allow(), true, "Allow")
+		check(t, l.Reserve(1).OK(), true, "Reserve")
+		clock.sleep(time.Second - ahead)
+		l.Fill()
+		check(t, l.Allow(), want, "Allow after Fill, %v before the reservation", ahead)
+	}
+}
