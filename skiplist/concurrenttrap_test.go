@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"weak"
 )
 
@@ -195,6 +196,56 @@ func worn(compare func(a, b int) int) *ConcurrentMap[int, int] {
 		m.Delete(2 * (i*7 + 3) % 200)
 	}
 	return m
+}
+
+// TestSnapshotWithoutLocks checks that a snapshot waits for no lock while
+// nobody writes.
+func TestSnapshotWithoutLocks(t *testing.T) {
+	unsteady(t)
+	m := newSized[int, int](blockSizes[0])
+	for i := range 20 {
+		m.Store(i, i)
+	}
+	leaves := leavesOf(m)
+	for _, b := range leaves {
+		b.mu.Lock()
+	}
+	done := make(chan int)
+	go func() { done <- m.Snapshot().Len() }()
+	select {
+	case n := <-done:
+		if n != 20 {
+			t.Errorf("a snapshot of %d entries, want 20", n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a snapshot waits for a lock")
+	}
+	for _, b := range leaves {
+		b.mu.Unlock()
+	}
+	m.check()
+}
+
+// TestRebuildWhole checks that a leaf whose log is full is not halved while its
+// entries fit, and is when they do not.
+func TestRebuildWhole(t *testing.T) {
+	const most = 4
+	for n, want := range map[int]int{most: 1, most + 1: 2} {
+		m := newSized[int, int]([3]int{most, 3, 4})
+		for i := range n {
+			m.Store(i, i)
+		}
+		b := m.leafOf(0, closed)
+		for range 20 {
+			m.Store(0, 1) // fills the log
+		}
+		if m.leafOf(0, closed) == b {
+			t.Error("the leaf is the same")
+		}
+		if got := len(leavesOf(m)); got != want {
+			t.Errorf("%d leaves of %d entries of at most %d, want %d", got, n, most, want)
+		}
+	}
 }
 
 // TestTrapExtremes checks the least and the greatest keys, which a list with

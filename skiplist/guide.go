@@ -97,12 +97,8 @@ func (x *guide[K, V]) withLeaves(i, n int, news ...*logLeaf[K, V]) *guide[K, V] 
 // withGuides returns a copy of x with news in place of n kids from slot i on.
 func (x *guide[K, V]) withGuides(i, n int, news ...*guide[K, V]) *guide[K, V] {
 	y := x.part(0, i)
-	fence := x.fences[i]
-	for j, z := range news {
-		if j > 0 {
-			fence = z.fences[0]
-		}
-		y.appendGuide(fence, z)
+	for _, z := range news {
+		y.appendGuide(z.fences[0], z)
 	}
 	y.appendKids(x, i+n, x.n)
 	return y

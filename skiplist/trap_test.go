@@ -491,6 +491,15 @@ func TestRetention(t *testing.T) {
 			m.Clone()
 			m.Delete("k5")
 		},
+		"Delete below fewer levels, by Delete, after Clone": func(m *Map[string, *large]) {
+			for key := range strings.FieldsSeq("k0 k1 k2 k3 k4 k6 k7 k8 k9 ka kb kc kd") {
+				if m.top != nil {
+					m.Delete(key)
+				}
+			}
+			m.Clone()
+			m.Delete("k5")
+		},
 	} {
 		m := NewMap[string, *large]()
 		m.limit = 5
