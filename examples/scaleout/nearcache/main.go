@@ -3,34 +3,38 @@
 // Nearcache is a cache in each of several processes, before one Redis that they
 // share, and which tells them what has changed.
 //
-// The problem: Redis is fast, and a network away. A cache in the process answers
-// without it, until another process writes. Messages of what has changed get
-// lost with their connection, a connection can die without a word, and a value
-// that was read before a change can be stored after it.
+// The problem: Redis is fast, and a network away. A cache in the process
+// answers without it, until another process writes. Messages of what has
+// changed get lost with their connection, a connection can die without a word,
+// and a value that was read before a change can be stored after it.
 //
 //	node 1: lru ─┐ ── GET, MULTI ──▶ ┌───────┐
 //	node 2: lru ─┤                   │ Redis │
 //	node 3: lru ─┤ ◀── changed ───── └───────┘
 //	node 4: lru ─┘     and PONG
 //
-// near.go is there to be copied. It gets the names of changed keys in one of two
-// ways: the nodes publish them (pubsub), or the server finds them out (tracking,
-// in broadcast mode). Each node has a cache, connections and a subscription of
-// its own; they run in one process so that one clock can judge them.
+// near.go is there to be copied. It gets the names of changed keys in one of
+// two ways: the nodes publish them (pubsub), or the server finds them out
+// (tracking, in broadcast mode). Each node has a cache, connections and a
+// subscription of its own; they run in one process so that one clock can judge
+// them.
 //
 //	go run ./nearcache
 //	go run ./nearcache -by tracking -events silent -lease 1s
 //
-// Each key is a number that writes increase. An observer knows which version was
-// acknowledged when, and which one each node has seen, and checks each read.
+// Each key is a number that writes increase. An observer knows which version
+// was acknowledged when, and which one each node has seen, and checks each
+// read.
 //
 // What to look at:
 //
-//   - Saved: the reads that Redis was not asked for.
-//   - Stale reads: answers older than what was acknowledged when the read began.
-//     Usually they are older by a message, and never by more than the lease.
-//   - cut: all subscriptions are killed. Reads go to Redis, and then to an empty
-//     cache.
+//   - Saved: the part of the reads that Redis was not asked for. Calls are the
+//     others, and around those of them that went around the cache.
+//   - Stale: reads whose answer was older than what had been acknowledged when
+//     they began. Usually they are late by a message, and never by more than
+//     the lease: oldest is by how much.
+//   - cut: all subscriptions are killed. Reads go to Redis, and then to an
+//     empty cache.
 //   - silent: the subscription of one node gets no more bytes and no error.
 //     Nothing but the lease ends it.
 //   - stop, kill: the server stops for a while, or dies and comes back.

@@ -62,8 +62,9 @@ func TestFaults(t *testing.T) {
 		"keep own":      {"-by pubsub -events none", faults{keepOwn: true}, []law{ownWrites}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A machine that is busy may need more time.
 			var err error
+
+			// A machine that is busy may need more time.
 			for _, time := range []string{"480ms", "1s", "2s", "4s"} {
 				c, e := parseFlags(append(strings.Fields(tt.flags), "-lease", "80ms", "-keys", "128", "-for", time), io.Discard)
 				if e != nil {
@@ -97,6 +98,8 @@ func startNear(t *testing.T, opts NearOptions) (near *Near, client *redis.Client
 	opts.Capacity = 100
 	opts.Lease = 500 * time.Millisecond
 	near = NewNear(client, opts)
+
+	// It runs until stop.
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { // ends with ctx
@@ -183,6 +186,79 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// TestAround reads a value around the cache, which has an older one. It must
+// not be read when the lease is renewed.
+func TestAround(t *testing.T) {
+	near, client, stop := startNear(t, NearOptions{})
+	stop()
+	ctx := t.Context()
+	for _, step := range []struct {
+		until     int64
+		set, want string
+	}{
+		{1 << 62, "1", "1"},
+		{1 << 62, "2", "1"}, // no message of it comes: Run has ended
+		{0, "2", "2"},
+		{1 << 62, "2", "2"},
+	} {
+		if err := client.Set(ctx, "k", step.set, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		near.until.Store(step.until)
+		if got, err := near.Load(ctx, "k"); err != nil || string(got) != step.want {
+			t.Errorf("%v: it has %q, %v", step, got, err)
+		}
+	}
+}
+
+// TestLoadRace changes a key between its load and the arrival of the answer.
+// The old value must not stay; but it does with cache-aside.
+func TestLoadRace(t *testing.T) {
+	for _, bad := range []faults{{}, {cacheAside: true}} {
+		_, client, _ := startNear(t, NearOptions{}) // a server
+		proxy, err := servers.NewProxy(t.Context(), client.Options().Addr, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := redis.NewClient(&redis.Options{Addr: proxy.Addr, ReadTimeout: time.Minute})
+		t.Cleanup(func() { _ = errors.Join(slow.Close(), proxy.Close()) })
+		near := NewNear(slow, NearOptions{Capacity: 10, Lease: time.Second, bad: bad})
+		near.until.Store(1 << 62)
+
+		// The server answers with the old value, and the answer is on its way.
+		ctx := t.Context()
+		if err := errors.Join(client.Set(ctx, "k", "1", 0).Err(), slow.Ping(ctx).Err()); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Hold()
+		loaded := make(chan string, 1)
+		go func() { // ends with the answer
+			value, _ := near.Load(ctx, "k")
+			loaded <- string(value)
+		}()
+		await(t, "GET", func() bool {
+			return strings.Contains(client.Info(ctx, "commandstats").Val(), "cmdstat_get:calls=1,")
+		})
+		if err := client.Set(ctx, "k", "2", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := near.handle(&redis.Message{Payload: "kk"}); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Release()
+		if got := <-loaded; got != "1" {
+			t.Errorf("the load returns %q", got)
+		}
+		want := "2"
+		if bad.cacheAside {
+			want = "1"
+		}
+		if got, err := near.Load(ctx, "k"); err != nil || string(got) != want {
+			t.Errorf("%+v: afterwards it has %q, %v, want %q", bad, got, err, want)
+		}
+	}
+}
+
 // TestHandle gives a Near messages that are none of its subscription.
 func TestHandle(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
@@ -225,6 +301,8 @@ func TestJudge(t *testing.T) {
 			judge: j, name: "node", floors: make([]floor, 1), tagKeys: map[string][]int{"topic0": {0}},
 			asked: make([]int64, 1), base: make([]int64, 1), count: make([]int64, 1),
 		}
+
+		// Versions 2 and 3 are there, and another is read.
 		j.acked(0, 2)
 		j.acked(0, 3)
 		tt.prepare(j, o)

@@ -134,8 +134,9 @@ func NewNear(client *redis.Client, opts NearOptions) *Near {
 }
 
 // track makes the server send the names of keys that change to the connection
-// that asks for it, so that one lives no longer than the other. A server that is
-// still reading its file refuses a PING: it would name all keys that it reads.
+// that asks for it, so that one lives no longer than the other. A server that
+// is still reading its file refuses a PING: it would name all keys that it
+// reads.
 func (n *Near) track(ctx context.Context, conn *redis.Conn) error {
 	if err := conn.Ping(ctx).Err(); err != nil {
 		return err
@@ -189,8 +190,8 @@ func (n *Near) Load(ctx context.Context, key string) ([]byte, error) {
 }
 
 // Write runs commands that change keys, in one transaction, and the other nodes
-// drop the keys. When it returns, so has this node. If it fails, it is not known
-// whether they were run.
+// drop the keys. When it returns, so has this node. If it fails, it is not
+// known whether they were run.
 func (n *Near) Write(ctx context.Context, commands func(p redis.Pipeliner), keys ...string) error {
 	if n.opts.bad.publishFirst {
 		n.publish(ctx, n.client, "k", keys)
@@ -261,7 +262,7 @@ func (n *Near) session(ctx context.Context) error {
 		return errReset
 	}
 
-	// From here on each change is told. What was loaded before may have changed.
+	// From here on each change is told. What was loaded before may be old.
 	if !n.opts.bad.noClear {
 		n.cache.Clear()
 	}

@@ -258,10 +258,10 @@ func (w *world) start(ctx context.Context, wg *sync.WaitGroup) {
 	for i, n := range w.nodes {
 		for r := range readers {
 			rng := rand.New(rand.NewPCG(uint64(i), uint64(r)))
-			wg.Go(func() { w.read(ctx, n, rng) })
+			wg.Go(func() { w.read(ctx, n, rng) }) // ends with ctx
 		}
 		rng := rand.New(rand.NewPCG(uint64(i), readers))
-		wg.Go(func() { w.write(ctx, n, rng) })
+		wg.Go(func() { w.write(ctx, n, rng) }) // ends with ctx
 	}
 }
 

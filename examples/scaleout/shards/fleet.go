@@ -192,6 +192,7 @@ func each(keys []string, f func(key string) error) error {
 			failed <- first
 		})
 	}
+
 	for _, key := range keys {
 		work <- key
 	}

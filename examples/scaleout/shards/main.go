@@ -4,10 +4,10 @@
 // consistenthash behind three clients, while servers die, come back, join and
 // leave.
 //
-// The problem: one server is too small for all keys, and several need a rule for
-// which has which. When a server comes or goes, as few keys as possible are to
-// be looked for in a new place, no old value is to come back, and it is good to
-// know before which keys these are.
+// The problem: one server is too small for all keys, and several need a rule
+// for which has which. When a server comes or goes, as few keys as possible are
+// to be looked for in a new place, no old value is to come back, and it is good
+// to know before which keys these are.
 //
 //	redis.Ring ───────▶ ring.go ──────▶ 3 × Redis
 //	memcache.Client ──▶ selector.go ──▶ 5 × memcached, placed as by libmemcached
@@ -21,14 +21,14 @@
 //
 // What to look at:
 //
-//   - Planned and missed: the plan of consistenthash says which keys move before
-//     they do, and these are the misses, and no others.
+//   - Planned and missed: the plan of consistenthash says which keys move
+//     before they do, and these are the misses, and no others.
 //   - dies: what is missed is what the dead server had.
 //   - comes back: a Redis comes back with its data, which are old by then. The
 //     heartbeat empties it first.
-//   - joins, leaves: the servers that keys moved away from still have them. They
-//     are deleted there, by the plan; otherwise the old values come back when the
-//     new server leaves.
+//   - joins, leaves: the servers that keys moved away from still have them.
+//     They are deleted there, by the plan; otherwise the old values come back
+//     when the new server leaves.
 //   - The Pool misses nothing, not even when all servers of a zone die: what is
 //     planned are copies.
 //

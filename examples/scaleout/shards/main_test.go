@@ -135,6 +135,8 @@ func TestMoveRace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+
+		// The key is written when the Pool has read it, to copy it.
 		ctx := t.Context()
 		p := NewPool(1, from, map[string]kv{"a": a})
 		p.bad = tt.bad

@@ -35,8 +35,8 @@ func (h hashRing) Get(key string) string {
 
 // A heart is the heartbeat of a [redis.Ring]: give its beat as
 // RingOptions.HeartbeatFn. While a shard was away its keys were written
-// elsewhere, so it comes back empty. It is for one Ring, which calls it from one
-// goroutine. Use newHeart.
+// elsewhere, so it comes back empty. It is for one Ring, which calls it from
+// one goroutine. Use newHeart.
 type heart struct {
 	empty func(ctx context.Context, shard *redis.Client) error
 	away  map[*redis.Client]bool

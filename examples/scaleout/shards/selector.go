@@ -61,8 +61,8 @@ func (s *selector) showLocked(ring *consistenthash.Snapshot) {
 	s.view.Store(v)
 }
 
-// A serverAddr is the address of a server. The client keeps connections in a map
-// by it, for which a *net.TCPAddr is no good: two of one server differ.
+// A serverAddr is the address of a server. The client keeps connections in a
+// map by it, for which a *net.TCPAddr is no good: two of one server differ.
 type serverAddr string
 
 // Network returns what String is an address of.
@@ -95,8 +95,8 @@ func (s *selector) Each(f func(net.Addr) error) error {
 	return nil
 }
 
-// Dial makes a server leave that cannot be reached: give it as DialContext of the
-// client.
+// Dial makes a server leave that cannot be reached: give it as DialContext of
+// the client.
 func (s *selector) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	s.mu.Lock()

@@ -125,7 +125,8 @@ func (t *trial) readAll(ctx context.Context) (missed map[string]bool, old int, e
 	return missed, old, err
 }
 
-// renew writes all keys anew, and deletes those that have moved where they were.
+// renew writes all keys anew, and deletes those that have moved where they
+// were.
 func (t *trial) renew(ctx context.Context, plan map[string]consistenthash.Move) (deleted int, err error) {
 	if err := t.fill(ctx); err != nil {
 		return 0, err

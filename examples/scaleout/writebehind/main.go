@@ -23,8 +23,9 @@
 //
 //   - Statements: how few the writes of the Behind became, since several of a
 //     driver are merged, and several drivers go in a batch.
-//   - Writes go on while the server is down: the Behind keeps what waits, and its
-//     drivers read it. Those of the Through wait, or fail and are tried again.
+//   - Writes go on while the server is down: the Behind keeps what waits, and
+//     its drivers read it. Those of the Through wait, or fail and are tried
+//     again.
 //   - Waiting: that many writes would be lost if this process died, and not the
 //     server. It is the price.
 //   - A batch whose answer is lost may be carried out after a later one. The

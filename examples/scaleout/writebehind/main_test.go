@@ -292,6 +292,8 @@ func TestRefused(t *testing.T) {
 			return true
 		},
 	})
+
+	// One of twenty is refused.
 	ctx := t.Context()
 	want := map[string]string{}
 	for i := range 20 {
@@ -304,6 +306,8 @@ func TestRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
+	// The others are there after a crash.
 	if err := errors.Join(b.Flush(ctx), server.Kill(), server.Restart(ctx)); err != nil {
 		t.Fatal(err)
 	}

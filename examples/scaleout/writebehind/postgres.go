@@ -13,9 +13,9 @@ import (
 	"github.com/ashlar-go/ashlar/lru"
 )
 
-// A pgStore keeps values in a table of PostgreSQL: for [lru.Through] by Set, and
-// for [lru.Behind] by Apply, as BehindOptions.Apply. Keys are UTF-8 without zero
-// bytes; the server refuses others.
+// A pgStore keeps values in a table of PostgreSQL: for [lru.Through] by Set,
+// and for [lru.Behind] by Apply, as BehindOptions.Apply. Keys are UTF-8 without
+// zero bytes; the server refuses others.
 //
 // A batch whose answer is lost or late is sent again, and the first one may be
 // carried out after the second, or after one with newer values. So each has a
