@@ -204,6 +204,7 @@ func (w *world) happen(ctx context.Context) error {
 		if err := w.awaitFresh(ctx); err != nil {
 			return err
 		}
+		pause(ctx, w.lease) // the cache is used again
 		after := w.counters()
 		p.hits, p.calls, p.around, p.subs = after[0]-before[0], after[1]-before[1], after[2]-before[2], after[3]-before[3]
 		before = after

@@ -342,8 +342,11 @@ func (c *config) judge(through, behind *drive, out io.Writer) error {
 	if n, s := behind.writes.Load(), behind.store.statements.Load(); int64(s) >= n {
 		return fmt.Errorf("law broken: %d writes of a Behind were %d statements", n, s)
 	}
-	if c.kill && behind.refused.Load() > 0 {
-		return fmt.Errorf("law broken: a Behind refused %d writes", behind.refused.Load())
+	if n := behind.refused.Load(); n > 0 {
+		return fmt.Errorf("law broken: a Behind refused %d writes", n)
+	}
+	if n := through.refused.Load(); n > 0 && !c.kill {
+		return fmt.Errorf("law broken: a Through refused %d writes", n)
 	}
 	if c.kill && behind.whileDown.Load() == 0 {
 		return errors.New("law broken: a Behind took no writes while the server was down")
