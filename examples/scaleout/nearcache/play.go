@@ -90,7 +90,7 @@ func (c *config) play(ctx context.Context, way string, stdout io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, w.server.Stop()) }()
-	w.direct = w.newClient()
+	w.direct = w.newClient(10 * time.Second)
 	defer func() { err = errors.Join(err, w.direct.Close()) }()
 
 	// The nodes, and their subscriptions.
@@ -124,10 +124,11 @@ func (c *config) play(ctx context.Context, way string, stdout io.Writer) (err er
 	return w.verdict(stdout)
 }
 
-func (w *world) newClient() *redis.Client {
+// newClient returns a client that waits no longer than that for an answer.
+func (w *world) newClient(timeout time.Duration) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: w.server.Addr, MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: w.lease, ReadTimeout: w.lease, WriteTimeout: w.lease,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
 	})
 }
 
@@ -144,7 +145,7 @@ func (w *world) newNode(ctx context.Context, i int) (*node, error) {
 	for key := range w.keys {
 		o.tagKeys[tagOf(key)] = append(o.tagKeys[tagOf(key)], key)
 	}
-	n := &node{client: w.newClient(), feed: feed, observer: o}
+	n := &node{client: w.newClient(w.lease), feed: feed, observer: o}
 	n.near = NewNear(n.client, NearOptions{
 		Capacity: w.keys, Lease: w.lease, Tracking: w.way == "tracking", Prefix: "page:",
 		FeedAddr: feed.Addr, OnEvent: o.event, bad: w.bad,
@@ -205,6 +206,7 @@ func (w *world) happen(ctx context.Context) error {
 			return err
 		}
 		pause(ctx, w.lease) // the cache is used again
+
 		after := w.counters()
 		p.hits, p.calls, p.around, p.subs = after[0]-before[0], after[1]-before[1], after[2]-before[2], after[3]-before[3]
 		before = after
@@ -356,8 +358,15 @@ func (w *world) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+
 		for _, n := range w.nodes {
 			got, err := n.near.Load(ctx, nameOf(key))
+			for range 10 { // a busy machine may take longer than a lease
+				if err == nil {
+					break
+				}
+				got, err = n.near.Load(ctx, nameOf(key))
+			}
 			if err != nil {
 				return err
 			}
