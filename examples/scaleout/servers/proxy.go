@@ -12,7 +12,8 @@ import (
 
 // A Proxy passes connections on to a server, and loses answers: now and then it
 // closes a connection when a request has gone through, and the answer is on its
-// way. Whoever asked does not know what became of it.
+// way. Whoever asked does not know what became of it. It can also hold answers
+// back, as a network does that is cut without a word.
 type Proxy struct {
 	Addr string
 
@@ -22,13 +23,14 @@ type Proxy struct {
 	lost   atomic.Int64
 	ln     net.Listener
 
-	mu    sync.Mutex // protects conns
+	mu    sync.Mutex // protects conns and held
 	conns map[net.Conn]struct{}
+	held  chan struct{} // closed when answers go on; nil if they do
 	wg    sync.WaitGroup
 }
 
 // NewProxy starts a proxy before the server at target that loses one answer of
-// so many.
+// so many, or none if that is 0.
 func NewProxy(ctx context.Context, target string, every int) (*Proxy, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,19 +89,51 @@ func (p *Proxy) pass(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if p.count.Add(1)%p.every == 0 {
+		if p.every > 0 && p.count.Add(1)%p.every == 0 {
 			p.lost.Add(1)
 			return
 		}
+		p.await()
 		if _, err := client.Write(buf[:n]); err != nil {
 			return
 		}
 	}
 }
 
+// Hold holds answers back until Release. Requests pass, and connections stay
+// open.
+func (p *Proxy) Hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		p.held = make(chan struct{})
+	}
+}
+
+// Release lets answers go on, those held back first.
+func (p *Proxy) Release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held != nil {
+		close(p.held)
+		p.held = nil
+	}
+}
+
+// await returns when answers may go on.
+func (p *Proxy) await() {
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
 // Close ends the proxy and its connections.
 func (p *Proxy) Close() error {
 	err := p.ln.Close()
+	p.Release()
 	p.mu.Lock()
 	for conn := range p.conns {
 		_ = conn.Close() // it is given up
