@@ -29,7 +29,10 @@ import (
 // leaves it to its sort.
 //
 // The errors wrap [ErrName], [ErrWeight] and [ErrTooLarge]. Where the runtime
-// allows nothing but FIPS 140, MD5 panics.
+// allows nothing but FIPS 140, MD5 panics. A selector to copy, for a client of
+// memcached, is in [examples/scaleout/shards].
+//
+// [examples/scaleout/shards]: https://github.com/ashlar-go/ashlar/tree/main/examples/scaleout/shards
 func NewKetama(servers ...Node) (*Snapshot, error) {
 	s := &Snapshot{opts: (&Options{Hash: ketamaHash}).resolve(), ketama: true}
 	return s.build(servers)

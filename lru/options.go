@@ -281,7 +281,9 @@ type BehindOptions[K comparable, V any] struct {
 
 	// Apply saves several writes at once: no key is twice in it. If it fails,
 	// all of them are tried again, in batches of half the size, down to one: so
-	// it must do no harm to apply them twice. If nil, Set and Delete of the
+	// it must do no harm to apply them twice. Nor must a store carry out one
+	// that it was given before another after it, when its answer was late or
+	// lost: a number of the batch prevents that. If nil, Set and Delete of the
 	// store are called for one write after the other.
 	Apply func(ctx context.Context, sets []Pair[K, V], deletes []K) error
 

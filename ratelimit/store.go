@@ -11,23 +11,11 @@ import (
 )
 
 // A Store keeps the buckets of a [Shared] where several processes can reach
-// them. Two methods are needed, which every database has in some form:
-//
-//	Redis  Load: GET key. CompareAndSwap: a script, with ttl in milliseconds:
-//	         if (redis.call("GET", KEYS[1]) or "") ~= ARGV[1] then return 0 end
-//	         if ARGV[3] == "0" then redis.call("SET", KEYS[1], ARGV[2])
-//	         else redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3]) end
-//	         return 1
-//	SQL    table rl (key primary key, state, expires); expires is NULL if ttl is 0.
-//	       Load: SELECT state FROM rl WHERE key = ?
-//	         AND (expires IS NULL OR expires > now())
-//	       CompareAndSwap, swapped if a row was affected; for an old that is nil
-//	         INSERT INTO rl VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE
-//	         SET state = excluded.state, expires = excluded.expires
-//	         WHERE rl.expires <= now()
-//	       and else UPDATE rl SET state = ?, expires = ? WHERE key = ? AND state = ?
-//	etcd   Load: Get. CompareAndSwap: Txn with Compare(Value(key), "=", old), or
-//	       Compare(Version(key), "=", 0) for an old that is nil
+// them. Two methods are needed, which every database has in some form. Adapters
+// to copy for Redis, PostgreSQL and memcached, tested with servers that die,
+// are in [examples/scaleout/limits]. In etcd, Load is a Get, and CompareAndSwap
+// a Txn with Compare(Value(key), "=", old), or Compare(Version(key), "=", 0)
+// for an old that is nil.
 //
 // A row whose time is over counts as absent in both methods. Turn automatic
 // retries of the client off: a swap that is repeated finds its own state and is
@@ -41,6 +29,8 @@ import (
 // keys. SQL and etcd keep it if their commits are synchronous.
 //
 // Methods are called by many goroutines at once.
+//
+// [examples/scaleout/limits]: https://github.com/ashlar-go/ashlar/tree/main/examples/scaleout/limits
 type Store interface {
 	// Load returns the state of key, or none if there is no such key. It may be
 	// out of date, as from a replica: CompareAndSwap refuses then.
