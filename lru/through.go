@@ -9,8 +9,8 @@ import "context"
 // the cache has no older value. Writes of one key go one after the other. All
 // writers must use the Through, or Delete of the cache; readers may use the
 // cache. It is safe for concurrent use by multiple goroutines, and needs no
-// Close. Use [NewThrough]: methods of a zero Through panic. A Store to copy, for
-// PostgreSQL and with a [Behind] too, is in [examples/scaleout/writebehind].
+// Close. Use [NewThrough]: methods of a zero Through panic. A Store to copy, of
+// PostgreSQL, also for a [Behind], is in [examples/scaleout/writebehind].
 //
 // [examples/scaleout/writebehind]: https://github.com/ashlar-go/ashlar/tree/main/examples/scaleout/writebehind
 type Through[K comparable, V any] struct {
