@@ -100,24 +100,30 @@ type told struct {
 	killed         time.Time
 }
 
-// run starts a machine, and kills it.
-func (l loss) run(ctx context.Context, f *fake, o orders) (*told, error) {
+// startMachine starts a machine, and returns what it tells.
+func startMachine(ctx context.Context, o orders) (*exec.Cmd, io.Reader, error) {
 	text, err := json.Marshal(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	return cmd, out, cmd.Start()
+}
+
+// run starts a machine, and kills it.
+func (l loss) run(ctx context.Context, f *fake, o orders) (*told, error) {
+	cmd, out, err := startMachine(ctx, o)
+	if err != nil {
 		return nil, err
 	}
 	ended := make(chan struct{})
