@@ -134,6 +134,8 @@ func TestTwo(t *testing.T) {
 		}
 		archives, dbs = append(archives, a), append(dbs, db)
 	}
+
+	// The first goes on, in its own generation.
 	if err := errors.Join(history{seed: 0}.apply(ctx, dbs[0], 2), archives[0].flush(ctx)); err != nil {
 		t.Fatal(err)
 	}

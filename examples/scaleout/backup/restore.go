@@ -87,6 +87,8 @@ func replay(ctx context.Context, st store, g generation, at time.Time, f *faults
 		if err != nil {
 			return nil, err
 		}
+
+		// A segment names the one before, so that none is missing in between.
 		if i == 0 {
 			d.first = h
 		} else if h.Previous != d.last && !f.noSums {

@@ -192,6 +192,8 @@ func (s *shipper) sendSegment(ctx context.Context) error {
 		}
 		data = append(data, b...)
 	}
+
+	// The generation may change, if another has begun one of that number.
 	return s.again(ctx, func() error {
 		line, err := json.Marshal(s.head)
 		if err != nil {

@@ -49,7 +49,8 @@ func sumOf(name string, content io.Reader) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// putSealed puts an object of n bytes of content with its sum, and returns that.
+// putSealed puts an object of n bytes of content with its sum, and returns
+// that.
 func putSealed(ctx context.Context, st store, name string, n int64, content func() io.Reader) ([]byte, error) {
 	sum, err := sumOf(name, content())
 	if err != nil {

@@ -23,8 +23,8 @@ func (m moment) time() time.Time {
 
 func (m moment) String() string { return m.time().Format("15:04:05") }
 
-// The story: a commit each 10 seconds until 14:40, a bad one at 14:30, and a new
-// generation each 10 minutes.
+// The story: a commit each 10 seconds until 14:40, a bad one at 14:30, and a
+// new generation each 10 minutes.
 const (
 	every     = 10 * time.Second
 	end       = moment(40 * time.Minute)
@@ -99,6 +99,8 @@ func reportStory(ctx context.Context, c *config, w io.Writer) error {
 		}
 		fmt.Fprintf(w, "  restored to %-12s %d commits, %d users have an address\n", label+":", n, withEmail(s.after(n)))
 	}
+
+	// The laws, of which each prints that it holds.
 	for _, law := range []func(context.Context, io.Writer) error{s.points, s.once, s.cuts, s.damage, s.retention} {
 		if err := law(ctx, w); err != nil {
 			return err
@@ -243,6 +245,8 @@ func (s *story) retention(ctx context.Context, w io.Writer) error {
 	if removed < 10 {
 		return fmt.Errorf("%d objects were removed, want more", removed)
 	}
+
+	// What is kept is there, and an older point is not.
 	for m := before; m <= end; m += moment(every) {
 		if err := s.point(ctx, full, m); err != nil {
 			return err
@@ -262,8 +266,8 @@ func (s *story) retention(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// stopped stops the removal of all objects that may go after k of them, and lets
-// it go on.
+// stopped stops the removal of all objects that may go after k of them, and
+// lets it go on.
 func (s *story) stopped(ctx context.Context, k, all int) error {
 	st := s.st.clone()
 	if _, err := prune(ctx, &stopping{st, k}, before.time(), s.f); !errors.Is(err, errStopped) {

@@ -5,8 +5,8 @@
 //
 // The problem: workers on several machines take jobs from one queue. The server
 // is killed, workers die with a job or come late, answers get lost, and some
-// jobs always fail. A job that was accepted must not be lost, and none must take
-// effect twice.
+// jobs always fail. A job that was accepted must not be lost, and none must
+// take effect twice.
 //
 //	client ──enqueue, with a key──▶ queue ──claim──▶ worker
 //	                                  ▲                │ ack, with the effect ──▶ done

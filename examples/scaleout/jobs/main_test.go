@@ -109,8 +109,8 @@ func TestQueue(t *testing.T) {
 				}
 			}
 
-			// A claim that is silent goes to another, and its ack is refused when
-			// that has ended the job. An ack again is not.
+			// A claim that is silent goes to another, and its ack is refused
+			// when that has ended the job. An ack again is not.
 			first := next(nil)
 			next(errEmpty)
 			second := next(nil)

@@ -163,6 +163,9 @@ func (q *natsQueue) end(ctx context.Context, c *claim, e endMessage) error {
 		opts = nil
 	}
 	_, err = q.js.Publish(ctx, endsSubject+c.id, data, opts...)
+
+	// It has ended already: by this claim, if the answer to an earlier call got
+	// lost, or by another.
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		old, e2 := q.endOf(ctx, c.id)
@@ -172,7 +175,7 @@ func (q *natsQueue) end(ctx context.Context, c *claim, e endMessage) error {
 		case old == nil || old.Claim != e.Claim:
 			return errNotYours
 		}
-		err = nil // it is ours: the answer to an earlier request got lost
+		err = nil
 	}
 	if err != nil {
 		return err

@@ -60,6 +60,8 @@ func child(ctx context.Context, text string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer conn.Close()
+
+	// Orders come, and now and then the stream is told of them.
 	for n := 1; n <= orders; n++ {
 		if err := s.order(ctx, db, n); err != nil {
 			return err
@@ -147,8 +149,8 @@ func (s *shop) publish(ctx context.Context, js jetstream.JetStream, id, text str
 // that are told at once.
 var killAfter = []int{15, 38, 64}
 
-// runShop runs a shop until it has told so many, or to its end if that is 0, and
-// returns what it has told.
+// runShop runs a shop until it has told so many, or to its end if that is 0,
+// and returns what it has told.
 func runShop(ctx context.Context, s *shop, after int) (told int, err error) {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -168,6 +170,8 @@ func runShop(ctx context.Context, s *shop, after int) (told int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
+
+	// What it writes after that is in the pipe, and was told.
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if told++; told == after {
@@ -239,8 +243,10 @@ func checkStream(ctx context.Context, stream jetstream.Stream, told int, w io.Wr
 			return nil
 		})
 	}
+
+	// The client may be connecting again.
 	err := read()
-	for range 50 { // the client may be connecting again
+	for range 50 {
 		if err == nil || errors.Is(err, errOrder) || ctx.Err() != nil {
 			break
 		}

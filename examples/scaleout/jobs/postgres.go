@@ -95,8 +95,8 @@ func (q *postgresQueue) ack(ctx context.Context, c *claim, effect string) error 
 	})
 }
 
-// ended looks at a job that is not the worker's: if this claim has ended it, the
-// answer to an earlier call got lost.
+// ended looks at a job that is not the worker's: if this claim has ended it,
+// the answer to an earlier call got lost.
 func (q *postgresQueue) ended(ctx context.Context, tx pgx.Tx, c *claim, how string) error {
 	mine := false
 	err := tx.QueryRow(ctx, "SELECT token = $2 AND ended = $3 FROM job WHERE id = $1 AND ended IS NOT NULL", c.id, c.token, how).Scan(&mine)

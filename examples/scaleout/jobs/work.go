@@ -69,13 +69,13 @@ func (s *shift) run(ctx context.Context) error {
 	work, done := context.WithCancel(ctx)
 	defer done()
 	var wg sync.WaitGroup
-	wg.Go(func() { s.client(ctx) })
+	wg.Go(func() { s.client(ctx) }) // ends when all is accepted
 	for i := range workers {
 		wg.Go(func() { s.worker(work, fmt.Sprintf("w%d", i+1)) }) // ends when all is over
 	}
-	wg.Go(func() { s.mute(ctx) })
+	wg.Go(func() { s.mute(ctx) }) // ends with its last claim
 	late := make(chan error, 1)
-	wg.Go(func() { late <- s.late(ctx) })
+	wg.Go(func() { late <- s.late(ctx) }) // ends with its ack
 
 	// The server is killed in the middle.
 	err := s.until(ctx, func() bool { return s.ended >= s.jobs/3 })
@@ -181,6 +181,8 @@ func (s *shift) worker(ctx context.Context, name string) {
 		n := 0
 		_, err = fmt.Sscanf(c.id, "%d", &n)
 		pause(ctx, 2*time.Millisecond) // the work
+
+		// Say how it went, until that is known to have arrived.
 		for ctx.Err() == nil {
 			if err != nil || isPoison(n) {
 				s.note(s.failures, c.id)
@@ -230,6 +232,8 @@ func (s *shift) late(ctx context.Context) error {
 		if _, err := fmt.Sscanf(c.id, "%d", &n); err != nil || isPoison(n) {
 			continue // another one
 		}
+
+		// It is stopped until another has done the job.
 		for ended := false; !ended; {
 			pause(ctx, 20*time.Millisecond)
 			st, err := s.q.state(ctx)
@@ -238,6 +242,8 @@ func (s *shift) late(ctx context.Context) error {
 			}
 			ended = err == nil && len(st.ends[c.id]) > 0
 		}
+
+		// And says that it is done.
 		for {
 			err := s.q.ack(ctx, c, effectOf(c.id))
 			if s.failed(ctx, err) && ctx.Err() == nil {

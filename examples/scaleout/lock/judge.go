@@ -55,8 +55,8 @@ func together(list []holding) (longest time.Duration) {
 	return longest
 }
 
-// growing returns an error if a holder had a token that is not greater than that
-// of the one before.
+// growing returns an error if a holder had a token that is not greater than
+// that of the one before.
 func growing(list []holding) error {
 	for i := 1; i < len(list); i++ {
 		if a, b := list[i-1], list[i]; a.token >= b.token {

@@ -91,6 +91,7 @@ func TestFaults(t *testing.T) {
 			if err := errors.Join(tr.others(t.Context(), ""), tr.stopHolder(t.Context())); err != nil {
 				t.Fatal(err)
 			}
+
 			tr.end()
 			list := tr.holdings()
 			err = errors.Join(alone(list), growing(list), fenced(tr.fence.writes))
@@ -149,6 +150,7 @@ func TestAcceptors(t *testing.T) {
 						}
 					}
 				}
+
 				if r.IntN(2) == 0 {
 					b := ballot()
 					got, err := a.Prepare(ctx, "k", b)
@@ -174,6 +176,7 @@ func TestUpdates(t *testing.T) {
 		a, _ := acceptorOf(t, store)
 		acceptors = append(acceptors, a)
 	}
+
 	const clients, each = 3, 10
 	var wg sync.WaitGroup
 	for range clients {
@@ -222,6 +225,7 @@ func TestJudge(t *testing.T) {
 	if got := holdings(map[string][]look{"a": {{1, 1, 7}, {1, 5, 7}}, "b": {{0, 2, 8}}}); len(got) != 2 || got[1] != h("a", 7, 1, 5) {
 		t.Errorf("holdings: %v", got)
 	}
+
 	for name, tt := range map[string]struct {
 		writes []written
 		ok     bool

@@ -14,8 +14,8 @@ import (
 )
 
 // A singleLock is the usual lock in one Redis: SET key mine NX PX ttl. It is
-// here to show what that lacks: it is forgotten with the data of the server, and
-// it has no token that a later holder has a greater one of.
+// here to show what that lacks: it is forgotten with the data of the server,
+// and it has no token that a later holder has a greater one of.
 type singleLock struct {
 	client *redis.Client
 	key    string

@@ -100,6 +100,8 @@ func (t *trial) startProcess(ctx context.Context, o orders) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+
+	// Its looks are what it writes.
 	t.processes[o.Name] = cmd.Process
 	t.wg.Go(func() { // ends with the process
 		lines := json.NewDecoder(out)
@@ -314,6 +316,7 @@ func (t *trial) judge() error {
 	if len(list) < 3 {
 		return fmt.Errorf("there were %d holders, want more", len(list))
 	}
+
 	for _, law := range []struct {
 		text string
 		err  error
