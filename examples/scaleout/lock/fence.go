@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -102,6 +103,13 @@ func (f *fence) count() (taken, refused int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.writes), f.refused
+}
+
+// taken returns the writes that were taken.
+func (f *fence) taken() []written {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.writes)
 }
 
 // last returns the last write that was taken; there is one.

@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 
 			tr.end()
 			list := tr.holdings()
-			err = errors.Join(alone(list), growing(list), fenced(tr.fence.writes))
+			err = errors.Join(alone(list), growing(list), fenced(tr.fence.taken()))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("no law is broken: %v", err)
 			}
