@@ -750,6 +750,43 @@ func ExampleDB_Apply_index() {
 	// false <nil>
 }
 
+// An address belongs to one user, and a user likes a post once: the keys say
+// so. A row and the index by which it is unique change in one batch.
+func ExampleDB_Apply_unique() {
+	db := open(lsm.Options{})
+	defer db.Close()
+	var mu sync.Mutex // looking and taking are one step
+	register := func(user, email string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		index := []byte("email/" + email)
+		if taken, err := db.Has(index); taken || err != nil {
+			return false
+		}
+		var b lsm.Batch
+		b.Set([]byte("user/"+user), []byte(email))
+		b.Set(index, []byte(user))
+		must(db.Apply(context.Background(), &b))
+		return true
+	}
+	fmt.Println(register("ann", "a@example.com"), register("bob", "a@example.com"))
+
+	// By (post, user): a second like is the same key.
+	for _, user := range []string{"ann", "bob", "ann"} {
+		must(db.Set([]byte("like/post1/"+user), nil))
+	}
+	likes := 0
+	it := db.Prefix([]byte("like/post1/"))
+	for range it.All() {
+		likes++
+	}
+	must(it.Close())
+	fmt.Println("post1 has", likes, "likes")
+	// Output:
+	// true false
+	// post1 has 2 likes
+}
+
 // A queue does not slow down over what was taken from it: it knows where its
 // head is, and begins there, not at the first key.
 func ExampleDB_Scan_queue() {

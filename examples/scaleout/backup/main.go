@@ -27,7 +27,8 @@
 //
 //   - The bad migration: the database of 14:25, and of each other point.
 //   - RPO, what was acknowledged and is lost: what waits to be shipped when the
-//     machine is lost. RTO, how long it takes: to fetch, and to open.
+//     machine is lost; of copies now and then, all since the last one. RTO, how
+//     long it takes: to fetch, and to open.
 //   - The store may fail, lose answers, or be away: commits do not wait for it.
 //   - A point needs the generation that it is in, from its beginning: retention
 //     removes those before, and tables that only they name.
@@ -130,7 +131,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // report prints the parts of the report.
 func (c *config) report(ctx context.Context, w io.Writer) error {
-	for _, part := range []func(context.Context, *config, io.Writer) error{reportStory, reportLost, reportAway} {
+	for _, part := range []func(context.Context, *config, io.Writer) error{reportStory, reportCopies, reportLost, reportAway} {
 		if err := part(ctx, c, w); err != nil {
 			return err
 		}
