@@ -547,8 +547,11 @@ func leavesOf[K, V any](m *ConcurrentMap[K, V]) (leaves []*logLeaf[K, V]) {
 // a quarter full on, and if both fit into three quarters of a leaf, or into one
 // if the right one is empty.
 func TestMergesConcurrent(t *testing.T) {
-	const full = 40
-	for left, want := range map[int]int{11: 8, 22: 8, 23: 4, 26: 4, 27: 0, full: 0} {
+	for _, c := range []struct{ full, left, want int }{
+		{40, 11, 8}, {40, 22, 8}, {40, 23, 4}, {40, 26, 4}, {40, 27, 0}, {40, 40, 0},
+		{4, 2, 1}, {4, 3, 0}, // leaves so small look each time
+	} {
+		full, left, want := c.full, c.left, c.want
 		m := newSized[int, int]([3]int{full, 8, 8})
 		m.coins.Seed(2, 2) // both leaves are under one guide
 		for i := range 2 * full {
@@ -558,7 +561,7 @@ func TestMergesConcurrent(t *testing.T) {
 			m.Delete(i)
 		}
 		if got := len(leavesOf(m)); got != 2 {
-			t.Fatalf("left %d: %d leaves, want 2", left, got)
+			t.Fatalf("left %d of %d: %d leaves, want 2", left, full, got)
 		}
 
 		right := full
@@ -567,7 +570,7 @@ func TestMergesConcurrent(t *testing.T) {
 			m.Delete(full + right)
 		}
 		if right != want || len(leavesOf(m)) != 1 {
-			t.Errorf("left %d: %d leaves with %d entries on the right, want 1 with %d", left, len(leavesOf(m)), right, want)
+			t.Errorf("left %d of %d: %d leaves with %d entries on the right, want 1 with %d", left, full, len(leavesOf(m)), right, want)
 		}
 		m.check()
 	}
