@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 )
 
 // compactLimits make tables, levels and merges of what few commits write.
@@ -201,6 +203,92 @@ func TestCompactRange(t *testing.T) {
 	isError(t, "Compact with a context that has ended", db.Compact(ctx, nil, nil), context.Canceled)
 	must(t, db.Close())
 	isError(t, "Compact of what is closed", db.Compact(t.Context(), nil, nil), ErrClosed)
+}
+
+// TestCompactNextJob checks that Compact waits for a job of its range that is
+// due when another one ends: a table moves from level to level until it meets
+// one with the same key.
+func TestCompactNextJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, base: 1})
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		set(t, db, "a", "old", NoSync)
+		must(t, db.Compact(t.Context(), nil, nil))
+		set(t, db, "a", "new", NoSync)
+		must(t, db.Flush(t.Context()))
+
+		// The merge takes long, and the moves before it do not.
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
+				<-goOn
+			}
+			return nil
+		})
+		done := make(chan error, 1)
+		go func() { done <- db.Compact(t.Context(), []byte("a"), []byte("b")) }()
+		synctest.Wait()
+		equal(t, "tables above the last level", levelCounts(db)[numLevels-2], 1)
+		equal(t, "Compact has returned before the last job", len(done), 0)
+		close(goOn)
+		isError(t, "Compact", <-done, nil)
+		equal(t, "tables", db.Stats().Tables, 1)
+		wantValue(t, "afterwards", db, "a", "new")
+		closeDB(t, db)
+	})
+}
+
+// TestMergeOverlap checks that a merge of few keys that lie far apart makes
+// tables which overlap little of the level after, so that the next merge is
+// short, and that a table which overlaps more does not move
+// (SparseMerge of github.com/syndtr/goleveldb).
+func TestMergeOverlap(t *testing.T) {
+	lim := limits{versions: 1 << 20, edits: 1 << 20, table: 1000}
+	db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+	must(t, err)
+	for i := range 1000 {
+		must(t, db.Set(fmt.Appendf(nil, "B%010d", i), make([]byte, 100)))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	for _, to := range []int{1000, 40} {
+		for i := 0; i < to; i += 20 {
+			must(t, db.Set(fmt.Appendf(nil, "B%010d", i), nil))
+		}
+		must(t, db.Flush(t.Context()))
+	}
+
+	// They go into the level before.
+	db.commits.mu.Lock()
+	v := db.state.Load().tables
+	last := v.levels[numLevels-1]
+	job := func(tables []*dbTable) *compaction { return db.jobLocked(v, 0, numLevels-2, tables, true) }
+	equal(t, "a table over all moves", job(v.levels[0][:1]).move, false)
+	equal(t, "a table over few moves", job(v.levels[0][1:]).move, true)
+	all := job(v.levels[0])
+	db.commits.mu.Unlock()
+	out := &output{db: db}
+	must(t, newMerging(db, all, out).run(), out.complete())
+
+	longest := int64(0)
+	for _, table := range last {
+		longest = max(longest, int64(table.tableMeta.size))
+	}
+	for _, table := range out.tables {
+		n := int64(0)
+		for _, below := range overlapping(last, table.smallest, table.largest) {
+			n += int64(below.tableMeta.size)
+		}
+		if most := maxOverlap*lim.table + 2*longest; n > most {
+			t.Errorf("a table of %d entries overlaps %d bytes, want at most %d", table.entries, n, most)
+		}
+	}
+	if got := len(out.tables); got < 8 || got > 16 {
+		t.Errorf("%d tables that overlap %d, want 8 to 16", got, len(last))
+	}
+	out.giveUp()
+	closeDB(t, db)
 }
 
 // TestCompactDamaged checks which damaged tables make Compact fail: one of
