@@ -61,16 +61,38 @@ func TestLogEndFails(t *testing.T) {
 }
 
 // TestTableMetaBytes checks that a table in a manifest is exactly as long as it
-// says.
+// says, and that it has a level, a number and a size that can be.
 func TestTableMetaBytes(t *testing.T) {
-	meta := tableMeta{no: 1, size: 2, nonce: 3, entries: 4, maxSeq: 5, smallest: []byte("a"), largest: []byte("b")}
-	b := meta.appendTo(nil, 0)
-	_, _, err := parseTableMeta(b)
+	meta := tableMeta{no: 1, size: maxTableLen, nonce: 3, entries: 4, maxSeq: 5, smallest: []byte("a"), largest: []byte("bc")}
+	b := meta.appendTo(nil, numLevels-1)
+	level, got, err := parseTableMeta(b)
 	isError(t, "parseTableMeta", err, nil)
-	for _, bad := range [][]byte{b[:len(b)-1], append(b, 0)} {
+	equal(t, "the level", level, numLevels-1)
+	equal(t, "the table", fmt.Sprint(got), fmt.Sprint(meta))
+	bad := [][]byte{append(b[:len(b):len(b)], 0)}
+	for n := range b {
+		bad = append(bad, b[:n])
+	}
+	for _, bad := range bad {
 		if _, _, err := parseTableMeta(bad); !errors.Is(err, errDamaged) {
 			t.Errorf("parseTableMeta of %d bytes, of which %d are right: got %v, want errDamaged", len(bad), len(b), err)
 		}
+	}
+
+	none, long := meta, meta
+	none.no = 0
+	long.size++
+	for what, c := range map[string]struct {
+		meta  *tableMeta
+		level int
+		want  error
+	}{
+		"number 0": {&none, 0, errDamaged},
+		"too long": {&long, 0, errDamaged},
+		"level 7":  {&meta, numLevels, errUnknown},
+	} {
+		_, _, err := parseTableMeta(c.meta.appendTo(nil, c.level))
+		isError(t, what, err, c.want)
 	}
 }
 
