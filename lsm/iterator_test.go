@@ -314,8 +314,8 @@ func TestIteratorClosed(t *testing.T) {
 	isError(t, "Close of a snapshot of what is closed", db.Snapshot().Close(), ErrClosed)
 }
 
-// TestScanBesideClose checks a scan of a snapshot that is closed meanwhile: what
-// it would show may be gone, so it shows nothing, and holds nothing.
+// TestScanBesideClose checks a scan of a snapshot that is closed meanwhile:
+// what it would show may be gone, so it shows nothing, and holds nothing.
 func TestScanBesideClose(t *testing.T) {
 	db := memDB(t, Options{})
 	set(t, db, "key", "value", NoSync)

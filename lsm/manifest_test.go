@@ -275,6 +275,7 @@ func TestManifestManyTables(t *testing.T) {
 		h.chain = binary.LittleEndian.Uint32(e)
 		b = append(b, e...)
 	}
+
 	fsys := NewMemFS()
 	fsys.put(manifestName(1), b)
 	got, err := readManifest(fsys, "db", 1)

@@ -398,6 +398,8 @@ func TestPeerSnapshotOrder(t *testing.T) {
 	set(t, db, "key", "2", NoSync)
 	two := db.Snapshot()
 	want("all four", 0)
+
+	// They are closed out of order.
 	must(t, first.Close())
 	want("without one of sequence 0", 0)
 	must(t, two.Close())
