@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -187,4 +188,137 @@ func TestCacheUsed(t *testing.T) {
 		equal(t, fmt.Sprintf("turns until a block goes that was used, %t", used), uint64(c.turn.Load())-before, want)
 		equal(t, "the block is gone", s.block.Load() == nil, true)
 	}
+}
+
+// TestReadAhead checks that a cursor reads ahead into memory that it has, if
+// that is long enough, and not beyond the blocks.
+func TestReadAhead(t *testing.T) {
+	db := memDB(t, Options{Durability: NoSync})
+	for i := range 300 {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 100)))
+	}
+	must(t, db.Flush(t.Context()))
+	c := &levelCursor{tables: db.state.Load().tables.levels[0], seq: maxSeq}
+	equal(t, "open", c.open(0), true)
+
+	end := c.index.start(c.index.n)
+	must(t, c.readAhead(0, end))
+	first := &c.ahead[0]
+	for _, n := range []int64{end, end - 8, end + 100} {
+		must(t, c.readAhead(0, n))
+		equal(t, fmt.Sprintf("%d of %d bytes: the memory is the same", n, end), &c.ahead[0] == first, true)
+		equal(t, fmt.Sprintf("%d of %d bytes: how many are read", n, end), int64(len(c.ahead)), min(n, end))
+	}
+}
+
+// sized returns a table of so many bytes, with keys from lo to hi.
+func sized(size uint64, lo, hi string) *dbTable {
+	return &dbTable{tableMeta: tableMeta{no: 1, size: size, smallest: []byte(lo), largest: []byte(hi)}}
+}
+
+// TestDebt checks how many bytes are too many in a level, and what that and the
+// memory to be flushed are as a pressure.
+func TestDebt(t *testing.T) {
+	v := &tableSet{}
+	check := func(what string, debt, data int64) {
+		t.Helper()
+		gotDebt, gotData := v.debt(10)
+		equal(t, what, fmt.Sprint(gotDebt, gotData), fmt.Sprint(debt, data))
+	}
+	check("nothing", 0, 0)
+	v.levels[6] = []*dbTable{sized(1000, "a", "z")}
+	check("the last level", 0, 1000)
+	v.levels[5] = []*dbTable{sized(60, "a", "m"), sized(40, "n", "z")}
+	check("a tenth of it before", 0, 1100)
+	v.levels[5][1].tableMeta.size++
+	check("a byte more", 1, 1101)
+	v.levels[4] = []*dbTable{sized(10, "a", "z")}
+	check("the first level that is used", 1, 1111)
+	v.levels[3] = []*dbTable{sized(7, "a", "z")}
+	check("a level before it", 8, 1118)
+	v.levels[0] = []*dbTable{sized(5, "a", "z")}
+	check("level 0", 13, 1123)
+
+	// Half of the memory in memtables is a pressure of 3/2. Without any, it is
+	// that of no debt.
+	db := memDB(t, Options{Memory: minMemory})
+	state := db.state.Load()
+	full := newMemtable()
+	full.size += minMemory/2 - full.bytes()
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	for n, want := range []float64{-1.0 / 3, 1.5, 3.5} {
+		db.state.Store(&readState{mem: state.mem, imms: slices.Repeat([]*memtable{full}, n), tables: state.tables})
+		p, _ := db.pressureLocked()
+		equal(t, fmt.Sprint("pressure of half of the memory times ", n), p, want)
+	}
+	db.state.Store(state)
+}
+
+// TestJobsApart checks which merges may run beside each other: of other levels,
+// or of other keys, of which they do not share the first or last.
+func TestJobsApart(t *testing.T) {
+	job := func(from, to int, lo, hi string) *compaction {
+		c := &compaction{from: from, to: to}
+		c.take(from, sized(1, lo, hi))
+		return c
+	}
+	other := []*compaction{job(3, 4, "d", "f")}
+	for _, c := range []struct {
+		from, to int
+		lo, hi   string
+		want     bool
+	}{
+		{3, 4, "a", "c", true},
+		{3, 4, "a", "d", false},
+		{3, 4, "e", "e", false},
+		{3, 4, "a", "z", false},
+		{3, 4, "f", "z", false},
+		{3, 4, "g", "z", true},
+		{4, 5, "f", "z", false},
+		{2, 3, "a", "d", false},
+		{5, 6, "a", "z", true},
+		{1, 2, "a", "z", true},
+	} {
+		got := job(c.from, c.to, c.lo, c.hi).free(other)
+		equal(t, fmt.Sprintf("a merge from %d to %d of %s to %s beside one from 3 to 4 of d to f", c.from, c.to, c.lo, c.hi), got, c.want)
+	}
+}
+
+// TestTableLongestKey checks that a table has a key of the greatest length, and
+// none that is longer.
+func TestTableLongestKey(t *testing.T) {
+	key := make([]byte, MaxKeyLen)
+	table := mustTable(t, []version{{string(key), 0, kindSet, "value"}}, nil)
+	got, err := table.Get(key)
+	must(t, err)
+	equal(t, "the value of the longest key", string(got), "value")
+	_, err = table.Get(make([]byte, MaxKeyLen+1))
+	isError(t, "a longer key", err, ErrNotFound)
+}
+
+// A rangeFile notes which ranges the system is told to write.
+type rangeFile struct {
+	File
+	ranges []int64
+}
+
+func (f *rangeFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+
+func (f *rangeFile) SyncRange(off, n int64) error {
+	f.ranges = append(f.ranges, off, n)
+	return nil
+}
+
+// TestFileWriterRanges checks that the system is told to write each MiB of a
+// file once, when it is there.
+func TestFileWriterRanges(t *testing.T) {
+	f := &rangeFile{}
+	w := &fileWriter{f: f}
+	for _, n := range []int{rangeLen - 1, 1, rangeLen / 2, rangeLen, 3 * rangeLen, 100} {
+		_, err := w.Write(make([]byte, n))
+		must(t, err)
+	}
+	want := []int64{0, rangeLen, rangeLen, rangeLen * 3 / 2, rangeLen * 5 / 2, 3 * rangeLen}
+	equal(t, "ranges", fmt.Sprint(f.ranges), fmt.Sprint(want))
 }

@@ -218,7 +218,7 @@ func (it *Iterator) addTables(tables []*dbTable, seq uint64) {
 
 // ready reports whether the iterator can move.
 func (it *Iterator) ready() bool {
-	if it.where == isClosed || it.m == nil {
+	if it.m == nil {
 		return false
 	}
 	if it.db != nil && it.db.closed.Load() {

@@ -341,8 +341,7 @@ func TestScanBesideClose(t *testing.T) {
 func TestIteratorPool(t *testing.T) {
 	db, _ := threeSources(t, rand.New(rand.NewPCG(1, 1)))
 	it := db.Scan(nil, nil)
-	for it.Next() {
-	}
+	equal(t, "First", it.First(), true)
 	p := it.m
 	must(t, it.Close())
 	equal(t, "cursors that are in use", len(p.mem)+len(p.levels)+len(p.sources)+len(p.heap), 0)

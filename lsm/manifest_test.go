@@ -72,7 +72,7 @@ func TestManifestEdits(t *testing.T) {
 		{"oldest log 0", change, appendField(nil, tagOldest, oldest(0, 8)), ErrCorrupt},
 		{"short", change, appendField(nil, tagOldest, uvarint(1)), ErrCorrupt},
 		{"empty value", change, appendField(nil, tagNextFile, nil), ErrCorrupt},
-		{"long value", change, appendField(nil, tagNextFile, []byte{1, 1}), ErrCorrupt},
+		{"long value", change, appendField(nil, tagNextFile, []byte{40, 0}), ErrCorrupt},
 		{"cut", change, []byte{tagNextFile, 9}, ErrCorrupt},
 		{"no tag", change, []byte{0x80}, ErrCorrupt},
 	} {
