@@ -9,7 +9,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -237,6 +239,76 @@ func TestCompactNextJob(t *testing.T) {
 		equal(t, "tables", db.Stats().Tables, 1)
 		wantValue(t, "afterwards", db, "a", "new")
 		closeDB(t, db)
+	})
+}
+
+// TestMergesBeside checks that as many merges begin when one ends as may run at
+// once: two are due after a merge of level 0.
+func TestMergesBeside(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // half of them merge
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, trigger: 2, table: 1, base: 1})
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		flush := func() {
+			for _, key := range []string{"a", "x"} {
+				must(t, db.Set([]byte(key), []byte("value")))
+			}
+			must(t, db.Flush(t.Context()))
+			synctest.Wait()
+		}
+		flush()
+		flush()
+		equal(t, "tables of the last level", levelCounts(db)[numLevels-1], 2)
+
+		// Both keys come into a level above, in a table each, which is too
+		// long. The flush and that merge make three tables, and others wait.
+		flush()
+		var made atomic.Int64
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" && made.Add(1) > 3 {
+				<-goOn
+			}
+			return nil
+		})
+		flush()
+		db.commits.mu.Lock()
+		equal(t, "merges that run", len(db.compactions.running), 2)
+		db.commits.mu.Unlock()
+		close(goOn)
+		synctest.Wait()
+		wantValue(t, "afterwards", db, "a", "value")
+		wantValue(t, "afterwards", db, "x", "value")
+		closeDB(t, db)
+	})
+}
+
+// TestMergeBeforeItsTurn checks that a merge which has not come to the manifest
+// when the database is closed leaves no file.
+func TestMergeBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), limits{versions: 1 << 20, edits: 1 << 20})
+		must(t, err)
+		for range 2 {
+			must(t, db.Set([]byte("key"), nil), db.Flush(t.Context()))
+		}
+
+		// The merge waits for the manifest, and then for nothing more.
+		db.installed.turn <- struct{}{}
+		merged := make(chan error, 1)
+		go func() { merged <- db.Compact(t.Context(), nil, nil) }()
+		synctest.Wait()
+		equal(t, "tables and what was merged", len(m.tableNames(t)), 3)
+		closed := make(chan error, 1)
+		go func() { closed <- db.Close() }()
+		synctest.Wait()
+		<-db.installed.turn
+		isError(t, "Close", <-closed, nil)
+		isError(t, "Compact", <-merged, ErrClosed)
+		equal(t, "tables", len(m.tableNames(t)), 2)
 	})
 }
 

@@ -322,3 +322,89 @@ func TestFileWriterRanges(t *testing.T) {
 	want := []int64{0, rangeLen, rangeLen, rangeLen * 3 / 2, rangeLen * 5 / 2, 3 * rangeLen}
 	equal(t, "ranges", fmt.Sprint(f.ranges), fmt.Sprint(want))
 }
+
+// TestFilterDamaged checks that a filter which is damaged is not taken for one
+// that says nothing.
+func TestFilterDamaged(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m})
+	set(t, db, "key", "value", NoSync)
+	must(t, db.Flush(t.Context()))
+	table := db.state.Load().tables.levels[0][0]
+	name := tableName(table.no)
+	closeDB(t, db)
+	m.bytes(name)[table.foot.filter+filterHeadLen] ^= 1
+
+	db = memDB(t, Options{FS: m})
+	for range 2 {
+		_, err := db.Get([]byte("key"))
+		isError(t, "Get", err, ErrCorrupt)
+		wantPlace(t, "Get", err, name, int64(table.foot.filter))
+	}
+}
+
+// TestDescriptorsUsed checks that of files that are open the one is closed
+// first that was not read since all were looked at.
+func TestDescriptorsUsed(t *testing.T) {
+	m := NewMemFS()
+	o := &descriptors{limit: 3}
+	var handles []*handle
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		m.put(name, []byte(name))
+		handles = append(handles, &handle{files: o, fsys: m, name: filepath.Join("db", name)})
+	}
+	read := func(i int) {
+		t.Helper()
+		_, err := handles[i].ReadAt(make([]byte, 1), 0)
+		must(t, err)
+	}
+	open := func() (names string) {
+		for _, h := range handles {
+			if h.file.Load() != nil {
+				names += filepath.Base(h.name)
+			}
+		}
+		return names
+	}
+
+	for i := range 4 {
+		read(i)
+	}
+	equal(t, "open files when all were read", open(), "bcd")
+	read(2)
+	read(4)
+	equal(t, "open files when b was not", open(), "cde")
+	for _, h := range handles {
+		must(t, h.close())
+	}
+	must(t, m.leaks())
+}
+
+// TestPassed checks that each delete which a reader passes is counted once, in
+// groups of manyPassed, while the table may have the next key.
+func TestPassed(t *testing.T) {
+	lim := limits{versions: 1 << 20, edits: 1 << 20}
+	db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+	must(t, err)
+	const n = 10 * manyPassed
+	b := new(Batch)
+	b.Set([]byte("!"), nil)
+	b.Set([]byte("~"), nil)
+	must(t, db.Apply(t.Context(), b), db.Flush(t.Context()))
+	b.Reset()
+	for i := range n {
+		b.Delete(fmt.Appendf(nil, "%03d", i))
+	}
+	must(t, db.Apply(t.Context(), b), db.Flush(t.Context()))
+
+	table := db.state.Load().tables.levels[0][1]
+	it := db.Scan(nil, nil)
+	equal(t, "First and Next", it.First() && it.Next(), true)
+	equal(t, "where they lead to", string(it.Key()), "~")
+	equal(t, "deletes that are counted", table.skips.Load(), n-manyPassed)
+	equal(t, "Last and Prev", it.Last() && it.Prev(), true)
+	equal(t, "where they lead to", string(it.Key()), "!")
+	equal(t, "deletes that are counted both ways", table.skips.Load(), 2*(n-manyPassed))
+	must(t, it.Close())
+	closeDB(t, db)
+}
