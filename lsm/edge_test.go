@@ -263,6 +263,7 @@ func TestJobsApart(t *testing.T) {
 		c.take(from, sized(1, lo, hi))
 		return c
 	}
+
 	other := []*compaction{job(3, 4, "d", "f")}
 	for _, c := range []struct {
 		from, to int

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -361,4 +362,35 @@ func TestManifestLevels(t *testing.T) {
 		}
 		equal(t, c.name, strings.Join(list, " "), c.list)
 	}
+}
+
+// TestManifestReadError checks that a manifest of which a read fails is not
+// taken for one that ends there, also behind its edits, where only damage is
+// looked for.
+func TestManifestReadError(t *testing.T) {
+	m := NewMemFS()
+	m.put(manifestName(1), append(testManifest.encode(), make([]byte, 3*windowLen)...))
+	reads := 0
+	failAt := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" {
+			if reads++; reads == failAt {
+				return syscall.EIO
+			}
+		}
+		return nil
+	})
+	_, err := readManifest(m, "db", 1)
+	must(t, err)
+	total := reads
+	if total < 4 {
+		t.Errorf("%d reads, want several", total)
+	}
+
+	for failAt = 1; failAt <= total; failAt++ {
+		reads = 0
+		_, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprintf("read %d of %d fails", failAt, total), err, syscall.EIO)
+	}
+	must(t, m.leaks())
 }
