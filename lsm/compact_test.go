@@ -242,6 +242,49 @@ func TestCompactNextJob(t *testing.T) {
 	})
 }
 
+// TestMergeLevels checks merges from level 0 into each other level, and from
+// each level into the next, with and without tables there: nothing is lost.
+func TestMergeLevels(t *testing.T) {
+	for to := 1; to < numLevels; to++ {
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
+		db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		model := map[string]string{}
+		flush := func(keys ...string) {
+			for _, key := range keys {
+				model[key] = fmt.Sprint(key, len(model))
+				must(t, db.Set([]byte(key), []byte(model[key])))
+			}
+			must(t, db.Flush(t.Context()))
+		}
+		merge := func(from, to int) {
+			t.Helper()
+			db.commits.mu.Lock()
+			v := db.state.Load().tables
+			job := db.jobLocked(v, from, to, v.levels[from], true)
+			db.commits.mu.Unlock()
+			must(t, db.compact(job))
+			what := fmt.Sprintf("from %d to %d", from, to)
+			wantScan(t, what, db.Scan, model, nil, nil)
+			counts := levelCounts(db)
+			equal(t, what+": tables", fmt.Sprint(counts[from], counts[to]), "0 1")
+		}
+
+		flush("a", "b")
+		merge(0, to)
+		flush("b", "c")
+		merge(0, to)
+		if next := to + 1; next < numLevels {
+			merge(to, next)
+			flush("c", "d")
+			flush("a", "e")
+			merge(0, to)
+			merge(to, next)
+		}
+		closeDB(t, db)
+	}
+}
+
 // TestMergesBeside checks that as many merges begin when one ends as may run at
 // once: two are due after a merge of level 0.
 func TestMergesBeside(t *testing.T) {

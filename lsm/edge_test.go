@@ -409,3 +409,38 @@ func TestPassed(t *testing.T) {
 	must(t, it.Close())
 	closeDB(t, db)
 }
+
+// TestMovable checks which tables go to another level as they are: those that
+// share no key and overlap little of the level after, and whose deletes and
+// held versions would not lie in the last level.
+func TestMovable(t *testing.T) {
+	db := memDB(t, Options{})
+	v := new(tableSet)
+	below := sized(uint64(maxOverlap*db.lim.table), "a", "z")
+	v.levels[6] = []*dbTable{below}
+	movable := func(to int, tables ...*dbTable) bool {
+		c := &compaction{from: to - 1, to: to}
+		for _, table := range tables {
+			c.take(to-1, table)
+		}
+		return db.movable(v, c)
+	}
+
+	a, b, c := sized(1, "a", "b"), sized(1, "b", "c"), sized(1, "c\x00", "d")
+	equal(t, "a table over as much as may be", movable(5, a), true)
+	equal(t, "tables that share a key", movable(5, a, b), false)
+	equal(t, "tables that share none", movable(5, b, c), true)
+	equal(t, "the same in another order", movable(5, c, b), true)
+	below.tableMeta.size++
+	equal(t, "a table over a byte more", movable(5, a), false)
+	equal(t, "two of which one is over more", movable(5, a, sized(1, "zz", "zz")), false)
+	equal(t, "a table beside it", movable(5, sized(1, "zz", "zz")), true)
+	equal(t, "a table that goes to the last level", movable(6, a), true)
+
+	a.deletes = 1
+	b.held = true
+	for what, table := range map[string]*dbTable{"deletes": a, "held versions": b} {
+		equal(t, "a table with "+what+" that goes to the last level", movable(6, table), false)
+		equal(t, "a table with "+what+" that goes to the one before", movable(4, table), true)
+	}
+}
