@@ -189,6 +189,7 @@ func TestManifestEachOpen(t *testing.T) {
 	must(t, err)
 	m.put(tmpName, []byte("left over"))
 	m.put(logName(90), fileHeader{no: 90}.encode(logMagic, logHeaderLen))
+	m.put(tableName(80), nil)
 	m.put("notes.txt", nil)
 
 	var steps []string
@@ -200,7 +201,7 @@ func TestManifestEachOpen(t *testing.T) {
 	})
 	db := openMem(t, m)
 	m.Inject(nil)
-	want := []string{"syncdir", "remove", "rename", "syncdir", "remove", "remove"}
+	want := []string{"syncdir", "remove", "rename", "syncdir", "remove", "remove", "remove"}
 	if !slices.Equal(steps, want) {
 		t.Errorf("steps %v, want %v", steps, want)
 	}
