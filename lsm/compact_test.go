@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 )
@@ -283,6 +284,84 @@ func TestMergeLevels(t *testing.T) {
 		}
 		closeDB(t, db)
 	}
+}
+
+// TestMergedOnce checks that Compact merges a table once, also if it keeps what a
+// snapshot sees, and which tables are said to have that.
+func TestMergedOnce(t *testing.T) {
+	for _, snapshot := range []bool{false, true} {
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
+		db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		must(t, db.Set([]byte("key"), []byte("old")), db.Flush(t.Context()))
+		snap := db.Snapshot()
+		if !snapshot {
+			must(t, snap.Close())
+		}
+		must(t, db.Set([]byte("key"), []byte("new")), db.Flush(t.Context()))
+
+		must(t, db.Compact(t.Context(), nil, nil))
+		equal(t, fmt.Sprintf("snapshot %t: merges", snapshot), db.compactions.stats.merges, 1)
+		tables := db.state.Load().tables.levels[numLevels-1]
+		equal(t, fmt.Sprintf("snapshot %t: tables", snapshot), len(tables), 1)
+		equal(t, fmt.Sprintf("snapshot %t: a version is held", snapshot), tables[0].held, snapshot)
+		if snapshot {
+			must(t, snap.Close())
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestResumedJobs checks that what is to be flushed or merged when Open lacks
+// room is so when there is room.
+func TestResumedJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := filesWith(t, 60, false, 1, limits{versions: 1 << 20, edits: 1 << 20})
+		var full atomic.Bool
+		full.Store(true)
+		m.Inject(func(op FSOp) error {
+			if full.Load() && op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		lim := checkedLimits(t, limits{versions: 10, edits: 1 << 20, trigger: 1})
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(2), lim)
+		must(t, err)
+		synctest.Wait()
+		equal(t, "there are memtables to flush", len(db.state.Load().imms) > 0, true)
+
+		full.Store(false)
+		must(t, db.Delete([]byte("other")))
+		synctest.Wait()
+		equal(t, "memtables to flush", len(db.state.Load().imms), 0)
+		equal(t, "tables of level 0", levelCounts(db)[0], 0)
+		closeDB(t, db)
+	})
+
+	// There are only tables to merge.
+	synctest.Test(t, func(t *testing.T) {
+		m, model := mergeFiles(t)
+		var full atomic.Bool
+		full.Store(true)
+		m.Inject(func(op FSOp) error {
+			if full.Load() && op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, trigger: 1})
+		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(2), lim)
+		must(t, err)
+		synctest.Wait()
+		equal(t, "tables of level 0 without room", levelCounts(db)[0], 3)
+		full.Store(false)
+		must(t, db.Delete([]byte("other")))
+		synctest.Wait()
+		equal(t, "tables of level 0 with room", levelCounts(db)[0], 0)
+		wantScan(t, "afterwards", db.Scan, model, nil, nil)
+		closeDB(t, db)
+	})
 }
 
 // TestMergesBeside checks that as many merges begin when one ends as may run at
