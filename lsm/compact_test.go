@@ -286,8 +286,8 @@ func TestMergeLevels(t *testing.T) {
 	}
 }
 
-// TestMergedOnce checks that Compact merges a table once, also if it keeps what a
-// snapshot sees, and which tables are said to have that.
+// TestMergedOnce checks that Compact merges a table once, also if it keeps what
+// a snapshot sees, and which tables are said to have that.
 func TestMergedOnce(t *testing.T) {
 	for _, snapshot := range []bool{false, true} {
 		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
