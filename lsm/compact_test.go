@@ -293,12 +293,13 @@ func TestMergedOnce(t *testing.T) {
 		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
 		db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
 		must(t, err)
-		must(t, db.Set([]byte("key"), []byte("old")), db.Flush(t.Context()))
+		must(t, db.Set([]byte("key"), []byte("older")), db.Flush(t.Context()), db.Set([]byte("key"), []byte("old")))
 		snap := db.Snapshot()
 		if !snapshot {
 			must(t, snap.Close())
 		}
 		must(t, db.Set([]byte("key"), []byte("new")), db.Flush(t.Context()))
+		equal(t, fmt.Sprintf("snapshot %t: a version is held by a flush", snapshot), db.state.Load().tables.levels[0][1].held, snapshot)
 
 		must(t, db.Compact(t.Context(), nil, nil))
 		equal(t, fmt.Sprintf("snapshot %t: merges", snapshot), db.compactions.stats.merges, 1)

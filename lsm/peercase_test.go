@@ -266,7 +266,7 @@ func TestPeerManifestErrors(t *testing.T) {
 // while they were made, and merges have failed (TransientError).
 func TestPeerTransientErrors(t *testing.T) {
 	m := NewMemFS()
-	lim := checkedLimits(t, limits{versions: 50, edits: 1 << 20, trigger: 2, table: 1000, base: 1000})
+	lim := limits{versions: 50, edits: 1 << 20, trigger: 2, table: 1000, base: 1000}
 	db, err := openWith("db", &Options{FS: m, LogSize: minLogSize, MaxOpenFiles: 3, Durability: NoSync}, testNonce(1), lim)
 	must(t, err)
 	const rounds, keys = 20, 100
@@ -316,6 +316,7 @@ func TestPeerTransientErrors(t *testing.T) {
 	if err != nil || len(found) > 0 {
 		t.Errorf("now: got %d keys and %v, want none", len(found), err)
 	}
+	must(t, db.Verify(t.Context()))
 	closeDB(t, db)
 }
 
