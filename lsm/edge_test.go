@@ -444,3 +444,22 @@ func TestMovable(t *testing.T) {
 		equal(t, "a table with "+what+" that goes to the one before", movable(4, table), true)
 	}
 }
+
+// TestIndexAscends checks that the separators of an index ascend, and that no
+// two are equal: a key would have two blocks.
+func TestIndexAscends(t *testing.T) {
+	for _, c := range []struct {
+		list string
+		want error
+	}{{"ab", nil}, {"aa", errDamaged}, {"ba", errDamaged}, {"abb", errDamaged}} {
+		var x indexBuilder
+		for i := range c.list {
+			x.addBlock([]byte("key"+c.list[i:i+1]), int64(8*i+8))
+		}
+		b, err := x.appendIndex(nil)
+		must(t, err)
+		_, err = parseIndex(b)
+		equal(t, fmt.Sprintf("separators %q: there is an error", c.list), err != nil, c.want != nil)
+		isError(t, fmt.Sprintf("separators %q", c.list), err, c.want)
+	}
+}
