@@ -80,6 +80,7 @@ func TestAllocs(t *testing.T) {
 		{"Table.Has", 0, func() { _, err = table.Has(there) }},
 		{"Table.Has after the end", 0, func() { _, err = table.Has(gone) }},
 		{"seek and 100 Next", 0, func() { from = (from + 7) % 2800; step(from, it.SeekGE, it.Next) }},
+		{"Scan", 4, func() { err = scanned.Scan(nil, nil).Close() }},
 		{"seek and 100 Prev", 0, func() { from = (from + 7) % 2800; step(from+200, it.SeekLT, it.Prev) }},
 		{"TableWriter.Set", 0, func() {
 			next++

@@ -342,3 +342,32 @@ func descriptorsRound(t *testing.T, kind, name string) {
 		closeDB(t, db)
 	}
 }
+
+// TestCacheHoldsTable checks that a cache with room for a table takes all of
+// its blocks, wherever they lie: they are read once.
+func TestCacheHoldsTable(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m, Durability: NoSync, Cache: NewCache(1 << 20)})
+	const blocks = 80
+	for i := range blocks {
+		must(t, db.Set(fmt.Append(nil, i), make([]byte, 10_000)))
+	}
+	must(t, db.Flush(t.Context()))
+
+	var reads atomic.Int64
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" && filepath.Ext(op.Name) == ".sst" {
+			reads.Add(1)
+		}
+		return nil
+	})
+	for round, want := range []int64{2 + blocks, 0} { // with index and filter
+		reads.Store(0)
+		for i := range blocks {
+			_, err := db.Get(fmt.Append(nil, i))
+			must(t, err)
+		}
+		equal(t, fmt.Sprint("reads in round ", round), reads.Load(), want)
+	}
+	m.Inject(nil)
+}

@@ -41,6 +41,20 @@ func (c *Cache) checkLocked() {
 func (m *memtable) check() {
 	leaf := m.checkNode(nil, m.root.Load(), 0, 0)
 	hold(leaf.next.Load() == nil, "M5")
+	hold(m.size == m.root.Load().bytesBelow(), "M6")
+}
+
+// bytesBelow returns the memory of n and the nodes below it.
+func (n *node) bytesBelow() int64 {
+	if n.kids == nil {
+		return leafSize
+	}
+	size := int64(innerSize)
+	p := perm(n.perm.Load())
+	for i := range p.len() {
+		size += n.kids[p.at(i)].Load().bytesBelow()
+	}
+	return size
 }
 
 // checkNode checks the tree below n, whose fences are lo and hi. leaf is the

@@ -203,8 +203,9 @@ func (db *DB) installCompaction(job *compaction, c *change, out *output, begin i
 	if err := db.installed.fits(after, 0); err != nil {
 		return false, err
 	}
+	begun = true
 	if err := db.edit(next, c, after, &db.compactions.err); err != nil {
-		return true, err
+		return begun, err
 	}
 
 	mu.Lock()
@@ -215,7 +216,7 @@ func (db *DB) installCompaction(job *compaction, c *change, out *output, begin i
 	db.retireLocked(c, after)
 	db.countLocked(job, out, time.Duration(db.now()-begin))
 	db.pressLocked()
-	return true, nil
+	return begun, nil
 }
 
 // countLocked counts a job that was installed, and how long it took.

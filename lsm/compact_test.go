@@ -8,8 +8,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 )
 
 // compactLimits make tables, levels and merges of what few commits write.
@@ -201,6 +206,284 @@ func TestCompactRange(t *testing.T) {
 	isError(t, "Compact with a context that has ended", db.Compact(ctx, nil, nil), context.Canceled)
 	must(t, db.Close())
 	isError(t, "Compact of what is closed", db.Compact(t.Context(), nil, nil), ErrClosed)
+}
+
+// TestCompactNextJob checks that Compact waits for a job of its range that is
+// due when another one ends: a table moves from level to level until it meets
+// one with the same key.
+func TestCompactNextJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, base: 1})
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		set(t, db, "a", "old", NoSync)
+		must(t, db.Compact(t.Context(), nil, nil))
+		set(t, db, "a", "new", NoSync)
+		must(t, db.Flush(t.Context()))
+
+		// The merge takes long, and the moves before it do not.
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
+				<-goOn
+			}
+			return nil
+		})
+		done := make(chan error, 1)
+		go func() { done <- db.Compact(t.Context(), []byte("a"), []byte("b")) }()
+		synctest.Wait()
+		equal(t, "tables above the last level", levelCounts(db)[numLevels-2], 1)
+		equal(t, "Compact has returned before the last job", len(done), 0)
+		close(goOn)
+		isError(t, "Compact", <-done, nil)
+		equal(t, "tables", db.Stats().Tables, 1)
+		wantValue(t, "afterwards", db, "a", "new")
+		closeDB(t, db)
+	})
+}
+
+// TestMergeLevels checks merges from level 0 into each other level, and from
+// each level into the next, with and without tables there: nothing is lost.
+func TestMergeLevels(t *testing.T) {
+	for to := 1; to < numLevels; to++ {
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
+		db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		model := map[string]string{}
+		flush := func(keys ...string) {
+			for _, key := range keys {
+				model[key] = fmt.Sprint(key, len(model))
+				must(t, db.Set([]byte(key), []byte(model[key])))
+			}
+			must(t, db.Flush(t.Context()))
+		}
+		merge := func(from, to int) {
+			t.Helper()
+			db.commits.mu.Lock()
+			v := db.state.Load().tables
+			job := db.jobLocked(v, from, to, v.levels[from], true)
+			db.commits.mu.Unlock()
+			must(t, db.compact(job))
+			what := fmt.Sprintf("from %d to %d", from, to)
+			wantScan(t, what, db.Scan, model, nil, nil)
+			counts := levelCounts(db)
+			equal(t, what+": tables", fmt.Sprint(counts[from], counts[to]), "0 1")
+		}
+
+		flush("a", "b")
+		merge(0, to)
+		flush("b", "c")
+		merge(0, to)
+		if next := to + 1; next < numLevels {
+			merge(to, next)
+			flush("c", "d")
+			flush("a", "e")
+			merge(0, to)
+			merge(to, next)
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestMergedOnce checks that Compact merges a table once, also if it keeps what
+// a snapshot sees, and which tables are said to have that.
+func TestMergedOnce(t *testing.T) {
+	for _, snapshot := range []bool{false, true} {
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20})
+		db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		must(t, db.Set([]byte("key"), []byte("older")), db.Flush(t.Context()), db.Set([]byte("key"), []byte("old")))
+		snap := db.Snapshot()
+		if !snapshot {
+			must(t, snap.Close())
+		}
+		must(t, db.Set([]byte("key"), []byte("new")), db.Flush(t.Context()))
+		equal(t, fmt.Sprintf("snapshot %t: a version is held by a flush", snapshot), db.state.Load().tables.levels[0][1].held, snapshot)
+
+		must(t, db.Compact(t.Context(), nil, nil))
+		equal(t, fmt.Sprintf("snapshot %t: merges", snapshot), db.compactions.stats.merges, 1)
+		tables := db.state.Load().tables.levels[numLevels-1]
+		equal(t, fmt.Sprintf("snapshot %t: tables", snapshot), len(tables), 1)
+		equal(t, fmt.Sprintf("snapshot %t: a version is held", snapshot), tables[0].held, snapshot)
+		if snapshot {
+			must(t, snap.Close())
+		}
+		closeDB(t, db)
+	}
+}
+
+// TestResumedJobs checks that what is to be flushed or merged when Open lacks
+// room is so when there is room.
+func TestResumedJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := filesWith(t, 60, false, 1, limits{versions: 1 << 20, edits: 1 << 20})
+		var full atomic.Bool
+		full.Store(true)
+		m.Inject(func(op FSOp) error {
+			if full.Load() && op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		lim := checkedLimits(t, limits{versions: 10, edits: 1 << 20, trigger: 1})
+		db, err := openWith("db", &Options{FS: m, LogSize: minLogSize}, testNonce(2), lim)
+		must(t, err)
+		synctest.Wait()
+		equal(t, "there are memtables to flush", len(db.state.Load().imms) > 0, true)
+
+		full.Store(false)
+		must(t, db.Delete([]byte("other")))
+		synctest.Wait()
+		equal(t, "memtables to flush", len(db.state.Load().imms), 0)
+		equal(t, "tables of level 0", levelCounts(db)[0], 0)
+		closeDB(t, db)
+	})
+
+	// There are only tables to merge.
+	synctest.Test(t, func(t *testing.T) {
+		m, model := mergeFiles(t)
+		var full atomic.Bool
+		full.Store(true)
+		m.Inject(func(op FSOp) error {
+			if full.Load() && op.Kind == "create" {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, trigger: 1})
+		db, err := openWith("db", &Options{FS: m, LogSize: 64 << 10}, testNonce(2), lim)
+		must(t, err)
+		synctest.Wait()
+		equal(t, "tables of level 0 without room", levelCounts(db)[0], 3)
+		full.Store(false)
+		must(t, db.Delete([]byte("other")))
+		synctest.Wait()
+		equal(t, "tables of level 0 with room", levelCounts(db)[0], 0)
+		wantScan(t, "afterwards", db.Scan, model, nil, nil)
+		closeDB(t, db)
+	})
+}
+
+// TestMergesBeside checks that as many merges begin when one ends as may run at
+// once: two are due after a merge of level 0.
+func TestMergesBeside(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // half of them merge
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		lim := checkedLimits(t, limits{versions: 1 << 20, edits: 1 << 20, trigger: 2, table: 1, base: 1})
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), lim)
+		must(t, err)
+		flush := func() {
+			for _, key := range []string{"a", "x"} {
+				must(t, db.Set([]byte(key), []byte("value")))
+			}
+			must(t, db.Flush(t.Context()))
+			synctest.Wait()
+		}
+		flush()
+		flush()
+		equal(t, "tables of the last level", levelCounts(db)[numLevels-1], 2)
+
+		// Both keys come into a level above, in a table each, which is too
+		// long. The flush and that merge make three tables, and others wait.
+		flush()
+		var made atomic.Int64
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" && made.Add(1) > 3 {
+				<-goOn
+			}
+			return nil
+		})
+		flush()
+		db.commits.mu.Lock()
+		equal(t, "merges that run", len(db.compactions.running), 2)
+		db.commits.mu.Unlock()
+		close(goOn)
+		synctest.Wait()
+		wantValue(t, "afterwards", db, "a", "value")
+		wantValue(t, "afterwards", db, "x", "value")
+		closeDB(t, db)
+	})
+}
+
+// TestMergeBeforeItsTurn checks that a merge which has not come to the manifest
+// when the database is closed leaves no file.
+func TestMergeBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		db, err := openWith("db", &Options{FS: m, Durability: NoSync}, testNonce(1), limits{versions: 1 << 20, edits: 1 << 20})
+		must(t, err)
+		for range 2 {
+			must(t, db.Set([]byte("key"), nil), db.Flush(t.Context()))
+		}
+
+		// The merge waits for the manifest, and then for nothing more.
+		db.installed.turn <- struct{}{}
+		merged := make(chan error, 1)
+		go func() { merged <- db.Compact(t.Context(), nil, nil) }()
+		synctest.Wait()
+		equal(t, "tables and what was merged", len(m.tableNames(t)), 3)
+		closed := make(chan error, 1)
+		go func() { closed <- db.Close() }()
+		synctest.Wait()
+		<-db.installed.turn
+		isError(t, "Close", <-closed, nil)
+		isError(t, "Compact", <-merged, ErrClosed)
+		equal(t, "tables", len(m.tableNames(t)), 2)
+	})
+}
+
+// TestMergeOverlap checks that a merge of few keys that lie far apart makes
+// tables which overlap little of the level after, so that the next merge is
+// short, and that a table which overlaps more does not move
+// (SparseMerge of github.com/syndtr/goleveldb).
+func TestMergeOverlap(t *testing.T) {
+	lim := limits{versions: 1 << 20, edits: 1 << 20, table: 1000}
+	db, err := openWith("db", &Options{FS: NewMemFS(), Durability: NoSync}, testNonce(1), lim)
+	must(t, err)
+	for i := range 1000 {
+		must(t, db.Set(fmt.Appendf(nil, "B%010d", i), make([]byte, 100)))
+	}
+	must(t, db.Compact(t.Context(), nil, nil))
+	for _, to := range []int{1000, 40} {
+		for i := 0; i < to; i += 20 {
+			must(t, db.Set(fmt.Appendf(nil, "B%010d", i), nil))
+		}
+		must(t, db.Flush(t.Context()))
+	}
+
+	// They go into the level before.
+	db.commits.mu.Lock()
+	v := db.state.Load().tables
+	last := v.levels[numLevels-1]
+	job := func(tables []*dbTable) *compaction { return db.jobLocked(v, 0, numLevels-2, tables, true) }
+	equal(t, "a table over all moves", job(v.levels[0][:1]).move, false)
+	equal(t, "a table over few moves", job(v.levels[0][1:]).move, true)
+	all := job(v.levels[0])
+	db.commits.mu.Unlock()
+	out := &output{db: db}
+	must(t, newMerging(db, all, out).run(), out.complete())
+
+	longest := int64(0)
+	for _, table := range last {
+		longest = max(longest, int64(table.tableMeta.size))
+	}
+	for _, table := range out.tables {
+		n := int64(0)
+		for _, below := range overlapping(last, table.smallest, table.largest) {
+			n += int64(below.tableMeta.size)
+		}
+		if most := maxOverlap*lim.table + 2*longest; n > most {
+			t.Errorf("a table of %d entries overlaps %d bytes, want at most %d", table.entries, n, most)
+		}
+	}
+	if got := len(out.tables); got < 8 || got > 16 {
+		t.Errorf("%d tables that overlap %d, want 8 to 16", got, len(last))
+	}
+	out.giveUp()
+	closeDB(t, db)
 }
 
 // TestCompactDamaged checks which damaged tables make Compact fail: one of

@@ -228,6 +228,42 @@ func TestFoldFull(t *testing.T) {
 	must(t, m.leaks())
 }
 
+// TestFoldManifestFull checks that Open succeeds if the logs are folded and
+// there is no room for the manifest that says so: commits wait for that, and
+// nothing is copied again.
+func TestFoldManifestFull(t *testing.T) {
+	m, want := unfolded(t)
+	var full atomic.Bool
+	full.Store(true)
+	m.Inject(func(op FSOp) error {
+		if full.Load() && op.Kind == "create" && filepath.Base(op.Name) == tmpName {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	db, err := Open("db", &Options{FS: m, LogSize: minLogSize, StallTimeout: 1})
+	must(t, err)
+	if !maps.Equal(content(db), want) {
+		t.Errorf("got %v, want %v", content(db), want)
+	}
+	isError(t, "a commit", db.Set(nil, nil), ErrStalled, syscall.ENOSPC)
+	isError(t, "after a kill", checkContent(m.killClone(), want), nil)
+
+	full.Store(false)
+	for err = ErrStalled; errors.Is(err, ErrStalled); {
+		err = db.Set([]byte("more"), nil)
+	}
+	isError(t, "a commit when there is room", err, nil)
+	want["more"] = ""
+	db.idle()
+	if got := len(m.files(t)); got > 4 {
+		t.Errorf("got %d files while it is open, want at most 4", got)
+	}
+	isError(t, "after a loss of power", checkContent(m.CrashClone(CrashConfig{}), want), nil)
+	closeDB(t, db)
+	isError(t, "after Close", checkContent(m, want), nil)
+}
+
 // TestFoldCopyFails checks that Open fails if a copy may have been written in
 // part, also for lack of room: the log that has it must not go on.
 func TestFoldCopyFails(t *testing.T) {

@@ -118,7 +118,10 @@ type RangeSyncer interface {
 type OSFS struct{}
 
 // MkdirAll makes a directory and its parents, and syncs all of them.
-func (OSFS) MkdirAll(dir string) error {
+func (OSFS) MkdirAll(dir string) error { return mkdirAll(dir, syncDir) }
+
+// mkdirAll is MkdirAll with a function that syncs a directory.
+func mkdirAll(dir string, syncDir func(dir string) error) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

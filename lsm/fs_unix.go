@@ -115,11 +115,16 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	return errors.Join(unlessInvalid(d.Sync()), d.Close())
+}
+
+// unlessInvalid returns err, which is that of syncing a directory, unless it
+// says that the file system cannot do so: that has nothing better to offer.
+func unlessInvalid(err error) error {
 	if errors.Is(err, syscall.EINVAL) {
-		err = nil // a file system that cannot sync a directory has nothing better to offer
+		return nil
 	}
-	return errors.Join(err, d.Close())
+	return err
 }
 
 // lacksRoom reports whether err may end when others give something back: space

@@ -81,8 +81,6 @@ func (p *iteratorParts) seek(key []byte) []byte {
 func (p *iteratorParts) grow(mem, levels int) {
 	p.mem = slices.Grow(p.mem, mem)
 	p.levels = slices.Grow(p.levels, levels)
-	p.sources = slices.Grow(p.sources, mem+levels)
-	p.heap = slices.Grow(p.heap, mem+levels)
 }
 
 // manyPassed is how many deletes in a row count.
@@ -220,7 +218,7 @@ func (it *Iterator) addTables(tables []*dbTable, seq uint64) {
 
 // ready reports whether the iterator can move.
 func (it *Iterator) ready() bool {
-	if it.where == isClosed || it.m == nil {
+	if it.m == nil {
 		return false
 	}
 	if it.db != nil && it.db.closed.Load() {

@@ -10,7 +10,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -310,6 +312,61 @@ func TestIteratorClosed(t *testing.T) {
 	_, err = db.Snapshot().Get([]byte("a"))
 	isError(t, "Get of a snapshot of what is closed", err, ErrClosed)
 	isError(t, "Close of a snapshot of what is closed", db.Snapshot().Close(), ErrClosed)
+}
+
+// TestScanBesideClose checks a scan of a snapshot that is closed meanwhile:
+// what it would show may be gone, so it shows nothing, and holds nothing.
+func TestScanBesideClose(t *testing.T) {
+	db := memDB(t, Options{})
+	set(t, db, "key", "value", NoSync)
+	snap := db.Snapshot()
+	db.commits.mu.Lock()
+	found := make(chan *Iterator)
+	go func() { found <- snap.Scan(nil, nil) }()
+	for stack := make([]byte, 1<<20); !strings.Contains(string(stack[:runtime.Stack(stack, true)]), "(*DB).scan("); {
+		runtime.Gosched()
+	}
+	snap.r.released.Store(true) // the first step of Close
+	db.commits.mu.Unlock()
+
+	it := <-found
+	equal(t, "a move", it.First() || it.Last(), false)
+	isError(t, "Close of the iterator", it.Close(), ErrClosed)
+	db.leave(snap.r, false) // the last step
+	equal(t, "readers that are left", db.Stats().Readers, 0)
+}
+
+// TestIteratorPool checks that what an iterator has read with is used again,
+// but keeps nothing of what it has read, nor buffers that are long.
+func TestIteratorPool(t *testing.T) {
+	db, _ := threeSources(t, rand.New(rand.NewPCG(1, 1)))
+	it := db.Scan(nil, nil)
+	equal(t, "First", it.First(), true)
+	p := it.m
+	must(t, it.Close())
+	equal(t, "cursors that are in use", len(p.mem)+len(p.levels)+len(p.sources)+len(p.heap), 0)
+	for _, c := range p.mem[:cap(p.mem)] {
+		equal(t, "a memtable that is kept", c.m != nil || c.leaf != nil, false)
+	}
+	for _, c := range p.levels[:cap(p.levels)] {
+		equal(t, "a table that is kept", c.t != nil || len(c.tables) > 0 || c.index != nil || c.key != nil, false)
+	}
+	for _, s := range p.sources[:cap(p.sources)] {
+		equal(t, "a source that is kept", s.cursor != nil || s.at != nil, false)
+	}
+	for _, s := range p.heap[:cap(p.heap)] {
+		equal(t, "a place of the heap that is kept", s != nil, false)
+	}
+
+	for _, more := range []int{0, 1} {
+		p := new(iteratorParts)
+		p.levels = []levelCursor{{own: make([]byte, 0, maxAhead/2)}}
+		p.levels[0].buf.b = make([]byte, maxAhead/4)
+		p.levels[0].buf.raw = make([]byte, maxAhead/4+more)
+		p.give()
+		kept := p.levels[:1][0]
+		equal(t, fmt.Sprint(more, " bytes more than may be: kept"), cap(kept.own)+cap(kept.buf.b)+cap(kept.buf.raw), maxAhead*(1-more))
+	}
 }
 
 // TestTrapScanError checks that a scan of which a read fails ends there, with

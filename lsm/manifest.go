@@ -87,10 +87,11 @@ func manifestName(no uint64) string { return fmt.Sprintf("MANIFEST-%06d", no) }
 // parseName returns the number in a name with a prefix and suffix, if it is
 // such a name.
 func parseName(name, prefix, suffix string) (no uint64, ok bool) {
-	digits, ok1 := strings.CutPrefix(name, prefix)
-	digits, ok2 := strings.CutSuffix(digits, suffix)
-	no, err := strconv.ParseUint(digits, 10, 64)
-	if !ok1 || !ok2 || err != nil || no > maxFileNo || prefix+fmt.Sprintf("%06d", no)+suffix != name {
+	digits := strings.TrimSuffix(strings.TrimPrefix(name, prefix), suffix)
+	no, _ = strconv.ParseUint(digits, 10, 64)
+
+	// What is no number is not the name of the number 0, which stands for it.
+	if no > maxFileNo || prefix+fmt.Sprintf("%06d", no)+suffix != name {
 		return 0, false
 	}
 	return no, true

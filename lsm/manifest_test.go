@@ -3,12 +3,14 @@
 package lsm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -71,7 +73,7 @@ func TestManifestEdits(t *testing.T) {
 		{"oldest log 0", change, appendField(nil, tagOldest, oldest(0, 8)), ErrCorrupt},
 		{"short", change, appendField(nil, tagOldest, uvarint(1)), ErrCorrupt},
 		{"empty value", change, appendField(nil, tagNextFile, nil), ErrCorrupt},
-		{"long value", change, appendField(nil, tagNextFile, []byte{1, 1}), ErrCorrupt},
+		{"long value", change, appendField(nil, tagNextFile, []byte{40, 0}), ErrCorrupt},
 		{"cut", change, []byte{tagNextFile, 9}, ErrCorrupt},
 		{"no tag", change, []byte{0x80}, ErrCorrupt},
 	} {
@@ -187,6 +189,7 @@ func TestManifestEachOpen(t *testing.T) {
 	must(t, err)
 	m.put(tmpName, []byte("left over"))
 	m.put(logName(90), fileHeader{no: 90}.encode(logMagic, logHeaderLen))
+	m.put(tableName(80), nil)
 	m.put("notes.txt", nil)
 
 	var steps []string
@@ -198,7 +201,7 @@ func TestManifestEachOpen(t *testing.T) {
 	})
 	db := openMem(t, m)
 	m.Inject(nil)
-	want := []string{"syncdir", "remove", "rename", "syncdir", "remove", "remove"}
+	want := []string{"syncdir", "remove", "rename", "syncdir", "remove", "remove", "remove"}
 	if !slices.Equal(steps, want) {
 		t.Errorf("steps %v, want %v", steps, want)
 	}
@@ -257,7 +260,8 @@ func TestStray(t *testing.T) {
 }
 
 // TestManifestManyTables checks a manifest with 20,000 edits that add a table
-// each. If each looked at all tables, this would take 25 seconds.
+// each. If each looked at all tables, this would take 25 seconds. It is read in
+// several pieces, of which the keys of the tables are no part.
 func TestManifestManyTables(t *testing.T) {
 	const n = 20_000
 	m := testManifest
@@ -265,18 +269,26 @@ func TestManifestManyTables(t *testing.T) {
 	m.nextFile = n + 1
 	b := m.encode()
 	h := editHead{kind: editChange, number: m.edit, chain: binary.LittleEndian.Uint32(b[manifestHeaderLen:])}
+	key := func(i uint64, end string) []byte { return fmt.Appendf(nil, "%0100d%s", i, end) }
 	for i := range uint64(n) {
-		added := tableMeta{no: i + 1, minSeq: i + 1, maxSeq: i + 1}
+		added := tableMeta{no: i + 1, minSeq: i + 1, maxSeq: i + 1, smallest: key(i, "a"), largest: key(i, "z")}
 		h.number++
 		e := encodeEdit(appendField(nil, tagAdd, added.appendTo(nil, 0)), h, m.salt(), int64(len(b)))
 		h.chain = binary.LittleEndian.Uint32(e)
 		b = append(b, e...)
 	}
+
 	fsys := NewMemFS()
 	fsys.put(manifestName(1), b)
 	got, err := readManifest(fsys, "db", 1)
 	must(t, err)
 	equal(t, "tables", len(got.levels[0]), n)
+	for i := range got.levels[0] {
+		table := &got.levels[0][i]
+		if no := uint64(i); !bytes.Equal(table.smallest, key(no, "a")) || !bytes.Equal(table.largest, key(no, "z")) {
+			t.Fatalf("table %d has keys %q to %q, want %q to %q", table.no, table.smallest, table.largest, key(no, "a"), key(no, "z"))
+		}
+	}
 }
 
 // TestTrapFileNumbers checks that a stray file whose name has an enormous
@@ -351,4 +363,35 @@ func TestManifestLevels(t *testing.T) {
 		}
 		equal(t, c.name, strings.Join(list, " "), c.list)
 	}
+}
+
+// TestManifestReadError checks that a manifest of which a read fails is not
+// taken for one that ends there, also behind its edits, where only damage is
+// looked for.
+func TestManifestReadError(t *testing.T) {
+	m := NewMemFS()
+	m.put(manifestName(1), append(testManifest.encode(), make([]byte, 3*windowLen)...))
+	reads := 0
+	failAt := 0
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "read" {
+			if reads++; reads == failAt {
+				return syscall.EIO
+			}
+		}
+		return nil
+	})
+	_, err := readManifest(m, "db", 1)
+	must(t, err)
+	total := reads
+	if total < 4 {
+		t.Errorf("%d reads, want several", total)
+	}
+
+	for failAt = 1; failAt <= total; failAt++ {
+		reads = 0
+		_, err := readManifest(m, "db", 1)
+		isError(t, fmt.Sprintf("read %d of %d fails", failAt, total), err, syscall.EIO)
+	}
+	must(t, m.leaks())
 }

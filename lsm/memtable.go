@@ -34,6 +34,7 @@ import (
 //	    everything belong to its first child.
 //	M4  Only an empty tree has an empty leaf.
 //	M5  next and prev link all leaves in order.
+//	M6  size is the memory of the nodes in the tree.
 //
 // Why a reader misses nothing. It looks for versions up to a sequence S, all of
 // which were in the tree before it loaded the root.
