@@ -548,8 +548,14 @@ func leavesOf[K, V any](m *ConcurrentMap[K, V]) (leaves []*logLeaf[K, V]) {
 // if the right one is empty.
 func TestMergesConcurrent(t *testing.T) {
 	for _, c := range []struct{ full, left, want int }{
-		{40, 11, 8}, {40, 22, 8}, {40, 23, 4}, {40, 26, 4}, {40, 27, 0}, {40, 40, 0},
-		{4, 2, 1}, {4, 3, 0}, // leaves so small look each time
+		{40, 11, 8},
+		{40, 22, 8},
+		{40, 23, 4},
+		{40, 26, 4},
+		{40, 27, 0},
+		{40, 40, 0},
+		{4, 2, 1},
+		{4, 3, 0}, // leaves so small look each time
 	} {
 		full, left, want := c.full, c.left, c.want
 		m := newSized[int, int]([3]int{full, 8, 8})
