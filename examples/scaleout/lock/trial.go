@@ -198,7 +198,7 @@ func (t *trial) without(ctx context.Context, how string, some []*servers.Server,
 	if err != nil {
 		return fmt.Errorf("%d servers are %s: %w", len(some), how, err)
 	}
-	_, err = fmt.Fprintf(t.w, "  %d of %d servers %s: %d writes meanwhile, by more than one holder\n", len(some), t.c.n, how, end-begin)
+	_, err = fmt.Fprintf(t.w, "  %d of %d servers %s: %d writes meanwhile, the last by another holder\n", len(some), t.c.n, how, end-begin)
 	return err
 }
 
