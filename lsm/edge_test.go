@@ -252,7 +252,71 @@ func TestDebt(t *testing.T) {
 		p, _ := db.pressureLocked()
 		equal(t, fmt.Sprint("pressure of half of the memory times ", n), p, want)
 	}
+
+	// So are tables of level 0, or what is too much in others: of these the
+	// larger one, and merges carry it away.
+	db.throttle.flushes = 1
+	db.throttle.merges = 2
+	w := new(tableSet)
+	w.levels[0] = slices.Repeat([]*dbTable{sized(1, "a", "z")}, calmTables+fullTables/2)
+	db.state.Store(&readState{mem: state.mem, tables: w})
+	p, drain := db.pressureLocked()
+	equal(t, "pressure of tables of level 0", fmt.Sprint(p, drain), "0.5 2")
+	w.levels[3] = []*dbTable{sized(4*minDebt-calmTables-fullTables/2, "a", "z")}
+	p, drain = db.pressureLocked()
+	equal(t, "pressure of debt", fmt.Sprint(p, drain), "1 2")
 	db.state.Store(state)
+}
+
+// TestLeastPause checks that a commit which owes a pause of the least length
+// waits so long, and one that owes less does not.
+func TestLeastPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memDB(t, Options{})
+		db.throttle.rate.Store(1)
+		for owed, want := range map[time.Duration]time.Duration{minPause: minPause, minPause - 1: 0} {
+			begin := time.Now()
+			must(t, db.rest(t.Context(), db.now()+int64(owed)))
+			equal(t, fmt.Sprint("the pause of what owes ", owed), time.Since(begin), want)
+		}
+		closeDB(t, db)
+	})
+}
+
+// TestStalledAtClose checks that a commit which waits for memory ends when the
+// database is closed, and not with the flush that it waits for.
+func TestStalledAtClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemFS()
+		goOn := make(chan struct{})
+		m.Inject(func(op FSOp) error {
+			if op.Kind == "create" && filepath.Ext(op.Name) == ".sst" {
+				<-goOn
+			}
+			return nil
+		})
+		db := memDB(t, Options{FS: m, Memory: minMemory, StallTimeout: time.Hour, Durability: NoSync})
+		stalled := make(chan error, 1)
+		go func() {
+			err := error(nil)
+			for i := 0; err == nil; i++ {
+				err = db.Set(fmt.Append(nil, i), make([]byte, 10_000))
+			}
+			stalled <- err
+		}()
+
+		// Before it waits for memory, pauses slow it down.
+		time.Sleep(time.Minute)
+		equal(t, "it waits", len(stalled), 0)
+		closed := make(chan error, 1)
+		go func() { closed <- db.Close() }()
+		synctest.Wait()
+		equal(t, "Close has returned beside a flush", len(closed), 0)
+		equal(t, "commits that have returned beside a flush", len(stalled), 1)
+		close(goOn)
+		isError(t, "the commit", <-stalled, ErrClosed)
+		isError(t, "Close", <-closed, nil)
+	})
 }
 
 // TestJobsApart checks which merges may run beside each other: of other levels,
