@@ -211,7 +211,8 @@ func (t *trial) stopHolder(ctx context.Context) error {
 		p := t.processes[name]
 		err := p.Signal(syscall.SIGSTOP)
 		if err == nil {
-			err = t.others(ctx, name)
+			before, _ := t.fence.count() // it may be the first write of its turn
+			err = t.fence.await(ctx, func(last written) bool { return last.name != name && len(t.fence.writes) > before })
 			who = fmt.Sprintf("%s, after one of %s", name, t.fence.last().name)
 		}
 		failed <- errors.Join(err, p.Signal(syscall.SIGCONT))
