@@ -101,6 +101,17 @@ func getAll(ctx context.Context, st store, name string, f *faults) (content, sum
 	return buf.Bytes(), sum, err
 }
 
+// faults are what goes wrong without it, in tests.
+type faults struct {
+	tablesLate   bool // a table goes after the segment that names it
+	removeAtOnce bool // files go from the disk before the store has them
+	noRename     bool // a manifest that gets its name is not noticed
+	late         bool // times are those of the shipper, a minute later
+	anyBase      bool // a generation counts before its beginning is complete
+	noSums       bool // sums are not checked
+	pruneAll     bool // all tables of a generation go with it
+}
+
 // Of what fails for a while.
 const (
 	tries      = 8

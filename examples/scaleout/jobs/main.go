@@ -87,14 +87,6 @@ type config struct {
 	f     *faults
 }
 
-// faults are what goes wrong without it, in tests.
-type faults struct {
-	noGuard     bool // a job may end again
-	noPause     bool // what has failed comes again at once
-	noID        bool // messages of the outbox have no ids
-	removeFirst bool // and are removed before they are told
-}
-
 // kind returns the server of a store.
 func (c *config) kind() *servers.Kind {
 	if c.store == "postgres" {

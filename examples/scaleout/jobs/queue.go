@@ -63,6 +63,14 @@ const (
 // pauseAfter returns the pause after a try that has failed.
 func pauseAfter(try int) time.Duration { return firstPause << (try - 1) }
 
+// faults are what goes wrong without it, in tests.
+type faults struct {
+	noGuard     bool // a job may end again
+	noPause     bool // what has failed comes again at once
+	noID        bool // messages of the outbox have no ids
+	removeFirst bool // and are removed before they are told
+}
+
 var (
 	errNotYours = errors.New("the job is not this worker's any more")
 	errEmpty    = errors.New("no job is ready")
