@@ -11,7 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// The layout of format 1; the package comment has the table.
+// The layout of format 1; FORMAT.md has the table.
 const (
 	magic       = "ashlarbf"
 	version     = 1
@@ -157,8 +157,8 @@ func plainSize(lines int) int { return headerBytes + lines*lineBytes + sumBytes 
 
 var errZero = errors.New("bloom: a zero Filter has no binary form: use New")
 
-// AppendBinary appends the filter in the format of the package comment to dst,
-// as [encoding.BinaryAppender] says. It fails only for the zero Filter.
+// AppendBinary appends the filter in the format of FORMAT.md to dst, as
+// [encoding.BinaryAppender] says. It fails only for the zero Filter.
 func (f *Filter) AppendBinary(dst []byte) ([]byte, error) {
 	if len(f.lines) == 0 {
 		return dst, errZero
@@ -166,7 +166,7 @@ func (f *Filter) AppendBinary(dst []byte) ([]byte, error) {
 	return appendPlain(dst, kindFilter, f.shape, f.lines), nil
 }
 
-// MarshalBinary returns the filter in the format of the package comment, as
+// MarshalBinary returns the filter in the format of FORMAT.md, as
 // [encoding.BinaryMarshaler] says. It fails only for the zero Filter.
 func (f *Filter) MarshalBinary() ([]byte, error) {
 	return f.AppendBinary(make([]byte, 0, plainSize(len(f.lines))))
@@ -216,7 +216,7 @@ func splitVerified(b []byte, k kind) (h header, body []byte, err error) {
 	return h, body, err
 }
 
-// Verify checks all of b, a filter in the format of the package comment, as
+// Verify checks all of b, a filter in the format of FORMAT.md, as
 // UnmarshalBinary would. Call it before [View] if b may have been damaged: View
 // reads the header alone.
 func Verify(b []byte) error {
@@ -225,7 +225,7 @@ func Verify(b []byte) error {
 }
 
 // WriteTo writes the filter to w as [io.WriterTo] says, 64 KiB at a time, in
-// the format of the package comment.
+// the format of FORMAT.md.
 func (f *Filter) WriteTo(w io.Writer) (n int64, err error) {
 	if len(f.lines) == 0 {
 		return 0, errZero

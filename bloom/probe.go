@@ -19,10 +19,10 @@ type Probe struct {
 	bufs sync.Pool // of *[lineBytes]byte
 }
 
-// OpenProbe reads the header of the filter, in the format of the package
-// comment, at the beginning of r, and checks it. The lines are not checked:
-// that would mean to read them all, as ReadFrom does. For a filter within a
-// larger file use [io.NewSectionReader].
+// OpenProbe reads the header of the filter, in the format of FORMAT.md, at the
+// beginning of r, and checks it. The lines are not checked: that would mean to
+// read them all, as ReadFrom does. For a filter within a larger file use
+// [io.NewSectionReader].
 func OpenProbe(r io.ReaderAt) (*Probe, error) {
 	var b [headerBytes]byte
 	if err := readAt(r, b[:], 0); err != nil {

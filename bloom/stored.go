@@ -27,8 +27,8 @@ func (c *Concurrent) MarshalBinary() ([]byte, error) { return c.Snapshot().Marsh
 // [Filter.UnmarshalBinary]. It must be done before c is shared.
 func (c *Concurrent) UnmarshalBinary(b []byte) error { return c.f.UnmarshalBinary(b) }
 
-// AppendBinary appends the filter to dst, in the format of the package comment.
-// It fails only for the zero Counting.
+// AppendBinary appends the filter to dst, in the format of FORMAT.md. It fails
+// only for the zero Counting.
 func (c *Counting) AppendBinary(dst []byte) ([]byte, error) {
 	if len(c.lines) == 0 {
 		return dst, errors.New("bloom: a zero Counting has no binary form: use NewCounting")
@@ -57,9 +57,8 @@ func (c *Counting) UnmarshalBinary(b []byte) error {
 // maxLayers is the most layers of a Scalable: they would hold 2^48 keys.
 const maxLayers = 64
 
-// AppendBinary appends the filter to dst, in the format of the package comment:
-// a header, and then each layer as a [Filter]. It fails only for the zero
-// Scalable.
+// AppendBinary appends the filter to dst, in the format of FORMAT.md: a header,
+// and then each layer as a [Filter]. It fails only for the zero Scalable.
 func (s *Scalable) AppendBinary(dst []byte) ([]byte, error) {
 	if len(s.layers) == 0 {
 		return dst, errors.New("bloom: a zero Scalable has no binary form: use NewScalable")
@@ -154,9 +153,9 @@ const (
 	stampBytes  = 4
 )
 
-// AppendBinary appends the window to dst, in the format of the package comment,
-// with the time of the day: while a window of time is stored, its keys age. It
-// fails only for the zero Window.
+// AppendBinary appends the window to dst, in the format of FORMAT.md, with the
+// time of day: while a window of time is stored, its keys age. It fails only
+// for the zero Window.
 func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 	if w.gens == 0 {
 		return dst, errors.New("bloom: a zero Window has no binary form: use NewWindow")

@@ -3,11 +3,11 @@
 package bloom
 
 // View returns a filter that reads its lines from b, which is in the format of
-// the package comment and must not change while the filter is in use: a file
-// mapped into memory, or a part of a larger buffer. It takes the same time
-// whatever the size, and checks the header and the length, not the lines; see
-// [Verify]. Methods that would change the filter panic; Clone returns one that
-// can be changed.
+// FORMAT.md and must not change while the filter is in use: a file mapped into
+// memory, or a part of a larger buffer. It takes the same time whatever the
+// size, and checks the header and the length, not the lines; see [Verify].
+// Methods that would change the filter panic; Clone returns one that can be
+// changed.
 //
 // If the machine is big endian, or b does not begin at a multiple of 8 bytes in
 // memory, the lines are copied.
