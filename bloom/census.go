@@ -45,7 +45,7 @@ func censusOf(m, n, perLane int, load func(i int) line) (c census, ones int) {
 		rate := 1.0
 		l := load(spaced(k, m, n))
 
-		// A key asks one of two words in each quarter of the line.
+		// A key asks one of the two words of each lane.
 		for j := 0; j < words; j += 2 {
 			a := bits.OnesCount64(l[j])
 			b := bits.OnesCount64(l[j+1])

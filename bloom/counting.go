@@ -23,9 +23,9 @@ const (
 )
 
 // A Counting is a [Filter] from which keys can be removed, at four to five
-// times the memory. Use [NewCounting]; methods of a zero Counting panic. It is
-// safe for any number of concurrent readers, and not while somebody adds or
-// removes.
+// times the memory. Use [NewCounting]; methods of a zero Counting that take a
+// key panic. It is safe for any number of concurrent readers, and not while a
+// goroutine adds or removes.
 //
 // Each key counts as often as it was added, up to 15 for each counter it shares
 // with others. A counter that reached 15 no longer knows its number: it stays
@@ -116,8 +116,8 @@ func (c *Counting) AddHash(h uint64) bool {
 	added := false
 	g := h
 	for range c.perKeyOf() {
-		// Raise the counters in all four quarters, also when the first shows
-		// that the key is new.
+		// Raise the counters in all four lanes, also when the first shows that
+		// the key is new.
 		l := c.line(g)
 		x := g * spread1
 		m0, m1, m2, m3 := counters(g, c.perLane)

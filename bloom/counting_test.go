@@ -177,10 +177,9 @@ func TestCountingRate(t *testing.T) {
 	}
 }
 
-// TestCountingEachQuarter checks that a key is new if its counters of any
-// quarter are zero, and that a key has as many counters there as the shape
-// says.
-func TestCountingEachQuarter(t *testing.T) {
+// TestCountingEachLane checks that a key is new if its counters of any lane are
+// zero, and that a key has as many counters there as the shape says.
+func TestCountingEachLane(t *testing.T) {
 	for perLane := 1; perLane <= maxCounters; perLane++ {
 		most := 0
 		for h := range uint64(100) {
@@ -188,21 +187,21 @@ func TestCountingEachQuarter(t *testing.T) {
 			most = max(most, bits.OnesCount64(m0))
 		}
 		if most != perLane {
-			t.Errorf("a key has up to %d counters a quarter, want %d", most, perLane)
+			t.Errorf("a key has up to %d counters a lane, want %d", most, perLane)
 		}
 
-		for quarter := range 4 {
+		for lane := range lanes {
 			c := NewCounting(1, 0.1, nil)
 			c.perLane = perLane
 			for i := range c.lines {
 				for j := range c.lines[i] {
-					if j/2 != quarter {
+					if j/2 != lane {
 						c.lines[i][j] = math.MaxUint64
 					}
 				}
 			}
 			if !c.AddHash(42) {
-				t.Errorf("AddHash = false with quarter %d empty, want true", quarter)
+				t.Errorf("AddHash = false with lane %d empty, want true", lane)
 			}
 		}
 	}

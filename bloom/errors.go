@@ -5,9 +5,10 @@ package bloom
 import "errors"
 
 var (
-	// ErrMismatch is returned by [Filter.Union], [Filter.Intersect] and
-	// [Filter.Fold] when filters differ in size, shape or seed, so that their
-	// bits mean different things.
+	// ErrMismatch is returned by [Filter.Union] and [Filter.Intersect] for
+	// filters that differ in size, shape or seed, so that their bits mean
+	// different things, and by [Filter.Fold] for a factor that does not divide
+	// the size.
 	ErrMismatch = errors.New("bloom: filters do not match")
 
 	// ErrCorrupt is returned by everything that reads a stored filter, for

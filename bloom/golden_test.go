@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.bloom")
 
 // TestGolden checks that the bytes of a few filters are those that were
 // committed: filters written by any version on any machine can be read, and be
-// united with others,.
+// united with others.
 func TestGolden(t *testing.T) {
 	for name, o := range map[string]struct {
 		n    int

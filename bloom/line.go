@@ -40,7 +40,7 @@ func (l *line) has(h uint64, r int) bool {
 		return false
 	}
 
-	// The first two quarters answer most questions about absent keys.
+	// The first two lanes answer most questions about absent keys.
 	w2 := l[4|x>>37&1]
 	w3 := l[6|x>>24&1]
 	t = w2 >> (x >> 31 & 63) & (w3 >> (x >> 18 & 63))

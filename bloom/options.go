@@ -35,7 +35,7 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// resolve returns o, or the defaults if it is nil.
+// resolve returns a copy of o with its defaults, which are the zero values.
 func (o *Options) resolve() Options {
 	if o == nil {
 		return Options{}
@@ -45,15 +45,15 @@ func (o *Options) resolve() Options {
 
 // WindowOptions are the optional settings of a [Window].
 type WindowOptions struct {
-	// Generations is the number of parts that a window is divided into and one
-	// more, from 2 to 64. A key is forgotten at the latest when the window and
-	// 1/(Generations-1) of it have passed. More parts forget more exactly, and
+	// Generations is one more than the number of turns that a window is divided
+	// into, from 2 to 64. A key is forgotten at the latest when the window and
+	// 1/(Generations-1) of it have passed. More turns forget more exactly, and
 	// cost time and some memory. If zero, 4.
 	Generations int
 
 	// Now is the clock of a window of time. If nil, the system's monotonic
-	// clock. If it goes back, the window takes it to stand still. It must not
-	// call the window.
+	// clock. A clock that steps back is treated as stopped until it catches up.
+	// Now must not call the window.
 	Now func() time.Time
 
 	// Seed is as in [Options].
@@ -80,7 +80,7 @@ func (o *WindowOptions) Validate() error {
 	return nil
 }
 
-// resolve returns o with its defaults.
+// resolve returns a copy of o with its defaults.
 func (o *WindowOptions) resolve() WindowOptions {
 	var r WindowOptions
 	if o != nil {
@@ -100,10 +100,10 @@ type SplitBlockOptions struct {
 	AnySize bool
 }
 
-// Validate returns nil: all settings can be used.
+// Validate returns an error if o cannot be used. All settings can.
 func (o *SplitBlockOptions) Validate() error { return nil }
 
-// resolve returns o, or the defaults if it is nil.
+// resolve returns a copy of o with its defaults, which are the zero values.
 func (o *SplitBlockOptions) resolve() SplitBlockOptions {
 	if o == nil {
 		return SplitBlockOptions{}

@@ -6,9 +6,9 @@ import "fmt"
 
 // A Scalable is a filter that grows with the number of its keys and keeps its
 // rate: the probability that it reports a key that was not added never exceeds
-// p, whatever their number. Use [NewScalable]; methods of a zero Scalable
-// panic. It is safe for any number of concurrent readers, and not while a
-// goroutine adds. It must not be copied.
+// p, whatever their number. Use [NewScalable]; methods of a zero Scalable that
+// take a key panic. It is safe for any number of concurrent readers, and not
+// while a goroutine adds. It must not be copied.
 //
 // It is a list of filters, each twice as large as the one before, whose rates
 // add up to less than p whatever their number: p/4 for the first, p/9 for each

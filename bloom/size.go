@@ -79,13 +79,13 @@ func (c *curve) lineRate(load float64) (mean, square float64) {
 	for j := range int(load+12*math.Sqrt(load)) + 30 {
 		g := 0.0
 
-		// The rate of a quarter, by the terms of inclusion and exclusion.
+		// The rate of a lane, by the terms of inclusion and exclusion.
 		for s := range c.coef {
 			g += c.coef[s] * power[s]
 			power[s] *= c.base[s]
 		}
 
-		// A key is found if all four quarters have it.
+		// A key is found if all four lanes have it.
 		x := g * g * g * g
 		mean += weight * x
 		square += weight * x * x
@@ -108,11 +108,11 @@ func (s shape) rate(c *curve, n, keys float64) float64 {
 // the same size.
 const (
 	loadUnit = 256
-	maxLoad  = 256 // keys a line, at 2 bits a key: no rate allows more than that to gain
+	maxLoad  = 256 // keys a line: one takes at least 2 bits of it, whatever the rate
 )
 
-// fit returns the largest load, in units, at which a filter with so many lines
-// a key errs at most at rate p, or 0.
+// fit returns the largest load, in units, at which a filter with perKey lines a
+// key errs at most at rate p, or 0.
 func (c *curve) fit(perKey int, p float64) int {
 	lo := 0
 	hi := maxLoad*loadUnit + 1
@@ -139,8 +139,8 @@ func plan(curves []curve, n int, p float64, o Options) (s shape, lines uint64) {
 		}
 	}
 
-	// More bits a quarter are better up to a point: take the number with which
-	// a line holds the most keys.
+	// More bits a lane are better up to a point: take the number with which a
+	// line holds the most keys.
 	load := 0
 	for r := 1; r < len(curves); r++ {
 		if l := curves[r].fit(s.perKey, p); l > load {

@@ -15,7 +15,7 @@ const (
 	maxBlocks     = (1<<31 - 1) / blockBytes // numBytes is a signed number of 32 bits
 	minPortable   = 64 / blockBytes          // blocks of the smallest filter that all readers take
 	mostPortable  = 128 << 20 / blockBytes   // and of the largest
-	maxBlockLoad  = 64                       // keys a block, at 4 bits a key
+	maxBlockLoad  = 64                       // keys a block: one takes at least 4 bits of it, whatever the rate
 	errBlockLimit = "bloom: %d keys at %v need more than %s"
 )
 
@@ -166,8 +166,8 @@ func hasBlockPure(blocks []block, h uint64) bool {
 }
 
 // HasHashes appends to dst, for each of hs, what [SplitBlock.HasHash] returns,
-// and returns the result. It is two to three times as fast as that. Reuse dst
-// to allocate nothing.
+// and returns the result. With AVX2 it is two to three times as fast as that.
+// Reuse dst to allocate nothing.
 func (s *SplitBlock) HasHashes(dst []bool, hs []uint64) []bool {
 	if !haveKernels || len(s.blocks) == 0 || len(hs) == 0 {
 		for _, h := range hs {

@@ -27,7 +27,7 @@ func hasBlock(blocks []block, h uint64) bool
 //go:noescape
 func addKernel(blocks *block, n, h uint64) bool
 
-// hasAllKernel writes to out, for each of count hashes, what hasKernel returns.
+// hasAllKernel writes to out, for each of count hashes, what hasBlock returns.
 //
 //go:noescape
 func hasAllKernel(blocks *block, n uint64, hs *uint64, count uint64, out *bool)

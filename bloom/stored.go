@@ -54,7 +54,8 @@ func (c *Counting) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// maxLayers is the most layers of a Scalable: they would hold 2^48 keys.
+// maxLayers is more than the layers that any Scalable comes to: 48 hold 2^48
+// keys, even if the first was made for one.
 const maxLayers = 64
 
 // AppendBinary appends the filter to dst, in the format of FORMAT.md: a header,
@@ -161,15 +162,15 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 		return dst, errors.New("bloom: a zero Window has no binary form: use NewWindow")
 	}
 
-	// The state has the time that passed of the turn, and the time of day, so
-	// that the time on disk counts.
+	// The state says how much of the turn has passed, and at what time of day,
+	// so that keys age on disk, too.
 	turn := w.at()
-	phase := int64(0) // of the turn that has passed
-	saved := int64(0)
+	phase := int64(0) // the part of the turn that has passed
+	saved := int64(0) // the time of day
 	if w.step > 0 {
 		begun := int64(turn-w.shift-uint64(w.gens)) * int64(w.step)
 		phase = min(max(w.clock.read()-begun, 0), int64(w.step)-1)
-		saved = w.wall().UnixNano()
+		saved = w.wallClock().UnixNano()
 	}
 
 	// Header and state have checksums of their own.
@@ -191,8 +192,8 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[body:])), nil
 }
 
-// wall returns the time of the day by the clock of w.
-func (w *Window) wall() time.Time {
+// wallClock returns the time of day.
+func (w *Window) wallClock() time.Time {
 	if w.clock.now != nil {
 		return w.clock.now()
 	}
@@ -219,7 +220,7 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, len(b), want)
 	}
 
-	// Nothing is used before its checksum is.
+	// Nothing is used before its checksum was compared.
 	state := b[headerBytes : headerBytes+windowBytes]
 	body := b[headerBytes+windowBytes : len(b)-sumBytes]
 	if binary.LittleEndian.Uint64(state[56:]) != xxhash.Sum64(state[:56]) {
@@ -229,7 +230,7 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: checksum of the lines", ErrCorrupt)
 	}
 
-	// A checksum does not make the values possible ones.
+	// A checksum that holds does not make the values possible.
 	var x [7]uint64
 	for i := range x {
 		x[i] = binary.LittleEndian.Uint64(state[8*i:])
@@ -256,7 +257,7 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 	}
 	w.lines = parseLines(make([]line, 0, h.lines), body[stampBytes*h.lines:])
 
-	// The turn began before phase, and before the time that was spent on disk.
+	// The turn began phase before it was stored, and that was away ago.
 	w.clock = newClock(w.clock.now)
 	away := max(w.clock.base.Sub(time.Unix(0, int64(saved))), 0)
 	w.clock.base = w.clock.base.Add(-min(away, maxReading-time.Duration(phase)) - time.Duration(phase))

@@ -29,9 +29,9 @@ import (
 
 // A Window is a filter that forgets: it holds the keys of a span of time, or
 // the last n of them, for finding duplicates in a stream. Use [NewWindow];
-// methods of a zero Window panic. It is not safe for concurrent use, except
-// that Has and its kin may run concurrently with each other, if Options.Now
-// may. It must not be copied.
+// methods of a zero Window that take a key panic. It is not safe for concurrent
+// use, except that Has and its kin may run concurrently with each other, if
+// WindowOptions.Now may. It must not be copied.
 type Window struct {
 	_ noCopy
 	shape
@@ -42,14 +42,14 @@ type Window struct {
 
 	step  time.Duration // of a turn; 0 in a window of keys
 	clock clock         // its base is when turn 'gens' began, in a window of time
-	shift uint64        // turns by Rotate
+	shift uint64        // turns that the clock does not count: by Rotate, and before the window was stored
 
 	share int // keys that each turn has room for, in a window of keys
 	room  int // keys that this turn has room for
 }
 
 // NewWindow returns an empty window. If opts is nil, the defaults are used; G
-// is Options.Generations.
+// is WindowOptions.Generations.
 //
 // If window is positive, a key is remembered for at least window since it was
 // last added, and at most window·G/(G-1). The rate is at most p if no more than
@@ -98,7 +98,7 @@ func NewWindow(n int, p float64, window time.Duration, opts *WindowOptions) *Win
 	return w
 }
 
-// at returns the current turn, and changes nothing.
+// at returns the turn by the clock, which the window may not have begun yet.
 func (w *Window) at() uint64 {
 	w.mustUse()
 	if w.step == 0 {
@@ -223,8 +223,9 @@ func (w *Window) inTurn(h uint64, turn uint64) bool {
 	return true
 }
 
-// Rotate begins a new turn now, and so forgets the oldest; what window and n
-// promise holds for the keys of the others only. G calls of it forget all.
+// Rotate ends the turn now. The keys of the oldest generation are forgotten at
+// once, and those of the others sooner than [NewWindow] promises, by up to a
+// turn. G calls of it forget all keys.
 func (w *Window) Rotate() {
 	w.turn = w.at() + 1
 	w.shift++
