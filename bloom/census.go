@@ -12,35 +12,36 @@ import (
 // 1/√sample of the differences among lines.
 const sample = 1 << 16
 
-// sparse is the number of bits below which a sample says too little: a filter
-// of many lines with few keys, of which the few lines that hold several decide.
-// Then all lines are read. It is an eighth of the sample, at which the error of
-// Rate is 1 %, and of Len less.
-const sparse = sample * lineBits / 8
+// sparse is the share of bits below which a sample says too little: a filter of
+// many lines with few keys, of which the few lines that hold several decide.
+// Then all lines are read. At an eighth the error of Rate is 1 %, and of Len
+// less.
+const sparse = 1.0 / 8
 
-// A census sums up the lines of a filter, or a sample of them.
+// A census sums up the lines of a filter, or a sample of them. The bits of a
+// [Counting] are its counters: one is set if it is not zero.
 type census struct {
 	fill float64 // share of the bits that are set
 	rate float64 // mean over lines of the probability that a key never added finds its pattern
 }
 
-// takeCensus takes the census of n lines, which load returns.
-func takeCensus(n int, perLane int, load func(i int) line) census {
+// takeCensus takes the census of n lines of words of width bits, which load
+// returns.
+func takeCensus(n, perLane, width int, load func(i int) line) census {
 	if n == 0 {
 		return census{}
 	}
 	if n > sample {
-		if c, ones := censusOf(sample, n, perLane, load); ones >= sparse {
+		if c := censusOf(sample, n, perLane, width, load); c.fill >= sparse {
 			return c
 		}
 	}
-	c, _ := censusOf(n, n, perLane, load)
-	return c
+	return censusOf(n, n, perLane, width, load)
 }
 
-// censusOf takes the census of m of n lines, evenly spaced, and returns it with
-// the number of bits that are set in them.
-func censusOf(m, n, perLane int, load func(i int) line) (c census, ones int) {
+// censusOf takes the census of m of n lines, evenly spaced.
+func censusOf(m, n, perLane, width int, load func(i int) line) (c census) {
+	ones := 0
 	for k := range m {
 		rate := 1.0
 		l := load(spaced(k, m, n))
@@ -50,15 +51,15 @@ func censusOf(m, n, perLane int, load func(i int) line) (c census, ones int) {
 			a := bits.OnesCount64(l[j])
 			b := bits.OnesCount64(l[j+1])
 			ones += a + b
-			rate *= (power(float64(a)/wordBits, perLane) + power(float64(b)/wordBits, perLane)) / 2
+			rate *= (power(float64(a)/float64(width), perLane) + power(float64(b)/float64(width), perLane)) / 2
 		}
 		c.rate += rate
 	}
 
 	// The sums are of the sample: take the means.
-	c.fill = float64(ones) / float64(m) / lineBits
+	c.fill = float64(ones) / float64(m) / float64(words*width)
 	c.rate /= float64(m)
-	return c, ones
+	return c
 }
 
 // spaced returns the k-th of m numbers below n, evenly spaced; m is n, or it is
@@ -80,7 +81,7 @@ func power(x float64, n int) float64 {
 }
 
 func (f *Filter) census() census {
-	return takeCensus(len(f.lines), f.perLane, func(i int) line { return f.lines[i] })
+	return takeCensus(len(f.lines), f.perLane, wordBits, func(i int) line { return f.lines[i] })
 }
 
 // keys returns the number of keys that make n lines as full as fill. Each of

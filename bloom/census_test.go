@@ -40,7 +40,7 @@ func TestLenAndRate(t *testing.T) {
 			if got := f.Len(); math.Abs(float64(got-keys)) > 0.01*float64(keys)+20 {
 				t.Errorf("New(%d, %g): Len = %d, want %d", s.n, s.p, got, keys)
 			}
-			c, _ := censusOf(len(f.lines), len(f.lines), f.perLane, func(i int) line { return f.lines[i] })
+			c := censusOf(len(f.lines), len(f.lines), f.perLane, wordBits, func(i int) line { return f.lines[i] })
 			want := power(c.rate, f.perKey)
 			if got := f.Rate(); math.Abs(got-want) > 0.05*want {
 				t.Errorf("New(%d, %g) with %d keys: Rate = %g, want %g", s.n, s.p, keys, got, want)

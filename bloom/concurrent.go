@@ -167,7 +167,7 @@ func (c *Concurrent) load(i int) (l line) {
 }
 
 func (c *Concurrent) census() census {
-	return takeCensus(len(c.f.lines), c.f.perLane, c.load)
+	return takeCensus(len(c.f.lines), c.f.perLane, wordBits, c.load)
 }
 
 // Len returns an estimate of the number of different keys that were added, as

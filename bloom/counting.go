@@ -2,8 +2,6 @@
 
 package bloom
 
-import "math/bits"
-
 // A counting filter has the lines, lanes and words of a Filter, with 16
 // counters of 4 bits where a word had 64 bits. The hash picks the word of a
 // lane by one bit and up to 3 counters by 4 bits each, 13 bits a lane as there.
@@ -204,25 +202,14 @@ func (c *Counting) Clear() { clear(c.lines) }
 // Rate returns the probability that a key that is not there is reported now,
 // computed from the counters as [Filter.Rate] computes it from bits.
 func (c *Counting) Rate() float64 {
-	n := len(c.lines)
-	if n == 0 {
-		return 0
-	}
-	sum := 0.0
-	m := min(n, sample)
-	for k := range m {
-		l := &c.lines[spaced(k, m, n)]
-		rate := 1.0
-
-		// A key asks one of two words in each quarter of the line.
-		for j := 0; j < words; j += 2 {
-			a := float64(bits.OnesCount64(counted(l[j]))) / wordCounters
-			b := float64(bits.OnesCount64(counted(l[j+1]))) / wordCounters
-			rate *= (power(a, c.perLane) + power(b, c.perLane)) / 2
+	sum := takeCensus(len(c.lines), c.perLane, wordCounters, func(i int) line {
+		l := c.lines[i]
+		for j, w := range l {
+			l[j] = counted(w)
 		}
-		sum += rate
-	}
-	return power(sum/float64(m), c.perKey)
+		return l
+	})
+	return power(sum.rate, c.perKeyOf())
 }
 
 // Bits returns the size of the filter in bits, a multiple of 512.

@@ -177,6 +177,19 @@ func TestCountingRate(t *testing.T) {
 	}
 }
 
+// TestCountingRateReadsAll checks that Rate of a filter with few keys is not
+// that of a sample, which lacks the one line here that is full.
+func TestCountingRateReadsAll(t *testing.T) {
+	const n = 2 * sample
+	c := &Counting{shape: shape{perKey: 1, perLane: 2}, lines: make([]line, n)}
+	for j := range c.lines[1] {
+		c.lines[1][j] = math.MaxUint64
+	}
+	if got, want := c.Rate(), 1.0/n; got != want {
+		t.Errorf("Rate = %g with one of %d lines full, want %g", got, n, want)
+	}
+}
+
 // TestCountingEachLane checks that a key is new if its counters of any lane are
 // zero, and that a key has as many counters there as the shape says.
 func TestCountingEachLane(t *testing.T) {

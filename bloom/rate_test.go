@@ -234,7 +234,7 @@ func TestSampleSparse(t *testing.T) {
 		{1, 255, 1},
 	} {
 		reads := 0
-		takeCensus(tt.lines, 2, func(i int) line {
+		takeCensus(tt.lines, 2, wordBits, func(i int) line {
 			reads++
 			if i == 0 {
 				return line{tt.first, 255, 255, 255, 255, 255, 255, 255}

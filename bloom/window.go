@@ -241,7 +241,7 @@ func (w *Window) Rate() float64 {
 		// A line whose stamp is of another turn is empty.
 		turn := now - age
 		first := w.slot(0, turn)
-		c := takeCensus(len(w.lines)/w.gens, w.perLane, func(i int) line {
+		c := takeCensus(len(w.lines)/w.gens, w.perLane, wordBits, func(i int) line {
 			if i = i*w.gens + first; w.stamps[i] == uint32(turn) {
 				return w.lines[i]
 			}
