@@ -114,11 +114,20 @@ const (
 // fit returns the largest load, in units, at which a filter with perKey lines a
 // key errs at most at rate p, or 0.
 func (c *curve) fit(perKey int, p float64) int {
+	return largestLoad(maxLoad, p, func(load float64) float64 {
+		mean, _ := c.lineRate(load)
+		return power(mean, perKey)
+	})
+}
+
+// largestLoad returns the largest load, in units, up to most keys, at which
+// rate is at most p, or 0.
+func largestLoad(most int, p float64, rate func(load float64) float64) int {
 	lo := 0
-	hi := maxLoad*loadUnit + 1
+	hi := most*loadUnit + 1
 	for hi-lo > 1 {
 		mid := int(uint(lo+hi) / 2)
-		if mean, _ := c.lineRate(float64(mid) / loadUnit); power(mean, perKey) <= p {
+		if rate(float64(mid)/loadUnit) <= p {
 			lo = mid
 		} else {
 			hi = mid

@@ -62,23 +62,13 @@ func NewSplitBlock(n int, p float64, opts *SplitBlockOptions) *SplitBlock {
 		panic(err)
 	}
 
-	// Find the largest load of a block that errs at most at p, as curve.fit.
-	lo := 0
-	hi := maxBlockLoad*loadUnit + 1
-	for hi-lo > 1 {
-		mid := int(uint(lo+hi) / 2)
-		if blockRate(float64(mid)/loadUnit) <= p {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	if uint64(n)*loadUnit > uint64(lo)*maxBlocks {
+	load := uint64(largestLoad(maxBlockLoad, p, blockRate))
+	if uint64(n)*loadUnit > load*maxBlocks {
 		panic(fmt.Sprintf(errBlockLimit, n, p, "2 GiB"))
 	}
 
 	// Round up to a size that all readers take.
-	count := max((uint64(n)*loadUnit+uint64(lo)-1)/uint64(lo), 1)
+	count := max((uint64(n)*loadUnit+load-1)/load, 1)
 	if !opts.resolve().AnySize {
 		count = max(uint64(1)<<bits.Len64(count-1), minPortable)
 		if count > mostPortable {

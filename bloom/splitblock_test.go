@@ -130,6 +130,30 @@ func TestTrapSplitBlockSize(t *testing.T) {
 	}
 }
 
+// TestSplitBlockSizes checks that sizes are powers of two from 64 bytes to 128
+// MiB, which all readers take, unless AnySize is set.
+func TestSplitBlockSizes(t *testing.T) {
+	for n := 1; n < 1e7; n = n*3/2 + 1 {
+		for _, p := range []float64{0.1, 0.01, 1e-4} {
+			size := NewSplitBlock(n, p, nil).Bits() / 8
+			if size < 64 || size > 128<<20 {
+				t.Errorf("NewSplitBlock(%d, %g) has %d bytes, want 64 to 128 Mi", n, p, size)
+			}
+			if size&(size-1) != 0 {
+				t.Errorf("NewSplitBlock(%d, %g) has %d bytes, want a power of two", n, p, size)
+			}
+			exact := NewSplitBlock(n, p, &SplitBlockOptions{AnySize: true}).Bits() / 8
+			if exact > size || size > 64 && exact < size/2 {
+				t.Errorf("NewSplitBlock(%d, %g) has %d bytes with AnySize, want half of %d to all", n, p, exact, size)
+			}
+			if exact%32 != 0 {
+				t.Errorf("NewSplitBlock(%d, %g) has %d bytes with AnySize, want a multiple of 32", n, p, exact)
+			}
+		}
+	}
+	mustPanic(t, "set AnySize", func() { NewSplitBlock(110e6, 0.01, nil) })
+}
+
 // TestParquetHostile checks that bytes that are no filter are refused, and
 // takes no memory.
 func TestParquetHostile(t *testing.T) {
