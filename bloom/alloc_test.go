@@ -9,6 +9,7 @@ import (
 	"unsafe"
 )
 
+// TestAllocs checks that no operation allocates, as doc.go says.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -65,15 +66,15 @@ func TestAllocs(t *testing.T) {
 // cache lines do.
 func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(line{}); n != lineBytes {
-		t.Errorf("a line takes %d bytes", n)
+		t.Errorf("a line takes %d bytes, want %d", n, lineBytes)
 	}
 	if n := unsafe.Sizeof(Filter{}); n > 64 {
-		t.Errorf("a Filter takes %d bytes besides its lines", n)
+		t.Errorf("a Filter takes %d bytes besides its lines, want at most 64", n)
 	}
 	for n := 1; n < 3000; n += 1 + n/16 {
 		f := New(n, 0.01, nil)
 		if a := uintptr(unsafe.Pointer(&f.lines[0])); a%lineBytes != 0 {
-			t.Errorf("I3 violated: %d lines begin at %#x", len(f.lines), a)
+			t.Errorf("I3 violated: %d lines begin at %#x, want a multiple of %d", len(f.lines), a, lineBytes)
 		}
 	}
 }

@@ -242,7 +242,7 @@ func TestSlow(t *testing.T) {
 	}
 
 	if ratio := float64(f.Bits()) / float64(len(slow.bits)); ratio > 1.08 {
-		t.Errorf("%.3f times the bits of the textbook", ratio)
+		t.Errorf("%.3f times the bits of the textbook, want at most 1.08", ratio)
 	}
 
 	slowHits, hits := 0, 0
@@ -262,7 +262,7 @@ func TestSlow(t *testing.T) {
 
 	// Both are near 1000, with a standard deviation of 32.
 	if max(slowHits, hits) > 1000+5*32 || min(slowHits, hits) < 1000-5*32-50 {
-		t.Errorf("hits: textbook %d, ours %d of %d", slowHits, hits, probes)
+		t.Errorf("hits of %d: textbook %d, ours %d, want about 1000", probes, slowHits, hits)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // added more often than removed is present, however full its counters are.
 func TestModelCounting(t *testing.T) { rapid.Check(t, modelCounting) }
 
+// FuzzModelCounting is TestModelCounting for the fuzzer.
 func FuzzModelCounting(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelCounting)) }
 
 func modelCounting(t *rapid.T) {
@@ -70,10 +71,10 @@ func TestCounters(t *testing.T) {
 		for i := range wordCounters {
 			n := w >> (4 * i) & 15
 			if got := counted(w)>>(4*i)&15 == 1; got != (n > 0) {
-				t.Fatalf("counted(%#x), counter %d", w, i)
+				t.Fatalf("counted(%#x) has counter %d: %t, want %t", w, i, got, n > 0)
 			}
 			if got := saturated(w)>>(4*i)&15 == 1; got != (n == 15) {
-				t.Fatalf("saturated(%#x), counter %d", w, i)
+				t.Fatalf("saturated(%#x) has counter %d: %t, want %t", w, i, got, n == 15)
 			}
 		}
 	})
@@ -89,11 +90,11 @@ func TestTrapCounterOverflow(t *testing.T) {
 	}
 	for range 16 {
 		if !c.RemoveString("x") {
-			t.Fatal("present, and not removed")
+			t.Fatal("RemoveString of a key that is present = false, want true")
 		}
 	}
 	if !c.HasString("x") {
-		t.Error("added 21 times, removed 16 times, absent")
+		t.Error("HasString after 21 adds and 16 removes = false, want true")
 	}
 }
 
@@ -162,7 +163,7 @@ func TestCountingRate(t *testing.T) {
 		}
 
 		if want := 1.1 * p * probes; float64(hits) > want+5*math.Sqrt(want) {
-			t.Errorf("p = %g: %d hits of %d", p, hits, probes)
+			t.Errorf("p = %g: %d hits of %d, want about %.0f at most", p, hits, probes, want)
 		}
 
 		for i := range uint64(n) {
@@ -172,7 +173,7 @@ func TestCountingRate(t *testing.T) {
 		}
 
 		if got := c.Rate(); got > p/1000 { // a few counters may have been full
-			t.Errorf("p = %g: Rate of what is empty %g", p, got)
+			t.Errorf("p = %g: Rate of an empty filter = %g, want at most %g", p, got, p/1000)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 // absent.
 func TestModelFilter(t *testing.T) { rapid.Check(t, modelFilter) }
 
+// FuzzModelFilter is TestModelFilter for the fuzzer.
 func FuzzModelFilter(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelFilter)) }
 
 // drawShape draws a shape, of all there are.

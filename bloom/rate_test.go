@@ -121,7 +121,7 @@ func TestRateFull(t *testing.T) {
 
 			want := claimed * float64(probes)
 			if slack := 0.1*want + 5*math.Sqrt(want) + 1; math.Abs(float64(hits)-want) > slack {
-				t.Errorf("p = %g, %v: %d hits of %d, and Rate says %g", p, f.shape, hits, probes, claimed)
+				t.Errorf("p = %g, %v: %d hits of %d, want about %.0f, as Rate says", p, f.shape, hits, probes, want)
 			}
 
 			if got := f.Len(); math.Abs(float64(got-n)) > 0.01*float64(n) {
@@ -169,7 +169,7 @@ func TestLen(t *testing.T) {
 	for i := range uint64(6000) {
 		f.AddUint64(i)
 		if n := float64(i + 1); i%97 == 0 && math.Abs(float64(f.Len())-n) > 0.02*n+5*math.Sqrt(n)/4+1 {
-			t.Fatalf("after %v keys Len = %d", n, f.Len())
+			t.Fatalf("Len = %d, want about %v", f.Len(), n)
 		}
 	}
 	for i := range f.lines {
@@ -179,7 +179,7 @@ func TestLen(t *testing.T) {
 		t.Errorf("Len, Rate, FillRatio of ones = %d, %v, %v, want at least 6000, 1, 1", f.Len(), f.Rate(), f.FillRatio())
 	}
 	if toInt(1e300) != math.MaxInt {
-		t.Error("a number above all ints is not clamped")
+		t.Errorf("toInt(1e300) = %d, want %d", toInt(1e300), math.MaxInt)
 	}
 }
 

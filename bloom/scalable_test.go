@@ -27,10 +27,10 @@ func TestTrapScalableRate(t *testing.T) {
 				continue
 			}
 			if got := s.Rate(); got > p {
-				t.Errorf("p = %g: after %d keys the rate is %g", p, i, got)
+				t.Errorf("p = %g: Rate after %d keys = %g, want at most p", p, i, got)
 			}
 			if got := s.Len(); math.Abs(float64(got)-float64(i)) > (0.03+2*p)*float64(i)+20 {
-				t.Errorf("p = %g: after %d keys Len = %d", p, i, got)
+				t.Errorf("p = %g: Len = %d, want about %d", p, got, i)
 			}
 		}
 
@@ -43,7 +43,7 @@ func TestTrapScalableRate(t *testing.T) {
 		}
 
 		if want := p * float64(probes); hits > want+5*math.Sqrt(want)+1 {
-			t.Errorf("p = %g: %v of %d", p, hits, probes)
+			t.Errorf("p = %g: %v hits of %d, want at most %.0f", p, hits, probes, want)
 		}
 
 		for i := range n {
@@ -106,7 +106,7 @@ func TestScalableRates(t *testing.T) {
 	sum := 0.0
 	for i := range maxLayers {
 		if got := layerRate(minScalableRate, i); got < minRate {
-			t.Errorf("the rate of filter %d is %g, less than New takes", i, got)
+			t.Errorf("the rate of filter %d is %g, want at least %g, which New takes", i, got, minRate)
 		}
 		sum += layerRate(1, i)
 	}

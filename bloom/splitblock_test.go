@@ -119,7 +119,7 @@ func TestTrapSplitBlockSize(t *testing.T) {
 		}
 
 		if want := 1.1 * p * float64(probes); float64(hits) > want+5*math.Sqrt(want)+1 {
-			t.Errorf("p = %g: %d of %d", p, hits, probes)
+			t.Errorf("p = %g: %d hits of %d, want about %.0f at most", p, hits, probes, want)
 		}
 
 		for i := range n {

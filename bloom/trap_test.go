@@ -51,7 +51,7 @@ func TestTrapPatternSpace(t *testing.T) {
 	// The low 40 bits repeat for about keys^2/2^41 = 1/2 pairs, and patterns
 	// for some more.
 	if lost := keys - len(seen); lost > 16 {
-		t.Errorf("%d of %d patterns are repeated", lost, keys)
+		t.Errorf("%d of %d patterns are repeated, want at most 16", lost, keys)
 	}
 }
 
@@ -62,7 +62,7 @@ func TestTrapSmallFilter(t *testing.T) {
 	for _, n := range []int{1, 10, 100} {
 		const probes = 400_000
 		if hits := measure(t, n, 1e-4, probes, keyKinds["random"]); hits > 1.1e-4*probes+5*7 {
-			t.Errorf("n = %d: %d of %d", n, hits, probes)
+			t.Errorf("n = %d: %d hits of %d, want about %.0f", n, hits, probes, 1e-4*probes)
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestTrapReproducible(t *testing.T) {
 func TestTrapBatchDuplicates(t *testing.T) {
 	f := New(100, 1e-6, nil)
 	if n := f.AddHashes([]uint64{1 << 60, 2 << 60, 1 << 60, 1 << 60}); n != 2 {
-		t.Errorf("4 hashes of 2 keys: %d are new", n)
+		t.Errorf("AddHashes of 4 hashes of 2 keys = %d, want 2", n)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestTrapCountOfRepeats(t *testing.T) {
 		f.AddString("one")
 	}
 	if f.Len() != 1 {
-		t.Errorf("one key a thousand times: Len = %d", f.Len())
+		t.Errorf("Len of one key a thousand times = %d, want 1", f.Len())
 	}
 }
 
@@ -233,7 +233,7 @@ func TestTrapOnlyDuplicates(t *testing.T) {
 	f, s, w := New(2, 1e-3, nil), NewScalable(2, 1e-3, nil), NewWindow(2, 1e-3, time.Hour, nil)
 	c := NewCounting(2, 1e-3, nil)
 	if n := f.AddHashes(hs); n != 2 {
-		t.Errorf("%d of 2 keys are new", n)
+		t.Errorf("AddHashes of 2 keys = %d, want 2", n)
 	}
 	for _, h := range hs {
 		s.AddHash(h)
