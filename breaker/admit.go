@@ -25,7 +25,8 @@ func (b *Breaker) admit() (admission, error) {
 	return b.admitSlow(w)
 }
 
-// admitSlow is admit in the states that reject, given the word.
+// admitSlow is admit in the states that may reject, and for the zero Breaker,
+// given the word.
 func (b *Breaker) admitSlow(w uint64) (admission, error) {
 	if w == 0 {
 		b.lock() // starts it

@@ -110,15 +110,15 @@ type Breaker struct {
 	word    atomic.Uint64 // 0 until first use
 	per     atomic.Pointer[period]
 	refusal atomic.Pointer[error] // of all calls, if only a change of the word ends that
-	late    atomic.Uint64
+	late    atomic.Uint64          // reports that came too late to be counted
 	all     atomic.Pointer[totals] // nil unless Options.Count was ever set
 	clock   clock                  // set once
 
 	mu     sync.Mutex // protects the fields below, and every change of word and per
-	row    int32      // openings since the breaker was last stable
+	row    int32      // openings in a row, since the breaker was last stable
 	ticket uint32     // the last given
-	opened uint64
-	bad    int64 // the reading of the last failed or slow call
+	opened uint64     // openings since the start
+	bad    int64      // the reading of the last failed or slow call
 	probes []probe
 	timer  *time.Timer
 	queue  *changeQueue // nil until the first change that OnChange is to see

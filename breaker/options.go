@@ -139,8 +139,8 @@ type Options struct {
 // GroupOptions are the settings of a [Group]. Every zero field is its default.
 type GroupOptions[K comparable] struct {
 	// Options returns the settings of the breaker of a key. If nil, or if it
-	// returns nil, the defaults. It may not call the group. Settings that are
-	// not valid panic in Get. Keys for which it returns the same pointer share
+	// returns nil, the defaults. It must not call the group. Get panics if the
+	// settings are not valid. Keys for which it returns the same pointer share
 	// one copy of the settings, so they must not be changed afterwards.
 	Options func(key K) *Options
 
@@ -268,11 +268,11 @@ func (o *Options) validateTogether() error {
 	case !(r.OpenFactor >= 1 && r.OpenFactor <= maxFactor):
 		return fmt.Errorf("breaker: Options.OpenFactor must be between 1 and %d, got %v", maxFactor, o.OpenFactor)
 	case r.OpenMax < r.OpenFor:
-		return fmt.Errorf("breaker: Options.OpenMax is %v, less than OpenFor, %v", r.OpenMax, r.OpenFor)
+		return fmt.Errorf("breaker: Options.OpenMax must be at least OpenFor, %v, got %v", r.OpenFor, r.OpenMax)
 	case (o.SlowRatio > 0) != (o.SlowCall > 0):
 		return errors.New("breaker: Options.SlowRatio and SlowCall are needed together")
 	case r.WindowCalls > 0 && r.MinCalls > r.WindowCalls:
-		return fmt.Errorf("breaker: Options.MinCalls is %d, more than the %d of WindowCalls", r.MinCalls, r.WindowCalls)
+		return fmt.Errorf("breaker: Options.MinCalls must be at most WindowCalls, %d, got %d", r.WindowCalls, r.MinCalls)
 	case r.WindowCalls > 0 && (o.Window > 0 || o.Buckets > 0):
 		return errors.New("breaker: Options.WindowCalls excludes Window and Buckets")
 	case r.Window < time.Duration(r.Buckets):

@@ -12,7 +12,7 @@ import (
 // change.
 type period struct {
 	gen          uint32
-	plain        bool // see [period.succeed]
+	plain        bool // nothing but the window needs to know of a success; see [period.succeed]
 	windowed     bool // there is a ring or a last
 	state        State
 	cfg          *config
@@ -142,7 +142,7 @@ func (b *Breaker) settleLocked(t int64) {
 			return
 		}
 
-		// Several periods may have ended since anybody looked.
+		// Several periods may have ended since the last look.
 		switch per.state {
 		case Open:
 			b.moveLocked(HalfOpen, due, due, per.err.Cause)

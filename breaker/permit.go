@@ -32,7 +32,7 @@ type slot struct {
 	admission
 }
 
-// slots are those that no permit uses.
+// slots holds the slots that no permit uses.
 var slots = sync.Pool{New: func() any { return new(slot) }}
 
 // Allow asks for one call. It returns a [Permit], to which the outcome must be

@@ -44,6 +44,7 @@ func checks() int {
 	return 20
 }
 
+// FuzzModelLazy is TestModelLazy for the fuzzer.
 func FuzzModelLazy(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelLazy)) }
 
 func modelLazy(t *rapid.T) { modelBreaker(t, true) }

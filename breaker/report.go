@@ -76,7 +76,7 @@ func (b *Breaker) count(per *period, o Outcome) {
 
 // record counts an outcome in per, and trips if that breaks a rule. Only failed
 // and slow calls can: a success is never the reason to stop calling. It reports
-// whether per had not ended.
+// whether the outcome was counted: not if the generation of per has ended.
 //
 // A success after a success takes no lock. All else does, since a failure that
 // trips must be the last that its generation counts, and a success that ends a
@@ -121,7 +121,8 @@ func (b *Breaker) endRow(gen uint32) bool {
 }
 
 // recordBad counts a failed or slow call of generation gen, and opens the
-// breaker if that breaks a rule.
+// breaker if that breaks a rule. It reports whether the call was counted, and
+// whether the breaker opened.
 func (b *Breaker) recordBad(gen uint32, failed, slow bool, cause error) (counted, tripped bool) {
 	b.lock()
 	defer b.unlock()

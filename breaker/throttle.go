@@ -33,8 +33,8 @@ type Throttle struct {
 }
 
 // The kinds of requests that the window of a Throttle counts. A request is sent
-// or rejected. An ignored call takes back its count as sent, in the bucket of
-// then: a bucket alone may be below zero.
+// or rejected. An ignored call takes back its count as sent, in the bucket that
+// is current by then: a bucket alone may be below zero.
 const (
 	sent = iota
 	accepted
@@ -46,7 +46,8 @@ const (
 	throttleSteps   = 8  // recomputations of the probability per bucket
 	throttleCalls   = 64 // recompute after this many requests at the latest
 
-	// A timer costs more than a look at the clock if it runs more often.
+	// minKept is the shortest step that a timer ends. If it ran more often, it
+	// would cost more than to look at the clock.
 	minKept = time.Millisecond
 )
 
@@ -68,7 +69,7 @@ func NewThrottle(opts *ThrottleOptions) *Throttle {
 // If the backend then accepts the call, call Accept; if the call says nothing
 // about the backend, Ignore.
 func (t *Throttle) Allow() bool {
-	t.used()
+	t.mustUse()
 	if !t.fresh.Load() {
 		t.renew()
 	}
@@ -131,26 +132,26 @@ func (t *Throttle) probability(now int64) float64 {
 // backend is overloaded. It counts as of the latest request, and so reads no
 // clock.
 func (t *Throttle) Accept() {
-	t.used()
+	t.mustUse()
 	t.ring.current()[accepted].Add(1)
 }
 
 // Ignore takes back the request of a call that says nothing about the backend,
 // such as one that its caller canceled.
 func (t *Throttle) Ignore() {
-	t.used()
+	t.mustUse()
 	t.ring.current()[sent].Add(^uint64(0))
 }
 
 // RejectRatio returns the probability with which a call is rejected now.
 func (t *Throttle) RejectRatio() float64 {
-	t.used()
+	t.mustUse()
 	return t.probability(t.clock.read())
 }
 
 // Stats returns the current statistics.
 func (t *Throttle) Stats() ThrottleStats {
-	t.used()
+	t.mustUse()
 	now := t.clock.read()
 	sum, total := t.ring.sum(now), t.ring.total(now)
 	return ThrottleStats{
@@ -164,8 +165,8 @@ func (t *Throttle) Stats() ThrottleStats {
 	}
 }
 
-// used panics if t was not made by NewThrottle.
-func (t *Throttle) used() {
+// mustUse panics if t is the zero Throttle.
+func (t *Throttle) mustUse() {
 	if t.ring == nil {
 		panic("breaker: zero Throttle: use NewThrottle")
 	}
