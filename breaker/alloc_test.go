@@ -112,6 +112,6 @@ func TestClockReads(t *testing.T) {
 	b.ForceOpen()
 	reads = 0
 	if _ = call(b, nil); reads != 0 {
-		t.Errorf("a rejection read the clock %d times", reads)
+		t.Errorf("a rejection read the clock %d times, want 0", reads)
 	}
 }

@@ -907,7 +907,7 @@ func TestText(t *testing.T) {
 			t.Errorf("Unmarshal(%s) = nil, want an error", text)
 		}
 		if got != want {
-			t.Errorf("Unmarshal(%s) changed the value to %v", text, got)
+			t.Errorf("Unmarshal(%s) changed the value to %v, want %v", text, got, want)
 		}
 	}
 }

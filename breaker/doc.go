@@ -82,9 +82,9 @@
 // (TestEventOrder), of which at most 128 wait (TestTrapEventHangs). A panic or
 // Goexit of user code leaves a breaker valid (TestTrapPanic, TestEventPanic). A
 // [Group] holds at most Max breakers (TestGroupBound) and forgets none that
-// knows of a failure less than Forget ago (TestGroupForget). With a [Throttle],
-// a server at five times its load keeps 0.9 of its capacity for answers, if to
-// refuse costs a tenth of serving; 0.88 of 100 clients (TestThrottleGoodput).
+// knows of a failure less than Forget ago (TestGroupForget). With a [Throttle]
+// a server at five times its load spends 0.9 of its time on answers, if to
+// refuse costs a tenth; 0.88 with 100 clients (TestThrottleGoodput).
 //
 // # Complexity
 //

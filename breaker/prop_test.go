@@ -243,7 +243,7 @@ func (m *breakerMachine) check(t *rapid.T) {
 	full := m.model.state == HalfOpen && len(m.model.probes) >= m.model.c.Probes
 	rejects := full || m.model.state == Open || m.model.state == ForcedOpen
 	if err := m.b.Err(); (err != nil) != rejects {
-		t.Fatalf("Err = %v while %v", err, m.model.state)
+		t.Fatalf("Err = %v while %v, want an error: %t", err, m.model.state, rejects)
 	}
 
 	changes := m.changes.all()

@@ -183,7 +183,7 @@ func TestThrottleCounts(t *testing.T) {
 		}
 		th.ring.current()[rejected].Add(tt.rejected)
 		if got := th.RejectRatio(); math.Abs(got-tt.want) > 1e-15 {
-			t.Errorf("RejectRatio = %v of %+v", got, tt)
+			t.Errorf("RejectRatio = %v of %+v, want %v", got, tt, tt.want)
 		}
 	}
 }
@@ -202,12 +202,12 @@ func TestThrottleSteps(t *testing.T) {
 		clock.sleep(time.Second - 1)
 		th.Allow()
 		if got := th.reject.Load(); got != before {
-			t.Errorf("step %d: the probability moved before its end", i)
+			t.Errorf("step %d: probability %#x before its end, want %#x as before", i, got, before)
 		}
 		clock.sleep(1)
 		th.Allow()
 		if got := th.reject.Load(); got == before {
-			t.Errorf("step %d: the probability did not move at its end", i)
+			t.Errorf("step %d: probability %#x at its end as before, want another", i, got)
 		}
 	}
 }

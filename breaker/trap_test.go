@@ -419,7 +419,7 @@ func TestTrapHalfOpenStorm(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := int(admitted.Load()); got != o.Probes {
-			t.Errorf("Probes %d, lazy %v: %d admitted", o.Probes, o.Now != nil, got)
+			t.Errorf("Probes %d, lazy %v: %d admitted, want %d", o.Probes, o.Now != nil, got, o.Probes)
 		}
 		if got := int(rejected.Load()); got != 1000-o.Probes {
 			t.Errorf("Probes %d, lazy %v: %d rejected, want %d", o.Probes, o.Now != nil, got, 1000-o.Probes)
