@@ -23,6 +23,8 @@ func skipAllocs(t *testing.T) {
 	}
 }
 
+// TestAllocs checks that no operation allocates once a cache is full, as doc.go
+// says.
 func TestAllocs(t *testing.T) {
 	skipAllocs(t)
 	const n = 256

@@ -12,27 +12,34 @@ import (
 	"time"
 )
 
+// Implementation notes for Behind.
+//
+// A write is pending until the store has it. Those that wait stand in two
+// lines, fresh and refused, from which a goroutine takes them.
+//
+// Invariants, checked by tests:
+//
+//	B1 pending has the writes that the store does not have for sure, by key.
+//	B2 fresh and refused have the pending writes that are not being saved, each
+//	   once; refused has those whose last attempt failed.
+//	B3 at most one goroutine saves. While none does, the timer runs if refused is
+//	   not empty, or fresh is not and Interval is positive or the store has
+//	   failed.
+
 // A Behind writes to a cache at once, and to a store later: write-behind. When
-// a write returns nil, Load returns it, also after the cache has evicted it; it
-// is lost if the process ends before it was saved. Of several writes of a key
-// before it is saved, the last one is saved: writes of one key reach the store
-// in their order, those of different keys in any. All writers must use the
-// Behind, and readers its Load.
+// a write returns nil, Load returns its value, also after the cache has evicted
+// it. The value is lost if the process ends before it was saved. Of several
+// writes of a key before it is saved, the last one is saved: writes of one key
+// reach the store in their order, those of different keys in any. All writers
+// must use the Behind, and readers its Load.
 //
 // A write that the store refuses is tried until the store takes it, or OnError
 // or GiveUp gives it up. It does not hold up others: writes that were never
 // refused go first, and each refused one waits for a time of its own.
 //
 // It is safe for concurrent use by multiple goroutines. A goroutine runs only
-// while the store is written to. Use [NewBehind]: methods of a zero Behind
+// while the store is written to. Use [NewBehind]; methods of a zero Behind
 // panic, but for Pending and Stats.
-//
-//	B1 pending has the writes that the store does not have for sure, by key.
-//	B2 fresh and refused have those of them that are not being saved, each once;
-//	   refused those whose last attempt failed.
-//	B3 at most one goroutine saves. While none does, the timer runs if refused is
-//	   not empty, or fresh is not and Interval is positive or the store has
-//	   failed.
 type Behind[K comparable, V any] struct {
 	c     *Cache[K, V]
 	store Store[K, V]
@@ -97,7 +104,8 @@ func NewBehind[K comparable, V any](c *Cache[K, V], store Store[K, V], opts *Beh
 	}
 }
 
-func (b *Behind[K, V]) mustBeMade() {
+// mustUse panics if b is the zero Behind.
+func (b *Behind[K, V]) mustUse() {
 	if b.c == nil {
 		panic("lru: zero Behind: use NewBehind")
 	}
@@ -106,7 +114,7 @@ func (b *Behind[K, V]) mustBeMade() {
 // Load returns the value of key: the one written last, or else [Cache.Load] by
 // the store.
 func (b *Behind[K, V]) Load(ctx context.Context, key K) (V, error) {
-	b.mustBeMade()
+	b.mustUse()
 	return b.c.LoadFunc(ctx, key, b.fetch)
 }
 
@@ -142,7 +150,7 @@ func (b *Behind[K, V]) Delete(ctx context.Context, key K) error {
 }
 
 func (b *Behind[K, V]) write(ctx context.Context, key K, value V, remove bool) error {
-	b.mustBeMade()
+	b.mustUse()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -543,7 +551,7 @@ func (b *Behind[K, V]) Stats() BehindStats {
 // an error that wraps ctx.Err(), and the last error of the store, if it failed;
 // pending writes stay so.
 func (b *Behind[K, V]) Flush(ctx context.Context) error {
-	b.mustBeMade()
+	b.mustUse()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.flushLocked(ctx)
@@ -559,8 +567,8 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 		marks = append(marks, mark{w, w.seq})
 	}
 
-	// The store is asked at once, whatever it said before. A goroutine that
-	// saves may have heard its last refusal: then by the next one.
+	// The store is asked at once, whatever it said before. The goroutine that
+	// saves may be past its last attempt: then the next one asks.
 	for _, w := range b.refused {
 		w.due = math.MinInt64
 	}
@@ -587,7 +595,7 @@ func (b *Behind[K, V]) flushLocked(ctx context.Context) error {
 // their keys. The store keeps its own values of them, and the cache drops them.
 // After Close it makes the Behind come to its end though the store is down.
 func (b *Behind[K, V]) GiveUp() (keys []K) {
-	b.mustBeMade()
+	b.mustUse()
 	b.mu.Lock()
 	for _, list := range [][]*write[K, V]{b.fresh, b.refused} {
 		for _, w := range list {
@@ -614,7 +622,7 @@ func (b *Behind[K, V]) GiveUp() (keys []K) {
 // Flush. When it returns nil, nothing of b runs any more. If ctx ends first, b
 // goes on trying to save: Close may be called again, or GiveUp.
 func (b *Behind[K, V]) Close(ctx context.Context) error {
-	b.mustBeMade()
+	b.mustUse()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true

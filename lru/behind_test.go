@@ -61,6 +61,9 @@ func (b *Behind[K, V]) check(t interface {
 	}
 }
 
+// TestBehind checks that reads see a write at once, that the store gets the
+// last one of each key after Interval, or when it is flushed, and that none is
+// taken after Close.
 func TestBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -364,6 +367,8 @@ func TestBehindDown(t *testing.T) {
 	})
 }
 
+// TestBehindTimeout checks that Timeout is the deadline of each call of the
+// store.
 func TestBehindTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var deadline time.Duration
@@ -399,6 +404,8 @@ func TestBehindMerges(t *testing.T) {
 	})
 }
 
+// TestBehindRefuses checks that a key which is not equal to itself is refused,
+// and which options are.
 func TestBehindRefuses(t *testing.T) {
 	b := NewBehind(New[float64, int](100, nil), nil, &BehindOptions[float64, int]{Interval: -1})
 	err := b.Set(context.Background(), math.NaN(), 1)

@@ -254,8 +254,8 @@ func (o *op[K, V]) findLocked(key K, hash uint64) uint32 {
 	return s
 }
 
-// overrideLocked is called by all that write or remove key: no load that is
-// under way may undo it, and an entry that only Load may see goes.
+// overrideLocked is called by every method that writes or removes key: no load
+// that is under way may undo that, and an entry that only Load may see goes.
 func (o *op[K, V]) overrideLocked(key K, hash uint64) {
 	o.sh.detachLocked(o.sh.flights[key])
 	o.dropHiddenLocked(key, hash)

@@ -161,7 +161,7 @@ func loadStep(lossy bool, s int, in keyOp, out keyResult) (int, bool) {
 }
 
 // TestLinearizable records histories of one key under all policies, with room
-// foreverything, and with so little that entries of all shards are pushed out
+// for everything, and with so little that entries of all shards are pushed out
 // all the time.
 func TestLinearizable(t *testing.T) {
 	for _, lossy := range []bool{false, true} {

@@ -14,6 +14,12 @@ type Pair[K comparable, V any] struct {
 	Value V // its value
 }
 
+// Invariants of an Exact, checked under the tag invariants after each change:
+//
+//	T1 every slot in 1..used is in the index under its key, in the order, and
+//	   not free, or it is zero and in the free list; n counts the former.
+//	T2 n <= limit, unless limit is 0.
+
 // An Exact is a cache for one goroutine that follows its textbook to the
 // letter: [NewLRU], [NewLFU] and [NewFIFO] differ in which entry they push out,
 // and in nothing else. It is not safe for concurrent use, as a map is not; see
@@ -22,10 +28,6 @@ type Pair[K comparable, V any] struct {
 // It must not be copied after first use.
 //
 // An entry is older than another if it is pushed out sooner.
-//
-//	T1 every slot in 1..used is in the index under its key, in the order, and
-//	   not free, or it is zero and in the free list; n counts the former.
-//	T2 n <= limit, unless limit is 0.
 type Exact[K comparable, V any] struct {
 	slab    slab[K, V]
 	order   order
@@ -35,7 +37,7 @@ type Exact[K comparable, V any] struct {
 	_       noCopy
 }
 
-// A noCopy has go vet report copies.
+// noCopy lets go vet report copies, which would share their entries.
 type noCopy struct{}
 
 func (*noCopy) Lock()   {}
@@ -253,8 +255,8 @@ func (c *Exact[K, V]) Clear() {
 	c.order = order{discipline: c.order.discipline}
 }
 
-// A cursor is an iteration under way. Whoever moves or removes the slot that it
-// visits next moves the cursor on first.
+// A cursor is an iteration under way. A method that moves or removes the slot
+// which it visits next moves the cursor on first.
 type cursor struct {
 	at    uint32 // the slot that it visits next
 	back  bool   // from the oldest to the newest

@@ -28,10 +28,13 @@ func newExactOf[K comparable, V any](kind byte, capacity int) *Exact[K, V] {
 	}[d](capacity)
 }
 
+// TestModelLRU, TestModelLFU and TestModelFIFO drive an Exact against its
+// textbook.
 func TestModelLRU(t *testing.T)  { rapid.Check(t, modelExact('l')) }
 func TestModelLFU(t *testing.T)  { rapid.Check(t, modelExact('f')) }
 func TestModelFIFO(t *testing.T) { rapid.Check(t, modelExact('q')) }
 
+// FuzzModelLRU, FuzzModelLFU and FuzzModelFIFO are the same for the fuzzer.
 func FuzzModelLRU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('l'))) }
 func FuzzModelLFU(f *testing.F)  { f.Fuzz(rapid.MakeFuzz(modelExact('f'))) }
 func FuzzModelFIFO(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelExact('q'))) }
@@ -266,6 +269,8 @@ func TestExactRetention(t *testing.T) {
 	}
 }
 
+// TestExactCapacity checks the capacities that the constructors and Resize
+// refuse.
 func TestExactCapacity(t *testing.T) {
 	for _, capacity := range []int{0, -1, math.MinInt, math.MaxInt} {
 		for name, f := range map[string]func(){

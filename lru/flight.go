@@ -15,9 +15,9 @@ import (
 // A flight is a load of one key under way. It is registered in its shard from
 // the moment at which the key was found absent until the moment at which its
 // result is stored, both under the lock. So there is at most one, and no call
-// falls between two. All that write or remove the key detach the flight: it
-// still has its result for the calls that wait, but no call joins it any more,
-// and nothing of it is stored.
+// falls between two. Every method that writes or removes the key detaches the
+// flight: it still has its result for the calls that wait, but no call joins it
+// any more, and nothing of it is stored.
 type flight[K comparable, V any] struct {
 	c       *Cache[K, V]
 	key     K

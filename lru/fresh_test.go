@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// TestAgeZones is the table of doc.go: what Get and Load return at each age of
-// a value.
+// TestAgeZones checks what Get and Load return at each age of a value.
 func TestAgeZones(t *testing.T) {
 	down := errors.New("down")
 	const refresh, ttl, stale = 10, 20, 30 * time.Second
@@ -472,6 +471,7 @@ func TestStaleGone(t *testing.T) {
 	}
 }
 
+// TestLoadValidate checks which options of loads are valid.
 func TestLoadValidate(t *testing.T) {
 	for _, o := range []Options[int, int]{
 		{RefreshAfter: -1}, {TTL: 5, RefreshAfter: 5}, {StaleIfError: -1}, {LoadTimeout: -1}, {MaxRefreshes: -1},

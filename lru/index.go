@@ -27,10 +27,10 @@ type bucket struct {
 //	X2 a bucket's n and away say what is in its lanes.
 //
 // So a search ends at a bucket that is not full, of which there is always one:
-// at most 4/5 of the lanes are taken. Had an entry to stay where it is when
-// there is room on its way again, popular ones would do so for long, and the
-// searches for keys that are not there would get longer and longer; here, who
-// leaves a full bucket is replaced.
+// at most 4/5 of the lanes are taken. If an entry stayed where it is when there
+// is room on its way again, popular entries would do so for long, and searches
+// for keys that are not there would get longer and longer. So an entry that
+// leaves a full bucket is replaced by one that had to pass it.
 type index struct {
 	buckets []bucket
 }
@@ -120,10 +120,10 @@ func (x *index) cut(h, s uint32, hash func(s uint32) uint32) {
 		full := b.isFull()
 		b.clear(l)
 		if !full {
-			return // nobody had to pass it
+			return // no entry had to pass it
 		}
 
-		// Fill the gap with an entry that did, which leaves another gap.
+		// Fill the gap with an entry that had to, which leaves another gap.
 		from, lane, ok := x.passed(i, hash)
 		if !ok {
 			return

@@ -60,10 +60,10 @@ func (sh *shard[K, V]) ttlLeftLocked(s uint32, now int64) time.Duration {
 	return leftAt(now, t)
 }
 
-// loader returns the loader of the options.
+// loader returns the loader of the options. It panics if there is none.
 func (c *Cache[K, V]) loader() loadFunc[K, V] {
 	if c.opts.Load == nil {
-		panic("lru: Options.Load is needed")
+		panic("lru: Options.Load or LoadMany is needed")
 	}
 	return c.opts.Load
 }
@@ -81,7 +81,7 @@ func (c *Cache[K, V]) loader() loadFunc[K, V] {
 //
 // A key that is set, deleted or cleared while a load is under way stays so: the
 // load returns its value to the calls that wait for it, and does not store it.
-// It panics without Options.Load.
+// It panics if neither Options.Load nor LoadMany is set.
 func (c *Cache[K, V]) Load(ctx context.Context, key K) (V, error) {
 	e, err := c.loadEntry(ctx, key, c.loader())
 	return e.Value, err
@@ -318,8 +318,8 @@ func (c *Cache[K, V]) countStale(sh *shard[K, V]) {
 // Refresh loads key by Options.Load, even if it is there, and returns the
 // value. It does not share a load that began before, but detaches it, so that
 // the value that it returns and stores is not older than the call. If it fails,
-// the old value stays; if with [ErrNotFound], it goes. It panics without
-// Options.Load.
+// the old value stays; if with [ErrNotFound], it goes. It panics if neither
+// Options.Load nor LoadMany is set.
 func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (value V, err error) {
 	l := lookup[K, V]{key: key, load: c.loader(), begun: true, inline: c.runsInline(ctx)}
 	if err := ctx.Err(); err != nil {

@@ -237,6 +237,8 @@ func TestLoadStorm(t *testing.T) {
 	c.checkIdle(t)
 }
 
+// TestLoadContext checks that a call ends with its context, and the load does
+// not: it has the values of the context that began it, and fills the cache.
 func TestLoadContext(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
@@ -338,6 +340,8 @@ func TestLoadAbandoned(t *testing.T) {
 	})
 }
 
+// TestLoadTimeout checks that a load fails when its time is up, is reported,
+// and leaves nothing.
 func TestLoadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -421,6 +425,8 @@ func recovered(f func()) (p any) {
 	return nil
 }
 
+// TestLoadGoexit has the loader end its goroutine: the load ends with it, and
+// calls that wait get ErrGoexit.
 func TestLoadGoexit(t *testing.T) {
 	for _, many := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -608,6 +614,8 @@ func TestLoadNested(t *testing.T) {
 	})
 }
 
+// TestLoadNaN loads a key that is not equal to itself: each call has a load of
+// its own, and nothing is stored.
 func TestLoadNaN(t *testing.T) {
 	n := 0
 	c := New(100, &Options[float64, int]{Load: func(context.Context, float64) (int, error) { n++; return n, nil }})
@@ -618,6 +626,9 @@ func TestLoadNaN(t *testing.T) {
 	c.checkIdle(t)
 }
 
+// TestLoadAll checks that LoadAll finds, joins and loads keys, by LoadMany in
+// one call or else by Load, and what it returns if some fail or its context
+// ends.
 func TestLoadAll(t *testing.T) {
 	boom := errors.New("boom")
 	for _, many := range []bool{false, true} {
@@ -809,11 +820,12 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// TestLoadNeedsLoader checks the panics of a cache without a loader.
 func TestLoadNeedsLoader(t *testing.T) {
 	c := New[int, int](100, nil)
-	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.Load(context.Background(), 1) })
-	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.Refresh(context.Background(), 1) })
-	mustPanic(t, "lru: Options.Load is needed", func() { _, _ = c.LoadAll(context.Background(), nil) })
+	mustPanic(t, "lru: Options.Load or LoadMany is needed", func() { _, _ = c.Load(context.Background(), 1) })
+	mustPanic(t, "lru: Options.Load or LoadMany is needed", func() { _, _ = c.Refresh(context.Background(), 1) })
+	mustPanic(t, "lru: Options.Load or LoadMany is needed", func() { _, _ = c.LoadAll(context.Background(), nil) })
 }
 
 // TestLoadReclaim has what a load brings need room in other shards: the lock of

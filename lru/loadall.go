@@ -31,7 +31,7 @@ type batch[K comparable, V any] struct {
 // is not in the result. If others could not be loaded, or ctx ends, it returns
 // the values that there are, and an error that joins the causes. Otherwise it
 // is Load for each key; values past RefreshAfter are loaded again by one call
-// of LoadMany. It panics without Options.Load and LoadMany.
+// of LoadMany. It panics if neither Options.Load nor LoadMany is set.
 func (c *Cache[K, V]) LoadAll(ctx context.Context, keys []K) (map[K]V, error) {
 	load := c.loader()
 	b := batch[K, V]{got: make(map[K]V, len(keys))}

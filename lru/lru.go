@@ -62,9 +62,10 @@ package lru
 // A load is a flight (flight.go). It runs with no lock held. A call that finds
 // nothing registers a flight, or joins one, in the critical section in which it
 // found nothing. The result is stored and the flight taken out in one critical
-// section, too. All that write or remove a key detach its flight, whose result
-// is not stored then. DeleteTag cannot know the tags that a load will bring,
-// and leaves the tag in deletedTags. DeleteFunc and Clear detach all flights.
+// section, too. Every method that writes or removes a key detaches its flight,
+// whose result is not stored then. DeleteTag cannot know the tags that a load
+// will bring, and leaves the tag in deletedTags. DeleteFunc and Clear detach
+// all flights.
 //
 // Stale values and errors, which Load alone may return, lie in slots that are
 // hidden. They cost what they cost, and are absent for everything else. Stale
@@ -92,7 +93,7 @@ import (
 
 // A Cache maps keys to values and holds no more than its capacity. It is safe
 // for concurrent use by multiple goroutines, must not be copied, and needs no
-// Close. Use [New]: of a zero Cache, methods that take a key panic.
+// Close. Use [New]; methods of a zero Cache that take a key panic.
 type Cache[K comparable, V any] struct {
 	opts   Options[K, V] // resolved
 	shards []shard[K, V]

@@ -37,6 +37,8 @@ func checkAnswers(t interface {
 	}
 }
 
+// TestOptionsValidate checks which options are valid, and the words of the
+// errors.
 func TestOptionsValidate(t *testing.T) {
 	type options = Options[int, int]
 	for want, o := range map[string]*options{
@@ -69,6 +71,7 @@ func TestOptionsValidate(t *testing.T) {
 	}
 }
 
+// TestPanics checks the words of the panics, those of zero values among them.
 func TestPanics(t *testing.T) {
 	c := New[any, int](10, nil)
 	mustPanic(t, "lru: capacity must be positive, got 0", func() { New[int, int](0, nil) })
@@ -262,6 +265,7 @@ func TestPriority(t *testing.T) {
 	}
 }
 
+// TestStats checks what each counter counts, Sub, and the ratios.
 func TestStats(t *testing.T) {
 	now := time.Unix(0, 0)
 	c := New(2, &Options[int, int]{
@@ -304,6 +308,7 @@ func TestStats(t *testing.T) {
 	)
 }
 
+// TestNames checks the names of policies and causes, of unknown ones too.
 func TestNames(t *testing.T) {
 	var names []string
 	for p := range PolicyRandom + 2 {

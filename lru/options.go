@@ -143,7 +143,7 @@ type Options[K comparable, V any] struct {
 // maxShards bounds Options.Shards.
 const maxShards = 1 << 16
 
-// Validate returns an error if o is not valid.
+// Validate returns an error if o cannot be used.
 func (o *Options[K, V]) Validate() error {
 	if o == nil {
 		return nil
@@ -178,7 +178,7 @@ func (o *Options[K, V]) Validate() error {
 	return nil
 }
 
-// resolve returns o with its defaults filled in.
+// resolve returns a copy of o with its defaults.
 func (o *Options[K, V]) resolve() Options[K, V] {
 	if o == nil {
 		o = new(Options[K, V])
@@ -248,7 +248,7 @@ type Attr struct {
 	Pinned bool
 }
 
-// Validate returns an error if a is not valid.
+// Validate returns an error if a cannot be used.
 func (a *Attr) Validate() error {
 	switch {
 	case a.Cost < 0:
@@ -302,7 +302,7 @@ type BehindOptions[K comparable, V any] struct {
 	Timeout time.Duration
 }
 
-// Validate returns an error if o is not valid.
+// Validate returns an error if o cannot be used.
 func (o *BehindOptions[K, V]) Validate() error {
 	switch {
 	case o == nil:
@@ -319,7 +319,7 @@ func (o *BehindOptions[K, V]) Validate() error {
 	return nil
 }
 
-// resolve returns o with its defaults filled in.
+// resolve returns a copy of o with its defaults.
 func (o *BehindOptions[K, V]) resolve() BehindOptions[K, V] {
 	if o == nil {
 		o = new(BehindOptions[K, V])

@@ -207,8 +207,11 @@ type slowEntry struct {
 	givenTags           []string // by SetAttr
 }
 
+// TestModelCache drives a Cache against a map with deadlines, costs and loads,
+// and compares every answer and event.
 func TestModelCache(t *testing.T) { rapid.Check(t, modelCache) }
 
+// FuzzModelCache is TestModelCache for the fuzzer.
 func FuzzModelCache(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelCache)) }
 
 func newCacheMachine(t *rapid.T) *cacheMachine {

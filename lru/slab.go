@@ -15,8 +15,8 @@ type cell[K comparable, V any] struct {
 }
 
 // A slab is numbered slots with a key and a value each, found by an index. Slot
-// 0 means none. Whoever uses the slab knows the hashes and keeps the order, in
-// the links that are left to it.
+// 0 means none. The types that use a slab know the hashes, and keep their order
+// in its links.
 type slab[K comparable, V any] struct {
 	cells []cell[K, V]
 	links []link

@@ -15,7 +15,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// The layout of format 1; the package comment has the table.
+// The layout of format 1; the package comment describes it.
 const (
 	magic       = "ashlarlr"
 	version     = 1

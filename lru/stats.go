@@ -11,25 +11,26 @@ import (
 type Cause uint8
 
 const (
-	// Evicted counts entries removed to make room.
+	// Evicted is the cause of entries that were removed to make room.
 	Evicted Cause = iota + 1
 
-	// Expired counts entries that reached their deadline, and values whose TTL
-	// was zero or less.
+	// Expired is the cause of entries that reached their deadline, and of
+	// values whose TTL was zero or less.
 	Expired
 
-	// Deleted counts entries removed by Delete, Take or Update.
+	// Deleted is the cause of entries that Delete, Take or Update removed.
 	Deleted
 
-	// Replaced counts values that another one replaced under the same key.
+	// Replaced is the cause of values that another one replaced under the same
+	// key.
 	Replaced
 
-	// Invalidated counts entries removed by DeleteFunc, DeleteTag or Clear, and
-	// by a load that found that their key does not exist.
+	// Invalidated is the cause of entries that DeleteFunc, DeleteTag or Clear
+	// removed, or a load which found that their key does not exist.
 	Invalidated
 
-	// Rejected counts values that were not stored: they cost more than the
-	// capacity, or than can be made free by evicting entries that are not
+	// Rejected is the cause of values that were not stored: they cost more than
+	// the capacity, or than can be made free by evicting entries that are not
 	// pinned and not of higher priority; their key is not equal to itself; or
 	// they were loaded, and their key was written or removed meanwhile.
 	Rejected
@@ -209,8 +210,8 @@ func (c *Cache[K, V]) Stats() Stats {
 	return s
 }
 
-// BehindStats are the counters of a [Behind] since it was made. Each counter is
-// exact, but they are read one after another.
+// BehindStats are the counters of a [Behind] since it was made, all of one
+// instant.
 type BehindStats struct {
 	Writes   uint64 // calls of Set and Delete that succeeded
 	Merged   uint64 // of these, writes of a key whose last one was not yet being saved

@@ -9,7 +9,7 @@ import "context"
 // the cache has no older value. Writes of one key go one after the other. All
 // writers must use the Through, or Delete of the cache; readers may use the
 // cache. It is safe for concurrent use by multiple goroutines, and needs no
-// Close. Use [NewThrough]: methods of a zero Through panic. A Store to copy, of
+// Close. Use [NewThrough]; methods of a zero Through panic. A Store to copy, of
 // PostgreSQL, also for a [Behind], is in [examples/scaleout/writebehind].
 //
 // [examples/scaleout/writebehind]: https://github.com/ashlar-go/ashlar/tree/main/examples/scaleout/writebehind
@@ -32,7 +32,8 @@ func NewThrough[K comparable, V any](c *Cache[K, V], store Store[K, V]) *Through
 	return t
 }
 
-func (t *Through[K, V]) mustBeMade() {
+// mustUse panics if t is the zero Through.
+func (t *Through[K, V]) mustUse() {
 	if t.c == nil {
 		panic("lru: zero Through: use NewThrough")
 	}
@@ -40,7 +41,7 @@ func (t *Through[K, V]) mustBeMade() {
 
 // Load returns the value of key: [Cache.Load], by the store.
 func (t *Through[K, V]) Load(ctx context.Context, key K) (V, error) {
-	t.mustBeMade()
+	t.mustUse()
 	return t.c.LoadFunc(ctx, key, t.store.Load)
 }
 
@@ -69,7 +70,7 @@ func (t *Through[K, V]) Delete(ctx context.Context, key K) error {
 // write waits for its turn, changes the store, and then the cache, which drops
 // key if either fails, panics, or does not return.
 func (t *Through[K, V]) write(ctx context.Context, key K, store func() error, cache func()) error {
-	t.mustBeMade()
+	t.mustUse()
 	if err := ctx.Err(); err != nil {
 		return err
 	}

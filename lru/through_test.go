@@ -83,6 +83,7 @@ func (s *slowStore) count() int {
 	return len(s.saves)
 }
 
+// TestThrough checks what the cache and the store have after each method.
 func TestThrough(t *testing.T) {
 	ctx := context.Background()
 	s := newSlowStore()
