@@ -79,20 +79,20 @@ func TestMismatch(t *testing.T) {
 		"zero":  {},
 	} {
 		if err := f.Union(g); !errors.Is(err, ErrMismatch) {
-			t.Errorf("%s: Union: %v", name, err)
+			t.Errorf("%s: Union: %v, want %v", name, err, ErrMismatch)
 		}
 		if err := f.Intersect(g); !errors.Is(err, ErrMismatch) {
-			t.Errorf("%s: Intersect: %v", name, err)
+			t.Errorf("%s: Intersect: %v, want %v", name, err, ErrMismatch)
 		}
 		if err := NewConcurrent(1000, 0.01, nil).Union(g); !errors.Is(err, ErrMismatch) {
-			t.Errorf("%s: Concurrent.Union: %v", name, err)
+			t.Errorf("%s: Concurrent.Union: %v, want %v", name, err, ErrMismatch)
 		}
 	}
 	if err := f.Intersect(three); !errors.Is(err, ErrMismatch) {
-		t.Errorf("Intersect with a larger filter: %v", err)
+		t.Errorf("Intersect with a larger filter: %v, want %v", err, ErrMismatch)
 	}
 	if err := f.Fold(len(f.lines) + 1); !errors.Is(err, ErrMismatch) {
-		t.Errorf("Fold by more than there is: %v", err)
+		t.Errorf("Fold by more than there is: %v, want %v", err, ErrMismatch)
 	}
 
 	checkAnswers(t, []answer{

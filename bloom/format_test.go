@@ -63,7 +63,7 @@ func TestDamage(t *testing.T) {
 			c := bytes.Clone(b)
 			c[i/8] ^= 1 << (i % 8)
 			if err := decode(c); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
-				t.Fatalf("%s: bit %d flipped: %v", name, i, err)
+				t.Fatalf("%s: bit %d flipped: %v, want %v or %v", name, i, err, ErrCorrupt, ErrVersion)
 			}
 		}
 
@@ -74,11 +74,11 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%s: cut at %d: %v", name, i, err)
 			}
 			if _, err := View(b[:i]); !errors.Is(err, ErrCorrupt) {
-				t.Fatalf("View: cut at %d: %v", i, err)
+				t.Fatalf("View: cut at %d: %v, want %v", i, err, ErrCorrupt)
 			}
 		}
 		if err := decode(append(bytes.Clone(b), 0)); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: a byte more: %v", name, err)
+			t.Errorf("%s: a byte more: %v, want %v", name, err, ErrCorrupt)
 		}
 	}
 }
@@ -300,7 +300,7 @@ func TestProbe(t *testing.T) {
 
 		for i := range b {
 			if _, err := OpenProbe(bytes.NewReader(b[:min(i, headerBytes-1)])); !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Fatalf("%d bytes: %v", i, err)
+				t.Fatalf("%d bytes: %v, want %v", i, err, io.ErrUnexpectedEOF)
 			}
 		}
 
@@ -319,7 +319,7 @@ func TestProbe(t *testing.T) {
 
 		b[0] = 'x'
 		if _, err := OpenProbe(r); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("no filter: %v", err)
+			t.Errorf("no filter: %v, want %v", err, ErrCorrupt)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func TestStoredDamage(t *testing.T) {
 				c := bytes.Clone(b)
 				c[i/8] ^= 1 << (i % 8)
 				if err := g.UnmarshalBinary(c); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
-					t.Fatalf("bit %d flipped: %v", i, err)
+					t.Fatalf("bit %d flipped: %v, want %v or %v", i, err, ErrCorrupt, ErrVersion)
 				}
 			}
 			for i := 0; i < len(b); i += max(len(b)/500, 1) {

@@ -107,7 +107,7 @@ func TestTrapForgedHeader(t *testing.T) {
 		b := append(h.append(nil), make([]byte, lineBytes+sumBytes)...)
 		f := New(1, 0.1, nil)
 		if err := f.UnmarshalBinary(b); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v, want %v or %v", name, err, ErrCorrupt, ErrTooLarge)
 		}
 		if _, err := View(b); err == nil {
 			t.Errorf("%s: View accepts it", name)
@@ -130,7 +130,7 @@ func TestTrapReproducible(t *testing.T) {
 		t.Error("the same keys make different filters")
 	}
 	if err := f.Union(New(100, 0.01, &Options{Seed: 1})); !errors.Is(err, ErrMismatch) {
-		t.Errorf("filters with different seeds are united: %v", err)
+		t.Errorf("filters with different seeds are united: %v, want %v", err, ErrMismatch)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestTrapZero(t *testing.T) {
 	}
 
 	if err := f.Union(New(1, 0.1, nil)); !errors.Is(err, ErrMismatch) {
-		t.Errorf("union with the zero filter: %v", err)
+		t.Errorf("union with the zero filter: %v, want %v", err, ErrMismatch)
 	}
 	if _, err := f.MarshalBinary(); err == nil {
 		t.Error("the zero filter was marshaled")

@@ -171,12 +171,12 @@ func TestMemory(t *testing.T) {
 // TestSizes pins the layout of what is there once a bucket, a slot or a cache.
 func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(bucket{}); n != 64 {
-		t.Errorf("a bucket takes %d bytes", n)
+		t.Errorf("a bucket takes %d bytes, want 64", n)
 	}
 	if n := unsafe.Sizeof(meta{}) + unsafe.Sizeof(link{}); n != 16 {
-		t.Errorf("the policy takes %d bytes a slot", n)
+		t.Errorf("the policy takes %d bytes a slot, want 16", n)
 	}
 	if n := unsafe.Sizeof(Cache[int, int]{}) + unsafe.Sizeof(shard[int, int]{}); n > 1600 {
-		t.Errorf("an empty cache takes %d bytes", n)
+		t.Errorf("an empty cache takes %d bytes, want at most 1600", n)
 	}
 }

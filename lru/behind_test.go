@@ -92,14 +92,14 @@ func TestBehind(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := b.Load(ctx, 3); !errors.Is(err, ErrNotFound) {
-			t.Errorf("Load of what was deleted = %v", err)
+			t.Errorf("Load of what was deleted = %v, want %v", err, ErrNotFound)
 		}
 		checkAnswers(t, answer{"saved", s.count(), 0}, answer{"Pending", b.Pending(), 5})
 
 		time.Sleep(5*time.Second - 1)
 		synctest.Wait()
 		if s.count() != 0 {
-			t.Errorf("saved %d too early", s.count())
+			t.Errorf("saved %d too early, want 0", s.count())
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
@@ -112,10 +112,10 @@ func TestBehind(t *testing.T) {
 		_ = b.Set(ctx, 1, 7)
 		checkAnswers(t, answer{"Close", b.Close(ctx), nil}, answer{"the store", s.state()[1], 7})
 		if err := b.Set(ctx, 1, 8); !errors.Is(err, ErrClosed) {
-			t.Errorf("Set after Close = %v", err)
+			t.Errorf("Set after Close = %v, want %v", err, ErrClosed)
 		}
 		if err := b.Delete(ctx, 1); !errors.Is(err, ErrClosed) {
-			t.Errorf("Delete after Close = %v", err)
+			t.Errorf("Delete after Close = %v, want %v", err, ErrClosed)
 		}
 		if err := b.Close(ctx); err != nil {
 			t.Errorf("the second Close = %v", err)
@@ -194,7 +194,7 @@ func TestBehindRewritten(t *testing.T) {
 				release <- struct{}{}
 				synctest.Wait()
 				if b.Pending() != 1 {
-					t.Errorf("%d pending", b.Pending())
+					t.Errorf("%d pending, want 1", b.Pending())
 				}
 
 				c.Set(2, 2) // evicts it
@@ -281,13 +281,13 @@ func TestBehindFull(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := b.Set(ctx, 4, 4); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Set = %v", err)
+			t.Errorf("Set = %v, want %v", err, context.DeadlineExceeded)
 		}
 		if err := b.Set(ctx, 3, 3); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Set with a context that has ended = %v", err)
+			t.Errorf("Set with a context that has ended = %v, want %v", err, context.DeadlineExceeded)
 		}
 		if _, err := b.Load(t.Context(), 4); !errors.Is(err, ErrNotFound) {
-			t.Errorf("what was refused is there: %v", err)
+			t.Errorf("what was refused is there: %v, want %v", err, ErrNotFound)
 		}
 		if err := b.Set(t.Context(), 3, 33); err != nil {
 			t.Errorf("Set of what is pending = %v", err)
@@ -310,7 +310,7 @@ func TestBehindFull(t *testing.T) {
 		go func() { _ = b.Close(t.Context()) }()
 		synctest.Wait()
 		if !errors.Is(late, ErrClosed) {
-			t.Errorf("one that waits when it is closed gets %v", late)
+			t.Errorf("one that waits when it is closed gets %v, want %v", late, ErrClosed)
 		}
 
 		b.check(t)

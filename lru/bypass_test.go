@@ -388,7 +388,7 @@ func TestBypassSameVictims(t *testing.T) {
 			}
 		}
 		if got := locked.passed(); got != 0 {
-			t.Errorf("%v: %d lookups passed by where they should not", p, got)
+			t.Errorf("%v: %d lookups passed by where they should not, want 0", p, got)
 		}
 		if got := open.passed(); got != 20_000 {
 			t.Errorf("%v: %d lookups passed by, want all", p, got)

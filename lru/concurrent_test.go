@@ -242,11 +242,11 @@ func TestCapacityConcurrent(t *testing.T) {
 		sampler.Go(func() {
 			for !done.Load() {
 				if n := c.Cost(); n > 150 {
-					t.Errorf("%v: cost %d", p, n)
+					t.Errorf("%v: cost %d, want at most 150", p, n)
 					return
 				}
 				if n := c.Len(); n > 150 {
-					t.Errorf("%v: %d entries", p, n)
+					t.Errorf("%v: %d entries, want at most 150", p, n)
 					return
 				}
 			}

@@ -403,7 +403,7 @@ func TestIndex(t *testing.T) {
 		h := x.hashes[s]
 		x.cut(s)
 		if got := x.slab.find(h, s); got != 0 {
-			t.Fatalf("find(%d) = %d after it was cut", s, got)
+			t.Fatalf("find(%d) = %d after it was cut, want 0", s, got)
 		}
 	}
 	for i, b := range x.slab.index.buckets {
@@ -468,7 +468,7 @@ func TestTrapSearchEnds(t *testing.T) {
 	}
 	for home := range 3 {
 		if got := x.slab.find(x.at(home, 7), 1000); got != 0 {
-			t.Errorf("find = %d", got)
+			t.Errorf("find = %d, want 0", got)
 		}
 	}
 
@@ -562,7 +562,7 @@ func TestGroups(t *testing.T) {
 			s = g.colder(links, s)
 		}
 		if s != 0 {
-			t.Fatalf("step %d, %s: slot %d follows the coldest", step, what, s)
+			t.Fatalf("step %d, %s: slot %d follows the coldest, want 0", step, what, s)
 		}
 		s = g.coldest()
 		for _, want := range slices.Backward(list) {

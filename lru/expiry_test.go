@@ -113,7 +113,7 @@ func TestExpiryTimely(t *testing.T) {
 			t.Errorf("removed up to %v late, want at most %v", got, want)
 		}
 		if rings.Load() > 101 {
-			t.Errorf("the alarm rang %d times in 100 ms", rings.Load())
+			t.Errorf("the alarm rang %d times in 100 ms, want at most 101", rings.Load())
 		}
 		if c.alarm.at.Load() != never {
 			t.Error("the alarm is set though nothing is to expire")
@@ -147,7 +147,7 @@ func TestJitter(t *testing.T) {
 	}
 
 	if d := c.jittered(1); d != 1 {
-		t.Errorf("jittered(1) = %d", d)
+		t.Errorf("jittered(1) = %d, want 1", d)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestJitterSpread(t *testing.T) {
 
 		time.Sleep(54 * time.Minute)
 		if n := c.Len(); n < 950 {
-			t.Errorf("%d of 1000 left after 9/10 of the TTL", n)
+			t.Errorf("%d of 1000 left after 9/10 of the TTL, want at least 950", n)
 		}
 		time.Sleep(3 * time.Minute)
 		if n := c.Len(); n < 400 || n > 600 {
@@ -171,7 +171,7 @@ func TestJitterSpread(t *testing.T) {
 
 		time.Sleep(3 * time.Minute)
 		if n := c.Len(); n != 0 {
-			t.Errorf("%d left after the TTL", n)
+			t.Errorf("%d left after the TTL, want 0", n)
 		}
 	})
 }

@@ -208,7 +208,7 @@ func TestRefreshBounds(t *testing.T) {
 		get(3)
 		get(3)
 		if s := c.Stats(); s.Loading != 3 {
-			t.Errorf("%d loads under way", s.Loading)
+			t.Errorf("%d loads under way, want 3", s.Loading)
 		}
 		close(g.release)
 		synctest.Wait()
@@ -275,7 +275,7 @@ func TestErrorTTL(t *testing.T) {
 
 		for range 3 {
 			if _, err := c.Load(t.Context(), 1); !errors.Is(err, ErrNotFound) {
-				t.Errorf("Load = %v", err)
+				t.Errorf("Load = %v, want %v", err, ErrNotFound)
 			}
 			synctest.Wait()
 		}
@@ -290,14 +290,14 @@ func TestErrorTTL(t *testing.T) {
 			t.Error("Get found an error")
 		}
 		if n := len(slices.Collect(c.Keys())); n != 0 {
-			t.Errorf("%d keys", n)
+			t.Errorf("%d keys, want 0", n)
 		}
 
 		time.Sleep(time.Minute)
 		_, _ = c.Load(t.Context(), 1)
 		synctest.Wait()
 		if loads != 2 {
-			t.Errorf("after a minute: %d loads", loads)
+			t.Errorf("after a minute: %d loads, want 2", loads)
 		}
 
 		for name, write := range map[string]func(){
@@ -325,13 +325,13 @@ func TestErrorTTL(t *testing.T) {
 		for k := range 100 {
 			_, _ = c.Load(t.Context(), k)
 			if c.Cost() > 4 {
-				t.Fatalf("cost %d", c.Cost())
+				t.Fatalf("cost %d, want at most 4", c.Cost())
 			}
 		}
 
 		synctest.Wait()
 		if removed != 0 {
-			t.Errorf("%d errors were reported as removed", removed)
+			t.Errorf("%d errors were reported as removed, want 0", removed)
 		}
 		s := c.Stats()
 		checkAnswers(t, answer{"Added", s.Added, uint64(5)}, answer{"Len", s.Len, 0})
@@ -461,7 +461,7 @@ func TestStaleGone(t *testing.T) {
 					}
 
 					if n != 1 {
-						t.Errorf("reported %d times", n)
+						t.Errorf("reported %d times, want 1", n)
 					}
 					synctest.Wait()
 					c.checkIdle(t)

@@ -131,7 +131,7 @@ func TestPolicyGate(t *testing.T) {
 			tiny, lru := replay(fixedCache(capacity, PolicyTinyLFU), keys), replay(fixedCache(capacity, PolicyLRU), keys)
 			gain := 100 * float64(tiny-lru) / float64(len(keys))
 			if gain < -6 {
-				t.Errorf("%s at %d: %.1f points", name, capacity, gain)
+				t.Errorf("%s at %d: %.1f points, want at least -6", name, capacity, gain)
 			}
 			sum += gain
 			n++
@@ -139,7 +139,7 @@ func TestPolicyGate(t *testing.T) {
 	}
 
 	if mean := sum / float64(n); mean < 4 {
-		t.Errorf("mean gain %.1f points", mean)
+		t.Errorf("mean gain %.1f points, want at least 4", mean)
 	}
 }
 

@@ -268,7 +268,7 @@ func TestLoadManyPanics(t *testing.T) {
 			t.Errorf("panicked with %v, want 1", p)
 		}
 		if got := c.Stats().Loading; got != 0 {
-			t.Errorf("%d loads under way", got)
+			t.Errorf("%d loads under way, want 0", got)
 		}
 	}
 }

@@ -505,7 +505,7 @@ func TestLoadAllRefresh(t *testing.T) {
 		}
 		for _, k := range keys {
 			if v, _ := c.Get(k); v != 2 {
-				t.Fatalf("%d was not refreshed: %d", k, v)
+				t.Fatalf("%d was not refreshed: %d, want 2", k, v)
 			}
 		}
 

@@ -108,7 +108,7 @@ func TestLoadRaces(t *testing.T) {
 				first := goLoad(t.Context(), c, 7)
 				tt.do(c)
 				if c.Stats().Loading != 1 {
-					t.Fatalf("%d loads under way", c.Stats().Loading)
+					t.Fatalf("%d loads under way, want 1", c.Stats().Loading)
 				}
 
 				close(g.release)
@@ -136,10 +136,10 @@ func (c *Cache[K, V]) checkIdle(t *testing.T) {
 	t.Helper()
 	c.checkCost()
 	if n := c.loading.Load(); n != 0 {
-		t.Errorf("%d loads under way", n)
+		t.Errorf("%d loads under way, want 0", n)
 	}
 	if n := c.refreshing.Load(); n != 0 {
-		t.Errorf("%d refreshes under way", n)
+		t.Errorf("%d refreshes under way, want 0", n)
 	}
 	for i := range c.shards {
 		if n := len(c.shards[i].flights); n != 0 {
@@ -178,7 +178,7 @@ func TestLoadOnce(t *testing.T) {
 			synctest.Wait()
 			for key := range calls {
 				if n := calls[key].Load(); n != 1 {
-					t.Errorf("key %d was loaded %d times", key, n)
+					t.Errorf("key %d was loaded %d times, want 1", key, n)
 				}
 			}
 
@@ -265,7 +265,7 @@ func TestLoadContext(t *testing.T) {
 			"LoadEntry": func() error { _, err := c.LoadEntry(ended, 1); return err },
 		} {
 			if err := f(); !errors.Is(err, context.Canceled) {
-				t.Errorf("%s with a context that has ended: %v", name, err)
+				t.Errorf("%s with a context that has ended: %v, want %v", name, err, context.Canceled)
 			}
 		}
 
@@ -333,7 +333,7 @@ func TestLoadAbandoned(t *testing.T) {
 		synctest.Wait()
 		checkAnswers(t, answer{"the second is back", b.back, true}, answer{"Loading", c.Stats().Loading, 0})
 		if g.calls.Load() != 1 {
-			t.Errorf("%d loads", g.calls.Load())
+			t.Errorf("%d loads, want 1", g.calls.Load())
 		}
 
 		c.checkIdle(t)
@@ -459,7 +459,7 @@ func TestLoadGoexit(t *testing.T) {
 
 			_, err := c.LoadAll(t.Context(), []int{7, 8})
 			if !errors.Is(err, ErrGoexit) {
-				t.Errorf("LoadAll returned %v", err)
+				t.Errorf("LoadAll returned %v, want %v", err, ErrGoexit)
 			}
 			synctest.Wait()
 			c.checkIdle(t)
@@ -507,10 +507,10 @@ func TestLoadRecursive(t *testing.T) {
 						ctx = t.Context()
 					}
 					if _, err := c.Load(ctx, a); !errors.Is(err, ErrRecursiveLoad) {
-						t.Errorf("Load returned %v", err)
+						t.Errorf("Load returned %v, want %v", err, ErrRecursiveLoad)
 					}
 					if _, err := c.LoadAll(ctx, []int{a, b}); !errors.Is(err, ErrRecursiveLoad) {
-						t.Errorf("LoadAll returned %v", err)
+						t.Errorf("LoadAll returned %v, want %v", err, ErrRecursiveLoad)
 					}
 
 					synctest.Wait()
@@ -731,10 +731,10 @@ func TestLoadManyAlone(t *testing.T) {
 		t.Errorf("Load = %d, %v, want 10", v, err)
 	}
 	if _, err := c.Load(context.Background(), 2); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Load of what is not there = %v", err)
+		t.Errorf("Load of what is not there = %v, want %v", err, ErrNotFound)
 	}
 	if _, err := c.Load(context.Background(), 3); !errors.Is(err, boom) {
-		t.Errorf("Load that fails = %v", err)
+		t.Errorf("Load that fails = %v, want %v", err, boom)
 	}
 }
 
@@ -795,7 +795,7 @@ func TestRefresh(t *testing.T) {
 		synctest.Wait()
 		v, _ := c.Get(7)
 		if v != 207 {
-			t.Errorf("Get = %d", v)
+			t.Errorf("Get = %d, want 207", v)
 		}
 		g.err = h.err
 		g.err = errors.New("down")

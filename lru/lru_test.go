@@ -331,13 +331,13 @@ func TestLoopOverCapacity(t *testing.T) {
 		keys = append(keys, uint64(i%4))
 	}
 	if n := replayExact(NewLRU[uint64, struct{}](3), keys); n != 0 {
-		t.Errorf("LRU: %d hits", n)
+		t.Errorf("LRU: %d hits, want 0", n)
 	}
 	if n := replay(fixedCache(3, PolicyLRU), keys); n != 0 {
-		t.Errorf("PolicyLRU: %d hits", n)
+		t.Errorf("PolicyLRU: %d hits, want 0", n)
 	}
 	if n := replay(fixedCache(3, PolicyTinyLFU), keys); n < 900 {
-		t.Errorf("PolicyTinyLFU: %d hits", n)
+		t.Errorf("PolicyTinyLFU: %d hits, want at least 900", n)
 	}
 }
 
@@ -498,14 +498,14 @@ func TestLoopChanges(t *testing.T) {
 	}
 
 	if n != 3 {
-		t.Errorf("%d visits", n)
+		t.Errorf("%d visits, want 3", n)
 	}
 }
 
 // TestShardsFor makes few shards of small caches.
 func TestShardsFor(t *testing.T) {
 	if n := shardsFor(100, 2); n != 1 {
-		t.Errorf("%d shards for 100", n)
+		t.Errorf("%d shards for 100, want 1", n)
 	}
 	for _, tt := range []struct{ entries, procs, want int }{
 		{1, 1, 1},

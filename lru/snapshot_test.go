@@ -156,7 +156,7 @@ func TestSnapshotCost(t *testing.T) {
 	_, err = e.ReadFrom(bytes.NewReader(snapshotOf(t, c)))
 	checkAnswers(t, answer{"ReadFrom", err, nil}, answer{"Len", e.Len(), 10})
 	if v, _ := e.Get(0); v != -1 {
-		t.Errorf("the value that was there is now %d", v)
+		t.Errorf("the value that was there is now %d, want -1", v)
 	}
 }
 
@@ -258,19 +258,19 @@ func TestSnapshotDamage(t *testing.T) {
 	d := New[string, int](10, nil)
 	for i := range good {
 		if _, err := d.ReadFrom(bytes.NewReader(good[:i])); !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("cut after %d bytes: %v", i, err)
+			t.Fatalf("cut after %d bytes: %v, want %v", i, err, ErrCorrupt)
 		}
 		bad := slices.Clone(good)
 		for bit := range 8 {
 			bad[i] = good[i] ^ 1<<bit
 			if _, err := d.ReadFrom(bytes.NewReader(bad)); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
-				t.Fatalf("bit %d of byte %d: %v", bit, i, err)
+				t.Fatalf("bit %d of byte %d: %v, want %v or %v", bit, i, err, ErrCorrupt, ErrVersion)
 			}
 		}
 	}
 
 	if d.Len() != 0 {
-		t.Errorf("%d entries of damaged snapshots", d.Len())
+		t.Errorf("%d entries of damaged snapshots, want 0", d.Len())
 	}
 	if _, err := d.ReadFrom(iotest.ErrReader(errLimit)); !errors.Is(err, errLimit) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("ReadFrom = %v, want %v alone", err, errLimit)
@@ -278,11 +278,11 @@ func TestSnapshotDamage(t *testing.T) {
 
 	huge := append(slices.Clone(good[:headerBytes]), 0xff, 0xff, 0xff, 0xff)
 	if _, err := d.ReadFrom(bytes.NewReader(huge)); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("a frame of 4 GB: %v", err)
+		t.Errorf("a frame of 4 GB: %v, want %v", err, ErrCorrupt)
 	}
 	huge = append(slices.Clone(good[:headerBytes]), 0, 0, 0, 0x40)
 	if _, err := d.ReadFrom(bytes.NewReader(huge)); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("a frame of 1 GB that is not there: %v", err)
+		t.Errorf("a frame of 1 GB that is not there: %v, want %v", err, ErrCorrupt)
 	}
 }
 

@@ -116,7 +116,7 @@ func TestThrough(t *testing.T) {
 
 	check("Delete", 0, 0)
 	if _, err := w.Load(ctx, 1); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Load = %v", err)
+		t.Errorf("Load = %v, want %v", err, ErrNotFound)
 	}
 }
 
@@ -217,10 +217,10 @@ func TestThroughOrder(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := w.Set(ctx, 1, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Set = %v", err)
+			t.Errorf("Set = %v, want %v", err, context.DeadlineExceeded)
 		}
 		if err := w.Set(ctx, 1, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Set with a context that has ended = %v", err)
+			t.Errorf("Set with a context that has ended = %v, want %v", err, context.DeadlineExceeded)
 		}
 		if err := w.Set(t.Context(), other, 2); err != nil {
 			t.Errorf("Set of another = %v", err)

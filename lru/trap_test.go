@@ -162,7 +162,7 @@ func TestTrapCallbackUnderLock(t *testing.T) {
 	c.Set(1, 1)
 	c.Clear()
 	if calls < 10 {
-		t.Errorf("%d calls", calls)
+		t.Errorf("%d calls, want at least 10", calls)
 	}
 }
 
@@ -329,7 +329,7 @@ func TestTrapOverflow(t *testing.T) {
 		answer{"Len", c.Len(), 0},
 	)
 	if got := after(math.MinInt64, math.MaxInt64-1); got != -2 {
-		t.Errorf("after the earliest reading: %d", got)
+		t.Errorf("after the earliest reading: %d, want -2", got)
 	}
 }
 
@@ -363,7 +363,7 @@ func TestTrapHashBits(t *testing.T) {
 		}
 
 		if chi > 411 {
-			t.Errorf("%s: chi-square %.0f", what, chi)
+			t.Errorf("%s: chi-square %.0f, want at most 411", what, chi)
 		}
 	}
 
@@ -589,7 +589,7 @@ func TestTrapSnapshotErrors(t *testing.T) {
 	d.Set(1, 1)
 	for limit := range 40 {
 		if _, err := d.WriteTo(&limited{limit}); !errors.Is(err, errLimit) {
-			t.Errorf("a writer that fails after %d bytes: %v", limit, err)
+			t.Errorf("a writer that fails after %d bytes: %v, want %v", limit, err, errLimit)
 		}
 	}
 }
@@ -858,7 +858,7 @@ func TestTrapBookkeeping(t *testing.T) {
 				}
 
 				if n := c.Cost(); n > 50 {
-					t.Errorf("cost %d", n)
+					t.Errorf("cost %d, want at most 50", n)
 				}
 			}
 		})

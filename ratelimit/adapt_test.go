@@ -421,7 +421,7 @@ func TestGradient2Dip(t *testing.T) {
 	g.depth = 0.5
 	g.learn(31, 0)
 	if g.baseline != 20 {
-		t.Errorf("the baseline followed a queue to %v", g.baseline)
+		t.Errorf("the baseline followed a queue to %v, want 20", g.baseline)
 	}
 
 	// SetLimit during a dip ends it.
@@ -440,7 +440,7 @@ func TestGradient2Recovers(t *testing.T) {
 		}
 	}
 	if limit < 100 {
-		t.Errorf("after 300 windows the limit is %v", limit)
+		t.Errorf("after 300 windows the limit is %v, want at least 100", limit)
 	}
 }
 
@@ -487,7 +487,7 @@ func TestAdapt(t *testing.T) {
 	during = func() { c.SetLimit(40) }
 	window()
 	if c.Limit() != 40 {
-		t.Errorf("SetLimit was overruled: %d", c.Limit())
+		t.Errorf("SetLimit was overruled: %d, want 40", c.Limit())
 	}
 
 	during = func() { panic("mine") }

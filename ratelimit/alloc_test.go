@@ -78,19 +78,19 @@ func TestSizes(t *testing.T) {
 		t.Skip("sizes are given for 64 bits")
 	}
 	if n := unsafe.Sizeof(Limiter{}) + unsafe.Sizeof(bucket{}); n > 320 {
-		t.Errorf("a Limiter takes %d bytes", n)
+		t.Errorf("a Limiter takes %d bytes, want at most 320", n)
 	}
 	if n := unsafe.Offsetof(bucket{}.base) + 8; n > 128 {
-		t.Errorf("Allow reads the first %d bytes of a bucket, more than two lines", n)
+		t.Errorf("Allow reads the first %d bytes of a bucket, more than two lines, want at most 128", n)
 	}
 	if n := unsafe.Sizeof(Permit{}); n != 16 {
-		t.Errorf("a Permit takes %d bytes", n)
+		t.Errorf("a Permit takes %d bytes, want 16", n)
 	}
 	if n := unsafe.Sizeof(Concurrency{}); n > 512 {
-		t.Errorf("a Concurrency takes %d bytes", n)
+		t.Errorf("a Concurrency takes %d bytes, want at most 512", n)
 	}
 	if n := unsafe.Sizeof(Reservation{}); n != 64 {
-		t.Errorf("a Reservation takes %d bytes", n)
+		t.Errorf("a Reservation takes %d bytes, want 64", n)
 	}
 }
 

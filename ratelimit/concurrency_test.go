@@ -327,7 +327,7 @@ func TestTrapPermitEndsTwice(t *testing.T) {
 		wg.Wait()
 
 		if c.InFlight() != 0 {
-			t.Fatalf("%d in flight", c.InFlight())
+			t.Fatalf("%d in flight, want 0", c.InFlight())
 		}
 	}
 }

@@ -509,13 +509,13 @@ func TestTrapTiersAllOrNothing(t *testing.T) {
 	}
 
 	if left := a.Peek(0).Remaining; left != 99 {
-		t.Errorf("All spent the long quota: %d left", left)
+		t.Errorf("All spent the long quota: %d left, want 99", left)
 	}
 	clock.t += int64(time.Second)
 	check(t, k.Take("x", 1), Decision{OK: true, Limit: 1, ResetAfter: time.Second, Window: time.Second}, "Take")
 
 	if got := k.TakeUpTo("y", 500); got != 1 {
-		t.Errorf("TakeUpTo = %d", got)
+		t.Errorf("TakeUpTo = %d, want 1", got)
 	}
 
 	k.Drain("x")
@@ -535,7 +535,7 @@ func TestTrapPlanChange(t *testing.T) {
 	small, large := Limit{PerHour(10), 10}, Limit{PerHour(1000), 1000}
 	k := NewKeyed[string]([]Limit{small}, &KeyedOptions{Now: clock.now})
 	if got := k.TakeUpTo("x", 10); got != 10 {
-		t.Fatalf("TakeUpTo = %d", got)
+		t.Fatalf("TakeUpTo = %d, want 10", got)
 	}
 
 	check(t, k.TakeLimits("x", 1, large).Remaining, 989, "tokens left by the larger plan")
@@ -814,7 +814,7 @@ func TestKeyedAll(t *testing.T) {
 		}
 	}
 	if n != 7 {
-		t.Errorf("All yields %d after a break at 7", n)
+		t.Errorf("All yields %d after a break at 7, want 7", n)
 	}
 }
 

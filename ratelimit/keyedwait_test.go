@@ -137,7 +137,7 @@ func propKeyedWait(t *rapid.T) {
 	defer k.lines.mu.Unlock()
 	k.lines.checkLocked()
 	if n := len(k.lines.byKey); n != 0 {
-		t.Fatalf("%d lines are left over", n)
+		t.Fatalf("%d lines are left over, want 0", n)
 	}
 }
 

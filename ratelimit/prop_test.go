@@ -214,12 +214,12 @@ func propRetryAfter(t *rapid.T) {
 	n := rapid.IntRange(1, l.Burst).Draw(t, "want")
 	d := lim.Take(n)
 	if reset := lim.Peek(0).ResetAfter; reset < 0 {
-		t.Fatalf("ResetAfter = %v", reset)
+		t.Fatalf("ResetAfter = %v, want at least 0", reset)
 	} else if reset > 0 {
 		at := clock.t
 		clock.t = at + int64(reset) - 1
 		if lim.Peek(0).ResetAfter != 1 {
-			t.Fatalf("ResetAfter %v is early by %v", reset, lim.Peek(0).ResetAfter)
+			t.Fatalf("ResetAfter %v is early by %v, want at most 1 ns", reset, lim.Peek(0).ResetAfter)
 		}
 		clock.t = at
 	}

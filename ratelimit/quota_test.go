@@ -154,6 +154,6 @@ func TestQuotaConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 	if got := admitted.Load(); got != 500 {
-		t.Errorf("%d admitted", got)
+		t.Errorf("%d admitted, want 500", got)
 	}
 }

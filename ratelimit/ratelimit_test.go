@@ -353,7 +353,7 @@ func TestAllGates(t *testing.T) {
 	}
 	alice.Return(2)
 	if got := global.Peek(0).Remaining; got != 5 {
-		t.Errorf("global has %d left", got)
+		t.Errorf("global has %d left, want 5", got)
 	}
 	global.Drain()
 	users.Drain("alice")

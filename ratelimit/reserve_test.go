@@ -306,7 +306,7 @@ func TestReturnPastHoles(t *testing.T) {
 
 	lim.Fill()
 	if got := lim.Peek(0).Remaining; got != 9 {
-		t.Errorf("after Fill %d", got)
+		t.Errorf("after Fill %d, want 9", got)
 	}
 
 	// A hole that a fall of spending cuts in two.

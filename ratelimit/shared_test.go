@@ -473,7 +473,7 @@ func TestSharedConcurrent(t *testing.T) {
 	wg.Wait()
 
 	if got := admitted.Load(); got != 60 {
-		t.Errorf("%d admitted", got)
+		t.Errorf("%d admitted, want 60", got)
 	}
 }
 
@@ -619,7 +619,7 @@ func FuzzDecodeBuckets(f *testing.F) {
 		}
 		b.give(limits, now, max(n, 0))
 		if ttl := b.ttl(now); ttl < 0 {
-			t.Fatalf("ttl %v", ttl)
+			t.Fatalf("ttl %v, want at least 0", ttl)
 		}
 
 		if _, err := decodeBuckets(b.encode()); err != nil {

@@ -522,7 +522,7 @@ func FuzzDecodeEvents(f *testing.F) {
 			}
 			gave := state.giveBack(now, max(n, 0), state.until(now))
 			if ttl := state.ttl(now); ttl < 0 {
-				t.Fatalf("kind %d: ttl %v", i, ttl)
+				t.Fatalf("kind %d: ttl %v, want at least 0", i, ttl)
 			}
 			if !took && !gave {
 				continue // as it was, so it is not written

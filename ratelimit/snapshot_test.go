@@ -277,7 +277,7 @@ func FuzzReadFrom(f *testing.F) {
 			NewSlidingWindow(3, time.Hour, Weighted, nil),
 		} {
 			if _, err := s.ReadFrom(bytes.NewReader(data)); err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
-				t.Errorf("%T: err = %v", s, err)
+				t.Errorf("%T: err = %v, want %v or %v", s, err, ErrCorrupt, ErrVersion)
 			}
 		}
 	})

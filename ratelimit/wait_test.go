@@ -145,7 +145,7 @@ func TestTrapCanceledWaitsLoseNothing(t *testing.T) {
 		for range 20 {
 			wg.Go(func() {
 				if err := lim.Wait(ctx, 1); !errors.Is(err, context.Canceled) {
-					t.Errorf("err = %v", err)
+					t.Errorf("err = %v, want %v", err, context.Canceled)
 				}
 			})
 		}
@@ -248,7 +248,7 @@ func TestWaitRefusals(t *testing.T) {
 		}
 
 		if time.Since(start) != 0 {
-			t.Errorf("a refusal took %v", time.Since(start))
+			t.Errorf("a refusal took %v, want 0", time.Since(start))
 		}
 
 		if d := lim.Peek(1); d.RetryAfter != time.Second {
