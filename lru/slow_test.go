@@ -5,7 +5,7 @@ package lru
 import "slices"
 
 // A slowExact is the textbook of the exact types: a slice, and a search
-// foreverything.
+// for everything.
 type slowExact struct {
 	kind     byte // 'l' LRU, 'f' LFU, 'q' FIFO
 	capacity int  // 0 means unbounded

@@ -146,10 +146,10 @@ type AIMD struct {
 // Validate returns an error if a cannot be used.
 func (a *AIMD) Validate() error {
 	if !(a.Increase >= 0 && a.Increase <= maxLimit) {
-		return fmt.Errorf("ratelimit: AIMD.Increase must not be negative, got %v", a.Increase)
+		return fmt.Errorf("ratelimit: AIMD.Increase must be between 0 and 2^30-1, got %v", a.Increase)
 	}
 	if !(a.Backoff >= 0 && a.Backoff < 1) {
-		return fmt.Errorf("ratelimit: AIMD.Backoff must be between 0 and 1, got %v", a.Backoff)
+		return fmt.Errorf("ratelimit: AIMD.Backoff must be at least 0 and less than 1, got %v", a.Backoff)
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func outOf(word uint64) uint64   { return word & outMask }
 
 // NewConcurrency returns a Concurrency of limit permits. If opts is nil, the
 // defaults are used. It panics if limit is not between 1 and 2^30-1, or if opts
-// are not valid.
+// is not valid.
 func NewConcurrency(limit int, opts *ConcurrencyOptions) *Concurrency {
 	checkLimit(limit)
 	if err := opts.Validate(); err != nil {

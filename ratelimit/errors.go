@@ -18,7 +18,8 @@ var (
 	// be too long, or when too many callers wait already.
 	ErrLimited = newRefusal("ratelimit: wait would be too long")
 
-	// ErrBurst is returned by Wait for more tokens than the bucket holds.
+	// ErrBurst is returned by Wait and WaitMax for more tokens than the bucket
+	// can ever hold.
 	ErrBurst = newRefusal("ratelimit: more tokens than the burst")
 
 	// ErrCorrupt is returned by the methods of Shared and by ReadFrom for bytes

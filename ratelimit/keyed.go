@@ -46,8 +46,9 @@ import (
 // A Keyed is a bucket per key, in bounded memory. Keys not heard of have full
 // buckets, and every bucket obeys one or several limits, its tiers: an event
 // happens if all allow it, and else takes nothing from any.
-// It is safe for concurrent use by multiple goroutines, needs no Close and
-// starts no goroutine. Use [NewKeyed]; methods of a zero Keyed panic.
+// It is safe for concurrent use by multiple goroutines, must not be copied,
+// needs no Close and starts no goroutine. Use [NewKeyed]; methods of a zero
+// Keyed panic.
 //
 // When the table is full, a new key takes the place of the least indebted of up
 // to 16 others: the one nearest to a full bucket anyway. A flood of keys used
@@ -444,8 +445,8 @@ func (k *Keyed[K]) SetLimits(limits ...Limit) {
 func (k *Keyed[K]) Limits() []Limit { return slices.Clone(k.current().limits) }
 
 // Len returns the number of keys held, at most MaxKeys. Keys whose buckets have
-// become full since are among them, until another needs their place.
-// The complexity is O(1): at most 256 additions.
+// become full since are among them, until another needs their place. The
+// complexity is O(1): at most 256 shards are locked, one after another.
 func (k *Keyed[K]) Len() int { return k.Stats().Keys }
 
 // All returns an iterator over the keys whose buckets are not full, each with
@@ -485,7 +486,7 @@ func (k *Keyed[K]) All() iter.Seq2[K, Decision] {
 	}
 }
 
-// Stats returns the counters of k. Its cost is a lock of each shard.
+// Stats returns the counters of k. The complexity is that of Len.
 func (k *Keyed[K]) Stats() KeyedStats {
 	k.current()
 	return k.table.stats()

@@ -76,7 +76,8 @@ func (k *Keyed[K]) wait(ctx context.Context, key K, n int64, limit time.Duration
 	k.lines.mu.Lock()
 	defer k.lines.mu.Unlock()
 
-	// The context ended first: those behind move up.
+	// The context ended first: those behind move up. A waiter that was granted
+	// at that moment keeps its tokens.
 	if !w.done {
 		w.err = ctx.Err()
 		k.withdrawLocked(l)

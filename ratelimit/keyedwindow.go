@@ -18,9 +18,9 @@ import (
 // It is the table of [Keyed], with its bound: when that is full, a new key
 // takes the place of one of up to 16 others, the one of which the fewest events
 // count, and [KeyedStats] counts the events forgiven. It is safe for concurrent
-// use by multiple goroutines, needs no Close and starts no goroutine. Use
-// [NewKeyedSlidingLog], [NewKeyedSlidingWindow] or [NewKeyedQuota]; methods of
-// a zero KeyedWindow panic.
+// use by multiple goroutines, must not be copied, needs no Close and starts no
+// goroutine. Use [NewKeyedSlidingLog], [NewKeyedSlidingWindow] or
+// [NewKeyedQuota]; methods of a zero KeyedWindow panic.
 //
 // A clock that steps back is treated, for each key, as stopped until it catches
 // up.
@@ -38,7 +38,7 @@ const maxKeyedLog = 1 << 16
 // A slot of its table takes 24 bytes and 8 for each of n events, n rounded up
 // to a power of two, whether they happen or not. If opts is nil, the defaults
 // are used. It panics if n is not between 1 and 65536, if length is not
-// positive, or if opts are not valid.
+// positive, or if opts is not valid.
 func NewKeyedSlidingLog[K comparable](n int, length time.Duration, opts *KeyedOptions) *KeyedWindow[K] {
 	checkWindow(n, length)
 	checkLog(n)
@@ -59,7 +59,7 @@ func checkLog(n int) {
 // [NewSlidingWindow]. A slot of its table takes 8·(slices+3) bytes, and 32 with
 // [Weighted]. If opts is nil, the defaults are used. It panics if n, length or
 // slices is not positive, except for Weighted, if slices exceed the nanoseconds
-// of length, or if opts are not valid.
+// of length, or if opts is not valid.
 func NewKeyedSlidingWindow[K comparable](n int, length time.Duration, slices int, opts *KeyedOptions) *KeyedWindow[K] {
 	checkWindow(n, length)
 	_, counts := newSlidingCounter(length, slices)
@@ -72,7 +72,7 @@ func NewKeyedSlidingWindow[K comparable](n int, length time.Duration, slices int
 // NewKeyedQuota returns a KeyedWindow that admits n events of a key in each
 // period of the calendar, like [NewQuota]. A slot of its table takes 16 bytes.
 // If opts is nil, the defaults are used; the default clock is time.Now. It
-// panics if n is not positive or if opts are not valid.
+// panics if n is not positive or if opts is not valid.
 func NewKeyedQuota[K comparable](n int, period Period, opts *KeyedOptions) *KeyedWindow[K] {
 	checkWindow(n, 1)
 	o := mustKeyed(opts)
@@ -302,10 +302,10 @@ func (w *KeyedWindow[K]) Clear() {
 
 // Len returns the number of keys held, at most MaxKeys. Keys of which nothing
 // counts any more are among them, until another needs their place. The
-// complexity is O(1): at most 256 additions.
+// complexity is O(1): at most 256 shards are locked, one after another.
 func (w *KeyedWindow[K]) Len() int { return w.Stats().Keys }
 
-// Stats returns the counters of w. Its cost is a lock of each shard.
+// Stats returns the counters of w. The complexity is that of Len.
 func (w *KeyedWindow[K]) Stats() KeyedStats {
 	w.reading()
 	return w.table.stats()

@@ -41,8 +41,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// constant returns o with its defaults filled in, for a limit that does not
-// warm up. It panics if o asks for that.
+// constant is resolve for a limit that does not warm up. It panics if o asks for
+// that.
 func (o *Options) constant() Options {
 	r := o.resolve()
 	if r.WarmUp != 0 {
@@ -51,7 +51,7 @@ func (o *Options) constant() Options {
 	return r
 }
 
-// resolve returns o with its defaults filled in.
+// resolve returns a copy of o with its defaults.
 func (o *Options) resolve() Options {
 	if o == nil {
 		return Options{}
@@ -88,7 +88,7 @@ func (o *KeyedOptions) Validate() error {
 	return nil
 }
 
-// resolve returns o with its defaults filled in.
+// resolve returns a copy of o with its defaults.
 func (o *KeyedOptions) resolve() KeyedOptions {
 	var r KeyedOptions
 	if o != nil {
@@ -99,7 +99,7 @@ func (o *KeyedOptions) resolve() KeyedOptions {
 	return r
 }
 
-// mustKeyed returns o with its defaults filled in. It panics if o is not valid.
+// mustKeyed returns a copy of o with its defaults. It panics if o is not valid.
 func mustKeyed(o *KeyedOptions) KeyedOptions {
 	if err := o.Validate(); err != nil {
 		panic(err)
@@ -134,7 +134,8 @@ type ConcurrencyOptions struct {
 	OnLimit func(old, limit int)
 
 	// Now is the clock that operations are timed by, if Adapt is set. If nil,
-	// the system's monotonic clock. It must not call the Concurrency.
+	// the system's monotonic clock. Its readings may stand still or go back.
+	// Now must not call the Concurrency.
 	Now func() time.Time
 }
 
@@ -166,7 +167,7 @@ func (o *ConcurrencyOptions) Validate() error {
 	return nil
 }
 
-// resolve returns o with its defaults filled in, for a Concurrency that begins
+// resolve returns a copy of o with its defaults, for a Concurrency that begins
 // with limit.
 func (o *ConcurrencyOptions) resolve(limit int) ConcurrencyOptions {
 	var r ConcurrencyOptions
@@ -192,9 +193,9 @@ type SharedOptions struct {
 	//		return local.Take(key, n)
 	//	},
 	//
-	// It also sees the errors of Peek. It is called under no lock. It is
-	// RetryAfter of a refusal that tells Wait when to ask again; if zero, in
-	// 1 ms.
+	// It also sees the errors of Peek. It is called under no lock. RetryAfter
+	// of its refusal tells Wait when to ask again; if it is zero, that is in 1
+	// ms.
 	OnError func(key string, n int, err error) Decision
 
 	// Timeout bounds the work of the store for one decision, all tries
@@ -204,14 +205,14 @@ type SharedOptions struct {
 
 	// Now is the clock that all processes share, such as SELECT now() or TIME
 	// of the store. If nil, each process reads its own wall clock, time.Now.
-	// See [Shared] for the events that clocks admit which differ.
+	// See [Shared] for what is admitted where clocks differ.
 	Now func(ctx context.Context) (time.Time, error)
 }
 
-// Validate returns an error if o cannot be used. Every value can.
+// Validate returns an error if o cannot be used. All settings can.
 func (o *SharedOptions) Validate() error { return nil }
 
-// resolve returns o with its defaults filled in.
+// resolve returns a copy of o with its defaults.
 func (o *SharedOptions) resolve() SharedOptions {
 	var r SharedOptions
 	if o != nil {

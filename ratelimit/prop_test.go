@@ -267,7 +267,7 @@ func checkEnvelope(t interface{ Fatalf(string, ...any) }, l Limit, slack int64, 
 }
 
 // TestPropEnvelope checks the law of the package for clocks that stand still
-// and go back by anything, and forevery way of taking tokens. By the clock,
+// and go back by anything, and for every way of taking tokens. By the clock,
 // taken to stand still while it goes back, any window admits at most burst +
 // rate·(w + 2 ns); and by true time at most burst + rate·(w + e + 2 ns), if e
 // is the furthest that a reading lay behind.

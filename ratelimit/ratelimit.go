@@ -68,7 +68,7 @@ import (
 type Limiter struct {
 	bucket atomic.Pointer[bucket]
 	clock  clock
-	warmUp *warmUp     // nil if the limiter is always warm; clock is its own then
+	warmUp *warmUp     // nil if the limiter is always warm; else clock runs by it
 	holed  atomic.Bool // len(holes) > 0
 
 	mu       sync.Mutex  // protects the fields below, and every fall of spent
@@ -97,7 +97,7 @@ const frozen = maxDebt + maxCapacity
 
 // New returns a Limiter that admits rate events a time and burst events at
 // once. With a burst of 0 it denies everything. If opts is nil, the defaults
-// are used. It panics if burst is not between 0 and 2^61, or if opts are not
+// are used. It panics if burst is not between 0 and 2^61, or if opts is not
 // valid.
 func New(rate Rate, burst int, opts *Options) *Limiter {
 	if err := opts.Validate(); err != nil {

@@ -32,8 +32,8 @@ import (
 //
 // A call costs two round trips to the store, so put a [Keyed] in front of it,
 // joined by [All], to refuse floods at home. A Shared is safe for concurrent
-// use by multiple goroutines, needs no Close and starts no goroutine. Methods
-// of a zero Shared panic.
+// use by multiple goroutines, must not be copied, needs no Close and starts no
+// goroutine. A zero Shared panics when tokens are asked of it.
 type Shared struct {
 	store  Store
 	rule   sharedRule

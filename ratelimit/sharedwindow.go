@@ -86,7 +86,7 @@ func (r *sharedWindowRule) decode(data []byte) (sharedState, error) {
 	// The checksum holds. The events must be in order nevertheless, and have
 	// counted when they were written.
 	w.latest = cutWord(&words)
-	if w.latest != near(w.latest) {
+	if w.latest != clamped(w.latest) {
 		return nil, ErrCorrupt
 	}
 	w.state.counter.expire(w.latest)
@@ -103,8 +103,8 @@ func (r *sharedWindowRule) decode(data []byte) (sharedState, error) {
 	return w, nil
 }
 
-// near returns the reading t, within maxReading of 1970.
-func near(t int64) int64 { return min(max(t, -maxReading), maxReading) }
+// clamped returns the reading t, or the nearest within maxReading of 1970.
+func clamped(t int64) int64 { return min(max(t, -maxReading), maxReading) }
 
 // A sharedWindow is the window of one key.
 type sharedWindow struct {
@@ -126,7 +126,7 @@ func (w *sharedWindow) encode() []byte {
 }
 
 func (w *sharedWindow) take(now int64, n int) (Decision, bool) {
-	t := near(now)
+	t := clamped(now)
 	d := w.state.take(t, int64(n), w.rule.limit)
 	if !d.OK || n == 0 {
 		return d, false
@@ -136,7 +136,7 @@ func (w *sharedWindow) take(now int64, n int) (Decision, bool) {
 }
 
 func (w *sharedWindow) giveBack(now int64, n int, until int64) bool {
-	t := near(now)
+	t := clamped(now)
 	if w.state.counter.count(t) == 0 || n == 0 {
 		return false
 	}
@@ -145,11 +145,11 @@ func (w *sharedWindow) giveBack(now int64, n int, until int64) bool {
 	return true
 }
 
-func (w *sharedWindow) until(now int64) int64 { return w.state.counter.until(near(now)) }
+func (w *sharedWindow) until(now int64) int64 { return w.state.counter.until(clamped(now)) }
 
 // ttl returns how long the store must keep w, or 0 if forever.
 func (w *sharedWindow) ttl(now int64) time.Duration {
-	d := w.state.peek(near(now), 0, w.rule.limit).ResetAfter
+	d := w.state.peek(clamped(now), 0, w.rule.limit).ResetAfter
 	if d > math.MaxInt64-ttlSlack {
 		return 0
 	}

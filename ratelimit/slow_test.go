@@ -5,7 +5,7 @@ package ratelimit
 import "math/big"
 
 // A slowBucket is the token bucket of the textbooks in rational numbers: the
-// reference forevery decision. It keeps the tokens spent and not yet refilled,
+// reference for every decision. It keeps the tokens spent and not yet refilled,
 // and the time of the last call; ours keeps neither, and so is one word and
 // safe from clocks that go back.
 type slowBucket struct {

@@ -123,7 +123,7 @@ func (t *table[K]) clear() {
 	}
 }
 
-// stats returns the counters of t. Its cost is a lock of each shard.
+// stats returns the counters of t.
 func (t *table[K]) stats() (sum KeyedStats) {
 	for i := range t.shards {
 		s := &t.shards[i]

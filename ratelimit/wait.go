@@ -45,7 +45,8 @@ func (l *Limiter) wait(ctx context.Context, n int64, limit time.Duration) error 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	// The context ended first: those behind move up.
+	// The context ended first: those behind move up. A waiter that was granted
+	// at that moment keeps its tokens.
 	if !w.done {
 		w.err = ctx.Err()
 		t := l.clock.read()

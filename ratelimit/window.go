@@ -25,10 +25,11 @@ type Window struct {
 	stats WindowStats
 }
 
-// NewSlidingLog returns a Window that is exact: at any instant, the n events of
-// the length before it and no more. It keeps the time of each event, 8 bytes,
-// up to n of them. Every call costs O(1), amortized over the events that it
-// forgets. It panics if n or length is not positive.
+// NewSlidingLog returns a Window that is exact: it admits an event if fewer
+// than n happened in the length before it, and else refuses it. It keeps the
+// time of each event, 8 bytes, up to n of them. Every call costs O(1),
+// amortized over the events that it forgets. It panics if n or length is not
+// positive.
 func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 	checkWindow(n, length)
 	return newWindow(n, length, newClock(opts.constant().Now), newEventLog(length))
