@@ -14,6 +14,8 @@ import (
 	"unsafe"
 )
 
+// TestAllocs checks that no operation allocates in steady state, as doc.go
+// says.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")

@@ -56,14 +56,14 @@ func (q *queue) checkLocked() {
 // checkLocked panics if an invariant of the notes on Concurrency does not hold.
 func (c *Concurrency) checkLocked() {
 	w := c.word.Load()
-	waits := c.line.first() != nil
+	waits := c.queue.first() != nil
 	if (w&queueBit != 0) != waits {
 		panic(fmt.Sprintf("ratelimit: C1 violated: word %#x, somebody waits: %v", w, waits))
 	}
 	if w&queueBit != 0 && outOf(w) < limitOf(w) {
 		panic(fmt.Sprintf("ratelimit: C2 violated: somebody waits with %d of %d in flight", outOf(w), limitOf(w)))
 	}
-	c.line.checkLocked()
+	c.queue.checkLocked()
 }
 
 // checkLocked panics if an invariant of the notes on Keyed does not hold.

@@ -68,7 +68,7 @@ type Concurrency struct {
 	refused, waited, canceled, dropped atomic.Uint64
 
 	mu      sync.Mutex // protects the fields below
-	line    queue
+	queue   queue
 	target  float64 // the limit before it was rounded
 	set     bool    // SetLimit was called since the last sample of the sampler
 	changes changeQueue
@@ -317,16 +317,16 @@ func (c *Concurrency) enqueue(priority int) (*waiter, error) {
 	}
 
 	// A full line gives the place of its last to a higher priority.
-	if most := c.opts.MaxQueue; most > 0 && c.line.length.Load() >= int64(most) {
+	if most := c.opts.MaxQueue; most > 0 && c.queue.length.Load() >= int64(most) {
 		c.refused.Add(1)
-		last := c.line.last()
+		last := c.queue.last()
 		if last.priority >= priority {
 			return nil, errFull
 		}
-		c.line.finish(last, errFull)
+		c.queue.finish(last, errFull)
 	}
 
-	w := c.line.join(priority)
+	w := c.queue.join(priority)
 	if invariants {
 		c.checkLocked()
 	}
@@ -343,7 +343,7 @@ func (c *Concurrency) leave(w *waiter, err error) error {
 		err = w.err
 	case !w.done:
 		c.canceled.Add(1)
-		c.line.remove(w)
+		c.queue.remove(w)
 	case w.err == nil:
 		// It was granted at the moment its context ended: pass the place on.
 		c.canceled.Add(1)
@@ -354,7 +354,7 @@ func (c *Concurrency) leave(w *waiter, err error) error {
 	if err == nil {
 		c.waited.Add(1)
 	}
-	c.line.recycle(w)
+	c.queue.recycle(w)
 	c.serveLocked()
 	return err
 }
@@ -384,16 +384,16 @@ func (c *Concurrency) release() {
 // serveLocked grants free places to the waiters in line. It ends every section
 // that holds the lock and may have freed a place or emptied the line.
 func (c *Concurrency) serveLocked() {
-	for w := c.line.first(); w != nil; w = c.line.first() {
+	for w := c.queue.first(); w != nil; w = c.queue.first() {
 		if word := c.word.Load(); outOf(word) >= limitOf(word) {
 			break
 		}
 		c.word.Add(1)
-		c.line.finish(w, nil)
+		c.queue.finish(w, nil)
 	}
 
 	// Nobody waits: permits end without the lock again.
-	if c.line.first() == nil {
+	if c.queue.first() == nil {
 		c.word.And(^uint64(queueBit))
 	}
 	if invariants {
@@ -458,7 +458,7 @@ func (c *Concurrency) InFlight() int {
 }
 
 // Queued returns the number of callers in line.
-func (c *Concurrency) Queued() int { return int(c.line.length.Load()) }
+func (c *Concurrency) Queued() int { return int(c.queue.length.Load()) }
 
 // Stats returns the counters of c. Permits granted at once are not counted,
 // since that would cost as much as granting them.

@@ -600,8 +600,8 @@ func TestConcurrencyOptions(t *testing.T) {
 		"ratelimit: ConcurrencyOptions.Min must be at most Max, 4, got 5":        {Min: 5, Max: 4},
 		"ratelimit: ConcurrencyOptions.Min must be at most Max, 1, got 2":        {Min: 2, Max: 1},
 		"ratelimit: ConcurrencyOptions.Window must not be negative, got -1ns":    {Window: -1},
-		"ratelimit: AIMD.Increase must not be negative, got -1":                  {Adapt: &AIMD{Increase: -1}},
-		"ratelimit: AIMD.Backoff must be between 0 and 1, got 1":                 {Adapt: &AIMD{Backoff: 1}},
+		"ratelimit: AIMD.Increase must be between 0 and 2^30-1, got -1":          {Adapt: &AIMD{Increase: -1}},
+		"ratelimit: AIMD.Backoff must be at least 0 and less than 1, got 1":      {Adapt: &AIMD{Backoff: 1}},
 		"ratelimit: Gradient2.Tolerance must be above 1 and at most 100, got 1":  {Adapt: &Gradient2{Tolerance: 1}},
 		"ratelimit: Gradient2.Smoothing must be between 0 and 1, got 1.5":        {Adapt: &Gradient2{Smoothing: 1.5}},
 	} {

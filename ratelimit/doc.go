@@ -88,13 +88,13 @@
 // Operations are O(1), some amortized, without allocations in steady state; but
 // Acquire is O(p) in the priorities that wait, and Reserve O(h) in canceled
 // places; it allocates 8 bytes if kept. A Limiter takes 288 bytes, a slot of a
-// Keyed its key, 9 bytes and 8 more a tier; a log 8 an event, a sliding window
-// 8 a slice. Shared.Take is two round trips, and 88 bytes a key of one limit.
+// Keyed its key, a byte, and 8 a tier; a log 8 an event, a sliding window 8 a
+// slice. Shared.Take is two round trips, and 88 bytes a key of one limit.
 //
 // # Concurrency
 //
 // All types are safe for concurrent use by multiple goroutines. No type starts
-// a goroutine or needs a Close; Allow and its kin are lock-free.
+// a goroutine or needs a Close. Limiter.Allow without WarmUp seldom locks.
 //
 // # Errors
 //

@@ -25,6 +25,7 @@ var floodKeys = flag.Int("flood", 1_000_000, "distinct keys in TestKeyedFlood, s
 // full buckets, and changes limits.
 func TestModelKeyed(t *testing.T) { rapid.Check(t, modelKeyed) }
 
+// FuzzModelKeyed is TestModelKeyed for the fuzzer.
 func FuzzModelKeyed(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelKeyed)) }
 
 func modelKeyed(t *rapid.T) {
@@ -669,6 +670,8 @@ func TestEmptyBits(t *testing.T) {
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
+// TestMaskAddr checks the networks of addresses of either kind, mapped, with a
+// zone, and invalid.
 func TestMaskAddr(t *testing.T) {
 	for _, tt := range []struct{ in, want netip.Addr }{
 		{addr("192.0.2.7"), addr("192.0.2.7")},

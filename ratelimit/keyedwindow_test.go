@@ -24,6 +24,7 @@ type single interface {
 // no longer count.
 func TestPropKeyedWindow(t *testing.T) { rapid.Check(t, propKeyedWindow) }
 
+// FuzzPropKeyedWindow is TestPropKeyedWindow for the fuzzer.
 func FuzzPropKeyedWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propKeyedWindow)) }
 
 func propKeyedWindow(t *rapid.T) {

@@ -42,6 +42,7 @@ func exactSupply(m *meter, d int64) *big.Rat {
 // refill, or 2^-60 of the time to fill the bucket.
 func TestPropSupply(t *testing.T) { rapid.Check(t, propSupply) }
 
+// FuzzSupply is TestPropSupply for the fuzzer.
 func FuzzSupply(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propSupply)) }
 
 func propSupply(t *rapid.T) {

@@ -18,6 +18,7 @@ import (
 // and each move of the base.
 func TestModelLimiter(t *testing.T) { rapid.Check(t, modelLimiter) }
 
+// FuzzModelLimiter is TestModelLimiter for the fuzzer.
 func FuzzModelLimiter(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelLimiter)) }
 
 // A limiterMachine drives a Limiter and its model.
@@ -273,6 +274,7 @@ func checkEnvelope(t interface{ Fatalf(string, ...any) }, l Limit, slack int64, 
 // is the furthest that a reading lay behind.
 func TestPropEnvelope(t *testing.T) { rapid.Check(t, propEnvelope) }
 
+// FuzzPropEnvelope is TestPropEnvelope for the fuzzer.
 func FuzzPropEnvelope(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propEnvelope)) }
 
 func propEnvelope(t *rapid.T) {

@@ -85,6 +85,7 @@ func TestI371(t *testing.T) {
 	}
 }
 
+// TestPriorityReserve checks that TakeReserving leaves the reserve to AllowN.
 func TestPriorityReserve(t *testing.T) {
 	var clock fakeClock
 	lim := New(PerSecond(1), 10, &Options{Now: clock.now})
@@ -97,6 +98,8 @@ func TestPriorityReserve(t *testing.T) {
 	check(t, lim.Allow(), false, "Allow of an empty bucket")
 }
 
+// TestParseLimit checks the texts that are limits, how they are written back,
+// and those that are errors.
 func TestParseLimit(t *testing.T) {
 	for _, tt := range []struct {
 		text, canon string
@@ -293,6 +296,7 @@ func TestLimitAccessors(t *testing.T) {
 // that states are safe whatever they hold.
 func TestPropStep(t *testing.T) { rapid.Check(t, propStep) }
 
+// FuzzPropStep is TestPropStep for the fuzzer.
 func FuzzPropStep(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propStep)) }
 
 func propStep(t *rapid.T) {
@@ -332,6 +336,8 @@ func propStep(t *rapid.T) {
 	l.Step(State{rapid.Int64().Draw(t, "base"), rapid.Int64().Draw(t, "spent")}, rapid.Int64().Draw(t, "now"), 1)
 }
 
+// TestAllGates checks that All takes from all gates or from none, and describes
+// the tightest.
 func TestAllGates(t *testing.T) {
 	var clock fakeClock
 	global := New(PerSecond(100), 5, &Options{Now: clock.now})

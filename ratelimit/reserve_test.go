@@ -137,6 +137,7 @@ func TestCanceledPlaceIsTakenByAll(t *testing.T) {
 // still ahead is canceled, the limiter is where it would be without them.
 func TestPropCancelRestores(t *testing.T) { rapid.Check(t, propCancelRestores) }
 
+// FuzzPropCancelRestores is TestPropCancelRestores for the fuzzer.
 func FuzzPropCancelRestores(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propCancelRestores)) }
 
 func propCancelRestores(t *rapid.T) {

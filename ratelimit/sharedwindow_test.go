@@ -52,6 +52,7 @@ func ofEpoch(w *Window, now func() time.Time) *Window {
 // decides for each key as a Window of its own does, in every field.
 func TestPropSharedWindow(t *testing.T) { rapid.Check(t, propSharedWindow) }
 
+// FuzzPropSharedWindow is TestPropSharedWindow for the fuzzer.
 func FuzzPropSharedWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propSharedWindow)) }
 
 func propSharedWindow(t *rapid.T) {

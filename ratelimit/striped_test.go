@@ -186,10 +186,12 @@ func TestStripeRefill(t *testing.T) {
 	}
 }
 
+// TestStripedLimit checks what a Striped tells of its burst, and how much of it
+// one call gets.
 func TestStripedLimit(t *testing.T) {
 	s := NewStriped(PerSecond(5), 512, nil)
 	if got := s.Limit(); got != (Limit{PerSecond(5), 512}) {
-		t.Errorf("Limit() = %v", got)
+		t.Errorf("Limit = %v, want %v", got, Limit{PerSecond(5), 512})
 	}
 	d := s.Take(513)
 	checkNever(t, d, "Take(513)")
@@ -198,9 +200,7 @@ func TestStripedLimit(t *testing.T) {
 	check(t, s.AllowN(480), true, "AllowN(480)") // 15/16: no stripe holds anything yet
 	check(t, s.Allow(), false, "Allow after 480")
 	s.Return(100)
-	if !s.AllowN(100) {
-		t.Error("Return did not")
-	}
+	check(t, s.AllowN(100), true, "AllowN(100) after Return(100)")
 }
 
 // TestStripedLastToken checks that every token is found, wherever it lies: a

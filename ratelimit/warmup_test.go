@@ -66,6 +66,7 @@ func (m slowWarmUp) until(n int64) time.Duration {
 // nanosecond by nanosecond one. Times to come may be told 3 ns too long.
 func TestModelWarmUp(t *testing.T) { rapid.Check(t, modelWarmUp) }
 
+// FuzzModelWarmUp is TestModelWarmUp for the fuzzer.
 func FuzzModelWarmUp(f *testing.F) { f.Fuzz(rapid.MakeFuzz(modelWarmUp)) }
 
 func modelWarmUp(t *rapid.T) {

@@ -97,6 +97,7 @@ func windowModels(n int, length int64, parts int, base int64, opts *Options) []*
 // a weighted one; a length of these holds 2n, or less with weights.
 func TestPropWindow(t *testing.T) { rapid.Check(t, propWindow) }
 
+// FuzzPropWindow is TestPropWindow for the fuzzer.
 func FuzzPropWindow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propWindow)) }
 
 func propWindow(t *rapid.T) {
