@@ -143,11 +143,16 @@ func (r *windowRule) freeAfter(words []int64, d int64) time.Duration {
 // move does nothing: the base of windows never moves.
 func (r *windowRule) move([]int64, int64) {}
 
-// reading returns the reading of the clock.
-func (w *KeyedWindow[K]) reading() int64 {
+// mustUse panics if w is the zero KeyedWindow.
+func (w *KeyedWindow[K]) mustUse() {
 	if w.table.shards == nil {
 		panic("ratelimit: zero KeyedWindow: use NewKeyedSlidingLog, NewKeyedSlidingWindow or NewKeyedQuota")
 	}
+}
+
+// reading returns the reading of the clock.
+func (w *KeyedWindow[K]) reading() int64 {
+	w.mustUse()
 	return w.table.clock.read()
 }
 
@@ -164,7 +169,7 @@ func (w *KeyedWindow[K]) AllowN(key K, n int) bool {
 // [Keyed.AllowAt]. A time before that of an earlier event of the key counts as
 // that. It must lie within 73 years of the time when w was made.
 func (w *KeyedWindow[K]) AllowAt(key K, t time.Time, n int) bool {
-	w.reading()
+	w.mustUse()
 	return w.takeAt(key, w.table.clock.at(t), checkN(n), w.n.Load(), nil).OK
 }
 
@@ -187,7 +192,7 @@ func (w *KeyedWindow[K]) TakeLimit(key K, n, limit int) Decision {
 // far stay counted. It panics if n is not positive or, for a keyed log, if it
 // exceeds the number given to the constructor, rounded up to a power of two.
 func (w *KeyedWindow[K]) SetLimit(n int) {
-	w.reading()
+	w.mustUse()
 	w.n.Store(w.checkLimit(n))
 }
 
@@ -290,13 +295,13 @@ func (w *KeyedWindow[K]) giveBack(key K, n, until int64) {
 
 // Delete forgets the events of key.
 func (w *KeyedWindow[K]) Delete(key K) {
-	w.reading()
+	w.mustUse()
 	w.table.remove(key)
 }
 
 // Clear forgets all keys.
 func (w *KeyedWindow[K]) Clear() {
-	w.reading()
+	w.mustUse()
 	w.table.clear()
 }
 
@@ -307,7 +312,7 @@ func (w *KeyedWindow[K]) Len() int { return w.Stats().Keys }
 
 // Stats returns the counters of w. The complexity is that of Len.
 func (w *KeyedWindow[K]) Stats() KeyedStats {
-	w.reading()
+	w.mustUse()
 	return w.table.stats()
 }
 

@@ -53,7 +53,7 @@ const maxSharedEvents = 1 << 61
 // A key cannot hold both a window and the limits of [NewShared]: the one finds
 // [ErrCorrupt] there.
 func (w *Window) Share(store Store, opts *SharedOptions) *Shared {
-	w.reading()
+	w.mustUse()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := &sharedWindowRule{

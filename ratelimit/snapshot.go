@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -90,7 +91,7 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	k, err := io.ReadFull(r, header)
 	n = int64(k)
 	if err != nil {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
+		return n, 0, readError(err)
 	}
 
 	// Bytes of a later version are not damage, so magic, version and kind come
@@ -118,7 +119,7 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	read, err := io.CopyN(&b, r, int64(length))
 	n += read
 	if err != nil {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
+		return n, 0, readError(err)
 	}
 
 	// The checksum stands within the header, and is not part of itself.
@@ -131,6 +132,15 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
 	}
 	return n, int64(binary.LittleEndian.Uint64(header[16:])), nil
+}
+
+// readError returns the error of a snapshot that ended too early, or whose
+// reader has failed: that says nothing about its bytes.
+func readError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("ratelimit: read snapshot: %w", err)
 }
 
 // wall returns the reading t of c in nanoseconds since 1970, or the nearest
@@ -207,9 +217,9 @@ func restoreLimits(saved []savedLimit) ([]Limit, bool) {
 // ReadFrom takes over the buckets that WriteTo has written, as of the time that
 // has passed since. Tokens stay spent; limits are matched by position, as by
 // [Keyed.SetLimits], and keys of TakeLimits keep the limits they had. The
-// tokens that k has spent already count too. Bytes that are not such a snapshot
-// are [ErrCorrupt], or [ErrVersion] if a later version wrote them; then nothing
-// is changed.
+// tokens that k has spent already count too. Errors are those of r, or
+// [ErrCorrupt] for bytes that are not such a snapshot, or [ErrVersion] if a
+// later version wrote them. On an error nothing has changed.
 func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 	var v savedKeyed[K]
 	k.current()

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -163,6 +164,27 @@ func propWindowSnapshot(t *rapid.T) {
 	}
 }
 
+// TestSnapshotReaderFails checks that an error of the reader is returned as
+// that, and not as damage of the bytes, wherever it comes.
+func TestSnapshotReaderFails(t *testing.T) {
+	k := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+	k.AllowN(1, 4)
+	var b bytes.Buffer
+	if _, err := k.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+
+	boom := errors.New("boom")
+	for _, n := range []int{0, 1, snapshotHeader, b.Len() - 1} {
+		fresh := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
+		read, err := fresh.ReadFrom(io.MultiReader(bytes.NewReader(b.Bytes()[:n]), iotest.ErrReader(boom)))
+		checkErr(t, err, boom, "ReadFrom of %d bytes", n)
+		check(t, errors.Is(err, ErrCorrupt), false, "ErrCorrupt after %d bytes", n)
+		check(t, read, int64(n), "bytes read of %d", n)
+		check(t, fresh.Len(), 0, "keys after %d bytes", n)
+	}
+}
+
 // TestSnapshotErrors checks that bytes that are no snapshot of the type are
 // errors, and change nothing.
 func TestSnapshotErrors(t *testing.T) {
@@ -227,7 +249,7 @@ func TestSnapshotErrors(t *testing.T) {
 		}
 	}
 	if got := k.Allow(1); got {
-		t.Errorf("Allow = %v with a debt beyond all bounds", got)
+		t.Errorf("Allow = %v with a debt beyond all bounds, want false", got)
 	}
 	for _, events := range [][]savedEvents{{{1, 0}}, {{2, 1}, {1, 1}}} {
 		var b bytes.Buffer

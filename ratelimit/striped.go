@@ -281,5 +281,6 @@ func (s *Striped) Limit() Limit {
 // Stats returns the counters of s. Admissions are not counted, since that would
 // cost as much as admitting.
 func (s *Striped) Stats() StripedStats {
+	s.stripe()
 	return StripedStats{Stashed: int(s.stashed()), Denied: s.denied.Load(), Refills: s.refills.Load()}
 }

@@ -371,6 +371,7 @@ func TestZeroValues(t *testing.T) {
 		},
 		"ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow, NewFixedWindow or NewQuota": {
 			func() { new(Window).Allow() }, func() { new(Window).SetLimit(1) }, func() { new(Window).Clear() },
+			func() { new(Window).Stats() },
 		},
 		"ratelimit: zero KeyedWindow: use NewKeyedSlidingLog, NewKeyedSlidingWindow or NewKeyedQuota": {
 			func() { new(KeyedWindow[int]).Allow(1) }, func() { new(KeyedWindow[int]).Delete(1) },
@@ -380,6 +381,7 @@ func TestZeroValues(t *testing.T) {
 		// Types for many processors, permits and processes.
 		"ratelimit: zero Striped: use NewStriped": {
 			func() { new(Striped).Allow() }, func() { new(Striped).AllowN(2) }, func() { new(Striped).Limit() },
+			func() { new(Striped).Stats() },
 		},
 		"ratelimit: zero Concurrency: use NewConcurrency": {func() { new(Concurrency).TryAcquire() }},
 		"ratelimit: zero Shared: use NewShared":           {func() { _, _ = new(Shared).Take(t.Context(), "key", 1) }},

@@ -129,11 +129,16 @@ func newWindow(n int, length time.Duration, c clock, counter counter) *Window {
 	return &Window{clock: c, state: windowState{n: int64(n), length: length, counter: counter}}
 }
 
-// reading returns the reading of the clock.
-func (w *Window) reading() int64 {
+// mustUse panics if w is the zero Window.
+func (w *Window) mustUse() {
 	if w.state.counter == nil {
 		panic("ratelimit: zero Window: use NewSlidingLog, NewSlidingWindow, NewFixedWindow or NewQuota")
 	}
+}
+
+// reading returns the reading of the clock.
+func (w *Window) reading() int64 {
+	w.mustUse()
 	return w.clock.read()
 }
 
@@ -149,7 +154,7 @@ func (w *Window) AllowN(n int) bool { return w.takeAt(w.reading(), checkN(n)).OK
 // of an earlier event counts as that. Do not mix it with methods that read the
 // clock, unless Options.Now tells the same time.
 func (w *Window) AllowAt(t time.Time, n int) bool {
-	w.reading()
+	w.mustUse()
 	return w.takeAt(w.clock.at(t), checkN(n)).OK
 }
 
@@ -223,7 +228,7 @@ func (w *Window) revoke(n int, r receipt) {
 // counted. It panics if n is not positive.
 func (w *Window) SetLimit(n int) {
 	checkWindow(n, 1)
-	w.reading()
+	w.mustUse()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.n = int64(n)
@@ -232,7 +237,7 @@ func (w *Window) SetLimit(n int) {
 // Clear forgets all that was counted, and the latest time: the next call begins
 // a period by its clock.
 func (w *Window) Clear() {
-	w.reading()
+	w.mustUse()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state.counter.clear()
@@ -241,6 +246,7 @@ func (w *Window) Clear() {
 
 // Stats returns the counters of w.
 func (w *Window) Stats() WindowStats {
+	w.mustUse()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
