@@ -154,6 +154,50 @@ const (
 	stampBytes  = 4
 )
 
+// A windowState is the state of a Window as it is stored.
+type windowState struct {
+	gens  uint64
+	turn  uint64
+	step  uint64 // of a turn in nanoseconds; 0 in a window of keys
+	share uint64
+	room  uint64
+	phase uint64 // nanoseconds of the turn that have passed
+	saved uint64 // the time of day, in Unix nanoseconds
+}
+
+// words are the fields of s in their order.
+func (s *windowState) words() [7]*uint64 {
+	return [...]*uint64{&s.gens, &s.turn, &s.step, &s.share, &s.room, &s.phase, &s.saved}
+}
+
+// append appends s and its checksum to dst.
+func (s *windowState) append(dst []byte) []byte {
+	start := len(dst)
+	for _, x := range s.words() {
+		dst = binary.LittleEndian.AppendUint64(dst, *x)
+	}
+	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:]))
+}
+
+// parseWindowState is the inverse of append, for a window of lines.
+func parseWindowState(b []byte, lines uint64) (s windowState, err error) {
+	if binary.LittleEndian.Uint64(b[56:]) != xxhash.Sum64(b[:56]) {
+		return s, fmt.Errorf("%w: checksum of the state", ErrCorrupt)
+	}
+	for i, x := range s.words() {
+		*x = binary.LittleEndian.Uint64(b[8*i:])
+	}
+
+	// A checksum that holds does not make the values possible.
+	switch {
+	case s.gens < 2 || s.gens > maxGenerations || lines%s.gens != 0, s.turn < s.gens || s.turn > math.MaxInt64,
+		s.step > math.MaxInt64 || s.phase > 0 && s.phase >= s.step,
+		s.share < 1 || s.share > min(maxKeys, maxAddress) || s.room > s.share:
+		return s, fmt.Errorf("%w: state of a Window", ErrCorrupt)
+	}
+	return s, nil
+}
+
 // AppendBinary appends the window to dst, in the format of FORMAT.md, with the
 // time of day: while a window of time is stored, its keys age. It fails only
 // for the zero Window.
@@ -164,29 +208,21 @@ func (w *Window) AppendBinary(dst []byte) ([]byte, error) {
 
 	// The state says how much of the turn has passed, and at what time of day,
 	// so that keys age on disk, too.
-	turn := w.at()
-	phase := int64(0) // the part of the turn that has passed
-	saved := int64(0) // the time of day
+	s := windowState{
+		gens: uint64(w.gens), turn: w.at(), step: uint64(w.step), share: uint64(w.share), room: uint64(w.room),
+	}
 	if w.step > 0 {
-		begun := int64(turn-w.shift-uint64(w.gens)) * int64(w.step)
-		phase = min(max(w.clock.read()-begun, 0), int64(w.step)-1)
-		saved = w.wallClock().UnixNano()
+		begun := int64(s.turn-w.shift-s.gens) * int64(w.step)
+		s.phase = uint64(min(max(w.clock.read()-begun, 0), int64(w.step)-1))
+		s.saved = uint64(w.wallClock().UnixNano())
 	}
-
-	// Header and state have checksums of their own.
 	dst = header{shape: w.shape, kind: kindWindow, lines: uint64(len(w.lines))}.append(dst)
-	state := len(dst)
-	for _, x := range []uint64{
-		uint64(w.gens), turn, uint64(w.step), uint64(w.share), uint64(w.room), uint64(phase), uint64(saved),
-	} {
-		dst = binary.LittleEndian.AppendUint64(dst, x)
-	}
-	dst = binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[state:]))
+	dst = s.append(dst)
 
-	// Stamps and lines.
+	// Stamps and lines have one checksum.
 	body := len(dst)
-	for _, s := range w.stamps {
-		dst = binary.LittleEndian.AppendUint32(dst, s)
+	for _, stamp := range w.stamps {
+		dst = binary.LittleEndian.AppendUint32(dst, stamp)
 	}
 	dst = appendLines(dst, w.lines)
 	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[body:])), nil
@@ -221,45 +257,33 @@ func (w *Window) UnmarshalBinary(b []byte) error {
 	}
 
 	// Nothing is used before its checksum was compared.
-	state := b[headerBytes : headerBytes+windowBytes]
-	body := b[headerBytes+windowBytes : len(b)-sumBytes]
-	if binary.LittleEndian.Uint64(state[56:]) != xxhash.Sum64(state[:56]) {
-		return fmt.Errorf("%w: checksum of the state", ErrCorrupt)
+	s, err := parseWindowState(b[headerBytes:headerBytes+windowBytes], h.lines)
+	if err != nil {
+		return err
 	}
+	body := b[headerBytes+windowBytes : len(b)-sumBytes]
 	if binary.LittleEndian.Uint64(b[len(b)-sumBytes:]) != xxhash.Sum64(body) {
 		return fmt.Errorf("%w: checksum of the lines", ErrCorrupt)
 	}
 
-	// A checksum that holds does not make the values possible.
-	var x [7]uint64
-	for i := range x {
-		x[i] = binary.LittleEndian.Uint64(state[8*i:])
-	}
-	gens, turn, step, share, room, phase, saved := x[0], x[1], x[2], x[3], x[4], x[5], x[6]
-	switch {
-	case gens < 2 || gens > maxGenerations || h.lines%gens != 0, turn < gens || turn > math.MaxInt64,
-		step > math.MaxInt64 || phase > 0 && phase >= step,
-		share < 1 || share > min(maxKeys, maxAddress) || room > share:
-		return fmt.Errorf("%w: state of a Window", ErrCorrupt)
-	}
-
 	// Nothing can fail any more.
 	w.shape = h.shape
-	w.gens = int(gens)
-	w.turn = turn
-	w.shift = turn - gens
-	w.step = time.Duration(step)
-	w.share = int(share)
-	w.room = int(room)
+	w.gens = int(s.gens)
+	w.turn = s.turn
+	w.shift = s.turn - s.gens
+	w.step = time.Duration(s.step)
+	w.share = int(s.share)
+	w.room = int(s.room)
 	w.stamps = make([]uint32, h.lines)
 	for i := range w.stamps {
 		w.stamps[i] = binary.LittleEndian.Uint32(body[stampBytes*i:])
 	}
 	w.lines = parseLines(make([]line, 0, h.lines), body[stampBytes*h.lines:])
 
-	// The turn began phase before it was stored, and that was away ago.
+	// The turn began phase before the window was stored, which was away ago.
 	w.clock = newClock(w.clock.now)
-	away := max(w.clock.base.Sub(time.Unix(0, int64(saved))), 0)
-	w.clock.base = w.clock.base.Add(-min(away, maxReading-time.Duration(phase)) - time.Duration(phase))
+	phase := time.Duration(s.phase)
+	away := max(w.clock.base.Sub(time.Unix(0, int64(s.saved))), 0)
+	w.clock.base = w.clock.base.Add(-min(away, maxReading-phase) - phase)
 	return nil
 }
