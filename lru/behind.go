@@ -537,7 +537,7 @@ func (b *Behind[K, V]) Pending() int {
 	return len(b.pending)
 }
 
-// Stats returns the counters.
+// Stats returns the counters of b.
 func (b *Behind[K, V]) Stats() BehindStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -166,7 +166,7 @@ type counters struct {
 	loadTime int64
 }
 
-// Stats returns the counters. It removes expired entries.
+// Stats returns the counters of c. It removes expired entries.
 func (c *Cache[K, V]) Stats() Stats {
 	c.expireIfTimed()
 	var s Stats
