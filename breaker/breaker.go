@@ -109,7 +109,7 @@ func (s *State) UnmarshalText(text []byte) error {
 type Breaker struct {
 	word    atomic.Uint64 // 0 until first use
 	per     atomic.Pointer[period]
-	refusal atomic.Pointer[error] // of all calls, if only a change of the word ends that
+	refusal atomic.Pointer[error]  // of all calls, if only a change of the word ends that
 	late    atomic.Uint64          // reports that came too late to be counted
 	all     atomic.Pointer[totals] // nil unless Options.Count was ever set
 	clock   clock                  // set once
