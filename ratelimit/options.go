@@ -41,8 +41,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// constant is resolve for a limit that does not warm up. It panics if o asks for
-// that.
+// constant is resolve for a limit that does not warm up. It panics if o asks
+// for that.
 func (o *Options) constant() Options {
 	r := o.resolve()
 	if r.WarmUp != 0 {
