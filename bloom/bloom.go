@@ -73,7 +73,7 @@ func (*noCopy) Unlock() {}
 // key that was not with probability at most p. If opts is nil, the defaults are
 // used. It takes the bits that the table in the package comment says, or a few
 // hundred if that is more: a filter is at least one line. It panics unless
-// 1e-12 <= p < 1 and 0 <= n <= 2^48.
+// 1e-12 <= p < 1 and 0 <= n <= 2^48, and if opts is not valid.
 func New(n int, p float64, opts *Options) *Filter {
 	s, lines := mustPlan(bitCurves[:], n, p, opts)
 	f := &Filter{shape: s, lines: make([]line, lines)}
@@ -151,7 +151,7 @@ func (f *Filter) addOther(l *line, h uint64) bool {
 	return added
 }
 
-// mustChange panics unless the filter is one that can change.
+// mustChange panics if the filter is zero, or a view.
 func (f *Filter) mustChange() {
 	f.mustNotView()
 	if len(f.lines) == 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // alias returns the n lines of which body is the bytes, in the same memory, or
-// nil if a word there is not what it is in the format.
+// nil if words in memory are not as in the format.
 func alias(body []byte, n int) []line {
 	p := unsafe.Pointer(unsafe.SliceData(body))
 	if !littleEndian || uintptr(p)%8 != 0 {

@@ -17,8 +17,8 @@ import (
 //
 // Clearing a generation would take long, so each line carries the number of the
 // turn in which it was last written. Turns are counted from G; turn t writes to
-// generation t mod G. A line of another turn than the one that its generation
-// is of now is as good as empty: Has ignores it, and Add clears it first. Turns
+// generation t mod G. A line whose stamp is not the turn that its generation
+// has now is as good as empty: Has ignores it, and Add clears it first. Turns
 // are numbered with 32 bits: a line that was not written for exactly 2^32 turns
 // would come back, and answer maybe.
 //
