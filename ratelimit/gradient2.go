@@ -9,9 +9,9 @@ import (
 )
 
 // Gradient2 is the [Algorithm] that compares how long operations take with how
-// long they take when fewer run: more than that is time in somebody's queue,
-// and the limit shrinks in proportion. It needs no timeouts. The zero value is
-// ready for use; it must not be copied once in use.
+// long they take when fewer run: the difference is time in a queue, and the
+// limit shrinks in proportion. It needs no timeouts. The zero value is ready
+// for use; it must not be copied once in use.
 //
 // It is named after the algorithm of Netflix's concurrency-limits and differs
 // where that grows without bound. The time to compare with is not an average of

@@ -158,8 +158,8 @@ func (m *meter) cost(n int64) int64 {
 	return int64(min(lo, maxDebt))
 }
 
-// charge returns the spending after n tokens at supply v that nobody asked the
-// bucket for: it goes into debt, up to maxDebt.
+// charge returns the spending after n tokens at supply v that are taken without
+// asking: it goes into debt, up to maxDebt.
 func (m *meter) charge(spent, v, n int64) int64 {
 	spent = max(spent, v)
 	return spent + min(m.cost(n), max(v+maxDebt-spent, 0))

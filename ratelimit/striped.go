@@ -46,7 +46,7 @@ const minStriped = 256
 
 // NewStriped returns a Striped that admits rate events a time and burst events
 // at once. If opts is nil, the defaults are used. It panics if burst is not
-// between 256 and 2^61.
+// between 256 and 2^61, or if opts is not valid.
 func NewStriped(rate Rate, burst int, opts *Options) *Striped {
 	checkStriped(burst)
 
@@ -148,8 +148,7 @@ func (s *Striped) refill(p *stripe) bool {
 	return got > 0
 }
 
-// lockAll locks all stripes, in order: only here does anybody hold more than
-// one.
+// lockAll locks all stripes, in order. No other call holds more than one.
 func (s *Striped) lockAll() {
 	for i := range s.stripes {
 		s.stripes[i].mu.Lock()

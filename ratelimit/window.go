@@ -28,8 +28,8 @@ type Window struct {
 // NewSlidingLog returns a Window that is exact: it admits an event if fewer
 // than n happened in the length before it, and else refuses it. It keeps the
 // time of each event, 8 bytes, up to n of them. Every call costs O(1),
-// amortized over the events that it forgets. It panics if n or length is not
-// positive.
+// amortized over the events that it forgets. If opts is nil, the defaults are
+// used. It panics if n or length is not positive, or if opts is not valid.
 func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 	checkWindow(n, length)
 	return newWindow(n, length, newClock(opts.constant().Now), newEventLog(length))
@@ -40,9 +40,10 @@ func NewSlidingLog(n int, length time.Duration, opts *Options) *Window {
 // counts the slice that is partly outside as if it were inside. The price is
 // that events count up to one slice too long, so that a steady stream gets
 // n·slices/(slices+1) per length, and at worst a client waits so much longer.
-// Each call costs O(slices) after an idle time and O(1) otherwise. It panics if
-// n, length or slices is not positive, or if slices exceed the nanoseconds of
-// length; but slices may be [Weighted], for another way to count.
+// Each call costs O(slices) after an idle time and O(1) otherwise. If opts is
+// nil, the defaults are used. It panics if n, length or slices is not positive,
+// if slices exceed the nanoseconds of length, or if opts is not valid; but
+// slices may be [Weighted], for another way to count.
 func NewSlidingWindow(n int, length time.Duration, slices int, opts *Options) *Window {
 	checkWindow(n, length)
 	c, _ := newSlidingCounter(length, slices)
@@ -72,16 +73,17 @@ const Weighted = -1
 // NewFixedWindow returns a Window that counts anew in each window, the first of
 // which begins when it is made. It is the cheapest kind, and the one of most
 // servers, but a client that asks at the end of one window and the start of the
-// next gets up to 2n events in a moment. It panics if n or length is not
-// positive.
+// next gets up to 2n events in a moment. If opts is nil, the defaults are used.
+// It panics if n or length is not positive, or if opts is not valid.
 func NewFixedWindow(n int, length time.Duration, opts *Options) *Window {
 	checkWindow(n, length)
 	return newWindow(n, length, newClock(opts.constant().Now), newSliceCounter(int64(length), 1))
 }
 
 // NewQuota returns a Window that admits n events in each period of the
-// calendar: "1000 a day", where a day is that of the customer's wall clock. The
-// default clock is time.Now. It panics if n is not positive.
+// calendar: "1000 a day", where a day is that of the customer's wall clock. If
+// opts is nil, the defaults are used; the default clock is time.Now. It panics
+// if n is not positive, or if opts is not valid.
 //
 // It reads the wall clock, unlike everything else here, and remembers the end
 // of its current period: a clock that is set back grants nothing twice. A clock
@@ -195,8 +197,9 @@ func (w *Window) Peek(n int) Decision {
 // longer count need no Return, and it would take back others. It panics if n is
 // negative.
 //
-// Which of the events are taken back nobody knows, so the oldest are forgotten:
-// those that remain count at least as long as the events that did happen.
+// Return does not know which of the events did not happen, so it forgets the
+// oldest: those that remain count at least as long as the events that did
+// happen.
 func (w *Window) Return(n int) {
 	events := checkN(n)
 	t := w.reading()
