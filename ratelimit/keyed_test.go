@@ -254,6 +254,24 @@ func TestKeyedBound(t *testing.T) {
 	}
 }
 
+// TestKeyedRounding checks by how much MaxKeys is rounded down.
+func TestKeyedRounding(t *testing.T) {
+	for size := 2 * ways; size < 1<<21; size += 1 + size/50 {
+		k := NewKeyed[int]([]Limit{{PerHour(1), 1}}, &KeyedOptions{MaxKeys: size})
+		room := 0
+		for i := range k.table.shards {
+			room += k.table.shards[i].maxSets * ways
+		}
+		least := size &^ (ways - 1)
+		if size > 1024 {
+			least = size - size/100
+		}
+		if room < least || room > size {
+			t.Errorf("MaxKeys %d: room for %d, want %d to %d", size, room, least, size)
+		}
+	}
+}
+
 // TestKeyedFlood checks a flood of keys used once, far more than the table
 // holds, while an abuser and clients within their limits go on: the abuser gets
 // nothing from it, and memory stays flat.

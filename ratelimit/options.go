@@ -61,8 +61,9 @@ func (o *Options) resolve() Options {
 
 // KeyedOptions are the optional settings of a [Keyed] or a [KeyedWindow].
 type KeyedOptions struct {
-	// MaxKeys bounds the number of keys held; at least 16. If zero, 65536.
-	// It is rounded down by up to 12.5 % to fit the layout of the table.
+	// MaxKeys bounds the number of keys held; at least 16. If zero, 65536. To
+	// fit the layout of the table it is rounded down: to a multiple of 8, and
+	// above 1024 by less than 1 %.
 	MaxKeys int
 
 	// DenyNew refuses keys that are not held while the table has no room for

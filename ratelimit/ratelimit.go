@@ -341,8 +341,8 @@ func (l *Limiter) look(t int64) (b *bucket, d, spent int64) {
 
 // Charge takes n tokens without asking, into debt if need be: the cost of work
 // whose size is known only afterwards. A debt delays later events until it is
-// refilled. It saturates at 2^62 units, which is at least two bursts and at
-// most 146 years of refill. Charge panics if n is negative.
+// refilled. It saturates at 2^62 units, which is at least two bursts. Charge
+// panics if n is negative.
 func (l *Limiter) Charge(n int) {
 	tokens := checkN(n)
 	t := l.clock.read()
