@@ -159,7 +159,7 @@ func TestWindowRotate(t *testing.T) {
 			w.AddUint64(i)
 			for j := range i + 1 {
 				if got, want := w.HasUint64(j), i-j < 3; got != want {
-					t.Errorf("window %v: %d turns ago: present is %v", span, i-j, got)
+					t.Errorf("window %v: HasUint64 of %d turns ago = %t, want %t", span, i-j, got, want)
 				}
 			}
 			w.Rotate()
@@ -171,6 +171,30 @@ func TestWindowRotate(t *testing.T) {
 			{"AddString(a) again", w.AddString("a"), false},
 		})
 	}
+}
+
+// TestWindowRotateAges checks that Rotate makes keys that are there age by the
+// rest of the turn: one that came just before lives so much shorter.
+func TestWindowRotateAges(t *testing.T) {
+	var clock fakeClock
+	w := NewWindow(1000, 1e-6, 3*time.Second, &WindowOptions{Now: clock.now})
+	clock.sleep(900 * time.Millisecond)
+	w.AddString("before")
+	w.Rotate()
+	w.AddString("after")
+	clock.sleep(2100*time.Millisecond - 1)
+	checkAnswers(t, []answer{
+		{"HasString(before) at the end", w.HasString("before"), true},
+	})
+	clock.sleep(1)
+	checkAnswers(t, []answer{
+		{"HasString(before) after it", w.HasString("before"), false},
+		{"HasString(after)", w.HasString("after"), true},
+	})
+	clock.sleep(time.Second)
+	checkAnswers(t, []answer{
+		{"HasString(after) after its window", w.HasString("after"), false},
+	})
 }
 
 // TestWindowRateForgets checks that Rate does not count lines that were written
