@@ -71,9 +71,9 @@ func (c *Cache[K, V]) loader() loadFunc[K, V] {
 // Load returns the value of key, and loads it by Options.Load if it is absent.
 // Of several calls for a key one loads, and all wait, each until its own ctx
 // ends: then it returns ctx.Err(), and the load goes on. If ctx can be
-// canceled, the loader runs in a goroutine of its own, so that the call can
-// return early; otherwise it runs in the caller's. If it panics, so do all
-// calls that wait, with a [*PanicError].
+// canceled, or Options.LoadTimeout is set, the loader runs in a goroutine of
+// its own, so that the call can return early; otherwise it runs in the
+// caller's. If it panics, so do all calls that wait, with a [*PanicError].
 //
 // A value older than Options.RefreshAfter is returned and loaded again in the
 // background. An expired value is returned only if the load fails, and
