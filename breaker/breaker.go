@@ -48,7 +48,7 @@ package breaker
 //	   change of the word ends that.
 //
 // Lock order: Group.mu, then mu of a Breaker, then mu of its window. User code
-// runs under none of them, except Options.Now under mu.
+// runs under none of them, except Options.Now under the first two.
 //
 // Why not a mutex around all of it, as sony/gobreaker: every call of every
 // goroutine asks a closed breaker, and they would all share that lock. Why not

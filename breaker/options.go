@@ -130,7 +130,8 @@ type Options struct {
 	// Now is the clock. If nil, the system's monotonic clock, and a timer makes
 	// the changes that time brings. If set, there is no timer: changes happen
 	// when the breaker is next used, as of the time that they were due. Its
-	// readings may stand still or go back. Now must not call the breaker.
+	// readings may stand still or go back. Now must not call the breaker, nor
+	// the group that holds it.
 	Now func() time.Time
 
 	rand func() float64 // in [0, 1); tests only
