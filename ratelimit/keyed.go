@@ -41,7 +41,7 @@ import (
 //	K4 a waiter holds a promise only if it is the first of the line of its key.
 //
 // Lock order: the mutex of the lines, then that of a shard, then k.mu.
-// Options.Now is called before any.
+// Options.Now may run under the first alone.
 
 // A Keyed is a bucket per key, in bounded memory. Keys not heard of have full
 // buckets, and every bucket obeys one or several limits, its tiers: an event
