@@ -371,9 +371,8 @@ func (o *op[K, V]) backOffLocked(f *flight[K, V], s uint32, least time.Duration)
 	}
 }
 
-// ensureDone makes f.done, so that a call can wait for f. The lock of the shard
-// is held.
-func (f *flight[K, V]) ensureDone() {
+// ensureDoneLocked makes f.done, so that a call can wait for f.
+func (f *flight[K, V]) ensureDoneLocked() {
 	if f.done == nil {
 		f.done = make(chan struct{})
 	}

@@ -229,14 +229,14 @@ func (c *Cache[K, V]) lookOrJoinLocked(sh *shard[K, V], l *lookup[K, V], t *task
 	}
 	if f != nil {
 		f.waiters++
-		f.ensureDone()
+		f.ensureDoneLocked()
 		sh.joined++
 	} else {
 		f = c.registerLocked(sh, l.key, l.hash, t)
 		f.load = l.load
 		l.begun = true
 		if !l.inline {
-			f.ensureDone()
+			f.ensureDoneLocked()
 		}
 		l.caller.blockOn(t)
 	}
@@ -356,7 +356,7 @@ func (c *Cache[K, V]) registerReload(l *lookup[K, V]) bool {
 	l.flight = c.registerLocked(sh, l.key, l.hash, t)
 	l.flight.load = l.load
 	if !l.inline {
-		l.flight.ensureDone()
+		l.flight.ensureDoneLocked()
 	}
 	l.caller.blockOn(t)
 	return true
