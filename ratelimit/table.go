@@ -43,7 +43,7 @@ const ways = 8
 // A shard is a hash table of sets of 8 slots, each key having two sets to
 // choose from. Tags are one byte of the hash, 0 for an empty slot, and are
 // compared 8 at a time. A single choice of set would overflow long before the
-// table is full.
+// table is full. Callers of its methods hold mu.
 type shard[K comparable] struct {
 	mu    sync.Mutex // protects the fields below
 	rule  rule       // of the slots without one of their own
