@@ -141,7 +141,7 @@ func TestStripedEnvelope(t *testing.T) {
 	}
 }
 
-// TestStripeHash checks that many goroutines at once reach more than one stripe.
+// TestStripeHash checks that many goroutines at once reach several stripes.
 func TestStripeHash(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[uint64]bool{}
