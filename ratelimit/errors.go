@@ -33,6 +33,10 @@ var (
 	// errFull is the error of a waiter for which there is no place in a queue.
 	errFull = fmt.Errorf("%w: the queue is full", ErrLimited)
 
+	// errSnapshot is the error of a snapshot whose checksum holds, and whose
+	// content no WriteTo writes.
+	errSnapshot = fmt.Errorf("%w: a snapshot holds what is not written", ErrCorrupt)
+
 	// errStuck is the error of a store that refuses, time after time, to
 	// replace the very state that it returns.
 	errStuck = errors.New("store does not replace a state that it returns")

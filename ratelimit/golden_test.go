@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -98,9 +99,9 @@ func TestStateErrors(t *testing.T) {
 		checkErr(t, err, nil, "CompareAndSwap")
 		check(t, ok, true, "CompareAndSwap")
 
-		if _, err := NewShared(store, []Limit{{PerSecond(1), 2}}, nil).Take(t.Context(), "key", 1); !errors.Is(err, tt.want) {
-			t.Errorf("%s: Take: err = %v, want %v", name, err, tt.want)
-		}
+		_, err = NewShared(store, []Limit{{PerSecond(1), 2}}, nil).Take(t.Context(), "key", 1)
+		checkErr(t, err, tt.want, "%s: Take", name)
+		check(t, fmt.Sprint(err), fmt.Sprintf("%v: key %q", tt.want, "key"), "%s: error of Take", name)
 	}
 }
 

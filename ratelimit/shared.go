@@ -263,7 +263,7 @@ func (s *Shared) load(ctx context.Context, key string) (state sharedState, old [
 		return nil, nil, 0, fmt.Errorf("ratelimit: clock of the store: %w", err)
 	}
 	if state, err = s.rule.decode(old); err != nil {
-		return nil, nil, 0, fmt.Errorf("ratelimit: state of %q: %w", key, err)
+		return nil, nil, 0, fmt.Errorf("%w: key %q", err, key)
 	}
 	return state, old, int64(t.Sub(time.Unix(0, 0))), nil
 }

@@ -97,23 +97,23 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	// Bytes of a later version are not damage, so magic, version and kind come
 	// before the checksum.
 	if string(header[:8]) != snapshotMagic {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: not a snapshot", ErrCorrupt)
+		return n, 0, fmt.Errorf("%w: not a snapshot", ErrCorrupt)
 	}
-	if binary.LittleEndian.Uint16(header[8:]) != snapshotVersion {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w", ErrVersion)
+	if v := binary.LittleEndian.Uint16(header[8:]); v != snapshotVersion {
+		return n, 0, fmt.Errorf("%w: %d", ErrVersion, v)
 	}
 	got := binary.LittleEndian.Uint16(header[10:])
 	if got < kindKeyed || got > kindWindow {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w", ErrVersion)
+		return n, 0, fmt.Errorf("%w: kind %d", ErrVersion, got)
 	}
 	if got != kind {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: of another type", ErrCorrupt)
+		return n, 0, fmt.Errorf("%w: a snapshot of another type", ErrCorrupt)
 	}
 
 	// Memory grows with the bytes that come, not with the length they claim.
 	length := binary.LittleEndian.Uint64(header[24:])
 	if length > maxSnapshot {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: too long", ErrCorrupt)
+		return n, 0, fmt.Errorf("%w: a snapshot of %d bytes", ErrCorrupt, length)
 	}
 	var b bytes.Buffer
 	read, err := io.CopyN(&b, r, int64(length))
@@ -126,10 +126,10 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 	sum := crc32.Checksum(header[:12], castagnoli)
 	sum = crc32.Update(sum, castagnoli, header[16:])
 	if crc32.Update(sum, castagnoli, b.Bytes()) != binary.LittleEndian.Uint32(header[12:]) {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: wrong checksum", ErrCorrupt)
+		return n, 0, fmt.Errorf("%w: checksum of a snapshot", ErrCorrupt)
 	}
 	if err := gob.NewDecoder(&b).Decode(v); err != nil {
-		return n, 0, fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, err)
+		return n, 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return n, int64(binary.LittleEndian.Uint64(header[16:])), nil
 }
@@ -138,7 +138,7 @@ func readSnapshot(r io.Reader, kind uint16, v any) (n int64, at int64, err error
 // reader has failed: that says nothing about its bytes.
 func readError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("ratelimit: read snapshot: %w: %w", ErrCorrupt, io.ErrUnexpectedEOF)
+		return fmt.Errorf("%w: a snapshot ends too early: %w", ErrCorrupt, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("ratelimit: read snapshot: %w", err)
 }
@@ -241,7 +241,7 @@ func (k *Keyed[K]) ReadFrom(r io.Reader) (int64, error) {
 		ok = p >= 0 && p < len(plans) && len(v.Debts[i]) == len(plans[p]) && hashable(v.Keys[i])
 	}
 	if !ok {
-		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)
+		return n, errSnapshot
 	}
 
 	// The time between writing and reading has paid its part of the debts.
@@ -375,7 +375,7 @@ func (w *KeyedWindow[K]) ReadFrom(in io.Reader) (int64, error) {
 		ok = validEvents(v.Events[i]) && hashable(v.Keys[i])
 	}
 	if !ok {
-		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)
+		return n, errSnapshot
 	}
 
 	for i, key := range v.Keys {
@@ -420,7 +420,7 @@ func (w *Window) ReadFrom(in io.Reader) (int64, error) {
 		return n, err
 	}
 	if len(v.Events) != 1 || !validEvents(v.Events[0]) {
-		return n, fmt.Errorf("ratelimit: read snapshot: %w", ErrCorrupt)
+		return n, errSnapshot
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -238,6 +240,7 @@ func TestSnapshotErrors(t *testing.T) {
 		fresh := NewKeyed[int]([]Limit{{PerHour(1), 10}}, nil)
 		_, err := fresh.ReadFrom(bytes.NewReader(tt.in))
 		checkErr(t, err, tt.want, "%s: ReadFrom", name)
+		check(t, strings.Count(fmt.Sprint(err), "ratelimit: "), 1, "%s: prefixes of %v", name, err)
 		check(t, fresh.Len(), 0, "%s: keys", name)
 	}
 
