@@ -41,7 +41,7 @@ func (c *Concurrent) AddHash(h uint64) bool {
 		panic("bloom: zero Concurrent: use NewConcurrent")
 	}
 
-	// Other goroutines may set the same bits: at least one of all returns true.
+	// Several goroutines may set the same bits at once: at least one gets true.
 	n := uint64(len(c.f.lines))
 	added := c.f.lines[index(h, n)].addAtomic(h, c.f.perLane)
 	if c.f.perKey > 1 {
