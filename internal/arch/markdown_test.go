@@ -26,6 +26,7 @@ var markdownRules = []rule{
 	{"Outputs", checkOutputs},
 	{"Prints", checkPrints},
 	{"Links", checkLinks},
+	{"Plots", checkPlots},
 	{"Commands", checkCommands},
 }
 
@@ -276,6 +277,27 @@ func checkLinks(t *tree, report reporter) {
 					report(fmt.Sprintf("%s:%d", name, i+1), "%v", err)
 				}
 			}
+		}
+	}
+}
+
+// checkPlots reports pictures that no document shows. That those exist which
+// are shown is checked with the links.
+func checkPlots(t *tree, report reporter) {
+	pictures, err := fs.Glob(t.fsys, "docs/plots/*")
+	if err != nil {
+		report("docs/plots", "%v", err)
+	}
+	shown := map[string]bool{}
+	for _, name := range t.documents(report) {
+		text, _ := t.read(name)
+		for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
+			shown[path.Join(path.Dir(name), m[2])] = true
+		}
+	}
+	for _, p := range pictures {
+		if !shown[p] {
+			report(p, "no document shows it")
 		}
 	}
 }
