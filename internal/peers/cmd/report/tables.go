@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ashlar-go/ashlar/internal/peers/bench"
 )
 
 // A pkg is what the README says about a package, and the row of compare that
@@ -72,7 +74,7 @@ func measured(runs []*pkgRun) string {
 			machines = append(machines, cpu)
 		}
 	}
-	return wrapped(fmt.Sprintf("Measured until %s on %s, %s processors, %s: ours over the best peer, interleaved in one process, "+
+	return bench.Wrap(fmt.Sprintf("Measured until %s on %s, %s processors, %s: ours over the best peer, interleaved in one process, "+
 		"medians of the ratios within rounds. Of %d rows a peer is ahead in %d; [docs/performance.md](docs/performance.md) lists these first.",
 		day(latest(runs)), strings.Join(machines, " and "), h["procs"], h["go"], rows, behind))
 }
@@ -81,27 +83,6 @@ func measured(runs []*pkgRun) string {
 func latest(runs []*pkgRun) string {
 	r := slices.MaxFunc(runs, func(a, b *pkgRun) int { return strings.Compare(a.header["date"], b.header["date"]) })
 	return r.header["date"]
-}
-
-// wrapped returns text in lines of at most 80 columns.
-func wrapped(text string) string {
-	var b strings.Builder
-	column := 0
-	for word := range strings.FieldsSeq(text) {
-		switch {
-		case column == 0:
-		case column+1+len(word) > 80:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += len(word)
-	}
-	b.WriteByte('\n')
-	return b.String()
 }
 
 // duration returns a time in nanoseconds with the unit that suits it.
@@ -145,7 +126,7 @@ fair, and how to run it:
 ` + "```sh\ncd internal/peers && go run ./cmd/compare ratelimit\n```\n\n![All ratios, a dot each](plots/comparison.svg)\n")
 	for _, r := range runs {
 		fmt.Fprintf(&b, "\n## %s\n\n", r.p.name)
-		b.WriteString(wrapped(fmt.Sprintf("%s, %s, %s processors, %s; commit %s; %s rounds of %s.",
+		b.WriteString(bench.Wrap(fmt.Sprintf("%s, %s, %s processors, %s; commit %s; %s rounds of %s.",
 			day(r.header["date"]), r.header["cpu"], r.header["procs"], r.header["go"], r.header["commit"], r.header["rounds"], r.header["sample"])))
 		b.WriteByte('\n')
 		b.WriteString("| workload | ours | floor | peer | its | ratio | interval | verdict |\n|---|---|---|---|---|---|---|---|\n")
