@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/v1, v1-tables and tables")
+var update = flag.Bool("update", false, "rewrite testdata/v1, v1-tables, tables and levels.txt")
 
 // TestGolden checks that the files of two small databases are those that were
 // committed, and that they can be read: databases of any version are read by
