@@ -7,6 +7,7 @@ import (
 	"unsafe"
 )
 
+// TestAllocs checks that no operation of a hot path allocates.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -45,9 +46,9 @@ func TestAllocs(t *testing.T) {
 // TestSizes pins the memory that doc.go promises.
 func TestSizes(t *testing.T) {
 	if st := mustSnapshot(t, nil, numbered(100)...).Stats(); st.Bytes > 25*st.Points {
-		t.Errorf("%d bytes for %d points", st.Bytes, st.Points)
+		t.Errorf("%d bytes for %d points, want at most 25 a point", st.Bytes, st.Points)
 	}
 	if n := unsafe.Sizeof(counter{}); n > 64 {
-		t.Errorf("a counter takes %d bytes", n)
+		t.Errorf("a counter takes %d bytes, want at most 64", n)
 	}
 }

@@ -14,13 +14,13 @@ import (
 )
 
 // A Balancer sends requests to the nodes of a [Ring], and to none more than its
-// share of the load times a factor: a key goes to its owner, unless that has as
-// much as it may, and then to a node that depends on the key too. It is safe
-// for concurrent use by multiple goroutines and must not be copied. Use
-// [NewBalancer]; methods of a zero Balancer panic.
+// share of the load times a factor: a key goes to its owner, or, if the owner
+// is full, to another node that the key chooses. It is safe for concurrent use
+// by multiple goroutines and must not be copied. Use [NewBalancer]; methods of
+// a zero Balancer panic.
 //
 // The loads belong to names, and outlive changes of the ring: a node that
-// leaves and comes back finds the leases that it still has.
+// leaves and comes back still has its leases.
 type Balancer struct {
 	ring   *Ring
 	factor float64
@@ -32,7 +32,7 @@ type Balancer struct {
 	mu       sync.Mutex // protects the fields below, and the making of views
 	counters map[string]*counter
 	admitted uint64 // by counters that are retired
-	away     uint64
+	away     uint64 // by counters that are retired
 }
 
 // A view is a snapshot with the counters and bounds of its nodes.
@@ -42,7 +42,7 @@ type view struct {
 	bounds   []uint64   // of each node: factor times its share of the weights, in units of 2^-32
 }
 
-// A counter is the load of a name. One that is retired is in no map any more.
+// A counter is the load of a name. It leaves the map when it is retired.
 type counter struct {
 	load     atomic.Int64
 	admitted atomic.Uint64
@@ -53,7 +53,7 @@ type counter struct {
 }
 
 const (
-	retired   = math.MinInt64 / 2
+	retired   = math.MinInt64 / 2 // the load of a retired counter, which admits nothing
 	maxFactor = 1 << 20
 )
 
@@ -81,9 +81,10 @@ func NewBalancer(r *Ring, factor float64) *Balancer {
 //	ceil(total · factor · weight / weights)
 //
 // where total is the number of all leases and of the requests being admitted,
-// this one included; a factor below 1 + n/2^32, where n is the number of nodes,
-// may count as that. Leases do not move, so as others are released a node may
-// be above the bound of the moment until its own are.
+// this one included, at an instant during the call; a factor below 1 + n/2^32,
+// where n is the number of nodes, may count as that. Leases do not move, so as
+// others are released a node may be above the bound of the moment until its own
+// are.
 func (b *Balancer) Acquire(key string) (l Lease, ok bool) {
 	total := b.enter()
 	for {
@@ -96,17 +97,17 @@ func (b *Balancer) Acquire(key string) (l Lease, ok bool) {
 		if c := v.find(v.snap.Hash(key), total, nil); c != nil {
 			return Lease{b, c}, true
 		}
-		// The loads are below their bounds in all. So each node that was full
-		// had room before or after: others were faster. Look again.
+		// The bounds add up to at least the total, so when it was read a node
+		// had room. Other requests were faster: look again.
 		total = b.total.Load()
 	}
 }
 
 // AcquireOther is [Balancer.Acquire] for a request that failed: it admits the
 // request to a node other than those in except, within the same bound. ok is
-// false if none of them has room now; the bound does not promise room among the
-// rest. Release the lease on the failed node first, or its load takes part in
-// the total.
+// false if none of the others has room now: the bound promises room among all
+// nodes, not among some. Release the lease on the failed node first, or it
+// counts in the total.
 func (b *Balancer) AcquireOther(key string, except ...string) (l Lease, ok bool) {
 	total := b.enter()
 	v := b.current()
@@ -119,12 +120,13 @@ func (b *Balancer) AcquireOther(key string, except ...string) (l Lease, ok bool)
 	return Lease{}, false
 }
 
-// enter counts a request that is being admitted, and returns the total with it.
+// enter counts a request that is being admitted, and returns the new total.
 func (b *Balancer) enter() int64 {
 	b.mustUse()
 	return b.total.Add(1)
 }
 
+// mustUse panics if b is zero.
 func (b *Balancer) mustUse() {
 	if b.ring == nil {
 		panic("consistenthash: zero Balancer: use NewBalancer")
@@ -186,7 +188,7 @@ func (c *counter) add(limit int64) bool {
 	}
 }
 
-// admitted is called by tests at each admission.
+// admitted is set by tests, and called at each admission.
 var admitted func(load, limit int64)
 
 // ceiling returns total·bound/2^32 rounded up, at most 2^63-1.
@@ -213,7 +215,7 @@ func (b *Balancer) current() *view {
 		return v // another goroutine made it
 	}
 
-	// Nodes that stay keep their counter, and with it their load.
+	// Names that stay keep their counter, and with it their load.
 	v := &view{snap: s, counters: make([]*counter, len(s.nodes)), bounds: bounds(s, b.factor)}
 	for i, name := range s.names {
 		v.counters[i] = b.counterLocked(name)
@@ -233,7 +235,6 @@ func (b *Balancer) current() *view {
 // bounds returns the part of the total that each node of s may have, in units
 // of 2^-32.
 func bounds(s *Snapshot, factor float64) []uint64 {
-	// A bound is a share of the total, as a fraction of 2^32.
 	list := make([]uint64, len(s.nodes))
 	total := s.totalWeight()
 	sum := uint64(0)
@@ -244,7 +245,8 @@ func bounds(s *Snapshot, factor float64) []uint64 {
 		}
 	}
 
-	// There must be room for all, however close to 1 the factor is.
+	// There must be room for the total, however close to 1 the factor is: each
+	// bound was rounded down by less than a unit.
 	if sum < 1<<32 {
 		for i := range list {
 			if s.counts[i] > 0 {
@@ -323,7 +325,8 @@ func (b *Balancer) sorted() []*counter {
 	return all
 }
 
-// Node returns the name of the node that the request was admitted to.
+// Node returns the name of the node that the request was admitted to, or "" if
+// l is the zero Lease.
 func (l Lease) Node() string {
 	if l.c == nil {
 		return ""
@@ -331,16 +334,15 @@ func (l Lease) Node() string {
 	return l.c.name
 }
 
-// Release ends the request. It must be called once, and may be when the node
-// has left the ring. It panics if l is the zero Lease or if it finds that more
-// was released than acquired.
+// Release ends the request. It must be called once, also if the node has left
+// the ring. It panics if l is the zero Lease, or if it finds that more leases
+// were released than acquired.
 func (l Lease) Release() {
 	if l.c == nil {
 		panic("consistenthash: zero Lease: release what Acquire returned")
 	}
 
-	// The count tells of a second release if no other lease of the node is
-	// left.
+	// A second release shows only when the node has no other lease.
 	load := l.c.load.Add(-1)
 	if load < 0 {
 		l.c.load.Add(1)
@@ -348,8 +350,9 @@ func (l Lease) Release() {
 	}
 	l.b.total.Add(-1)
 
-	// If the node leaves at this moment, either current sees that no lease is
-	// left, or orphan is set before the load fell.
+	// A race with current, which finds that the node has left: it sets orphan
+	// and then reads the load. So either current sees that no lease is left, or
+	// Release sees orphan.
 	if load == 0 && l.c.orphan.Load() {
 		l.b.mu.Lock()
 		defer l.b.mu.Unlock()

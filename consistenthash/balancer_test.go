@@ -70,9 +70,9 @@ func TestBalancerConcurrent(t *testing.T) {
 	}
 }
 
-// TestTrapBoundExact checks that the bound is the one that is promised, not one
-// more where the share of the total is a whole number. Envoy's is: it admits at
-// a load of exactly the bound.
+// TestTrapBoundExact checks that the bound is the promised one, not one more
+// where the share of the total is a whole number. Envoy's is: it admits at a
+// load of exactly the bound.
 func TestTrapBoundExact(t *testing.T) {
 	for _, weights := range [][]float64{{1, 1, 2}, {1, 2, 3}, {1, 1, 1}, {3}, {0.1, 0.2, 0.7}} {
 		var ring Ring
@@ -132,7 +132,7 @@ func TestTrapFactorNearOne(t *testing.T) {
 			sum += bound
 		}
 		if sum < 1<<32 {
-			t.Fatalf("the bounds of %d nodes add up to %d of 2^32", n, sum)
+			t.Fatalf("the bounds of %d nodes add up to %d, want at least 2^32", n, sum)
 		}
 
 		for range 100 * n {
@@ -189,7 +189,7 @@ func TestAcquireOther(t *testing.T) {
 		t.Errorf("Total = %d after a refusal, want 3", got)
 	}
 	if _, ok := NewBalancer(new(Ring), 2).AcquireOther("k"); ok {
-		t.Error("AcquireOther of an empty ring: ok")
+		t.Error("AcquireOther of an empty ring = true, want false")
 	}
 }
 
@@ -225,7 +225,7 @@ func TestAcquireLast(t *testing.T) {
 }
 
 // TestTrapLoadsOfTheGone checks that names of nodes that left are forgotten
-// when their last lease is released, without anybody looking at the loads.
+// when their last lease is released, also if no load is read.
 func TestTrapLoadsOfTheGone(t *testing.T) {
 	var ring Ring
 	b := NewBalancer(&ring, 2)
@@ -298,10 +298,10 @@ func TestTrapLeaveWithLoad(t *testing.T) {
 	ring.Remove("a")
 	l.Release()
 	if b.Total() != 0 {
-		t.Errorf("the total is %d when all is released", b.Total())
+		t.Errorf("the total is %d when all is released, want 0", b.Total())
 	}
 	for name := range b.Loads() {
-		t.Errorf("%q is kept", name)
+		t.Errorf("%q is kept, want no name without a lease", name)
 	}
 }
 
@@ -336,7 +336,7 @@ func TestTrapComeBackWithLoad(t *testing.T) {
 
 	l, ok := b.Acquire("k")
 	if !ok {
-		t.Fatal("Acquire finds no node after the only one came back")
+		t.Fatal("Acquire = false after the only node came back, want true")
 	}
 	old.Release()
 	l.Release()

@@ -68,8 +68,8 @@ func (s *Snapshot) count() error {
 	return nil
 }
 
-// complete derives the other fields from nodes and counts. The points that old
-// has too are taken from there.
+// complete derives the other fields from nodes and counts. It takes the points
+// that old has too from old.
 func (s *Snapshot) complete(old *Snapshot) {
 	s.names = make([]string, len(s.nodes))
 	for i, n := range s.nodes {
@@ -107,8 +107,8 @@ func (a point) after(b point) bool {
 }
 
 // place fills in the points: those of old for the nodes that have as many
-// there, and new ones, sorted, merged with them. Ranks keep their order, so
-// points that are equal keep theirs.
+// there, merged with new ones, which are sorted. The nodes of old keep their
+// order in s, and so do points of equal hash.
 func (s *Snapshot) place(old *Snapshot) {
 	rank := make([]int32, len(old.nodes)) // of a node of old in s, or -1
 	for i := range rank {
@@ -187,8 +187,9 @@ func sorted(points []point) []point {
 	n := uint64(len(points))
 
 	// Hashes are uniform, so buckets by their leading bits hold one point in
-	// the mean. Count first.
-	ends := make([]int32, n+1) // of each bucket, from the second entry on; at first, how many it has
+	// the mean. Entry b+1 counts the points of bucket b; with the entries added
+	// up, entry b is where the bucket begins.
+	ends := make([]int32, n+1)
 	for _, p := range points {
 		b, _ := bits.Mul64(p.hash, n)
 		ends[b+1]++
@@ -197,15 +198,15 @@ func sorted(points []point) []point {
 		ends[b+1] += ends[b]
 	}
 
-	// Put each point into its bucket.
+	// Put each point into its bucket. Entry b moves to where the bucket ends.
 	out := make([]point, n)
 	for _, p := range points {
 		b, _ := bits.Mul64(p.hash, n)
 		out[ends[b]] = p
-		ends[b]++ // in the end, where the next bucket begins
+		ends[b]++
 	}
 
-	// Hashes of the caller's may be anything: sort large buckets by themselves.
+	// The caller's hashes may be anything: sort large buckets by themselves.
 	start := int32(0)
 	for _, end := range ends[:n] {
 		if end-start > crowded {
@@ -226,8 +227,8 @@ func sorted(points []point) []point {
 	return out
 }
 
-// crowded is the number of points from which a bucket is sorted by itself: few
-// have so many, unless the hash is not even.
+// crowded is the most points of a bucket that is not sorted by itself: few
+// buckets have more, unless the hash is not even.
 const crowded = 12
 
 // A merger writes the points of old that stay, and new ones between them.
@@ -248,7 +249,7 @@ func (m *merger) push(p point) {
 
 // takeUntil takes the points of old that come before p.
 func (m *merger) takeUntil(p point) {
-	last := max(len(m.old.points)-1, 0) // but for the sentinel
+	last := max(len(m.old.points)-1, 0) // the index of the sentinel
 
 	// Old points up to the hash of p come before it.
 	end := m.at
@@ -256,7 +257,8 @@ func (m *merger) takeUntil(p point) {
 		end = max(m.at, min(m.old.search(p.hash), last))
 	}
 
-	// Of points that are equal, those of lesser nodes come first.
+	// Of points of equal hash, those of lesser nodes come first. Points of
+	// nodes that left, of rank -1, are passed here and dropped by take.
 	for end < last && m.old.points[end] == p.hash {
 		if r := m.rank[m.old.owners[end]]; r > p.owner {
 			break
@@ -266,7 +268,7 @@ func (m *merger) takeUntil(p point) {
 	m.take(end)
 }
 
-// takeAll takes the rest.
+// takeAll takes the rest of the points of old.
 func (m *merger) takeAll() { m.take(max(len(m.old.points)-1, 0)) }
 
 // take takes the points of old before index end.
@@ -334,7 +336,8 @@ func (s *Snapshot) index() {
 	}
 }
 
-// divide numbers the zones of the nodes that have points.
+// divide numbers the zones of the nodes that have points, and counts how many
+// zones have more than r such nodes.
 func (s *Snapshot) divide() {
 	var names []string
 	for i, n := range s.nodes {

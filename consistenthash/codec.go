@@ -61,9 +61,9 @@ func (s Snapshot) MarshalBinary() ([]byte, error) { return s.AppendBinary(nil) }
 
 // UnmarshalBinary makes s the snapshot in data. Any bytes are safe: an error,
 // which wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], leaves s as it was.
-// The members are checked before they are placed, and at most as many points
-// are made as the Options.MaxPoints permit that s has: those of [NewSnapshot],
-// or the default for a zero Snapshot.
+// The members are checked before they are placed. The Options.MaxPoints of s
+// bound their points: those that were given to [NewSnapshot], or the default
+// for a zero Snapshot.
 func (s *Snapshot) UnmarshalBinary(data []byte) error {
 	if len(data) < headSize+tailSize || string(data[:len(magic)]) != magic {
 		return fmt.Errorf("%w: no header", ErrCorrupt)
@@ -103,8 +103,8 @@ func (s *Snapshot) UnmarshalBinary(data []byte) error {
 	return s.restore(opts, nodes, &fingerprint)
 }
 
-// restore makes s a snapshot of nodes, if that has the fingerprint, or if none
-// is given.
+// restore makes s a snapshot of nodes. If a fingerprint is given, it must be
+// that of the snapshot.
 func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) error {
 	if opts.VirtualNodes == 0 {
 		opts.VirtualNodes = -1 // a stored number is never the default
@@ -130,8 +130,8 @@ func (s *Snapshot) restore(opts Options, nodes []Node, fingerprint *uint64) erro
 	return nil
 }
 
-// A decoder reads the fields of a binary form. Missing ones read as zeros,
-// which the checks that follow refuse.
+// A decoder reads the fields of a binary form. Missing ones read as zeros, and
+// leave no byte for the fingerprint, by which UnmarshalBinary refuses them.
 type decoder struct{ rest []byte }
 
 func (d *decoder) take(n int) []byte {
@@ -159,8 +159,8 @@ type document struct {
 }
 
 // MarshalJSON returns the JSON form of s, described in the documentation of the
-// package. It returns an error if Options.Hash is set or a name is not UTF-8,
-// which JSON cannot hold.
+// package. It returns an error if Options.Hash is set or a name or zone is not
+// UTF-8, which JSON cannot hold, or if s is from [NewKetama].
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	if s.opts.Hash != nil {
 		return nil, errHash
@@ -176,9 +176,9 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON makes s the snapshot in data; null says nothing. A fingerprint
-// that is missing is not checked, so that a person can write a snapshot; so are
-// virtualNodes, which are then the default. It is as safe as
+// UnmarshalJSON makes s the snapshot in data; null changes nothing. A person
+// can write a snapshot: a fingerprint that is missing is not checked, and
+// virtualNodes that are missing are the default. It is as safe as
 // [Snapshot.UnmarshalBinary], with the same errors.
 func (s *Snapshot) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {

@@ -85,7 +85,7 @@ func checkSame(t *testing.T, got, want *Snapshot) {
 // are none.
 func TestCodecRefuses(t *testing.T) {
 	if _, err := mustSnapshot(t, &Options{Hash: coarse}).MarshalBinary(); err == nil {
-		t.Error("a function was marshaled")
+		t.Error("a snapshot with a Hash is marshaled, want an error")
 	}
 	for text, want := range map[string]error{
 		`{`:                               ErrCorrupt,
@@ -184,7 +184,7 @@ func TestNodeJSON(t *testing.T) {
 		t.Errorf("a weight of -1 in a file is %v, %v, want a bad one", n.Weight, err)
 	}
 	if err := json.Unmarshal([]byte(`{"name":1}`), &n); err == nil {
-		t.Error("a number as the name: no error")
+		t.Error("a number as the name: got no error, want one")
 	}
 }
 

@@ -25,8 +25,8 @@ package consistenthash
 // of the bucket is i, from where a scan is short. With three buckets a point,
 // about three lookups in four are answered by the one load.
 //
-// A node without a share is a member that has no points. Whatever is about keys
-// looks at points, and never meets it.
+// A node without a share is a member that has no points. Lookups, lists and
+// plans read points, and so never meet it.
 //
 // Invariants, checked under the tag invariants after each build:
 //
@@ -109,7 +109,7 @@ func (r *Ring) Add(nodes ...Node) error {
 // Remove removes the nodes named and returns how many of them were members.
 // The complexity is O(V) where V is the number of points.
 func (r *Ring) Remove(names ...string) (removed int) {
-	_ = r.change(func(s *Snapshot) (*Snapshot, error) { // the nodes that stay are valid
+	_ = r.change(func(s *Snapshot) (*Snapshot, error) { // never fails
 		next := s.Without(names...)
 		removed = len(s.given()) - len(next.given())
 		return next, nil
@@ -123,13 +123,15 @@ func (r *Ring) Set(nodes ...Node) error {
 	return r.change(func(s *Snapshot) (*Snapshot, error) { return s.build(nodes) })
 }
 
-// SetSnapshot makes the ring that of s, its options included. A snapshot that
-// was read from bytes becomes a ring, and one that was kept comes back.
+// SetSnapshot makes s the ring's snapshot, and the options of s its options: a
+// snapshot that was read from bytes becomes a ring, and one that was kept comes
+// back.
 func (r *Ring) SetSnapshot(s *Snapshot) {
 	_ = r.change(func(*Snapshot) (*Snapshot, error) { return s, nil }) // never fails
 }
 
-// change replaces the snapshot by the one that next makes of it.
+// change replaces the snapshot by the one that next makes of it, unless next
+// returns an error.
 func (r *Ring) change(next func(*Snapshot) (*Snapshot, error)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,10 +156,10 @@ func (r *Ring) MarshalJSON() ([]byte, error) { return r.Snapshot().MarshalJSON()
 // UnmarshalJSON makes the ring the one in data; see [Snapshot.UnmarshalJSON].
 func (r *Ring) UnmarshalJSON(data []byte) error {
 	return r.change(func(old *Snapshot) (*Snapshot, error) {
-		s := &Snapshot{opts: Options{MaxPoints: old.opts.MaxPoints}}
 		if string(data) == "null" {
 			return old, nil
 		}
+		s := &Snapshot{opts: Options{MaxPoints: old.opts.MaxPoints}}
 		return s, s.UnmarshalJSON(data)
 	})
 }

@@ -21,8 +21,8 @@
 //
 // # Choosing
 //
-// Start with a [Ring]. It and its [Snapshot] are the types with copies on
-// several nodes ([Ring.AppendN]), zones, shards of tenants, and plans.
+// Start with a [Ring]. It and its [Snapshot] alone have copies on several nodes
+// ([Ring.AppendN]), zones, shards of tenants, and plans.
 //
 //   - Keys with data that must be moved: a Ring, and [Snapshot.Plan].
 //   - Requests that should be even where some keys are hot: a [Balancer].
@@ -77,7 +77,7 @@
 //
 //	operation          time            allocations          memory
 //	Get                O(1) expected   0                    24 bytes a point
-//	AppendN            O(n) expected   0
+//	AppendN            O(n log n)      0
 //	Add, Remove, Set   O(V)            a snapshot of V      60 a new point, on the way
 //	Plan, Ranges       O(V)
 //	Acquire, Release   O(1) expected   0                    64 bytes a node
@@ -87,8 +87,8 @@
 //
 // # Concurrency
 //
-// All types are safe for concurrent use by multiple goroutines, but for a
-// [Snapshot] that is being unmarshaled. Reads are lock-free; changes of a Ring
+// All types are safe for concurrent use by multiple goroutines, except a
+// [Snapshot] while it is unmarshaled. Reads are lock-free; changes of a Ring
 // are linearizable (TestLinearizable). No type has a goroutine or needs a
 // Close.
 //

@@ -67,9 +67,8 @@ func ExampleNode() {
 	// c 67 %
 }
 
-// The ring of a textbook: servers at 20, 80 and 200 of 256, and one that joins
-// at
-// 90. With hash % n, four keys of five move.
+// Example_lesson is the ring of a textbook: servers at 20, 80 and 200 of 256,
+// and one that joins at 90. With hash % n, four keys of five move.
 func Example_lesson() {
 	owner := func(ring []int, key int) int {
 		i, _ := slices.BinarySearch(ring, key) // the first at or after the key

@@ -10,9 +10,9 @@ import (
 // Jump returns the bucket in [0, buckets) of a key by the jump consistent hash
 // of Lamping and Veach, as other languages compute it. Adding the bucket n
 // moves 1 key in n+1, all to it. The key must be a hash: a counter or an
-// identifier has too little entropy. Only the last bucket can be removed. For a
-// placement of one's own, [JumpBack] is the same and O(1). The complexity is
-// O(log n) where n = buckets. It panics if buckets is not positive.
+// identifier has too little entropy. Only the last bucket can be removed. If no
+// other language has to agree, [JumpBack] is faster. The complexity is O(log n)
+// where n = buckets. It panics if buckets is not positive.
 func Jump(key uint64, buckets int) int {
 	if buckets < 1 {
 		panic(fmt.Sprintf("consistenthash: buckets must be positive, got %d", buckets))
@@ -37,10 +37,9 @@ func Jump(key uint64, buckets int) int {
 }
 
 // JumpBack returns the bucket in [0, buckets) of a key by the JumpBackHash of
-// Ertl. It has the guarantees of [Jump], with other buckets, in constant
-// expected time. Like Jump it wants a hash as the key; 0 is always in bucket 0.
-// The complexity is O(1) expected. It panics if buckets is not between 1 and
-// 2^31-1.
+// Ertl. It has the guarantees of [Jump], with other buckets. Like Jump it wants
+// a hash as the key; 0 is always in bucket 0. The complexity is O(1) expected.
+// It panics if buckets is not between 1 and 2^31-1.
 func JumpBack(key uint64, buckets int) int {
 	if buckets < 1 || buckets > 1<<31-1 {
 		panic(fmt.Sprintf("consistenthash: buckets must be between 1 and 2^31-1, got %d", buckets))

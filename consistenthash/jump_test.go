@@ -49,7 +49,7 @@ func TestJump(t *testing.T) {
 
 	for key := range uint64(200) { // ends, also for more buckets than there are
 		if b := Jump(mix(key), math.MaxInt); b < 0 {
-			t.Fatalf("Jump(%d, MaxInt) = %d", key, b)
+			t.Fatalf("Jump(%d, MaxInt) = %d, want a bucket from 0 on", key, b)
 		}
 	}
 }
@@ -67,7 +67,8 @@ func TestJumpBack(t *testing.T) {
 	}
 }
 
-// TestJumpMonotone: a key stays where it is or goes to the new bucket.
+// TestJumpMonotone checks that a key stays where it is or goes to the new
+// bucket.
 func TestJumpMonotone(t *testing.T) {
 	for name, f := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
 		for k := range uint64(200) {
@@ -83,9 +84,9 @@ func TestJumpMonotone(t *testing.T) {
 	}
 }
 
-// TestJumpBalance: chi-square with n-1 degrees of freedom stays within 6
-// standard deviations of its mean: by chance it leaves them less than once in
-// 10^7, and the keys are fixed.
+// TestJumpBalance checks that chi-square with n-1 degrees of freedom stays
+// within 6 standard deviations of its mean: by chance it leaves them less than
+// once in 10^7, and the keys are fixed.
 func TestJumpBalance(t *testing.T) {
 	for name, f := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
 		for _, n := range []int{2, 3, 10, 64, 100, 1000} {

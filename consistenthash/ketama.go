@@ -15,18 +15,18 @@ import (
 // NewKetama returns a [Snapshot] of memcached servers that places keys as
 // libmemcached does with MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, so that clients in
 // other languages find them: the hash is MD5, the ring has 32 bits, and a
-// server of mean weight has 160 points. All else that a Snapshot can do it does
-// for them too, such as replicas and plans; it cannot be marshaled.
+// server of mean weight has 160 points. It has all methods of a Snapshot, such
+// as those for replicas and plans, but cannot be marshaled.
 //
 // The name of a node is the address of the server: "host:port",
 // "[fe80::1]:port" for IPv6, where ":11211" may be left out, or the path of a
 // Unix socket. Weights are whole numbers from 1 to 2^32-1, and relative: points
 // follow from the share of the total, so changing one weight moves points of
 // other servers. A server of so little weight that it has no point, or with
-// [NoShare], is not a member, as libmemcached never asks it; it comes back when
-// [Snapshot.With] or [Snapshot.Without] leave it enough. Where points of two
-// servers are equal, ours belong to the lesser name, whereas libmemcached
-// leaves it to its sort.
+// [NoShare], is not a member, as libmemcached never asks it; it becomes one
+// when [Snapshot.With] or [Snapshot.Without] leave its weight a point. A point
+// that two servers have in common belongs to the lesser name here, and to
+// either in libmemcached, whose sort is not stable.
 //
 // The errors wrap [ErrName], [ErrWeight] and [ErrTooLarge]. Where the runtime
 // allows nothing but FIPS 140, MD5 panics. A selector to copy, for a client of
@@ -83,8 +83,8 @@ func ketamaHash(key string) uint64 {
 	return uint64(binary.LittleEndian.Uint32(sum[:])) << 32
 }
 
-// ketamaPoint returns point i of the server with that address. Each hash is
-// good for four.
+// ketamaPoint returns point i of the server with that address. Each hash has
+// four points.
 func ketamaPoint(address string, i int32) uint64 {
 	sum := md5.Sum([]byte(address + "-" + strconv.Itoa(int(i/4))))
 	return uint64(binary.LittleEndian.Uint32(sum[i%4*4:])) << 32

@@ -67,13 +67,13 @@ func TestKetama(t *testing.T) {
 		t.Errorf("AppendN = %q, want all 8 servers", got)
 	}
 	if got, _ := s.Get("VDEAAAAA"); got == "" {
-		t.Error("Get finds no server for the key beyond the last point")
+		t.Error("Get = false for the key beyond the last point, want true")
 	}
 }
 
-// TestTrapKetamaWeights: weights are relative, so that one server's weight
-// moves the points of others, and a light server may have no point (torus#246,
-// memcached#873); then it is not asked, which must not be forever.
+// TestTrapKetamaWeights checks that weights are relative: the weight of one
+// server moves the points of others, and a light server may have no point
+// (torus#246, memcached#873). Then it is not asked, but comes back.
 func TestTrapKetamaWeights(t *testing.T) {
 	light := Node{Name: "light", Weight: 1}
 	s, err := NewKetama(Node{Name: "a", Weight: 1000}, Node{Name: "b", Weight: 1000}, light)
@@ -107,7 +107,7 @@ func TestTrapKetamaWeights(t *testing.T) {
 	ring := New(nil)
 	ring.SetSnapshot(s)
 	if n := ring.Remove("a"); n != 1 {
-		t.Errorf("removed %d", n)
+		t.Errorf("Remove = %d, want 1", n)
 	}
 	if err := ring.Add(Node{Name: "light", Weight: 1000}); err != nil {
 		t.Error(err)
@@ -153,7 +153,8 @@ func TestKetamaDrained(t *testing.T) {
 	}
 }
 
-// TestKetamaPlan: the plan of a change is the change, as for other rings.
+// TestKetamaPlan checks that the plan of a change is the change, as for other
+// rings.
 func TestKetamaPlan(t *testing.T) {
 	servers := memcachedServers()
 	from, err1 := NewKetama(servers...)
@@ -208,8 +209,8 @@ func TestKetamaAddress(t *testing.T) {
 	}
 }
 
-// TestKetamaErrors checks servers that cannot be placed, and forms that there
-// are not.
+// TestKetamaErrors checks servers that cannot be placed, and forms that a ring
+// of theirs does not have.
 func TestKetamaErrors(t *testing.T) {
 	for _, tt := range []struct {
 		want    error
@@ -261,9 +262,9 @@ func TestKetamaErrors(t *testing.T) {
 		t.Errorf("Get of an empty ring: %t, %v, want false, nil", ok, err)
 	}
 	if _, err := s.MarshalBinary(); err == nil {
-		t.Error("a ring of memcached servers was marshaled")
+		t.Error("a ring of memcached servers is marshaled, want an error")
 	}
 	if _, err := s.MarshalJSON(); err == nil {
-		t.Error("a ring of memcached servers was marshaled")
+		t.Error("a ring of memcached servers is marshaled, want an error")
 	}
 }

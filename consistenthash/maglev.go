@@ -18,7 +18,7 @@ import (
 type Maglev struct {
 	snap  Snapshot // has the options, for the hash
 	names []string
-	table []int32
+	table []int32 // index into names of each slot's node
 }
 
 const maxSlots = 1 << 24
@@ -68,22 +68,22 @@ type chooser struct {
 }
 
 // fill lets the nodes choose slots in turn, each the first of its preference
-// that is free. In a round the node of the largest weight chooses once, and
-// another with the frequency that its weight is of that.
+// that is free. The node of the largest weight chooses in every round, and a
+// node of 1/k of that weight in one round of k.
 func (m *Maglev) fill(slots uint64, s *Snapshot) {
 	heaviest := 0.0
 	for _, n := range s.nodes {
 		heaviest = max(heaviest, n.Weight)
 	}
 
-	// Each node has a permutation of the slots of its own.
+	// Each node has its own permutation of the slots. Its turns begin so that
+	// it chooses in the first round.
 	choosers := make([]chooser, len(s.nodes))
 	for i, n := range s.nodes {
 		h := s.Hash(n.Name)
 		at, _ := bits.Mul64(mix(h), slots)
 		skip, _ := bits.Mul64(mix(h+phi), slots-1)
 		step := uint64(math.Round(n.Weight / heaviest * (1 << 32)))
-		// Each begins so that it chooses in the first round.
 		choosers[i] = chooser{at: at, skip: skip + 1, step: step, turns: 1<<32 - step}
 	}
 
@@ -93,8 +93,7 @@ func (m *Maglev) fill(slots uint64, s *Snapshot) {
 		m.table[i] = -1
 	}
 
-	// The nodes choose in turn, heavy ones in each round and lighter ones in
-	// some.
+	// A node skips the rounds in which its turns pass no whole number.
 	for left := slots; ; {
 		for i := range choosers {
 			c := &choosers[i]
@@ -145,6 +144,7 @@ func members(opts *Options, nodes []Node) (*Snapshot, error) {
 	return s, err
 }
 
+// prime reports whether n is a prime number.
 func prime(n int) bool {
 	for d := 2; d*d <= n; d++ {
 		if n%d == 0 {

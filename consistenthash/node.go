@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// NoShare is the weight of a node that is a member and owns no keys, as one
-// that is being drained, or waits for its data.
+// NoShare is the weight of a node that is a member and owns no keys: one that
+// is being drained, or that waits for its data.
 const NoShare = -1
 
 // A Node is a member of a ring.
@@ -27,7 +27,7 @@ type Node struct {
 
 	// Zone names the things that fail together with the node: a rack, a
 	// building, a region. The nodes of a preference list come from as many
-	// zones as there are. No zone is a zone like any other.
+	// zones as there are. The empty Zone is a zone like any other.
 	Zone string
 }
 
@@ -38,7 +38,7 @@ type nodeDocument struct {
 	Zone   string   `json:"zone,omitempty"`
 }
 
-// MarshalJSON returns the JSON form of n.
+// MarshalJSON returns the JSON form of n, described at [Node].
 func (n Node) MarshalJSON() ([]byte, error) {
 	d := nodeDocument{Name: n.Name, Zone: n.Zone}
 	switch n.Weight {
@@ -62,8 +62,8 @@ func (n *Node) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 
-	// A negative number in a file is a mistake, also the one that means
-	// NoShare in a program.
+	// A negative number in a file is a mistake, even the one that is NoShare in
+	// a program: -Inf is a weight that every check refuses.
 	switch w := *d.Weight; {
 	case w == 0:
 		n.Weight = NoShare

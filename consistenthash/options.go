@@ -20,7 +20,7 @@ type Options struct {
 	Seed uint64
 
 	// MaxPoints bounds the points of all nodes together, so that a snapshot
-	// that comes from outside cannot ask for the memory of a machine: each
+	// that comes from outside cannot ask for the memory of a machine: a point
 	// takes 24 bytes, and 60 while it is placed. If zero, 2^20; at most 2^28.
 	MaxPoints int
 
@@ -34,7 +34,7 @@ type Options struct {
 const (
 	defaultVirtualNodes = 150
 	defaultMaxPoints    = 1 << 20
-	mostPoints          = 1 << 28 // as many as the 32 bits of a table entry can number
+	mostPoints          = 1 << 28 // a ring of 6 GiB; a table entry could number 2^31
 	maxName             = 1<<16 - 1
 )
 

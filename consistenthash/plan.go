@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// A Range is the positions of the ring from First to Last, both included, so
-// that the whole ring is a Range. First is at most Last: an arc that wraps is
-// two ranges.
+// A Range is the positions of the ring from First to Last, both included: with
+// half-open ranges, the whole ring would not be one. First is at most Last: an
+// arc that wraps is two ranges.
 type Range struct {
 	First uint64 // the lowest position
 	Last  uint64 // the highest position
@@ -49,6 +49,7 @@ func (m ReplicaMove) Added() []string { return without(m.To, m.From) }
 // Dropped returns the nodes that may delete the keys, once they are copied.
 func (m ReplicaMove) Dropped() []string { return without(m.From, m.To) }
 
+// without returns the names of a that are not in b.
 func without(a, b []string) []string {
 	var d []string
 	for _, x := range a {
@@ -87,8 +88,8 @@ func (s *Snapshot) RangesOf(name string) iter.Seq[Range] {
 // Plan returns an iterator over the ranges whose owner differs in to, in order:
 // exactly the keys that move from one membership to the other. The moves are
 // disjoint and as long as can be. The complexity is O(V) where V is the number
-// of points of both. It panics if the two hash keys differently, unless one is
-// empty.
+// of points of both. It panics if the two snapshots hash keys differently,
+// unless one has no points.
 func (s *Snapshot) Plan(to *Snapshot) iter.Seq[Move] {
 	s.mustAgree(to)
 	name := func(s *Snapshot, i int32) string {
@@ -98,15 +99,15 @@ func (s *Snapshot) Plan(to *Snapshot) iter.Seq[Move] {
 	return s.moves(to, func(a, b int32) bool { return name(s, a) != name(to, b) })
 }
 
-// moves yields the ranges that differ, those with the same owners on both sides
-// joined.
+// moves yields the ranges that differ, and joins neighbors with the same owners
+// before and after.
 func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Seq[Move] {
 	return func(yield func(Move) bool) {
 		var m Move
-		var last [2]int32 // owners on both sides of the segment before
+		var last [2]int32 // owners of the previous segment, in s and in to
 		open := false     // m waits to be yielded
 		for r, at := range s.segments(to) {
-			// Segments with the same owners on both sides are one move.
+			// Segments with the same owners, before and after, are one move.
 			pair := [2]int32{s.ownerOf(at[0]), to.ownerOf(at[1])}
 			switch {
 			case open && pair == last:
@@ -133,9 +134,9 @@ func (s *Snapshot) moves(to *Snapshot, differ func(from, to int32) bool) iter.Se
 
 // PlanN returns an iterator over the ranges whose list of the first replicas
 // nodes differs in to, as [Snapshot.AppendN] returns it, in order. A list that
-// is the same set in another order is a move too, of the owner alone: Added and
+// is the same set in another order is a move too, but of no data: Added and
 // Dropped are empty then. It panics if replicas is not positive, or if the two
-// hash keys differently and none is empty.
+// snapshots hash keys differently, unless one has no points.
 func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 	if replicas < 1 {
 		panic(fmt.Sprintf("consistenthash: replicas must be positive, got %d", replicas))
@@ -146,7 +147,7 @@ func (s *Snapshot) PlanN(to *Snapshot, replicas int) iter.Seq[ReplicaMove] {
 		var m ReplicaMove
 		open := false
 		for r, at := range s.segments(to) {
-			// Segments with the same lists on both sides are one move.
+			// Segments with the same lists, before and after, are one move.
 			from := s.list(at[0], replicas)
 			next := to.list(at[1], replicas)
 			switch {
@@ -192,8 +193,8 @@ func (s *Snapshot) ownerOf(i int) int32 {
 	return s.owners[i]
 }
 
-// segments yields the ranges between the points of both, with the index of the
-// point in each that owns them, which may be the sentinel.
+// segments yields the ranges between the points of s and to together, each with
+// the index of the point that owns it, in s and in to. It may be the sentinel.
 func (s *Snapshot) segments(to *Snapshot) iter.Seq2[Range, [2]int] {
 	end := []uint64{math.MaxUint64}
 	return func(yield func(Range, [2]int) bool) {

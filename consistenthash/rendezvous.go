@@ -75,16 +75,14 @@ func score(h, k, base uint64) uint64 {
 // largest returns the node that scores highest if all weights are equal: the
 // one with the largest score, since the logarithm never falls as the score
 // grows, and of equal scores the first.
-//
-// Two maxima at once leave the processor two chains to work on.
 func (r *Rendezvous) largest(h uint64) int {
 	b := r.bases
 	k := factor(h)
 
-	// Two maxima at once: their chains of operations do not wait for each
-	// other.
-	var most0, most1 uint64 // of even and odd places
-	var node0, node1 int    // their places, the odd one less 1
+	// Two maxima at once, of the even and of the odd places: their chains of
+	// operations do not wait for each other.
+	var most0, most1 uint64
+	var node0, node1 int // the places of the maxima; node1 is one less
 	i := 0
 	for ; i+2 <= len(b); i += 2 {
 		u0 := score(h, k, b[i])
@@ -121,7 +119,8 @@ func (r *Rendezvous) AppendN(dst []string, key string, n int) []string {
 	k := factor(h)
 	var last rival
 	for done := range min(n, len(r.names)) {
-		// Find the best of those that the last one beats: lists are short.
+		// Find the best of those that the last one beats: a pass over all nodes
+		// for each of the list, since lists are short.
 		var best rival
 		found := false
 		for i := range r.names {

@@ -23,12 +23,12 @@ type Snapshot struct {
 
 	counts []int32 // points of each node
 	live   int     // nodes that have points
-	zoneOf []int32 // zone of each of these
-	zones  int
-	larger []int32 // larger[r] zones have more than r nodes
+	zoneOf []int32 // number of the zone of each node that has points
+	zones  int     // of these nodes
+	larger []int32 // larger[r] zones have more than r such nodes
 
 	ketama  bool   // the points are those of libmemcached
-	reserve []Node // servers without a point, if they are
+	reserve []Node // its servers without a point, which are no members
 }
 
 // NewSnapshot returns a Snapshot of nodes. If opts is nil, the defaults are
@@ -81,8 +81,8 @@ func mix(x uint64) uint64 {
 }
 
 // Owner returns the index in [Snapshot.Nodes] of the node that owns position h,
-// and -1 if no node has a share. With a slice of clients in the same order, it
-// is a lookup of a client without a map. The complexity is O(1) expected.
+// and -1 if no node has a share. It finds a client in a slice of clients in the
+// same order, without a map. The complexity is O(1) expected.
 func (s *Snapshot) Owner(h uint64) int {
 	if len(s.table) == 0 {
 		return -1
@@ -141,8 +141,8 @@ func (s *Snapshot) With(nodes ...Node) (*Snapshot, error) {
 	return s.build(all)
 }
 
-// Without returns a Snapshot without the nodes named. Names of no member are
-// ignored.
+// Without returns a Snapshot without the nodes named, or s if none of them is a
+// member.
 func (s *Snapshot) Without(names ...string) *Snapshot {
 	gone := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -168,5 +168,6 @@ func (s *Snapshot) Without(names ...string) *Snapshot {
 	return next
 }
 
-// given returns the nodes that s was made of.
+// given returns the nodes that s was made of: for libmemcached, also those in
+// reserve.
 func (s *Snapshot) given() []Node { return slices.Concat(s.nodes, s.reserve) }

@@ -236,7 +236,7 @@ func TestNoShare(t *testing.T) {
 func TestMaxPoints(t *testing.T) {
 	opts := &Options{VirtualNodes: 10, MaxPoints: 30}
 	if _, err := NewSnapshot(opts, numbered(3)...); err != nil {
-		t.Errorf("30 points: %v", err)
+		t.Errorf("30 points: %v, want no error", err)
 	}
 	if _, err := NewSnapshot(opts, numbered(4)...); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("40 points: %v, want %v", err, ErrTooLarge)

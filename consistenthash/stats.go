@@ -83,8 +83,8 @@ func (s BalancerStats) Sub(prev BalancerStats) BalancerStats {
 }
 
 // AwayRatio returns the share of the requests that were admitted to another
-// node than the owner of their key, 0 if there were none: the cost of the bound
-// in warm caches.
+// node than the owner of their key, or 0 if there were no requests. It is the
+// cost of the bound: those nodes do not have the key in their caches.
 func (s BalancerStats) AwayRatio() float64 {
 	if s.Admitted == 0 {
 		return 0
@@ -119,10 +119,10 @@ func (s *Snapshot) shares() []float64 {
 const algorithm = "ashlar-ring/1"
 
 // Fingerprint returns a number that two snapshots share if they place all keys
-// alike, preference lists included. If they do not, theirs differ, but for
-// collisions of 64 bits and for hash functions of the caller that agree on all
-// names. Members that compare theirs find out whether one of them has another
-// view. The complexity is O(n) where n is the number of nodes.
+// alike, preference lists included. If they do not, their numbers differ,
+// except for collisions of 64 bits and for Options.Hash functions that agree on
+// all names. Processes that compare their numbers learn whether one of them has
+// other members. The complexity is O(n) where n is the number of nodes.
 func (s *Snapshot) Fingerprint() uint64 {
 	buf := append([]byte(nil), algorithm...)
 	buf = binary.LittleEndian.AppendUint64(buf, s.Hash(algorithm))
@@ -142,8 +142,8 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.LittleEndian.AppendUint16(b, uint16(len(s))), s...)
 }
 
-// String returns a picture of s: a line for each of the first nodes, with its
-// share as a bar.
+// String returns a picture of s: a line for each of the first 32 nodes, with
+// its share of the ring as a bar.
 func (s *Snapshot) String() string {
 	const lines, columns = 32, 40
 	var b strings.Builder

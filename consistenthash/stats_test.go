@@ -26,7 +26,7 @@ func TestBalancerStats(t *testing.T) {
 		owner, _ := ring.Get(key)
 		l, ok := b.Acquire(key)
 		if !ok {
-			t.Fatal("not admitted")
+			t.Fatal("Acquire = false, want true")
 		}
 		want.Admitted++
 		if l.Node() != owner {

@@ -17,8 +17,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// TestTrapBadCounts: duplicates, unknown names and any n end; peers hang
-// (stathat/consistent).
+// TestTrapBadCounts checks that duplicates, unknown names and any n end; peers
+// hang (stathat/consistent).
 func TestTrapBadCounts(t *testing.T) {
 	var ring Ring
 	for range 2 {
@@ -28,7 +28,7 @@ func TestTrapBadCounts(t *testing.T) {
 	}
 	before := ring.Snapshot()
 	if n := ring.Remove("unknown"); n != 0 {
-		t.Errorf("removed %d", n)
+		t.Errorf("Remove = %d, want 0", n)
 	}
 	if ring.Snapshot() != before {
 		t.Error("removing no member made another snapshot")
@@ -40,7 +40,7 @@ func TestTrapBadCounts(t *testing.T) {
 	}
 }
 
-// TestTrapInput: bad input is an error and changes nothing.
+// TestTrapInput checks that bad input is an error and changes nothing.
 func TestTrapInput(t *testing.T) {
 	var ring Ring
 	if err := ring.Set(Node{Name: "a"}); err != nil {
@@ -76,17 +76,17 @@ func TestTrapInput(t *testing.T) {
 	}
 }
 
-// TestTrapConcatenation: "h:55" point 5 is not "h:5" point 55
+// TestTrapConcatenation checks that point 5 of "h:55" is not point 55 of "h:5"
 // (buraksezer/consistent#17).
 func TestTrapConcatenation(t *testing.T) {
 	s := mustSnapshot(t, nil, Node{Name: "h:5"}, Node{Name: "h:55"})
 	if n := len(slices.Compact(slices.Clone(s.points))); n != 301 {
-		t.Errorf("%d distinct points of 301", n)
+		t.Errorf("%d distinct points, want 301", n)
 	}
 }
 
-// TestTrapWeights: the weight of one node moves no point of another, and a tiny
-// one keeps a point.
+// TestTrapWeights checks that the weight of one node moves no point of another,
+// and that a tiny one keeps a point.
 func TestTrapWeights(t *testing.T) {
 	a := mustSnapshot(t, nil, Node{Name: "a"}, Node{Name: "b", Weight: 1e-9})
 	b := mustSnapshot(t, nil, Node{Name: "a", Weight: 100}, Node{Name: "b", Weight: 1e-9})
@@ -98,8 +98,8 @@ func TestTrapWeights(t *testing.T) {
 	}
 }
 
-// TestTrapBackups: the second node of a key varies; in buraksezer/consistent it
-// is one for all.
+// TestTrapBackups checks that the second node of a key varies; in
+// buraksezer/consistent it is one for all.
 func TestTrapBackups(t *testing.T) {
 	s := mustSnapshot(t, nil, numbered(20)...)
 	second := map[string]bool{}
@@ -109,11 +109,11 @@ func TestTrapBackups(t *testing.T) {
 		}
 	}
 	if len(second) < 15 {
-		t.Errorf("one node has %d backups", len(second))
+		t.Errorf("one node has %d backups, want at least 15", len(second))
 	}
 }
 
-// TestTrapOneNode: what works for some nodes works for one;
+// TestTrapOneNode checks that one node does as well as several;
 // dgryski/go-rendezvous panics in every Remove.
 func TestTrapOneNode(t *testing.T) {
 	s := mustSnapshot(t, nil, Node{Name: "a"})
@@ -147,10 +147,10 @@ func TestTrapOneNode(t *testing.T) {
 	}
 }
 
-// TestTrapCollisions: where points collide, their owner depends on the names
-// and not on the order of joining, and a node that leaves takes only its own
-// along; with a map from point to node it is otherwise (stathat/consistent#5,
-// lafikl/consistent#10, go-zero#5595).
+// TestTrapCollisions checks that where points collide, their owner depends on
+// the names and not on the order of joining, and that a node that leaves takes
+// only its own points along; with a map from point to node it is otherwise
+// (stathat/consistent#5, lafikl/consistent#10, go-zero#5595).
 func TestTrapCollisions(t *testing.T) {
 	same := &Options{Hash: func(string) uint64 { return 1 << 60 }, VirtualNodes: 3}
 	ab, ba := New(same), New(same)
@@ -177,9 +177,9 @@ func TestTrapCollisions(t *testing.T) {
 	}
 }
 
-// TestTrapTopOfRing: a point at the end of the ring, where the sentinel is, is
-// one as any: rings to which its node came first, last, or to one that collides
-// with it there, are that of all nodes at once.
+// TestTrapTopOfRing checks a point at the end of the ring, where the sentinel
+// is: a ring to which its node came first, last, or before or after one that
+// collides with it is the ring of all nodes at once.
 func TestTrapTopOfRing(t *testing.T) {
 	// The base of "b" and of "c" is what mix takes to the highest hash.
 	const top = 0xCF9A04AFFA6BADC0
@@ -212,16 +212,16 @@ func TestTrapTopOfRing(t *testing.T) {
 	}
 }
 
-// TestTrapSimilarNames: names as machines have them are as even as any. With
-// CRC-32, 100 of them have a peak of 1.64 in golang/groupcache.
+// TestTrapSimilarNames checks that names as machines have them are as even as
+// any. With CRC-32, 100 of them have a peak of 1.64 in golang/groupcache.
 func TestTrapSimilarNames(t *testing.T) {
 	if peak := mustSnapshot(t, nil, numbered(100)...).Stats().PeakToMean; peak > 1.36 {
-		t.Errorf("the largest load is %.2f", peak)
+		t.Errorf("the largest load is %.2f, want at most 1.36", peak)
 	}
 }
 
-// TestTrapFewPoints: the default is many points; that of serialx/hashring is
-// one, of peak 3.83.
+// TestTrapFewPoints checks that the default is many points; that of
+// serialx/hashring is one, of peak 3.83.
 func TestTrapFewPoints(t *testing.T) {
 	var ring Ring
 	if err := ring.Set(numbered(10)...); err != nil {
@@ -232,10 +232,10 @@ func TestTrapFewPoints(t *testing.T) {
 	}
 }
 
-// TestTrapTranscendental: where a function of math differs between machines, so
-// would the placement: logarithms are in assembly on some, and products and
-// sums are fused on others. Only roundings of one multiplication, and Stats,
-// use floating point at all.
+// TestTrapTranscendental checks that the placement uses no function of math
+// that differs between machines: logarithms are in assembly on some, and
+// products and sums are fused on others. Only roundings of one multiplication,
+// and Stats, use floating point.
 func TestTrapTranscendental(t *testing.T) {
 	allowed := []string{"math.Ceil", "math.Floor", "math.Inf", "math.IsInf", "math.IsNaN", "math.MaxInt64", "math.MaxInt32", "math.MaxUint32", "math.MaxUint64", "math.MinInt64", "math.Round", "math.Trunc", "math.Float64bits", "math.Float64frombits", "math.Sqrt", "math.SmallestNonzeroFloat64"}
 	use := regexp.MustCompile(`\bmath\.[A-Z]\w*`)
@@ -253,7 +253,7 @@ func TestTrapTranscendental(t *testing.T) {
 	// The logarithm of ours, by hand: it is exact at powers of two.
 	for k := range 64 {
 		if got := log2(1 << k); got != uint64(k)<<32 {
-			t.Errorf("log2(2^%d) = %#x", k, got)
+			t.Errorf("log2(2^%d) = %#x, want %#x", k, got, uint64(k)<<32)
 		}
 	}
 }
@@ -273,9 +273,9 @@ func sources(t *testing.T) (names []string) {
 	return names
 }
 
-// TestTrapSignedHash: a hash with its high bit set is large, not negative;
-// groupcache and ringpop keep hashes in an int, and some take a remainder of
-// it.
+// TestTrapSignedHash checks that a hash with its high bit set is large, not
+// negative; groupcache and ringpop keep hashes in an int, and some take a
+// remainder of it.
 func TestTrapSignedHash(t *testing.T) {
 	s := ringAt(256, map[string]uint64{"low": 100, "high": 200})
 	for h, want := range map[uint64]string{0: "low", 100: "low", 101: "high", 128: "high", 200: "high", 201: "low", 255: "low"} {
@@ -293,8 +293,9 @@ func TestTrapSignedHash(t *testing.T) {
 	}
 }
 
-// TestTrapConcurrentGet: reads share nothing that they write; a ring with one
-// hash.Hash in it gives wrong answers (lithammer/go-jump-consistent-hash#9).
+// TestTrapConcurrentGet checks that reads share nothing that they write; a ring
+// with one hash.Hash in it gives wrong answers
+// (lithammer/go-jump-consistent-hash#9).
 func TestTrapConcurrentGet(t *testing.T) {
 	ketama, err := NewKetama(memcachedServers()...)
 	if err != nil {
@@ -325,8 +326,8 @@ func TestTrapConcurrentGet(t *testing.T) {
 	}
 }
 
-// TestTrapMD5: only what must be MD5 is, and in a file of its own, so that a
-// copy of the package for FIPS 140 can do without.
+// TestTrapMD5 checks that only ketama.go imports MD5, so that a copy of the
+// package for FIPS 140 can do without that file.
 func TestTrapMD5(t *testing.T) {
 	for _, name := range sources(t) {
 		text, err := os.ReadFile(name)
@@ -339,9 +340,9 @@ func TestTrapMD5(t *testing.T) {
 	}
 }
 
-// TestTrapReplicas: copies are on distinct nodes, and a node that joins only
-// pushes itself into lists, which keep their order; by the order of a list of
-// nodes, growth shuffles them (thanos#5427, thanos#5604).
+// TestTrapReplicas checks that copies are on distinct nodes, and that a node
+// that joins only pushes itself into lists, which keep their order; by the
+// order of a list of nodes, growth shuffles them (thanos#5427, thanos#5604).
 func TestTrapReplicas(t *testing.T) {
 	s := mustSnapshot(t, nil, numbered(10)...)
 	more, err := s.With(Node{Name: "new"})
@@ -361,9 +362,9 @@ func TestTrapReplicas(t *testing.T) {
 	}
 }
 
-// TestTrapHistory: nodes that start together place alike, without talking, and
-// whoever comes later has not to be told in which order they came; the tokens
-// of Cassandra depend on it (k8ssandra#732).
+// TestTrapHistory checks that nodes that start together place alike without
+// talking, and that a later one need not know in which order they came; the
+// tokens of Cassandra depend on it (k8ssandra#732).
 func TestTrapHistory(t *testing.T) {
 	want := mustSnapshot(t, nil, numbered(6)...).Fingerprint()
 	var ring Ring
@@ -383,9 +384,9 @@ func TestTrapHistory(t *testing.T) {
 	}
 }
 
-// TestTrapEntropy: the jumps want a hash for a key, and then are even for any
-// keys; counters as they are, are not spread by JumpBack, and are by Jump only
-// by luck (guava#3539).
+// TestTrapEntropy checks that Jump and JumpBack are even for any keys that are
+// hashed; counters as they are, are not spread by JumpBack, and by Jump only by
+// luck (guava#3539).
 func TestTrapEntropy(t *testing.T) {
 	const keys, buckets = 100_000, 10
 	for name, jump := range map[string]func(uint64, int) int{"Jump": Jump, "JumpBack": JumpBack} {
@@ -400,7 +401,7 @@ func TestTrapEntropy(t *testing.T) {
 			chi += (n - keys/buckets) * (n - keys/buckets) / (keys / buckets)
 		}
 		if chi > 39.3 {
-			t.Errorf("%s of hashed counters: chi-square %.1f", name, chi)
+			t.Errorf("%s of hashed counters: chi-square %.1f, want at most 39.3", name, chi)
 		}
 	}
 }

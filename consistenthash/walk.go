@@ -10,15 +10,16 @@ import (
 
 // AppendN appends to dst the first n nodes of key's preference list, or all if
 // there are fewer, and returns the extended slice. The first is the owner, as
-// Get returns it, the others are where to keep copies: distinct nodes, and of
-// distinct zones as long as there are any. A shorter list is a prefix of a
+// Get returns it, and the others are where to keep copies: distinct nodes, of
+// distinct zones while there are zones left. A shorter list is a prefix of a
 // longer one. Removing a node that is not in the list does not change it. If n
 // is not positive, nothing is appended.
 //
 // The list orders the nodes by their rank within their zone, then by where they
 // come on the ring after the key: the first node of each zone, the second of
-// each, and so on. The complexity is O(n) expected while n is at most the
-// number of zones or all are in one. It does not allocate if dst has room.
+// each, and so on. If all nodes are in one zone, or n is at most the number of
+// zones, which have equal weights, the complexity is O(n) expected for a few of
+// many, and O(n log n) for all. It does not allocate if dst has room.
 func (s *Snapshot) AppendN(dst []string, key string, n int) []string {
 	n = min(n, s.live)
 	if n <= 0 {
@@ -75,10 +76,10 @@ func (s *Snapshot) after(i int) int {
 	return i
 }
 
-// start returns a point from which a walk meets the nodes in the order in which
-// it does from h. It is the first at or after h, or, behind buckets that belong
-// to one node, the first after them: the points skipped belong to the owner of
-// that one.
+// start returns a point from which a walk meets the nodes in the same order as
+// from h. It is the first at or after h, or, if h is in a run of buckets that
+// have one owner each, the first point after the run: the points skipped have
+// the owner of that point.
 func (s *Snapshot) start(h uint64) int {
 	b := s.bucket(h)
 	for e := range min(16, len(s.table)-b) {
@@ -95,14 +96,16 @@ func (s *Snapshot) start(h uint64) int {
 		return int(i) % (len(s.points) - 1)
 	}
 
-	// Sixteen buckets without a point: hashes of the caller's are not uniform.
+	// The end of the table, or a run of sixteen buckets: the caller's hashes
+	// are not uniform.
 	i, _ := slices.BinarySearch(s.points, h)
 	return i % (len(s.points) - 1)
 }
 
-// All returns an iterator over all nodes in key's preference order, of which
-// [Snapshot.AppendN] returns a prefix. To skip nodes that are down, range over
-// it and break at the first that is up: nodes are found one by one.
+// All returns an iterator over the nodes that have a share in key's preference
+// order, of which [Snapshot.AppendN] returns a prefix. To skip nodes that are
+// down, range over it and break at the first that is up: nodes are found one by
+// one.
 func (s *Snapshot) All(key string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
 		if s.live == 0 {
@@ -152,27 +155,28 @@ func (s *Snapshot) AppendShard(dst []string, tenant string, k int) []string {
 // A walk finds the nodes of a preference list one by one.
 type walk struct {
 	s     *Snapshot
-	i     int // the next point
-	order []int32
+	i     int      // the next point
+	order []int32  // the nodes that were met
 	rank  []int32  // of each node of order within its zone
 	seen  []uint64 // set of the nodes of order
 	count []int32  // nodes of order in each zone
 
 	round   int32 // rank of the nodes being returned
-	pos     int   // nodes of order before it were returned, or are not of this round
+	pos     int   // the nodes of order before it were returned, or are not of this round
 	emitted int32 // nodes returned in this round
 }
 
 // scratch holds walks that are not in use, with their memory.
 var scratch = sync.Pool{New: func() any { return new(walk) }}
 
+// walk returns a walk from a point on, which the caller releases.
 func (s *Snapshot) walk(start int) *walk {
 	w := scratch.Get().(*walk)
 	w.reset(s, start)
 	return w
 }
 
-// release gives w back. Only the entries that were set are cleared.
+// release gives w back, and clears the entries that it has set.
 func (w *walk) release() {
 	for _, n := range w.order {
 		w.seen[n>>6] = 0
