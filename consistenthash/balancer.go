@@ -136,21 +136,27 @@ func (b *Balancer) mustUse() {
 // find takes a place on a node that has one and is not in except, or returns
 // nil if none was seen.
 func (v *view) find(h uint64, total int64, except []string) *counter {
+	owner := v.snap.Owner(h)
+	if v.take(owner, total, except) {
+		return v.counters[owner].count(false)
+	}
+
+	// Jump, rather than go to the neighbor: a full node does not fill the next.
 	n := len(v.counters)
-	for jump := range 4*bits.Len(uint(n)) + 8 {
-		// The owner comes first: the first round is no jump.
-		if i := v.snap.Owner(h); v.take(i, total, except) {
-			return v.counters[i].count(jump > 0)
+	i := owner
+	for range 4*bits.Len(uint(n)) + 8 {
+		h = mix(h + phi)
+		i = v.snap.Owner(h)
+		if v.take(i, total, except) {
+			return v.counters[i].count(i != owner) // the owner may have room again
 		}
-		h = mix(h + phi) // a jump, not the neighbor: one that is full does not fill the next
 	}
 
 	// The jumps may have missed a node that has room: look at all.
-	first := v.snap.Owner(h)
-	for i := range n {
-		i = (first + i) % n
+	for range n {
+		i = (i + 1) % n
 		if v.take(i, total, except) {
-			return v.counters[i].count(true)
+			return v.counters[i].count(i != owner)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -221,6 +222,40 @@ func TestAcquireLast(t *testing.T) {
 	}
 	if got := b.Stats().Away; got != away {
 		t.Errorf("Away = %d, want %d", got, away)
+	}
+}
+
+// TestTrapAwayOwner checks that an owner which was full and has room when it is
+// looked at again counts as the owner: a ring of one node has no other.
+func TestTrapAwayOwner(t *testing.T) {
+	var ring Ring
+	if err := ring.Set(numbered(1)...); err != nil {
+		t.Fatal(err)
+	}
+	b := NewBalancer(&ring, math.Nextafter(1, 2))
+	v := b.current()
+	c := v.counters[0]
+	slow := make([]string, 100_000) // a look compares all of these names
+
+	// The node has the one lease that a total of 1 permits, and gives it back
+	// after some looks.
+	for i := range 100 {
+		c.load.Store(1)
+		started := make(chan bool)
+		found := make(chan *counter)
+		go func() { // ends when find does
+			close(started)
+			found <- v.find(0, 1, slow)
+		}()
+		<-started
+		for range 50 * i {
+			runtime.Gosched()
+		}
+		c.load.Store(0)
+		<-found
+	}
+	if got := c.away.Load(); got != 0 {
+		t.Errorf("away = %d of one node, want 0", got)
 	}
 }
 
