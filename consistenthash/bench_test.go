@@ -33,6 +33,20 @@ func BenchmarkAppendN(b *testing.B) {
 	}
 }
 
+// BenchmarkAll takes all nodes of a list, which are in one zone.
+func BenchmarkAll(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		s := mustSnapshot(b, &Options{VirtualNodes: 10}, numbered(n)...)
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for range s.All("user:42") {
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkAdd(b *testing.B) {
 	s := mustSnapshot(b, nil, numbered(100)...)
 	b.ReportAllocs()

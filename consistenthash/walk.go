@@ -217,11 +217,15 @@ func (w *walk) mark(n int32) bool {
 
 // next returns the next node. It must not be called when all were returned.
 func (w *walk) next() int32 {
-	// Each zone with nodes left has given one: the next round begins.
+	// Each zone with nodes left has given one: the next round begins. In a
+	// single zone a node's rank is its place in order, so the node of the next
+	// round is not among those before pos.
 	if w.emitted == w.s.larger[w.round] {
 		w.round++
-		w.pos = 0
 		w.emitted = 0
+		if w.s.zones > 1 {
+			w.pos = 0
+		}
 	}
 	for {
 		// Walk on until a node of this round turns up.
