@@ -11,6 +11,7 @@ import (
 	"unsafe"
 )
 
+// TestAllocs checks that no operation of a hot path allocates.
 func TestAllocs(t *testing.T) {
 	if raceEnabled || invariants {
 		t.Skip("the race detector and the checks allocate")

@@ -65,7 +65,7 @@ func TestReadersNeverWait(t *testing.T) {
 func readAll(t *testing.T, tree *Tree, d [][]byte, roots []Hash, old uint64) uint64 {
 	size := tree.Len()
 	if size < old {
-		t.Errorf("Len = %d after %d", size, old)
+		t.Errorf("Len = %d, want at least %d as before", size, old)
 	}
 	root, err := tree.RootAt(size)
 	if err != nil || root != roots[size] {

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A crew does on several goroutines what one could do. Hashes and readers are
-// user code: if one of them panics or calls [runtime.Goexit], that ends the
-// other goroutines as an error does, and then goes on where the crew is waited
-// for. The group alone would end the program, or take the work for done.
+// A crew does work on several goroutines. Hashes and readers are user code: if
+// one of them panics or calls [runtime.Goexit], the other goroutines end as
+// after an error, and then wait panics or calls Goexit. The group alone would
+// end the program, or take the work for done.
 type crew struct {
 	group  *errgroup.Group
 	cancel context.CancelFunc

@@ -55,7 +55,7 @@ func (x *Index) Diff(ctx context.Context, p Peer) iter.Seq2[Delta, error] {
 	// The first ask is about all keys: if the sets are equal, it is the last.
 	return func(yield func(Delta, error) bool) {
 		d := x.differ(yield)
-		all := piece{hi: bound{open: true}}
+		all := piece{hi: openEnd}
 		d.todo = []ask{{hi: all.hi, print: x.prints([]piece{all})[0]}}
 		for len(d.todo) > 0 && !d.stopped {
 			if err := d.exchange(ctx, p); err != nil {
@@ -89,8 +89,9 @@ type differ struct {
 	vain    int   // exchanges since one that settled a key
 }
 
-// differ returns the state of a Diff that begins. A division takes about 32
-// bytes a part of the answer.
+// differ returns the state of a Diff that begins. A part of a range takes about
+// 32 bytes of an answer, so the answer to a full window of divisions has room
+// in a frame.
 func (x *Index) differ(yield func(Delta, error) bool) *differ {
 	return &differ{x: x, yield: yield, window: min(x.frame/(fanout*32), maxAsks)}
 }
@@ -137,8 +138,8 @@ func (d *differ) exchange(ctx context.Context, p Peer) error {
 	return nil
 }
 
-// adapt sets the window after an exchange in which so many asks were refused,
-// for which there was no room.
+// adapt sets the window after an exchange of so many asks. The peer had no room
+// for those that it refused.
 func (d *differ) adapt(asked, refused int) {
 	switch {
 	case refused > 0:
@@ -146,7 +147,7 @@ func (d *differ) adapt(asked, refused int) {
 	case d.vain == 0:
 		d.window = min(2*d.window, maxAsks)
 	case d.vain > maxVain/8:
-		d.window = max(d.window/2, 1) // a peer that makes us work for nothing
+		d.window = max(d.window/2, 1) // the peer settles nothing: give it less to do
 	}
 }
 
@@ -192,13 +193,14 @@ func (d *differ) message() (msg []byte, asks []ask) {
 // askBytes bounds the bytes of an ask beside its keys.
 const askBytes = 64 + listKeys*len(mark{})
 
-// have returns the items of x in the range of a, or none if they are many.
+// have returns the items of x in the range of a, or none if there are too many
+// for marks.
 func (d *differ) have(a ask) []item {
 	d.x.mu.RLock()
 	defer d.x.mu.RUnlock()
 	list := d.x.items.appendItems(nil, a.lo, a.hi, listKeys+1)
 	if len(list) > listKeys {
-		return nil // they have become more
+		return nil // keys were added since divide counted
 	}
 	return list
 }
@@ -213,7 +215,7 @@ func (d *differ) marks(w *worker, list []item) []mark {
 }
 
 // divide pushes the parts of a, and reports whether there are any: a range with
-// few keys here has none, and the peer is to list its keys.
+// few keys here is not divided, since the peer can list what differs.
 func (d *differ) divide(w *worker, a ask) bool {
 	x := d.x
 	x.mu.RLock()
@@ -247,7 +249,8 @@ func (x *Index) prints(pieces []piece) []fingerprint {
 	return list
 }
 
-// take takes a piece of the answer to a, where x has the fingerprint own.
+// take takes a piece of the answer to a. In its range x has the fingerprint
+// own.
 func (d *differ) take(a ask, p piece, own fingerprint) error {
 	switch p.mode {
 	case modeList:
@@ -258,7 +261,7 @@ func (d *differ) take(a ask, p piece, own fingerprint) error {
 		if !a.differs {
 			a.print = own
 		}
-		a.whole = a.whole || p.lo != a.lo || p.hi != a.hi // the fingerprint is that of all
+		a.whole = a.whole || p.lo != a.lo || p.hi != a.hi // a.print is not that of a part
 		a.have = nil
 		a.lo = p.lo
 		a.hi = p.hi
@@ -274,10 +277,12 @@ func (d *differ) take(a ask, p piece, own fingerprint) error {
 	return nil
 }
 
-// restore makes the list of the peer from what x had and the answer to its
-// marks, and compares it. If marks were those of other items, or the peer has
-// changed since, the fingerprint is another, and the peer has to list all.
+// restore makes the list of the peer from the items whose marks were sent and
+// the answer to them, and compares it. If two items had one mark, or the peer
+// has changed since, the list has another fingerprint, and the peer has to list
+// all.
 func (d *differ) restore(a ask, p piece) error {
+	// Merge the items of p with those that the peer has of a.have.
 	var list []item
 	gone := p.gone
 	for i, it := range a.have {
@@ -296,6 +301,7 @@ func (d *differ) restore(a ask, p piece) error {
 	}
 	p.items = append(list, p.items...)
 
+	// The list is that of the peer if it has the fingerprint of the peer.
 	if d.fingerprint(p.items) != a.print {
 		a.whole = true
 		a.have = nil
@@ -306,7 +312,7 @@ func (d *differ) restore(a ask, p piece) error {
 	return nil
 }
 
-// fingerprint returns that of a list of items.
+// fingerprint returns the fingerprint of a list of items.
 func (d *differ) fingerprint(list []item) fingerprint {
 	w := SHA256.worker()
 	defer w.release()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package merkle is a set of hash trees, by which logs, files and replicas
-// prove their contents to a reader that trusts a root of 32 bytes and no more.
+// Package merkle provides hash trees, by which logs, files and replicas prove
+// their contents to a reader that trusts a root of 32 bytes and no more.
 //
 //	package main
 //
@@ -29,9 +29,9 @@
 //   - In which keys do two replicas differ? An [Index]. In a Tree positions
 //     shift with the first key that one of them lacks.
 //
-// To know whether one small thing changed, use [crypto/sha256]. That a log does
-// not hold a record, it cannot prove. MIGRATING.md helps to come from another
-// library.
+// To know whether one small thing changed, use [crypto/sha256]. A Tree cannot
+// prove that a log does not hold a record. MIGRATING.md helps to come from
+// another library.
 //
 //	type   trusted                      may lie
 //	Tree   root and size, as signed     the prover, the store of the nodes
@@ -66,7 +66,7 @@
 //
 //	roots and proofs of any size are those of RFC 9162  TestRoots, TestInclusion, TestConsistency
 //	a proof that was changed does not verify            TestMutations, TestMultiProofs
-//	no node passes as a leaf, no two lists have a root  TestForgedNode, TestForgedOddLeaf
+//	no node passes as a leaf, two lists have two roots  TestForgedNode, TestForgedOddLeaf
 //	proofs of any length, index and size are defined    TestTrapHostileProof, TestHuge
 //	leaves added at once are those added one by one     TestAppendAll
 //	readers see trees that existed, and never wait      TestReadersNeverWait
@@ -103,7 +103,7 @@
 // # Errors
 //
 // A proof that does not verify gives [ErrProof], of a file as a [ChunkError].
-// What a tree does not have gives [ErrRange], bad bytes [ErrCorrupt] or
+// A leaf that a tree does not have gives [ErrRange], bad bytes [ErrCorrupt] or
 // [ErrVersion]. Options that make no sense panic, or are the error of SumFile.
 //
 // # Format

@@ -86,7 +86,7 @@ type quiet struct{}
 func (quiet) Write(b []byte) (int, error)           { return min(len(b), 7), nil }
 func (quiet) ReadAt(b []byte, _ int64) (int, error) { return min(len(b), 7), nil }
 
-// TestReadErrors checks what is said of a file that ends early, and of one that
+// TestReadErrors checks the errors of a file that ends early, and of one that
 // cannot be.
 func TestReadErrors(t *testing.T) {
 	_, _, err := SumFile(t.Context(), bytes.NewReader(make([]byte, 1500)), 2048, &FileOptions{ChunkSize: 1024})
@@ -132,7 +132,7 @@ func TestListBounds(t *testing.T) {
 		}
 		w := SHA256.worker()
 		var out writer
-		x.answer(w, &out, &piece{mode: modePrint, hi: end}, defaultFrame, true)
+		x.answer(w, &out, &piece{mode: modePrint, hi: openEnd}, defaultFrame, true)
 		w.release()
 		if got, want := mode(out.b[0]&^ends) == modeList, n == listKeys; got != want {
 			t.Errorf("%d keys are listed: %v, want %v", n, got, want)
@@ -145,7 +145,7 @@ func TestListBounds(t *testing.T) {
 	}
 	for room := -10; room < 100; room++ {
 		var out writer
-		x.listLocked(&out, &piece{mode: modeWant, hi: end}, 100, room, true)
+		x.listLocked(&out, &piece{mode: modeWant, hi: openEnd}, 100, room, true)
 		if len(out.b) < 2 || mode(out.b[0]) != modeList {
 			t.Errorf("room of %d: %x, want a list of some items", room, out.b)
 		}

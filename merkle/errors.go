@@ -13,22 +13,22 @@ var (
 	// root.
 	ErrProof = errors.New("merkle: proof does not verify")
 
-	// ErrRange is returned by everything that proves, and by [Tree.RootAt],
-	// [Tree.Node], [Range.Root] and [Range.Merge], for a size, an index or a
-	// range that the tree does not have.
+	// ErrRange is returned by everything that proves, and by the methods of
+	// [Tree], [Range] and [File], for a size, an index or a range that the tree
+	// or the file does not have, and for a File that no file can have.
 	ErrRange = errors.New("merkle: out of range")
 
-	// ErrCorrupt is returned by everything that reads a stored form, for bytes
-	// that are not a whole one.
+	// ErrCorrupt is returned by everything that reads a stored form or a
+	// message, for bytes that are not a whole one.
 	ErrCorrupt = errors.New("merkle: corrupt form")
 
-	// ErrVersion is returned by everything that reads a stored form, for a
-	// format, or a kind of form, that this version does not know.
+	// ErrVersion is returned by everything that reads a stored form or a
+	// message, for a format, or a kind of form, that this version does not
+	// know.
 	ErrVersion = errors.New("merkle: unknown version")
 
 	// ErrMismatch is returned by [Index.Respond] and [Index.Diff] when the
-	// secrets of two indexes differ, so that their fingerprints mean different
-	// things.
+	// secrets of the two indexes differ: their fingerprints cannot be compared.
 	ErrMismatch = errors.New("merkle: indexes have different secrets")
 
 	// ErrPeer is returned by [Index.Diff] when the answers of a peer do not
@@ -36,8 +36,8 @@ var (
 	ErrPeer = errors.New("merkle: peer does not converge")
 )
 
-// A ChunkError says which bytes of a [File] are not those that it names. It
-// wraps [ErrProof].
+// A ChunkError says which bytes are not those of the [File]. It wraps
+// [ErrProof].
 type ChunkError struct {
 	// Off is where the chunk begins.
 	Off int64

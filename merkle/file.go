@@ -112,7 +112,8 @@ func (f File) sumChunks(ctx context.Context, r io.ReaderAt, first uint64, hashes
 	return c.wait()
 }
 
-// readAt reads all of b. An end before that is not expected.
+// readAt reads all of b, or returns an error: at the end of r,
+// [io.ErrUnexpectedEOF].
 func readAt(r io.ReaderAt, b []byte, off int64) error {
 	n, err := r.ReadAt(b, off)
 	if n == len(b) {
@@ -167,8 +168,8 @@ func (h *FileHasher) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Sum returns the name of what was written since the start or the last Sum, and
-// the tree of its chunks. The next Write begins another file.
+// Sum returns the name of the bytes that were written since the start or the
+// last Sum, and the tree of their chunks. The next Write begins another file.
 func (h *FileHasher) Sum() (File, *Tree) {
 	if h.tree == nil {
 		panic("merkle: zero FileHasher: use NewFileHasher")

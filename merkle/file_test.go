@@ -176,9 +176,9 @@ func TestFileDamage(t *testing.T) {
 	}
 }
 
-// TestTrapUnverifiedNodes: CVE-2026-56865 (golang/go#80744): a reader of tiles
-// that did not check each against its parent. No node may be used that does not
-// lead to the root: each bit of each node of the tree that a read needs.
+// TestTrapUnverifiedNodes checks that no node is used that does not lead to the
+// root: each bit of each node of the tree that a read needs. A reader of tiles
+// did not check each against its parent (CVE-2026-56865, golang/go#80744).
 func TestTrapUnverifiedNodes(t *testing.T) {
 	b := contents(7 * testChunk)
 	f, tree := mustSum(t, b)
@@ -351,7 +351,7 @@ func TestSumFileErrors(t *testing.T) {
 	for _, c := range []int{-1, 1, 512, 1025, 3 << 10, 32 << 20} {
 		opts := &FileOptions{ChunkSize: c}
 		if _, _, err := SumFile(t.Context(), bytes.NewReader(nil), 0, opts); err == nil {
-			t.Errorf("SumFile with chunks of %d: no error", c)
+			t.Errorf("SumFile with chunks of %d: got no error, want one", c)
 		}
 		mustPanic(t, "power of two", func() { NewFileHasher(opts) })
 	}

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// verifyChunk returns an error unless b is chunk i, as far as the nodes show.
-// It returns room, which it uses, for the next call.
+// verifyChunk returns an error unless the nodes show that b is chunk i. It
+// uses room for the proof, and returns it for the next call.
 func (f File) verifyChunk(nodes NodeReader, room []Hash, i uint64, b []byte) ([]Hash, error) {
 	n := f.chunks()
 	room, err := AppendInclusion(room[:0], nodes, nil, i, n)
@@ -22,7 +22,8 @@ func (f File) verifyChunk(nodes NodeReader, room []Hash, i uint64, b []byte) ([]
 	return room, nil
 }
 
-// verifyEmpty returns an error if f has no bytes and is not the name of that.
+// verifyEmpty returns an error if f has no bytes, and a root that is not that
+// of no bytes.
 func (f File) verifyEmpty() error {
 	if f.Size == 0 && f.Root != SHA256.Empty() {
 		return &ChunkError{}
@@ -30,11 +31,12 @@ func (f File) verifyEmpty() error {
 	return nil
 }
 
-// NewReader returns a reader of the file f that reads r, and the nodes of the
-// tree from nodes. It returns no byte before the chunk that it is in has been
-// verified: for one that is not that of f, a [ChunkError]. After Size bytes it
-// returns [io.EOF], and reads no further; if r ends before, an error that wraps
-// [io.ErrUnexpectedEOF]. The reader is not safe for concurrent use.
+// NewReader returns a reader of the file f that takes its bytes from r and the
+// nodes of the tree from nodes. It returns the bytes of a chunk only after it
+// has verified the chunk; for a chunk that is not that of f, it returns a
+// [ChunkError]. After Size bytes it returns [io.EOF], and reads no further; if
+// r ends before, an error that wraps [io.ErrUnexpectedEOF]. The reader is not
+// safe for concurrent use.
 func (f File) NewReader(r io.Reader, nodes NodeReader) io.Reader {
 	return &fileReader{file: f, r: r, nodes: nodes, err: f.validate()}
 }
@@ -44,11 +46,11 @@ type fileReader struct {
 	file  File
 	r     io.Reader
 	nodes NodeReader
-	next  uint64 // chunk
-	buf   []byte // a chunk
-	left  []byte // of buf, for the next Read
-	room  []Hash
-	err   error // of the next Read, once nothing is left
+	next  uint64 // the next chunk
+	buf   []byte // room for a chunk
+	left  []byte // the verified bytes of buf that were not read
+	room  []Hash // for a proof
+	err   error  // of the next Read, once nothing is left
 }
 
 // Read returns verified bytes.
@@ -75,6 +77,8 @@ func (r *fileReader) chunk() ([]byte, error) {
 		}
 		return nil, io.EOF
 	}
+
+	// Read and verify the whole chunk: a part of it cannot be verified.
 	if r.buf == nil {
 		r.buf = make([]byte, r.file.chunkLen(0))
 	}
@@ -85,7 +89,6 @@ func (r *fileReader) chunk() ([]byte, error) {
 		}
 		return nil, fmt.Errorf("merkle: read at %d: %w", r.file.chunkOff(r.next)+int64(n), err)
 	}
-
 	var err error
 	r.room, err = r.file.verifyChunk(r.nodes, r.room, r.next, b)
 	if err != nil {
@@ -95,12 +98,12 @@ func (r *fileReader) chunk() ([]byte, error) {
 	return b, nil
 }
 
-// ReaderAt returns a reader of any part of the file f, whose bytes it reads
-// from data and the nodes of the tree from nodes. It verifies the chunks that a
-// call of ReadAt touches, and keeps none: what was right once is verified
-// again. For a chunk that is not that of f, ReadAt returns a [ChunkError] and
-// the number of bytes before it. The reader is safe for concurrent use by
-// multiple goroutines if data and nodes are.
+// ReaderAt returns a reader of any part of the file f that takes its bytes from
+// data and the nodes of the tree from nodes. Each call of ReadAt verifies the
+// chunks that it touches, also those that another call has verified. For a
+// chunk that is not that of f, ReadAt returns a [ChunkError] and the number of
+// bytes before it. The reader is safe for concurrent use by multiple goroutines
+// if data and nodes are.
 func (f File) ReaderAt(data io.ReaderAt, nodes NodeReader) io.ReaderAt {
 	return &fileReaderAt{file: f, data: data, nodes: nodes}
 }
@@ -131,23 +134,26 @@ func (r *fileReaderAt) ReadAt(b []byte, off int64) (n int, err error) {
 	if err := f.verifyEmpty(); err != nil {
 		return 0, err
 	}
+
 	room, ok := r.rooms.Get().(*fileRoom)
 	if !ok {
 		room = &fileRoom{chunk: make([]byte, min(int64(f.ChunkSize), f.Size))}
 	}
 	defer r.rooms.Put(room)
-
 	for n < len(b) {
 		at := off + int64(n)
 		if at < off || at >= f.Size { // it may overflow
 			return n, io.EOF
 		}
+
+		// A chunk that b takes whole is read into b itself: b is scratch space
+		// until ReadAt returns.
 		i := uint64(at / int64(f.ChunkSize))
 		skip := int(at - f.chunkOff(i))
 		chunk := room.chunk[:f.chunkLen(i)]
 		whole := skip == 0 && len(b)-n >= len(chunk)
 		if whole {
-			chunk = b[n : n+len(chunk)] // b is scratch space until it is returned
+			chunk = b[n : n+len(chunk)]
 		}
 		if err := readAt(r.data, chunk, f.chunkOff(i)); err != nil {
 			return n, err
@@ -156,6 +162,8 @@ func (r *fileReaderAt) ReadAt(b []byte, off int64) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
+
+		// The bytes are those of f.
 		if whole {
 			n += len(chunk)
 		} else {
@@ -178,9 +186,9 @@ func (f File) checkSlice(off, n int64) (lo, hi uint64, err error) {
 	return uint64(off / c), uint64((off+n-1)/c + 1), nil
 }
 
-// AppendSlice appends to dst a slice of f: the bytes [off, off+n), with what
-// else lies in their chunks, and the proof that they are those of f, in the
-// format of FORMAT.md. It reads data and nodes, and verifies neither. It
+// AppendSlice appends to dst a slice of f: the chunks in which the bytes [off,
+// off+n) lie, and the proof that they are those of f, in the format of
+// FORMAT.md. It reads data and nodes, and verifies neither. It
 // returns [ErrRange] unless 0 <= off < off+n <= f.Size, or the error of data or
 // nodes; then dst is as it was.
 func (f File) AppendSlice(dst []byte, data io.ReaderAt, nodes NodeReader, off, n int64) ([]byte, error) {

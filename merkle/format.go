@@ -53,7 +53,8 @@ func (h header) append(dst []byte) []byte {
 // parseHeader reads the header of a form of kind k from b, which has 32 bytes
 // at least.
 func parseHeader(b []byte, k kind) (h header, err error) {
-	// The magic first, then the version: only they are where they always were.
+	// The magic first, then the version: in a form of another version, nothing
+	// else has a known place.
 	if string(b[:8]) != magic {
 		return h, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, magic)
 	}
@@ -132,10 +133,9 @@ func (p Proof) AppendBinary(dst []byte) ([]byte, error) {
 // MarshalBinary returns the proof in the format of FORMAT.md. It never fails.
 func (p Proof) MarshalBinary() ([]byte, error) { return p.AppendBinary(nil) }
 
-// UnmarshalBinary replaces p by the proof that b holds; whether it proves
-// anything is for others to verify. On failure it returns an error that wraps
-// [ErrCorrupt] or [ErrVersion], and leaves p unchanged. It keeps no reference
-// to b.
+// UnmarshalBinary replaces p by the proof that b holds, and does not verify it.
+// On failure it returns an error that wraps [ErrCorrupt] or [ErrVersion], and
+// leaves p unchanged. It keeps no reference to b.
 func (p *Proof) UnmarshalBinary(b []byte) error {
 	h, body, err := split(b, kindProof)
 	if err != nil {
@@ -251,7 +251,7 @@ func (t *Tree) UnmarshalBinary(b []byte) error {
 	if h.b != 0 {
 		return errReserved
 	}
-	if h.a == math.MaxUint64 { // with a root that is 2^64, or no hash
+	if h.a == math.MaxUint64 { // with the root 2^64 hashes, which count as 0
 		return fmt.Errorf("%w: %d leaves", ErrCorrupt, h.a)
 	}
 	hashes, err := parseHashes(make([]Hash, 0, len(body)/hashBytes), body, h.a+1)
@@ -328,32 +328,17 @@ func (t *Tree) WriteTo(w io.Writer) (n int64, err error) {
 // whatever the header says. To bound what a sender can make it take, give it an
 // [io.LimitedReader].
 func (t *Tree) ReadFrom(r io.Reader) (n int64, err error) {
-	sum := xxhash.New()
-	read := func(b []byte) error {
-		k, err := io.ReadFull(r, b)
-		n += int64(k)
-		if err == io.EOF && n > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err == io.EOF {
-			return err // nothing was there, as at the end of a sequence of forms
-		}
-		if err != nil {
-			return fmt.Errorf("merkle: read: %w", err)
-		}
-		_, _ = sum.Write(b) // never fails
-		return nil
-	}
+	f := formReader{r: r, sum: xxhash.New()}
 	buf := make([]byte, chunkBytes)
-	if err := read(buf[:headerBytes]); err != nil {
-		return n, err
+	if err := f.read(buf[:headerBytes]); err != nil {
+		return f.n, err
 	}
 	h, err := parseHeader(buf, kindTree)
 	if err != nil {
-		return n, err
+		return f.n, err
 	}
 	if h.b != 0 {
-		return n, errReserved
+		return f.n, errReserved
 	}
 
 	// Memory follows the bytes that arrive, not the number in the header.
@@ -363,24 +348,48 @@ func (t *Tree) ReadFrom(r io.Reader) (n int64, err error) {
 	var hashes []Hash
 	for left := h.a; left > 0; left -= uint64(len(hashes)) {
 		part := buf[:min(uint64(chunkBytes/hashBytes), left)*uint64(hashBytes)]
-		if err := read(part); err != nil {
-			return n, err
+		if err := f.read(part); err != nil {
+			return f.n, err
 		}
 		hashes = cutHashes(hashes[:0], part)
 		u.addHashes(w, hashes)
 	}
 
-	// The tree is replaced only when all is well.
-	if err := read(buf[:hashBytes]); err != nil {
-		return n, err
+	// The tree is replaced only if the checksum and the root are right.
+	if err := f.read(buf[:hashBytes]); err != nil {
+		return f.n, err
 	}
 	root := Hash(buf[:hashBytes])
-	want := sum.Sum64()
-	if err := read(buf[:sumBytes]); err != nil {
-		return n, err
+	want := f.sum.Sum64()
+	if err := f.read(buf[:sumBytes]); err != nil {
+		return f.n, err
 	}
 	if binary.LittleEndian.Uint64(buf) != want {
-		return n, fmt.Errorf("%w: checksum", ErrCorrupt)
+		return f.n, fmt.Errorf("%w: checksum", ErrCorrupt)
 	}
-	return n, t.replace(u, root)
+	return f.n, t.replace(u, root)
+}
+
+// A formReader reads the parts of a form, counts their bytes and sums them up.
+type formReader struct {
+	r   io.Reader
+	n   int64
+	sum *xxhash.Digest
+}
+
+// read reads all of b.
+func (f *formReader) read(b []byte) error {
+	k, err := io.ReadFull(f.r, b)
+	f.n += int64(k)
+	if err == io.EOF && f.n > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == io.EOF {
+		return err // nothing was there, as at the end of a sequence of forms
+	}
+	if err != nil {
+		return fmt.Errorf("merkle: read: %w", err)
+	}
+	_, _ = f.sum.Write(b) // never fails
+	return nil
 }

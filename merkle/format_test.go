@@ -87,8 +87,8 @@ func TestStoredEmpty(t *testing.T) {
 	}
 }
 
-// TestStoredNoFile checks that what names no file is not stored: nobody could
-// read it.
+// TestStoredNoFile checks that a File that names no file is not stored: nobody
+// could read it.
 func TestStoredNoFile(t *testing.T) {
 	for _, f := range []File{{}, {Size: -1, ChunkSize: minChunk}, {ChunkSize: minChunk + 1}} {
 		_, err := f.MarshalBinary()

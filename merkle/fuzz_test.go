@@ -140,7 +140,7 @@ func FuzzExchange(f *testing.F) {
 				t.Fatalf("an answer of %d bytes", len(reply))
 			}
 		})
-		within(t, "parseAnswer", len(b), 0, func() { _, _ = parseAnswer(b, []ask{{hi: end}}) })
+		within(t, "parseAnswer", len(b), 0, func() { _, _ = parseAnswer(b, []ask{{hi: openEnd}}) })
 		p := &badPeer{local{x: NewIndex(secret, nil)}, func([]byte) []byte { return answer }}
 		n := 0
 		for _, err := range x.Diff(t.Context(), p) {

@@ -12,15 +12,15 @@ import (
 	"sync"
 )
 
-// The first byte of every message that is hashed says what follows: a leaf
-// never hashes to the same value as a node.
+// The first byte of what is hashed for a tree says what follows: a leaf never
+// has the hash of a node.
 const (
 	leafPrefix = 0x00
 	nodePrefix = 0x01
 )
 
-// A Hasher is the hash function of a tree. A nil Hasher is [SHA256], wherever
-// one is asked for. It is safe for concurrent use by multiple goroutines and
+// A Hasher is the hash function of a tree. A nil *Hasher is [SHA256] everywhere
+// in this package. It is safe for concurrent use by multiple goroutines and
 // must not be copied.
 type Hasher struct {
 	newHash func() hash.Hash // nil: SHA-256
@@ -30,10 +30,10 @@ type Hasher struct {
 // SHA256 is the hash function of RFC 6962 and RFC 9162, and the default.
 var SHA256 = new(Hasher)
 
-// NewHasher returns the hash function that uses what newHash returns, which
-// must be a hash of 32 bytes that resists collisions, such as that of
-// [crypto/sha3.New256]. Leaves and nodes are told apart as RFC 6962 does,
-// whatever the hash. It panics if the hash has another size.
+// NewHasher returns a Hasher over the hashes that newHash returns. They must
+// have 32 bytes and resist collisions, such as those of [crypto/sha3.New256].
+// Leaves and nodes have the prefixes of RFC 6962, whatever the hash. It panics
+// if the hash has another size.
 func NewHasher(newHash func() hash.Hash) *Hasher {
 	if n := newHash().Size(); n != len(Hash{}) {
 		panic(fmt.Sprintf("merkle: the hash must have %d bytes, got %d", len(Hash{}), n))
@@ -62,7 +62,7 @@ func (h *Hasher) Empty() Hash {
 	return w.sum(0)
 }
 
-// worker returns a worker that is free. Its user releases it.
+// worker returns a worker that is free. The caller releases it.
 func (h *Hasher) worker() *worker {
 	if h == nil {
 		h = SHA256

@@ -18,7 +18,7 @@ import (
 // It is safe for concurrent use by multiple goroutines, and must not be copied.
 type Index struct {
 	id    uint64 // says that the other side has the same secret
-	frame int    // Options.MaxFrame
+	frame int    // IndexOptions.MaxFrame
 
 	mu    sync.RWMutex // protects items
 	items items
@@ -45,6 +45,7 @@ func NewIndex(secret []byte, opts *IndexOptions) *Index {
 	return x
 }
 
+// minSecret is the number of bytes that a secret has at least.
 const minSecret = 16
 
 // mustUse panics if x is not from NewIndex.
@@ -67,9 +68,10 @@ func (x *Index) Set(key string, d Digest) {
 	}
 }
 
-// Delete removes key, and reports whether it was there. A key that was deleted
-// here and is still there differs as one that was added there: a store that
-// deletes keeps a mark, with a digest of its own, until all replicas have it.
+// Delete removes key, and reports whether it was there. [Index.Diff] cannot
+// tell a key that was deleted here from one that was added at the peer: a store
+// that deletes keeps the key, with a digest that means deleted, until all
+// replicas have that.
 // The complexity is O(log n) where n = x.Len().
 func (x *Index) Delete(key string) bool {
 	x.mustUse()
@@ -106,7 +108,7 @@ func (x *Index) Len() int {
 func (x *Index) All() iter.Seq2[string, Digest] {
 	x.mustUse()
 	return func(yield func(string, Digest) bool) {
-		for it := range x.between("", bound{open: true}) {
+		for it := range x.between("", openEnd) {
 			if !yield(it.key, it.digest) {
 				return
 			}

@@ -172,9 +172,9 @@ func withinModel(t *rapid.T, x *Index, m map[string]Digest, lo string, hi bound)
 	}
 }
 
-// TestTrapHistory: basho/riak_core#830: a hash tree depended on how it came
-// about. Here the fingerprint is a function of the set, whatever was set,
-// changed and deleted before, in whatever order.
+// TestTrapHistory checks that the fingerprint is a function of the set,
+// whatever was set, changed and deleted before, in whatever order. A hash tree
+// of basho/riak_core#830 depended on how it came about.
 func TestTrapHistory(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	m := map[string]Digest{}
@@ -210,9 +210,10 @@ func TestTrapHistory(t *testing.T) {
 	}
 }
 
-// TestTrapCancel: hashes that are combined by xor cancel where two are equal
-// (Cassandra's trees, ferrosadb#339), and a sum of 32-bit words that loses a
-// carry (nbd-wtf/go-nostr). Sums here are modulo 2^256, with the count.
+// TestTrapCancel checks that hashes do not cancel: sums are modulo 2^256, with
+// the count. Hashes that are combined by xor cancel where two are equal
+// (Cassandra's trees, ferrosadb#339), and sums of 32-bit words without a carry
+// are weak too (nbd-wtf/go-nostr).
 func TestTrapCancel(t *testing.T) {
 	all := [4]uint64{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}
 	a := tally{1, all}
@@ -234,7 +235,7 @@ func TestTrapCancel(t *testing.T) {
 	defer w.release()
 	zero := tally{}
 	if one := (tally{count: 1}); one.fingerprint(w) == zero.fingerprint(w) {
-		t.Error("the fingerprint does not depend on the count")
+		t.Error("a tally of one item has the fingerprint of none, want another")
 	}
 }
 
@@ -276,7 +277,7 @@ func TestIndexShrinks(t *testing.T) {
 			x.Set(fmt.Sprintf("%05d", i), digestOf(uint64(i)))
 		}
 		if x.items.total != full {
-			t.Error("the tally is another one in another order")
+			t.Error("the tally is another one in another order, want the same")
 		}
 	}
 }
@@ -607,7 +608,7 @@ func TestDiffHostile(t *testing.T) {
 			for i := range 16 {
 				w.print(bound{key: string(rune('a' + i))}, fingerprint{})
 			}
-			w.print(end, fingerprint{})
+			w.print(openEnd, fingerprint{})
 			return answerOf(x, w.b...)
 		}, ErrCorrupt},
 		"bounds backwards": {func([]byte) []byte {
@@ -636,13 +637,13 @@ func listOf(keys ...string) []byte {
 	for _, k := range keys {
 		items = append(items, item{key: k})
 	}
-	w.list(end, items)
+	w.list(openEnd, items)
 	return w.b
 }
 
-// TestTrapFingerprintForever: a negentropy peer that answers a fingerprint with
-// a fingerprint can go on forever. So do peers that divide each range, wherever
-// they do.
+// TestTrapFingerprintForever checks that a Diff ends although the peer answers
+// each fingerprint with a fingerprint, by which a negentropy peer can go on
+// forever, or divides each range, wherever it does.
 func TestTrapFingerprintForever(t *testing.T) {
 	m := map[string]Digest{}
 	for i := range 1000 {
@@ -682,7 +683,7 @@ func (p *forever) Exchange(_ context.Context, msg []byte) ([]byte, error) {
 				out.print(hi, fingerprint{})
 			}
 		}
-		out.print(end, fingerprint{})
+		out.print(openEnd, fingerprint{})
 	}
 	return appendSum(out.b, 0), nil
 }
@@ -711,10 +712,10 @@ func TestRespondHostile(t *testing.T) {
 		"an answer":      {appendSum(head(kindAnswer, x.id), 0), ErrVersion},
 		"another secret": {appendSum(head(kindAsk, x.id^1), 0), ErrMismatch},
 		"checksum":       {append(head(kindAsk, x.id), make([]byte, 8)...), ErrCorrupt},
-		"a list":         {ask(func(w *writer) { w.list(end, nil) }), ErrCorrupt},
-		"after the end":  {ask(func(w *writer) { w.piece(modeWant, end); w.piece(modeWant, end) }), ErrCorrupt},
+		"a list":         {ask(func(w *writer) { w.list(openEnd, nil) }), ErrCorrupt},
+		"after the end":  {ask(func(w *writer) { w.piece(modeWant, openEnd); w.piece(modeWant, openEnd) }), ErrCorrupt},
 		"backwards":      {ask(func(w *writer) { w.piece(modeWant, bound{key: "b"}); w.piece(modeWant, bound{key: "a"}) }), ErrCorrupt},
-		"half a print":   {ask(func(w *writer) { w.print(end, fingerprint{}); w.b = w.b[:len(w.b)-1] }), ErrCorrupt},
+		"half a print":   {ask(func(w *writer) { w.print(openEnd, fingerprint{}); w.b = w.b[:len(w.b)-1] }), ErrCorrupt},
 		"half a key":     {ask(func(w *writer) { w.piece(modeWant, bound{key: "b"}); w.b = w.b[:len(w.b)-1] }), ErrCorrupt},
 		"too many": {ask(func(w *writer) {
 			for i := range maxAsks + 1 {
@@ -769,7 +770,7 @@ func TestDiffStops(t *testing.T) {
 	}
 }
 
-// TestIndexMisuse checks what panics.
+// TestIndexMisuse checks that mistakes of a program panic.
 func TestIndexMisuse(t *testing.T) {
 	mustPanic(t, "at least 16 bytes, got 15", func() { NewIndex(secret[1:], nil) })
 	mustPanic(t, "at least 1 KiB", func() { NewIndex(secret, &IndexOptions{MaxFrame: 100}) })

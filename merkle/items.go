@@ -26,6 +26,7 @@ type tally struct {
 	sum   [4]uint64
 }
 
+// add adds u to t, modulo 2^256.
 func (t *tally) add(u *tally) {
 	t.count += u.count
 	carry := uint64(0)
@@ -34,6 +35,7 @@ func (t *tally) add(u *tally) {
 	}
 }
 
+// sub subtracts u from t, modulo 2^256.
 func (t *tally) sub(u *tally) {
 	t.count -= u.count
 	borrow := uint64(0)
@@ -45,8 +47,8 @@ func (t *tally) sub(u *tally) {
 // A fingerprint stands for a tally in messages.
 type fingerprint [16]byte
 
-// fingerprint returns the hash of t. The sum itself would let the peer solve
-// for keys that cancel each other.
+// fingerprint returns the hash of t. From the sum itself a peer could compute
+// keys that cancel each other.
 func (t *tally) fingerprint(w *worker) fingerprint {
 	b := binary.LittleEndian.AppendUint64(w.buf[:0], t.count)
 	for _, x := range t.sum {
@@ -56,8 +58,8 @@ func (t *tally) fingerprint(w *worker) fingerprint {
 	return fingerprint(h[:])
 }
 
-// pageKeys is the number of keys at which a page is split, in two. Two that
-// have less than pageMerge together become one.
+// A page with pageKeys keys or kids is split in two. Two pages that have fewer
+// than pageMerge together become one.
 const (
 	pageKeys  = 32
 	pageMerge = 20
@@ -73,6 +75,7 @@ type page struct {
 	tallies []tally // of the items below each kid
 }
 
+// newLeaf returns a leaf without items.
 func newLeaf() *page { return &page{digests: make([]Digest, 0, pageKeys)} }
 
 // len returns the number of items of a leaf, or of the kids of another page.
@@ -164,6 +167,8 @@ func (s *items) set(w *worker, key string, d Digest) {
 	var room [maxPath]step
 	p, path := s.find(room[:0], key)
 	i, ok := p.keys.search(key)
+
+	// The sums on the way change by the new item less the old one.
 	change := s.weigh(w, key, d)
 	if ok {
 		old := s.weigh(w, key, p.digests[i])
@@ -178,7 +183,8 @@ func (s *items) set(w *worker, key string, d Digest) {
 	}
 	s.total.add(&change)
 
-	// Split full pages. Keys that come in order leave full ones behind.
+	// Split full pages, from the leaf up. A page that is the last of its level
+	// is split at its end, so that keys that come in order leave full pages.
 	last := i == p.keys.n-1
 	for p.len() >= pageKeys {
 		cut := pageKeys / 2
@@ -200,8 +206,8 @@ func (s *items) set(w *worker, key string, d Digest) {
 	}
 }
 
-// cut moves the items, or kids, from i on to a page of its own, and returns the
-// bound of the two.
+// cut moves the items, or kids, of p from i on to a new page right, and returns
+// the bound of the two.
 func (p *page) cut(i int) (right *page, bound string) {
 	if p.kids == nil {
 		bound = p.keys.text[i]
@@ -307,6 +313,10 @@ type bound struct {
 	open bool
 }
 
+// openEnd is the bound above all keys. The last piece of an answer has it too,
+// and ends where the ask does.
+var openEnd = bound{open: true}
+
 // after reports whether key is not below b.
 func (b bound) after(key string) bool { return !b.open && key >= b.key }
 
@@ -341,7 +351,7 @@ func (s *items) within(w *worker, lo string, hi bound) (from, part tally) {
 	return from, part
 }
 
-// key returns the key with so many keys before it.
+// key returns the key that has rank keys before it.
 func (s *items) key(rank uint64) string {
 	p := s.root
 	for p.kids != nil {

@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// The keys of a page are few, and in order. Comparing two strings follows two
-// pointers, each of which may miss every cache; so beside the keys are eight
-// bytes of each, as a number that compares as they do: those after the bytes
-// that all keys of the page begin with. Only keys whose numbers are equal are
-// looked at.
+// keys are the keys of a page: few, and in order. Comparing two strings follows
+// two pointers, each of which may miss every cache. So each key also has a
+// number: eight of its bytes, after those that all keys of the page begin with.
+// Numbers compare as the keys do, and only keys of equal numbers are looked at.
 type keys struct {
 	n     int
 	skip  int // bytes that all keys begin with, or fewer
@@ -22,8 +21,8 @@ type keys struct {
 // all returns the keys.
 func (k *keys) all() []string { return k.text[:k.n] }
 
-// search returns the number of keys that are less than key, and whether it
-// comes next.
+// search returns the number of keys that are less than key, and whether key is
+// the next one.
 func (k *keys) search(key string) (i int, ok bool) {
 	if k.skip > 0 {
 		switch start := key[:min(k.skip, len(key))]; strings.Compare(start, k.text[0][:k.skip]) {
@@ -47,8 +46,8 @@ func (k *keys) search(key string) (i int, ok bool) {
 	return i, false
 }
 
-// insert makes key the one with number i. There is room. A key at an end may
-// make the common start shorter; one between others cannot.
+// insert makes key the i-th. There is room. A key at an end may make the common
+// start shorter; one between others cannot.
 func (k *keys) insert(i int, key string) {
 	copy(k.text[i+1:], k.text[i:k.n])
 	k.text[i] = key
@@ -75,7 +74,7 @@ func (k *keys) remove(i, j int) {
 	clear(k.text[n:k.n])
 	k.n = n
 	if n == 0 {
-		k.skip = 0
+		k.skip = 0 // there is no key to have a start in common with
 	}
 }
 

@@ -113,16 +113,15 @@ func TestDiffWideFrame(t *testing.T) {
 	}
 }
 
-// TestDiffAsks checks what is asked about a range that differs: all items if
-// there are none here, what the marks of a few are not, and else about the
-// parts.
+// TestDiffAsks checks the asks about a range that differs: for all items if
+// there are none here, with marks if there are a few, and else about its parts.
 func TestDiffAsks(t *testing.T) {
 	for n, want := range map[int]mode{0: modeWant, 1: modeMarks, listKeys: modeMarks, listKeys + 1: modePrint} {
 		d := NewIndex(secret, nil).differ(nil)
 		for i := range n {
 			d.x.Set(fmt.Sprint(i), Digest{})
 		}
-		d.todo = []ask{{hi: end, differs: true}}
+		d.todo = []ask{{hi: openEnd, differs: true}}
 		msg, _ := d.message()
 		asks, err := d.x.asks(msg)
 		parts := map[mode]int{modeWant: 1, modeMarks: 1, modePrint: fanout}[want]
@@ -154,11 +153,11 @@ func (p *frugal) Exchange(_ context.Context, msg []byte) ([]byte, error) {
 	for _, a := range asks {
 		list := slices.Collect(p.x.between(a.lo, a.hi))
 		if len(list) < 2 {
-			out.list(end, list)
+			out.list(openEnd, list)
 			continue
 		}
 		out.list(bound{key: list[1].key}, list[:1])
-		out.piece(modeAgain, end)
+		out.piece(modeAgain, openEnd)
 	}
 	return appendSum(out.b, 0), nil
 }

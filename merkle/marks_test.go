@@ -64,7 +64,7 @@ func TestDiffMarks(t *testing.T) {
 	a["more"] = Digest{} // the fingerprints of all, and then of few
 	x, y := indexOf(a, nil), indexOf(b, nil)
 	d := x.differ(nil)
-	d.todo = []ask{{hi: end, differs: true, print: y.prints([]piece{{hi: end}})[0]}}
+	d.todo = []ask{{hi: openEnd, differs: true, print: y.prints([]piece{{hi: openEnd}})[0]}}
 	found := 0
 	d.yield = func(Delta, error) bool { found++; return true }
 	p := &local{x: y}
@@ -93,7 +93,7 @@ func TestDiffWrongMarks(t *testing.T) {
 		"other items": func(_ *Index, out *writer, _ *piece) { out.delta(nil, []item{{key: "zzz"}}) },
 		"a list of less": func(x *Index, out *writer, a *piece) {
 			out.list(bound{key: "0004"}, slices.Collect(x.between(a.lo, bound{key: "0004"})))
-			out.piece(modeAgain, end)
+			out.piece(modeAgain, openEnd)
 		},
 	}
 
@@ -102,7 +102,7 @@ func TestDiffWrongMarks(t *testing.T) {
 		x := indexOf(a, nil)
 		p := &bent{local: local{x: indexOf(b, nil)}, delta: delta}
 		d := x.differ(nil)
-		d.todo = []ask{{hi: end, differs: true, print: p.x.prints([]piece{{hi: end}})[0]}}
+		d.todo = []ask{{hi: openEnd, differs: true, print: p.x.prints([]piece{{hi: openEnd}})[0]}}
 		got := map[string]Delta{}
 		d.yield = func(one Delta, err error) bool {
 			if err != nil {
@@ -140,14 +140,14 @@ func TestDiffKeyTwice(t *testing.T) {
 		out.delta(nil, []item{{key: "a", digest: Digest{1}}})
 	}}
 	d := x.differ(func(Delta, error) bool { return true })
-	d.todo = []ask{{hi: end, differs: true, print: d.fingerprint([]item{{key: "a", digest: Digest{1}}, {key: "a"}, {key: "b"}})}}
+	d.todo = []ask{{hi: openEnd, differs: true, print: d.fingerprint([]item{{key: "a", digest: Digest{1}}, {key: "a"}, {key: "b"}})}}
 	if err := d.exchange(t.Context(), p); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("exchange = %v, want ErrCorrupt", err)
 	}
 }
 
-// TestRespondMarks checks what is answered to marks: a delta, or a list if
-// there are many items, if two have one mark, or if a delta has no room.
+// TestRespondMarks checks the answers to marks: a delta, or a list if there are
+// many items, if two have one mark, or if a delta has no room.
 func TestRespondMarks(t *testing.T) {
 	w := SHA256.worker()
 	defer w.release()
@@ -167,7 +167,7 @@ func TestRespondMarks(t *testing.T) {
 			x.Set(fmt.Sprintf("%04d", i), digestOf(uint64(i)))
 		}
 
-		a := &piece{mode: modeMarks, hi: end}
+		a := &piece{mode: modeMarks, hi: openEnd}
 		if c.twice {
 			x = sameMarks(t, a)
 		}
@@ -245,7 +245,7 @@ func TestMarksHostile(t *testing.T) {
 		"after another":  {[]byte{byte(modeSkip), 0x01, 'b', byte(modeDelta) | ends, 0, 0}, have, false},
 		"2^64-1 further": {append(append([]byte{byte(modeDelta) | ends, 2, 0}, binary.AppendUvarint(nil, 1<<64-1)...), 0), have, false},
 	} {
-		_, err := parseAnswer(c.body, []ask{{hi: end, have: c.have}})
+		_, err := parseAnswer(c.body, []ask{{hi: openEnd, have: c.have}})
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: parseAnswer = %v, want ok %t", name, err, c.ok)
 		}

@@ -219,7 +219,7 @@ func (t *Tree) mustRoot(size uint64) Hash {
 }
 
 // RootAt returns the root of the first size leaves, or [ErrRange] if there are
-// less. The complexity is O(log n) where n = size.
+// fewer. The complexity is O(log n) where n = size.
 func (t *Tree) RootAt(size uint64) (Hash, error) {
 	if n := t.Len(); size > n {
 		return Hash{}, fmt.Errorf("%w: size %d of %d", ErrRange, size, n)

@@ -27,21 +27,22 @@ type mode byte
 
 const (
 	modeSkip  mode = 0 // in asks: nothing; in answers: the sets are equal there
-	modePrint mode = 1 // a fingerprint: equal, or what differs?
+	modePrint mode = 1 // a fingerprint: is yours equal, or what differs?
 	modeWant  mode = 2 // in asks: send all items
 	modeList  mode = 3 // in answers: all items
 	modeAgain mode = 4 // in answers: no room; ask again
-	modeMarks mode = 5 // in asks: marks of the items there are; what differs?
-	modeDelta mode = 6 // in answers to marks: which are of no item here, and the items of none of them
+	modeMarks mode = 5 // in asks: the marks of all items; what differs?
+	modeDelta mode = 6 // in answers to marks: the marks of no item here, and the items of no mark
 )
 
-// A mark stands for an item in a question what differs: the start of its
-// fingerprint. Two items may have the same, which the fingerprint of the result
-// tells.
+// A mark is the start of the fingerprint of an item, and stands for it in an
+// ask. Two items may have one mark: then the list that results from the answer
+// has another fingerprint than that of the peer.
 type mark [4]byte
 
 // A piece is a range of keys [lo, hi) in a message. In a message of asks, the
-// last piece may be open; in an answer, the last of each ask ends with it.
+// last piece may be open; in an answer, the last piece for each ask ends where
+// the ask does.
 type piece struct {
 	mode  mode
 	lo    string
@@ -49,7 +50,7 @@ type piece struct {
 	print fingerprint
 	items []item
 	marks []mark
-	gone  []int // of the marks that were asked about: those of no item
+	gone  []int // indices of the marks in the ask that are of no item
 }
 
 // appendHead appends the head of a message.
@@ -68,9 +69,9 @@ type writer struct {
 	last string // the key before
 }
 
-// A number below shortNumber fits into half a byte; what a longer one has more
-// follows. The bytes in common are at most maxShared, which bounds what a
-// reader has to make of few bytes.
+// A number below shortNumber fits into half a byte; for another one the half is
+// shortNumber, and the difference follows. The bytes in common are at most
+// maxShared, which bounds the memory that a few bytes take at a reader.
 const (
 	shortNumber = 15
 	maxShared   = shortNumber + 255
@@ -140,7 +141,7 @@ func (w *writer) marks(hi bound, marks []mark) {
 // delta appends the answer to marks. Of gone, which ascends, it writes how many
 // marks lie between one and the next.
 func (w *writer) delta(gone []int, items []item) {
-	w.piece(modeDelta, end)
+	w.piece(modeDelta, openEnd)
 	w.b = binary.AppendUvarint(w.b, uint64(len(gone)))
 	next := 0
 	for _, i := range gone {
@@ -150,7 +151,7 @@ func (w *writer) delta(gone []int, items []item) {
 	w.items(items)
 }
 
-// itemBytes returns a bound of the bytes of an item in a list.
+// itemBytes returns the most bytes that an item has in a list.
 func itemBytes(it item) int { return 2 + binary.MaxVarintLen32 + len(it.key) + len(it.digest) }
 
 // splitMessage returns the body of a message of this kind.
@@ -237,8 +238,8 @@ func (p *parser) key() string {
 	return p.last
 }
 
-// piece returns the next piece, which begins at lo. It ends before end, or
-// there if it is the last.
+// piece returns the next piece, which begins at lo. It ends before end, or at
+// end if it is the last.
 func (p *parser) piece(lo string, end bound) (out piece, last bool) {
 	m := p.bytes(1)
 	if p.bad {
@@ -279,7 +280,7 @@ func (p *parser) marks(out *piece) {
 	}
 }
 
-// gone reads which marks are of no item.
+// gone reads the indices of the marks that are of no item.
 func (p *parser) gone(out *piece) {
 	n := p.number()
 	if n > listKeys {
@@ -333,7 +334,7 @@ func parseAsks(body []byte) ([]piece, error) {
 	// while they are read: one has more bytes in memory than in the message.
 	for last := false; len(p.b) > 0 && !p.bad && !last; {
 		var next piece
-		next, last = p.piece(lo, bound{open: true})
+		next, last = p.piece(lo, openEnd)
 		lo = next.hi.key
 		switch next.mode {
 		case modeSkip:
@@ -351,8 +352,8 @@ func parseAsks(body []byte) ([]piece, error) {
 	return list, nil
 }
 
-// parseAnswer returns the pieces of the answer to asks: for each of them, those
-// that divide it, at most fanout. A delta answers marks, and alone.
+// parseAnswer returns the pieces of the answer to asks: for each ask the pieces
+// that divide it, at most fanout. A delta answers marks, and is the only piece.
 func parseAnswer(body []byte, asks []ask) ([][]piece, error) {
 	p := parser{b: body}
 	out := make([][]piece, len(asks))

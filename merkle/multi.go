@@ -103,8 +103,8 @@ func AppendRangeProof(dst []Hash, r NodeReader, h *Hasher, lo, hi, size uint64) 
 
 // VerifyRange returns nil if proof shows that the leaves from index lo on, in
 // the tree of size leaves whose root is root, are those whose hashes are
-// leaves. Otherwise it returns an error that wraps [ErrProof]. No leaves are
-// not a proof of anything, and an error.
+// leaves. Otherwise it returns an error that wraps [ErrProof]. No leaves prove
+// nothing: they are an error.
 func VerifyRange(h *Hasher, proof []Hash, lo, size uint64, leaves []Hash, root Hash) error {
 	n := uint64(len(leaves))
 	if lo >= size || n == 0 || n > size-lo {
@@ -116,8 +116,8 @@ func VerifyRange(h *Hasher, proof []Hash, lo, size uint64, leaves []Hash, root H
 // AppendMultiProof appends to dst the proof that the leaves of these indices,
 // which are strictly increasing, are in the tree of the first size leaves of r.
 // No hash is in it that follows from others, so it is shorter than a proof for
-// each. It returns [ErrRange] if there are no indices, or other ones, or the
-// error of r; then dst is as it was.
+// each. It returns [ErrRange] if there are no indices, if they do not increase
+// or if one is not below size, or the error of r; then dst is as it was.
 func AppendMultiProof(dst []Hash, r NodeReader, h *Hasher, indices []uint64, size uint64) ([]Hash, error) {
 	if err := checkIndices(indices, size); err != nil {
 		return dst, fmt.Errorf("%w: %w", ErrRange, err)

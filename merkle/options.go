@@ -44,9 +44,10 @@ func (o *FileOptions) resolve() FileOptions {
 
 // IndexOptions are the optional settings of an [Index].
 type IndexOptions struct {
-	// MaxFrame is the number of bytes that a message of this side has at most,
-	// unless that is less than 16 keys have. The other side bounds its own.
-	// Small messages need more of them. If zero, 256 KiB, and at least 1 KiB.
+	// MaxFrame is the largest number of bytes of a message of this side, unless
+	// 16 keys alone have more. The other side bounds its own messages. With a
+	// smaller frame an exchange takes more messages. At least 1 KiB; if zero,
+	// 256 KiB.
 	MaxFrame int
 }
 

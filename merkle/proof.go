@@ -9,19 +9,19 @@ import (
 
 // A NodeReader has the complete nodes of a tree: a [Tree], or a file, a
 // database or a server that stores them. A verifier trusts the root and not the
-// nodes, so these may come from anywhere. What proves joins them with a
-// [Hasher], which has to be that of the tree: a proof that was made with
+// nodes, so these may come from anywhere. The functions that prove join nodes
+// with a [Hasher], which has to be that of the tree: a proof that was made with
 // another one does not verify.
 type NodeReader interface {
 	// Node returns the root of the 2^level leaves from index·2^level on.
 	Node(level int, index uint64) (Hash, error)
 }
 
-// A Proof is a proof that is stored or sent: see [Proof.AppendBinary]. What
-// proves and verifies takes and returns plain slices.
+// A Proof is a proof that is stored or sent: see [Proof.AppendBinary]. The
+// functions that prove and verify take and return plain slices.
 type Proof []Hash
 
-// read returns a node of r, and says which if it fails.
+// read returns a node of r, or an error that names the node.
 func read(r NodeReader, level int, index uint64) (Hash, error) {
 	h, err := r.Node(level, index)
 	if err != nil {
@@ -55,7 +55,7 @@ func fold(r NodeReader, w *worker, lo, hi uint64) (Hash, error) {
 func appendPath(dst []Hash, r NodeReader, w *worker, l int, i, size uint64) ([]Hash, error) {
 	t, _ := r.(*Tree)
 	if t != nil && size > t.Len() {
-		t = nil // reading says so
+		t = nil // r.Node returns ErrRange
 	}
 	inner, _ := pathLen(l, i, size)
 	for range inner {
@@ -147,7 +147,7 @@ func (w *worker) climb(h Hash, proof []Hash, inner int, i uint64) Hash {
 }
 
 // climbOld is climb without the siblings to the right of the node i: it returns
-// the root of the tree whose last node it was.
+// the root of the tree whose last node was i.
 func (w *worker) climbOld(h Hash, proof []Hash, inner int, i uint64) Hash {
 	for j := range proof {
 		if j >= inner || i>>j&1 == 1 {

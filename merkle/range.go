@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// A Range is the hash of a run of leaves of which some may be missing before
-// and after: the roots of the largest complete trees that cover it, at most two
-// for each level. It takes leaves one after the other, in O(log n) memory, and
+// A Range is the hash of a run of leaves, which need not be all of a list: the
+// roots of the largest complete trees that cover the run, at most two for each
+// level. It takes leaves one after the other, in O(log n) memory, and
 // two ranges that meet are merged in O(log n) time, so that parts of a list can
 // be hashed on different machines. The zero value begins at leaf 0 and uses
 // [SHA256]; [NewRange] sets others.
@@ -55,7 +55,7 @@ func (r *Range) AppendHash(h Hash) {
 // push adds the node of level l that begins at end.
 func (r *Range) push(w *worker, l int, h Hash) {
 	if r.end > math.MaxUint64-1<<l {
-		panic("merkle: a range must end at 2^64-1 at most")
+		panic("merkle: a range must end at 2^64-1 at most, got more leaves")
 	}
 	start := r.end
 	r.end += 1 << l

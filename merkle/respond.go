@@ -5,13 +5,14 @@ package merkle
 import "slices"
 
 // The set is compared range by range: a range whose fingerprints differ is
-// split in so many parts of about equal size, or listed if it is small.
+// split in fanout parts of about equal size, or listed if it has at most
+// listKeys items.
 const (
 	fanout   = 16
 	listKeys = 32
 
-	// markedKeys bounds the items that are compared with marks, of which there
-	// are listKeys at most: with more of them a list is as good.
+	// markedKeys is the most items that are compared with marks, of which there
+	// are listKeys at most: with more items a list is as short.
 	markedKeys = 2 * listKeys
 )
 
@@ -19,8 +20,8 @@ const (
 // one message to the next. Any bytes may come: if they are no message, it
 // returns an error that wraps [ErrCorrupt] or [ErrVersion], and if they are
 // from a peer with another secret, [ErrMismatch]. The answer has at most
-// IndexOptions.MaxFrame bytes, unless 16 keys have more, and besides these, a
-// byte for each range that msg asks about.
+// IndexOptions.MaxFrame bytes, unless 16 keys alone have more, and a byte for
+// each range that msg asks about.
 func (x *Index) Respond(msg []byte) ([]byte, error) {
 	x.mustUse()
 	asks, err := x.asks(msg)
@@ -40,7 +41,7 @@ func (x *Index) Respond(msg []byte) ([]byte, error) {
 			x.answer(w, &out, &asks[i], room, i == 0)
 		}
 		if len(out.b) == start {
-			out.piece(modeAgain, end)
+			out.piece(modeAgain, openEnd)
 		}
 	}
 	return appendSum(out.b, 0), nil
@@ -55,19 +56,18 @@ func (x *Index) asks(msg []byte) ([]piece, error) {
 	return parseAsks(body)
 }
 
-// end is the bound of the last piece of an answer.
-var end = bound{open: true}
-
-// answer appends the answer to a, and nothing if it would make the message
-// longer than room; unless it must.
+// answer appends the answer to a. Unless it must, it appends nothing if the
+// message would become longer than room.
 func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	from, part := x.items.within(w, a.lo, a.hi)
 	if a.mode == modePrint && part.fingerprint(w) == a.print {
-		out.piece(modeSkip, end)
+		out.piece(modeSkip, openEnd)
 		return
 	}
+
+	// Few items: what differs from the marks, or all of them.
 	if a.mode == modeMarks && part.count <= markedKeys && x.deltaLocked(w, out, a, room) {
 		return
 	}
@@ -76,11 +76,12 @@ func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
 		return
 	}
 
+	// Many items: the fingerprints of the parts.
 	start := *out
 	for _, p := range x.partsLocked(w, a.lo, a.hi, from, part) {
 		hi := p.hi
 		if hi == a.hi {
-			hi = end
+			hi = openEnd
 		}
 		out.print(hi, p.print)
 	}
@@ -90,9 +91,10 @@ func (x *Index) answer(w *worker, out *writer, a *piece, room int, must bool) {
 }
 
 // deltaLocked appends the answer to the marks of a, and reports whether it did:
-// not if it would make the message longer than room, or if a mark is that of
-// two items.
+// not if the message would become longer than room, or if a mark is that of two
+// items.
 func (x *Index) deltaLocked(w *worker, out *writer, a *piece, room int) bool {
+	// Find the items of no mark, and the marks of no item.
 	var found [listKeys]bool
 	var others []item
 	for _, it := range x.items.appendItems(nil, a.lo, a.hi, markedKeys) {
@@ -122,16 +124,20 @@ func (x *Index) deltaLocked(w *worker, out *writer, a *piece, room int) bool {
 	return true
 }
 
-// listLocked appends a list of the count items of a, or of as many as there is
-// room for, and if it must, one.
+// listLocked appends a list of the count items of a, or of as many as have
+// room, and of one at least if it must.
 func (x *Index) listLocked(out *writer, a *piece, count uint64, room int, must bool) {
 	const overhead = 32 // of two pieces without keys
 	most := uint64(max(room, 0)/len(Digest{}) + 2)
 	list := x.items.appendItems(nil, a.lo, a.hi, int(min(count, most)))
-	n, size := 0, len(out.b)+overhead
+
+	// Count the items that have room, each with the bound that follows it if it
+	// is the last one.
+	n := 0
+	size := len(out.b) + overhead
 	for n < len(list) {
 		size += itemBytes(list[n])
-		next := 0 // bytes of the bound, if this is the last one
+		next := 0 // bytes of the bound
 		if n+1 < len(list) {
 			next = len(list[n+1].key)
 		}
@@ -141,25 +147,26 @@ func (x *Index) listLocked(out *writer, a *piece, count uint64, room int, must b
 		n++
 	}
 	if n == len(list) && uint64(n) == count {
-		out.list(end, list)
+		out.list(openEnd, list)
 		return
 	}
 
-	// What has no room is to be asked for again.
+	// The peer asks again for the rest.
 	if n > 0 {
 		out.list(bound{key: list[n].key}, list[:n])
-		out.piece(modeAgain, end)
+		out.piece(modeAgain, openEnd)
 	}
 }
 
 // partsLocked divides [lo, hi) into pieces of about equal size, with their
-// fingerprints. Its items are part, more than fanout, and from lie before it.
+// fingerprints. part is the tally of its items, more than fanout, and from that
+// of the items before it.
 func (x *Index) partsLocked(w *worker, lo string, hi bound, from, part tally) []piece {
 	list := make([]piece, 0, fanout)
 	end := from
 	end.add(&part)
 
-	// Each part ends before the key of the next rank that is a multiple.
+	// Part i ends at rank count·(i+1)/fanout of the items, between two keys.
 	for i := range uint64(fanout) {
 		p := piece{mode: modePrint, lo: lo, hi: hi}
 		next := end

@@ -14,10 +14,10 @@ import (
 // Each test is a fault that a Merkle tree in use had, or has. The names of the
 // libraries are those of their repositories on GitHub.
 
-// TestForgedNode: where a leaf and a node are hashed alike, the children of a
-// node, one after the other, pass as a leaf
+// TestForgedNode checks that the children of a node, one after the other, do
+// not pass as a leaf. They do where a leaf and a node are hashed alike
 // (OpenZeppelin/openzeppelin-contracts#3091, the default of
-// cbergoon/merkletree). The textbook's tree of tx1..tx4 has the root of two
+// cbergoon/merkletree): the textbook's tree of tx1..tx4 has the root of two
 // leaves that nobody put there.
 func TestForgedNode(t *testing.T) {
 	d := [][]byte{[]byte("tx1"), []byte("tx2"), []byte("tx3"), []byte("tx4")}
@@ -53,9 +53,10 @@ func TestForgedNode(t *testing.T) {
 	}
 }
 
-// TestForgedOddLeaf: CVE-2012-2459. A tree that duplicates the last leaf of an
-// odd list has the root of the longer list: of Bitcoin's blocks, one was valid
-// and one was not (the default of cbergoon/merkletree and txaty/go-merkletree).
+// TestForgedOddLeaf checks that an odd list does not have the root of the list
+// with its last leaf twice, as in a tree that duplicates it (CVE-2012-2459): of
+// Bitcoin's blocks, one was valid and one was not (the default of
+// cbergoon/merkletree and txaty/go-merkletree).
 func TestForgedOddLeaf(t *testing.T) {
 	d := [][]byte{[]byte("a"), []byte("b"), []byte("c")}
 	longer := append(slices.Clone(d), d[2])
@@ -84,10 +85,10 @@ func TestForgedOddLeaf(t *testing.T) {
 	}
 }
 
-// TestTrapHostileProof: proofs that panic, or allocate, before they are looked
+// TestTrapHostileProof checks that every index and size is defined, whatever
+// the proof: there were proofs that panic, or allocate, before they are looked
 // at (celestiaorg/nmt#141, #325, signalapp/libsignal#652,
-// antouhou/rs-merkle#20, tari-project/tari#7968). Every index and size is
-// defined, whatever the proof.
+// antouhou/rs-merkle#20, tari-project/tari#7968).
 func TestTrapHostileProof(t *testing.T) {
 	edges := []uint64{0, 1, 2, 1<<31 - 1, 1 << 31, 1<<32 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 2, 1<<64 - 1}
 	leaf := SHA256.Leaf(nil)
@@ -110,11 +111,11 @@ func TestTrapHostileProof(t *testing.T) {
 	}
 }
 
-// TestTrapMultiProof: a proof of no leaves that verifies
+// TestTrapMultiProof checks a proof of no leaves
 // (OpenZeppelin/openzeppelin-contracts#5142), leaves that are not used
 // (polytope-labs/solidity-merkle-trees#57), one of them beside the right one at
 // the same index (antouhou/rs-merkle#52), and proofs of another shape
-// (OpenZeppelin/openzeppelin-contracts#3743).
+// (OpenZeppelin/openzeppelin-contracts#3743): none verifies.
 func TestTrapMultiProof(t *testing.T) {
 	tree := treeOf(numbers(4))
 	leaves, root := leafHashes(numbers(4)), tree.Root()
@@ -137,9 +138,9 @@ func TestTrapMultiProof(t *testing.T) {
 	}
 }
 
-// TestTrapConsistencySizes: a verifier that does not look at all of both sizes
-// takes one proof for several (google/certificate-transparency-rfcs#100). A
-// proof shows what one old size had.
+// TestTrapConsistencySizes checks that a proof shows what one old size had: a
+// verifier that does not look at all of both sizes takes one proof for several
+// (google/certificate-transparency-rfcs#100).
 func TestTrapConsistencySizes(t *testing.T) {
 	d := numbers(small() / 2)
 	tree := treeOf(d)
@@ -161,10 +162,9 @@ func TestTrapConsistencySizes(t *testing.T) {
 	}
 }
 
-// TestTrapFileLength: a stream whose length is not that of the contents, of
-// which a decoder shows the end before it has verified it
-// (oconnor663/bao#2, #22). All bytes that a reader returns are those of the
-// file, and it does not end well.
+// TestTrapFileLength checks that a stream whose length is not that of the
+// contents does not end well, and that all bytes before are those of the file:
+// a decoder showed the end before it had verified it (oconnor663/bao#2, #22).
 func TestTrapFileLength(t *testing.T) {
 	b := contents(3*testChunk + 100)
 	f, tree := mustSum(t, b)
@@ -186,8 +186,9 @@ func TestTrapFileLength(t *testing.T) {
 	}
 }
 
-// TestTrapConsistencyFromNothing: every tree begins with the empty one, so a
-// proof of it says nothing; verifiers that accept one accept any root.
+// TestTrapConsistencyFromNothing checks that no proof from the empty tree is
+// accepted: every tree begins with it, so the proof says nothing, and verifiers
+// that accept one accept any root.
 func TestTrapConsistencyFromNothing(t *testing.T) {
 	root := treeOf(numbers(3)).Root()
 	for name, err := range map[string]error{
