@@ -16,7 +16,7 @@ import (
 // name of a leader. All updates of a key happen one after the other, on
 // whatever machines they are made: it is CASPaxos, which agrees on one value a
 // key rather than on a log. It needs no leader itself, and keys have nothing to
-// do with each other. Use [NewCAS]; methods of the zero CAS panic.
+// do with each other. Use [NewCAS]; methods of a zero CAS panic.
 //
 // It is safe for concurrent use by multiple goroutines. Updates of a key by one
 // CAS wait for each other; those by several get in each other's way, and try
@@ -32,8 +32,9 @@ type CAS[K comparable, V any] struct {
 
 // A memo is what a CAS remembers of a key.
 type memo[V any] struct {
-	// The last that a quorum has accepted of this CAS, and promised its next
-	// ballot with. If Promised is zero, it was used up, or there was none.
+	// The slot that a quorum has accepted last from this CAS, and with it the
+	// ballot that the quorum has promised. If Promised is zero, the promise was
+	// used up, or there was none.
 	last  Slot[V]
 	round uint64 // the greatest that was seen
 }
@@ -79,8 +80,8 @@ func NewCAS[K comparable, V any](acceptors []Acceptor[K, V], opts *CASOptions) (
 
 // Get returns the value of key and its version: the number of updates so far, 0
 // if there were none. It asks once, unless an update is under way or has been
-// given up: then it finishes that, since a later Get could else return less.
-// The error is an [*Error] that is an [ErrUnavailable].
+// given up: then it finishes that update, since otherwise a later Get could
+// return less. The error is an [*Error] that is an [ErrUnavailable].
 func (c *CAS[K, V]) Get(ctx context.Context, key K) (v V, version uint64, err error) {
 	c.mustUse()
 	seen, e := c.ask(ctx, key, Ballot{})
@@ -112,9 +113,9 @@ func (c *CAS[K, V]) Get(ctx context.Context, key K) (v V, version uint64, err er
 // several times, and only the last one counts: it must have no other effect,
 // and must not call c with the same key, which would wait for itself.
 //
-// Else the error is an [*Error]. If it is an [ErrUnavailable], the value was
-// surely not replaced. If it is an [ErrIndeterminate], it may have been, or may
-// be by a later Get or Update. Update never replaces twice.
+// Every other error is an [*Error]. If it is an [ErrUnavailable], the value was
+// surely not replaced. If it is an [ErrIndeterminate], the value may have been
+// replaced, or may be by a later Get or Update. Update never replaces twice.
 func (c *CAS[K, V]) Update(ctx context.Context, key K, f func(old V, version uint64) (V, error)) (V, uint64, error) {
 	c.mustUse()
 	return c.update(ctx, key, "update", f)
@@ -210,8 +211,8 @@ func (a *attempt[K, V]) try(ctx context.Context) (v V, version uint64, err error
 	}
 	s := seen.slot
 	if sent := a.sent; sent != nil {
-		// Make sure what became of the proposal before: it was made, or never
-		// will be, since a greater ballot without it has won.
+		// Settle the proposal before: it was accepted, or never will be once a
+		// greater ballot without it has won.
 		has, known := s.has(sent.ballot, sent.version)
 		if !known {
 			return v, 0, &Error{Kind: ErrIndeterminate}
@@ -226,6 +227,7 @@ func (a *attempt[K, V]) try(ctx context.Context) (v V, version uint64, err error
 		b = a.turn.take()
 	}
 
+	// Ask f for the new value, under a ballot that nobody else has.
 	v, declined := a.f(s.Value, s.Version)
 	if declined != nil {
 		// What f has seen must not vanish again.
@@ -246,14 +248,16 @@ func (a *attempt[K, V]) try(ctx context.Context) (v V, version uint64, err error
 	return v, s.Version + 1, err
 }
 
-// prepare returns a ballot that a quorum has promised, and what that has
-// accepted before.
+// prepare returns a ballot that a quorum has promised, and the slot that the
+// quorum has accepted before.
 func (a *attempt[K, V]) prepare(ctx context.Context) (Ballot, sighting[V], error) {
-	// Nobody has come between since the last update: the promise holds.
 	t := a.turn
 	if t.round >= math.MaxUint64-1 {
 		return Ballot{}, sighting[V]{}, &Error{Kind: ErrUnavailable, Errs: []error{errBallots}}
 	}
+
+	// The promise of the last update holds unless another proposer has come
+	// between: then accept is refused.
 	if b := t.take(); b != (Ballot{}) {
 		return b, sighting[V]{t.last, false}, nil
 	}
@@ -274,7 +278,8 @@ func (a *attempt[K, V]) accept(ctx context.Context, b Ballot, s Slot[V]) (kept b
 	s.Accepted = b
 	s.Promised = Ballot{b.Round + 1, c.proposer}
 	a.turn.round = s.Promised.Round
-	// A quorum is enough to go on, and no reason for the others to stop.
+
+	// A quorum is enough to return, but the requests to the others go on.
 	key := a.key
 	limit := newDeadline(ctx, c.opts.Timeout)
 	limit.users.Store(int64(c.opts.System.members.Len()))
@@ -300,7 +305,8 @@ func (a *attempt[K, V]) accept(ctx context.Context, b Ballot, s Slot[V]) (kept b
 	return kept, a.conflict(e)
 }
 
-// conflict returns errConflict if greater ballots are the reason for e.
+// conflict returns errConflict if greater ballots are the reason for e, and
+// otherwise e.
 func (a *attempt[K, V]) conflict(e *Error) error {
 	conflict := false
 	for _, err := range e.Errs {

@@ -10,9 +10,9 @@ import (
 )
 
 // A deadline is the context of the requests of one write. It has the values of
-// the caller's context, and not its end, and is what [context.WithTimeout]
-// makes of [context.WithoutCancel]; but the channel and the timer are made when
-// a replica asks for them, since one in memory never does.
+// the caller's context, but not its end, as [context.WithTimeout] of
+// [context.WithoutCancel]. The channel and the timer are made when a replica
+// asks for them: one in memory never does.
 type deadline struct {
 	context.Context // without end
 	at              time.Time
@@ -32,7 +32,7 @@ func newDeadline(ctx context.Context, d time.Duration) *deadline {
 	return &deadline{Context: ctx, at: time.Now().Add(d)}
 }
 
-// quit counts a user less, and ends d with the last one.
+// quit counts one user less, and ends d with the last one.
 func (d *deadline) quit() {
 	if d.users.Add(-1) == 0 {
 		d.end(context.Canceled)

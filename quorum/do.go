@@ -18,9 +18,9 @@ type Answer[T any] struct {
 
 // Do calls f for the replicas of system, each in a goroutine of its own, until
 // a quorum has returned without an error, and returns what these returned, in
-// the order in which they did. It is for requests that are no reads and writes
-// of states, such as a query to the shards of an index; a [Cluster] knows more
-// about those.
+// the order in which they did. It is for requests that are not reads or writes
+// of states, such as a query to the shards of an index; for states, a [Cluster]
+// does more.
 //
 // How many failures are tolerated is for system to say: Threshold(n-1, all)
 // tolerates one, and Of(2, a, b, c), each a Threshold(n, zone), a whole zone.
@@ -28,7 +28,7 @@ type Answer[T any] struct {
 // Do returns as soon as a quorum has become impossible, with an [*Error] that
 // is an [ErrUnavailable] and wraps the errors of f; f itself knows what it
 // changed. The zero System is an [ErrLevel]. An error of opts.Validate is
-// returned as it is.
+// returned as it is. Do panics if f is nil.
 //
 // The context of f ends when Do returns, and the goroutine when f does: f reads
 // what it wants to return, such as the body of an answer, before it returns,

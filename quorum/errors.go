@@ -26,15 +26,16 @@ var (
 	// miss a write and Options.AllowStale does not permit that.
 	ErrLevel = errors.New("quorum: level cannot be used")
 
-	// ErrClosed is returned by all methods once Close was called.
+	// ErrClosed is returned by all methods of a [Cluster], a [KV] and a [Multi]
+	// that ask replicas, once Close was called.
 	ErrClosed = errors.New("quorum: closed")
 
 	// ErrNotFound is returned by [KV.Get] when the key has no value.
 	ErrNotFound = errors.New("quorum: not found")
 
-	// ErrDrift is returned by [Clock.Observe], and by [KV.Put] and [KV.Delete]
-	// with [Atomic], when a stamp lies further ahead of the time than
-	// ClockOptions.MaxOffset.
+	// ErrDrift is returned by [Clock.Observe], by [KV.Put] and [KV.Delete] with
+	// [Atomic], and by [Multi.Put], when a stamp lies further ahead of the time
+	// than ClockOptions.MaxOffset.
 	ErrDrift = errors.New("quorum: stamp is too far in the future")
 
 	// ErrFull is returned by [Multi.Put] when the key has no room for one more
@@ -42,9 +43,10 @@ var (
 	// what Get has returned.
 	ErrFull = errors.New("quorum: no room for one more sibling")
 
-	// ErrNode is returned by [Multi.Put] when the key has a write of its own
-	// node that neither it has made nor one before it can have: another writes
-	// with the same number, or the clock has gone back since the last start.
+	// ErrNode is returned by [Multi.Put] when the key has a write with the node
+	// number of the Multi that neither it nor one before it can have made:
+	// another Multi has the same number, or the clock has gone back since the
+	// last start.
 	ErrNode = errors.New("quorum: node number is used by another")
 
 	// ErrLost is returned by [Lease.Renew] and [Lease.Do] when the lease is not

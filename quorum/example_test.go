@@ -59,8 +59,8 @@ func settle[S quorum.State[S]](c *quorum.Cluster[string, S]) {
 	}
 }
 
-// A clock that the examples move by hand, so that their stamps are always the
-// same.
+// handClock returns a clock that moves on by a second with each stamp, so that
+// the stamps of the examples are always the same.
 func handClock(node uint32) *quorum.Clock {
 	t := time.Unix(0, 0)
 	return quorum.NewClock(node, &quorum.ClockOptions{Now: func() time.Time {

@@ -11,37 +11,37 @@ import (
 	"sync"
 )
 
-// A Handoff is a [Replica] that keeps what another one, its target, has missed,
-// and hands it over later: hints. What it keeps of a key is one state, the join
-// of all that was missed, so that a target that is away for long costs no more
-// than its keys. Hints are in memory, and lost with the process:
+// A Handoff is a [Replica] that keeps the writes that another one, its target,
+// has missed, and hands them over later: hints. The hint of a key is one state,
+// the join of all that was missed, so that a target that is away for long costs
+// no more than its keys. Hints are in memory, and lost with the process:
 // [Cluster.Repair] mends what they do not. Use [NewHandoff]. It is safe for
 // concurrent use by multiple goroutines.
 //
-// If HandoffOptions.Sloppy is set, what is kept here counts as written: a
-// sloppy quorum, which a read can miss. [New] wants AllowStale then, and
-// [Atomic] and a [Multi] are refused. It does not see a Handoff within a
-// Replica of another type.
+// If HandoffOptions.Sloppy is set, a hint counts as written: a sloppy quorum,
+// which a read can miss. [New] wants AllowStale then, and [Atomic] and a
+// [Multi] are refused. New does not see a Handoff within a Replica of another
+// type.
 type Handoff[K comparable, S State[S]] struct {
 	target Replica[K, S]
 	opts   HandoffOptions
 
 	mu    sync.Mutex // protects the fields below
 	hints map[K]hint[S]
-	made  uint64 // how many hints were made
+	made  uint64 // number of hints that were made
 }
 
-// A hint is what the target lacks of a key, perhaps.
+// A hint is the state of a key that the target may lack.
 type hint[S any] struct {
 	state  S
-	number uint64 // of all that were made; 0 if there is none
+	number uint64 // its place among all that were made, from 1; 0 if there is none
 }
 
 // errMissed is the error of a target that was not asked.
 var errMissed = errors.New("quorum: replica is believed to be down")
 
-// NewHandoff returns a replica that is target, with hints. It panics if target
-// is nil or opts is not valid.
+// NewHandoff returns a replica that is target, with hints. If opts is nil, the
+// defaults are used. It panics if target is nil or opts is not valid.
 func NewHandoff[K comparable, S State[S]](target Replica[K, S], opts *HandoffOptions) *Handoff[K, S] {
 	if target == nil {
 		panic("quorum: target must not be nil")
@@ -52,7 +52,7 @@ func NewHandoff[K comparable, S State[S]](target Replica[K, S], opts *HandoffOpt
 	return &Handoff[K, S]{target: target, opts: opts.resolve(), hints: map[K]hint[S]{}}
 }
 
-// Load returns what the target has of key, and what it has missed.
+// Load returns the join of the state of key at the target and of its hint.
 func (h *Handoff[K, S]) Load(ctx context.Context, key K) (S, error) {
 	mustBe(h.target != nil, "quorum: zero Handoff: use NewHandoff")
 	var zero S
@@ -70,9 +70,10 @@ func (h *Handoff[K, S]) Load(ctx context.Context, key K) (S, error) {
 	return s, nil
 }
 
-// Merge merges s into the target, and keeps it if that fails. It returns the
-// error of the target, unless s was kept and that counts as written. An error
-// that is an [ErrUnavailable] says that s was not kept either.
+// Merge merges s into the target, and keeps it as a hint if that fails. It
+// returns the error of the target, unless s was kept and hints count as
+// written. An error that is an [ErrUnavailable] says that s was not kept
+// either.
 func (h *Handoff[K, S]) Merge(ctx context.Context, key K, s S) error {
 	mustBe(h.target != nil, "quorum: zero Handoff: use NewHandoff")
 	err := errMissed
@@ -106,20 +107,23 @@ func (h *Handoff[K, S]) get(key K) (now hint[S], room bool) {
 
 // keep joins s into the hint of key. It reports whether there was room.
 func (h *Handoff[K, S]) keep(key K, s S) bool {
+	// Join runs without the lock: if another goroutine has replaced the hint
+	// meanwhile, begin again.
 	for {
 		old, room := h.get(key)
 		if !room || !isReflexive(key) {
 			return false
 		}
-		next := old.state.Join(s) // not under the lock
+		next := old.state.Join(s)
 		if h.replace(key, old, &next) {
 			return true
 		}
 	}
 }
 
-// replace makes next the hint of key, or removes it if next is nil, unless it
-// is not old any more. It reports whether it did.
+// replace makes next the hint of key, or removes the hint if next is nil. It
+// reports whether it did: not if the hint is not old any more, nor without room
+// for another.
 func (h *Handoff[K, S]) replace(key K, old hint[S], next *S) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,10 +141,10 @@ func (h *Handoff[K, S]) replace(key K, old hint[S], next *S) bool {
 	return true
 }
 
-// Flush hands what the target has missed over to it, key by key, until one
-// fails: then it returns that error. Call it from time to time, such as each
-// second, for each Handoff. It asks the target whether or not that is believed
-// to be down, so that a wrong belief delays nothing for good.
+// Flush hands the hints over to the target, key by key, until one fails: then
+// it returns that error. Call it from time to time, such as each second, for
+// each Handoff. It asks the target even if that is believed to be down, so that
+// a wrong belief delays nothing for good.
 func (h *Handoff[K, S]) Flush(ctx context.Context) error {
 	h.mu.Lock()
 	keys := slices.Collect(maps.Keys(h.hints))
@@ -162,14 +166,14 @@ func (h *Handoff[K, S]) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Len returns the number of keys of which something is kept.
+// Len returns the number of keys that have a hint.
 func (h *Handoff[K, S]) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.hints)
 }
 
-// sloppy reports whether what is kept counts as written, here or in the target.
+// sloppy reports whether hints count as written, here or in the target.
 func (h *Handoff[K, S]) sloppy() bool { return h.opts.Sloppy || isSloppy(h.target) }
 
 // isSloppy reports whether r is a Handoff, with others below it perhaps, whose

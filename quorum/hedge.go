@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// Of the latencies of a replica, the last are kept, and looked at from time to
-// time.
+// The last latencySamples latencies of a replica are kept, and sorted once each
+// latencyStep requests.
 const (
 	latencySamples = 32
 	latencyStep    = 16
 	fastBits       = 3 // of 1<<3 loads of a fast replica, one is timed
 )
 
-// How long a load waits before it asks another replica: while nothing is known
-// of the one asked, and at least.
+// A load waits for patienceAtFirst before it asks another replica, while the
+// latency of the one asked is not known, and for patienceLeast at least.
 const (
 	patienceAtFirst = 50 * time.Millisecond
 	patienceLeast   = time.Millisecond
 )
 
 // A latency is how long one replica takes to answer. The time of a whole call
-// would be no measure of it: that includes the waiting, and grows with it.
+// is no measure of it: that includes the wait for a hedge, and grows with it.
 type latency struct {
-	patience atomic.Int64 // how long is not late yet; 0 while not known
+	patience atomic.Int64 // the time after which an answer is late; 0 while not known
 
 	mu   sync.Mutex // protects the fields below
 	last [latencySamples]int64
@@ -44,7 +44,7 @@ func (l *latency) wanted(turn int) bool {
 }
 
 // add counts a request that took d. Under contention one sample is as good as
-// another: those that would have to wait are left out.
+// another: a request that would have to wait for the lock is left out.
 func (l *latency) add(d int64) {
 	if !l.mu.TryLock() {
 		return

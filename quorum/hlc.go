@@ -11,8 +11,8 @@ import (
 )
 
 // A Stamp orders writes: by time, then by how many came at that time, then by
-// the node that wrote. No two writes have the same, if nodes have different
-// numbers.
+// the node that wrote. No two writes have the same stamp if nodes have
+// different numbers.
 type Stamp struct {
 	Wall  int64  // nanoseconds since 1970
 	Count uint32 // of stamps with this Wall, from 0
@@ -39,7 +39,7 @@ type Clock struct {
 }
 
 // NewClock returns a clock that makes stamps of node, a number that no other
-// clock has that writes the same keys.
+// clock has that writes the same keys. If opts is nil, the defaults are used.
 func NewClock(node uint32, opts *ClockOptions) *Clock {
 	return &Clock{node: node, opts: opts.resolve()}
 }
@@ -83,8 +83,8 @@ func (c *Clock) Observe(s Stamp) error {
 	return nil
 }
 
-// plus returns a + b, or the greatest number if that is less. The sum of an old
-// time and a negative one is of no interest.
+// plus returns a + b, or math.MaxInt64 if the sum is greater. No caller adds
+// two negative numbers whose sum wraps around.
 func plus(a, b int64) int64 {
 	if b > 0 && a > math.MaxInt64-b {
 		return math.MaxInt64

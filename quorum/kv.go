@@ -59,7 +59,7 @@ func (d *KV[K, V]) Get(ctx context.Context, key K, calls ...Call) (V, Stamp, err
 		return zero, Stamp{}, err
 	}
 
-	// What comes from too far ahead was written nevertheless, and can be read.
+	// A write with a stamp from too far ahead can be read nevertheless.
 	_ = d.clock.Observe(s.Stamp)
 	if s.Deleted || s.Stamp == (Stamp{}) {
 		return zero, s.Stamp, ErrNotFound
@@ -74,9 +74,9 @@ func (d *KV[K, V]) Put(ctx context.Context, key K, v V, calls ...Call) (Stamp, e
 	return d.write(ctx, key, LWW[V]{Value: v}, calls)
 }
 
-// Delete is Put of no value. The stamp of the deletion is kept, so that what
-// was written before does not come back from a replica that missed it, until
-// [KV.Purge] forgets it.
+// Delete is Put of no value. The stamp of the deletion is kept until [KV.Purge]
+// forgets it, so that an older value does not come back from a replica that
+// missed the deletion.
 func (d *KV[K, V]) Delete(ctx context.Context, key K, calls ...Call) (Stamp, error) {
 	return d.write(ctx, key, LWW[V]{Deleted: true}, calls)
 }

@@ -22,19 +22,20 @@ type Grant struct {
 // A Lease is the right to do something alone, for some time: to be the leader,
 // or to run a schedule. It is a lock that opens by itself if its holder dies,
 // or is cut off. All that compete for it have a Lease of their own on the same
-// key of the same acceptors. Use [NewLease] to make one. It is safe for
-// concurrent use by multiple goroutines.
+// key of the same acceptors. Use [NewLease]. It is safe for concurrent use by
+// multiple goroutines.
 //
 // No times are compared across machines. A holder counts from before it asked;
 // one that waits counts from when it first saw that the holder is alive, by its
 // own clock, and an eighth longer. So two never have the lease at once, as
 // long as their clocks run equally fast within an eighth.
 //
-// A holder may be stopped after it has looked, by its collector or its system,
-// and go on when another holds the lease: no lock can prevent that. So what a
-// lease protects should be told the token, and refuse those that are less than
-// one it has seen (fencing; M. Kleppmann, "How to do distributed locking",
-// 2016). Tokens grow from holder to holder, whatever clocks do.
+// A holder may be stopped after it has checked that it holds the lease, by its
+// garbage collector or its operating system, and go on when another holds it:
+// no lock can prevent that. So a store that a lease protects should be told the
+// token, and refuse a token that is less than one it has seen (fencing; M.
+// Kleppmann, "How to do distributed locking", 2016). Tokens grow from holder to
+// holder, whatever clocks do.
 type Lease[K comparable] struct {
 	cas  *CAS[K, Grant]
 	key  K
@@ -48,15 +49,16 @@ type Lease[K comparable] struct {
 	until time.Duration // when it ends
 	gone  chan struct{} // closed when token is given up; nil if the lease is not held
 	users int           // calls of Do that are under way
-	owed  bool          // one of those that have ended would have released the lease
+	owed  bool          // a call of Do that held the lease has ended, and left it to the others
 
-	// Of the holder that Acquire and TryAcquire wait for; their user has turn.
+	// Of the holder that Acquire and TryAcquire wait for; owned by the call
+	// that has turn.
 	seen  uint64        // the version of its last renewal
 	since time.Duration // when that was seen first
 }
 
-// leaseMargin is the part of its TTL that a lease is left to its holder beyond
-// the end, in case clocks do not run equally fast.
+// Others wait for TTL/leaseMargin beyond the end of a lease, in case clocks do
+// not run equally fast.
 const leaseMargin = 8
 
 // NewLease returns a Lease that cas keeps under key. It returns an error if
@@ -98,8 +100,8 @@ var errHeld = errors.New("quorum: lease is held")
 
 // Acquire waits until l is held, and returns its token, which is greater than
 // all before. If l is held already, it returns at once. If acceptors do not
-// answer, it tries again. It returns an error only if ctx ends, which wraps
-// that of ctx, and why l was not held.
+// answer, it tries again. It returns an error only if ctx ends: one that wraps
+// ctx.Err() and, if it has asked, the reason why l was not held.
 func (l *Lease[K]) Acquire(ctx context.Context) (token uint64, err error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, err
@@ -119,11 +121,11 @@ func (l *Lease[K]) Acquire(ctx context.Context) (token uint64, err error) {
 	}
 }
 
-// TryAcquire is Acquire for a caller who does not wait, but asks from time to
-// time: ok reports whether l is held now, and without an error another has it.
-// The first call that finds another counts from then on how long that is
-// silent, so that a single call takes over nothing but what was given back. The
-// error is that of [CAS.Update].
+// TryAcquire is Acquire for a caller that does not wait, but asks from time to
+// time: ok reports whether l is held now, and if it is not and there is no
+// error, another has it. The first call that finds another holder begins to
+// count how long that is silent, so a single call acquires only a lease that
+// was given back. The error is that of [CAS.Update].
 func (l *Lease[K]) TryAcquire(ctx context.Context) (token uint64, ok bool, err error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, false, err
@@ -196,6 +198,7 @@ func (l *Lease[K]) drop() (token uint64) {
 	return l.dropLocked()
 }
 
+// dropLocked is drop for a caller that holds l.mu.
 func (l *Lease[K]) dropLocked() (token uint64) {
 	token = l.token
 	l.token = 0
@@ -249,7 +252,7 @@ func (l *Lease[K]) Release(ctx context.Context) error {
 	return l.release(ctx)
 }
 
-// release is Release by who may change l.
+// release is Release for a caller that has the turn.
 func (l *Lease[K]) release(ctx context.Context) error {
 	token := l.drop()
 	if token == 0 {
@@ -273,8 +276,8 @@ func (l *Lease[K]) release(ctx context.Context) error {
 // Acquire; if l was lost before f returned, it is an ErrLost as well.
 //
 // Calls of Do of one Lease do not exclude each other: they hold it together,
-// and the last one that ends releases it. What has to exclude each other has a
-// Lease of its own.
+// and the last one that ends releases it. Calls that have to exclude each other
+// each need a Lease of their own.
 func (l *Lease[K]) Do(ctx context.Context, f func(ctx context.Context, token uint64) error) error {
 	l.mu.Lock()
 	l.users++
@@ -304,7 +307,7 @@ func (l *Lease[K]) Do(ctx context.Context, f func(ctx context.Context, token uin
 	return err
 }
 
-// quit ends a call of Do, which has held l or not. The last one releases l.
+// quit ends a call of Do, which has held l or not. The last call releases l.
 func (l *Lease[K]) quit(ctx context.Context, held bool) {
 	l.mu.Lock()
 	l.users--
@@ -321,7 +324,8 @@ func (l *Lease[K]) quit(ctx context.Context, held bool) {
 	}
 	defer l.exit()
 
-	// Another one may have begun, or released l, meanwhile.
+	// A race with other calls of Do: while this one waited for its turn,
+	// another may have begun, or have released l as the last.
 	l.mu.Lock()
 	last = l.lastLocked()
 	if last {
@@ -361,7 +365,7 @@ func (l *Lease[K]) keep(ctx context.Context, token uint64, lose context.CancelCa
 		case <-timer.C:
 		}
 		limit, cancel := context.WithTimeout(ctx, left-wait)
-		_ = l.Renew(limit) // what it has changed decides
+		_ = l.Renew(limit) // the next round reads what it has changed
 		cancel()
 	}
 }

@@ -24,7 +24,9 @@ type Memory[K comparable, S State[S]] struct {
 // errKey is the error of a key that could not be found again.
 var errKey = fmt.Errorf("%w: key is not equal to itself", ErrUnavailable)
 
-// NewMemory returns an empty replica.
+// NewMemory returns an empty replica, as new(Memory[K, S]) does. Its instance
+// for a K and an S is a function that makes any number of replicas without
+// naming the types again.
 func NewMemory[K comparable, S State[S]]() *Memory[K, S] {
 	return new(Memory[K, S])
 }

@@ -26,7 +26,7 @@ type Multi[K comparable, V any] struct {
 	c     *Cluster[K, Siblings[V]]
 	clock *Clock
 	turns turns[K, struct{}] // one Put of a key at a time
-	until int64              // the Wall that a stamp made before NewMulti has at most
+	until int64              // the greatest Wall of a stamp that was made before NewMulti
 
 	mu   sync.Mutex // protects made
 	made Stamp      // the last one
@@ -65,7 +65,9 @@ func (d *Multi[K, V]) Get(ctx context.Context, key K, calls ...Call) (Siblings[V
 //
 // It returns the errors of [Cluster.Load] and [Cluster.Merge]. Before anything
 // is written, it returns an [ErrFull] if key has no room, an [ErrNode] if
-// another one writes with the node number of d, or the error of seen.Validate.
+// another Multi writes with the node number of d, an [ErrDrift] if the clock of
+// d has gone back so far that such a write lies further ahead than MaxOffset,
+// or the error of seen.Validate.
 func (d *Multi[K, V]) Put(ctx context.Context, key K, v V, seen Siblings[V], calls ...Call) (Siblings[V], error) {
 	var zero Siblings[V]
 	turn, err := d.turns.enter(ctx, key)
@@ -78,7 +80,7 @@ func (d *Multi[K, V]) Put(ctx context.Context, key K, v V, seen Siblings[V], cal
 		return zero, err
 	}
 
-	// Its stamp has to surpass those that d has made for key.
+	// The stamp of v has to surpass those of the same node that key has.
 	stamp, err := d.stamp(old.last(d.clock.node))
 	if err != nil {
 		return zero, err
@@ -90,7 +92,8 @@ func (d *Multi[K, V]) Put(ctx context.Context, key K, v V, seen Siblings[V], cal
 		return zero, ErrFull
 	}
 
-	// Nothing is replaced by what may get lost itself.
+	// A quorum has to hold v before anything is replaced by it: v alone could
+	// get lost.
 	if err := d.c.merge(ctx, key, added, write); err != nil {
 		return zero, err
 	}
@@ -109,13 +112,13 @@ func (d *Multi[K, V]) Delete(ctx context.Context, key K, seen Siblings[V], calls
 		return err
 	}
 
-	// Also if nothing of seen is left in old: who has replaced it may have
-	// failed, and told too few.
+	// Merge also if nothing of seen is left in old: the write that replaced it
+	// may have failed, and told too few replicas.
 	return d.c.merge(ctx, key, old.without(seen), write)
 }
 
-// read returns what a write of key that has seen something begins with, and
-// the system of its merges.
+// read returns the state of key that a write begins with, and the system of its
+// merges.
 func (d *Multi[K, V]) read(ctx context.Context, key K, seen Siblings[V], calls []Call) (old Siblings[V], write System, err error) {
 	d.c.mustUse()
 	if err := seen.Validate(); err != nil {
@@ -131,9 +134,9 @@ func (d *Multi[K, V]) read(ctx context.Context, key K, seen Siblings[V], calls [
 	return old, p.system, err
 }
 
-// stamp returns a new stamp. last is the greatest one of the node that key has.
-// One that d has not made is from before, or by another with the same number,
-// who may be about to make the same one.
+// stamp returns a new stamp. last is the greatest stamp of the node that key
+// has. If d has not made it, it is from before NewMulti, or from another Multi
+// with the same number, which may be about to make the stamp that d makes.
 func (d *Multi[K, V]) stamp(last Stamp) (Stamp, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

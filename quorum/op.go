@@ -29,11 +29,11 @@ type op[K comparable, S State[S]] struct {
 
 	mu     sync.Mutex // protects the fields below
 	sent   Set
-	ok     Set // those that were known to hold the state among them
+	ok     Set // with those that were known to hold the state
 	failed Set
 	vote   Vote
 	left   bool // the caller is not waiting any more
-	mend   bool // a load that answers now, and lacks some of joined, gets it
+	mend   bool // a replica that answers a load now, and lacks some of joined, is told
 	joined S
 	states []S // of the replicas in ok, of a load
 	errs   []error
@@ -138,14 +138,15 @@ func (o *op[K, S]) spread() {
 }
 
 // pick returns the replica of members to ask next, when those in asked were: a
-// near one if there is one, and each of these in its turn. One is left to ask.
+// near one if one is left, and each of these in its turn. The caller knows that
+// asked is not all of members.
 func pick(members, near, asked Set, turn int) int {
 	group := members & near
 	if group&^asked == 0 {
 		group = members &^ near
 	}
 
-	// The first from a place that moves on with each load.
+	// Take the first from a place that moves on with each load.
 	from := group &^ asked
 	place := group.nth(turn % group.Len())
 	if after := from >> place << place; after != 0 {
@@ -177,8 +178,8 @@ func (o *op[K, S]) request(i int) {
 		began = o.c.reading()
 	}
 
-	// A replica that ends its goroutine has failed. So may a state that a late
-	// answer is compared with.
+	// A replica may end its goroutine: then it has failed. So may the Covers of
+	// a state, to which a late answer is given: o is released nevertheless.
 	defer o.release()
 	var s S
 	err := errEnded
@@ -270,8 +271,8 @@ func (o *op[K, S]) nextLocked() int {
 	return i
 }
 
-// mend merges s into replica i, from which a load has just got less. Whatever
-// comes of it, the next read that sees the replica tries again.
+// mend merges s into replica i, from which a load has just got less. If that
+// fails, the next read of the replica tries again.
 func (c *Cluster[K, S]) mend(ctx context.Context, i int, key K, s S) {
 	limit := newDeadline(ctx, c.opts.writeTimeout())
 	defer limit.end(context.Canceled)
@@ -281,7 +282,7 @@ func (c *Cluster[K, S]) mend(ctx context.Context, i int, key K, s S) {
 // wait waits until the vote is decided, and asks more replicas when those asked
 // are late. It returns ctx.Err() if ctx ended first.
 func (o *op[K, S]) wait(ctx context.Context) error {
-	// A channel that is nil is never ready.
+	// While late is nil it is never ready.
 	var late <-chan time.Time
 	if d := o.patience(); d > 0 {
 		o.setTimer(d)
@@ -346,8 +347,8 @@ func (o *op[K, S]) leave(name string, err error) *Error {
 		return nil
 	}
 
-	// A merge is kept where it was confirmed, perhaps where no answer has come
-	// from, and perhaps where an answer got lost.
+	// The replicas in unsure may keep a merge: those that confirmed it, those
+	// that have not answered, and those whose answer may have got lost.
 	e := &Error{
 		Op: name, OK: o.ok, Failed: o.failed, Pending: o.sent &^ (o.ok | o.failed),
 		Errs: make([]error, 0, o.failed.Len()), Kind: ErrUnavailable, Ctx: err,
@@ -371,7 +372,8 @@ func (o *op[K, S]) leave(name string, err error) *Error {
 func (o *op[K, S]) join(mend bool) (s S, held, ok Set) {
 	var zero S
 	for {
-		// More may have answered meanwhile: those are used as well.
+		// A race with answer: more replicas may have answered meanwhile. Their
+		// states are used as well.
 		o.mu.Lock()
 		more := o.ok &^ ok
 		if more == 0 && ok != 0 || o.ok == 0 {

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Options are the settings of a [Cluster] or [KV]. Every zero field is its
-// default.
+// Options are the optional settings of a [Cluster], a [KV] or a [Multi].
 type Options struct {
 	// Read and Write are the levels of calls that do not say [At]. If zero,
 	// [Quorum]. New returns an error if a read can miss a write.
 	Read, Write Level
 
 	// AllowStale permits levels at which a read can miss a write, here and with
-	// At: some replica answers, and perhaps not with the last write.
+	// At: a read may then return less than the last write.
 	AllowStale bool
 
 	// Repair is how a read mends replicas that it finds behind. If zero,
@@ -110,21 +109,20 @@ func (o *Options) resolve() Options {
 // writeTimeout returns the time after which a request of a write ends.
 func (o *Options) writeTimeout() time.Duration { return cmp.Or(o.Timeout, 10*time.Second) }
 
-// HandoffOptions are the settings of a [Handoff]. Every zero field is its
-// default.
+// HandoffOptions are the optional settings of a [Handoff].
 type HandoffOptions struct {
-	// Keys is of how many keys something is kept at most. If zero, 1 << 16.
-	// Beyond it, a merge that fails leaves no hint.
+	// Keys is the largest number of keys that have a hint. Beyond it, a merge
+	// that fails leaves no hint. If zero, 1 << 16.
 	Keys int
 
 	// Down reports whether the target is believed to be down: then it is not
-	// asked, and fails at once. It is called for each request, at once by
-	// several goroutines: mostly it reads what a failure detector has found. It
+	// asked, and fails at once. It is called for each request, by several
+	// goroutines at once: mostly it reads what a failure detector has found. It
 	// may err. If nil, the target is always asked.
 	Down func() bool
 
-	// Sloppy lets what is kept count as written. If the process ends, a write
-	// that was confirmed so can be lost.
+	// Sloppy lets a hint count as written. If the process ends, a write that
+	// was confirmed by a hint can be lost.
 	Sloppy bool
 }
 
@@ -146,7 +144,7 @@ func (o *HandoffOptions) resolve() HandoffOptions {
 	return r
 }
 
-// DoOptions are the settings of [Do]. Every zero field is its default.
+// DoOptions are the optional settings of [Do].
 type DoOptions[T any] struct {
 	// Hedge, if positive, asks only as many replicas as have a quorum, and one
 	// more each time that Hedge passes or a replica fails. If negative, time
@@ -188,7 +186,7 @@ func (o *DoOptions[T]) resolve() DoOptions[T] {
 	return r
 }
 
-// CASOptions are the settings of a [CAS]. Every zero field is its default.
+// CASOptions are the optional settings of a [CAS].
 type CASOptions struct {
 	// System says which acceptors are a quorum; any two quorums must have one
 	// in common. If zero, the majority of all.
@@ -197,8 +195,9 @@ type CASOptions struct {
 	// Timeout bounds each request. If zero, 10 * time.Second.
 	Timeout time.Duration
 
-	// Keys is how many keys take one round trip instead of two if only this CAS
-	// updates them. If zero, 4096.
+	// Keys is the number of keys that the CAS remembers: an update of one takes
+	// one round trip instead of two if no other CAS came between. If zero,
+	// 4096.
 	Keys int
 }
 
@@ -229,16 +228,16 @@ func (o *CASOptions) resolve(n int) CASOptions {
 	return r
 }
 
-// LeaseOptions are the settings of a [Lease]. Every zero field is its default.
+// LeaseOptions are the optional settings of a [Lease].
 type LeaseOptions struct {
 	// TTL is how long the lease is held after it was acquired or renewed, and
-	// so how long others wait at least after its holder has died. If zero, 10
-	// * time.Second. Those that compete may have different ones.
+	// so the least time that others wait after its holder has died. Those that
+	// compete may have different ones. If zero, 10 * time.Second.
 	TTL time.Duration
 
-	// Retry is how often one that waits asks whether the lease was given back,
-	// and a holder tries again to renew it after a failure. If zero, a tenth of
-	// TTL.
+	// Retry is the time after which Acquire asks again whether the lease was
+	// given back, and a holder tries again to renew it after a failure. If
+	// zero, a tenth of TTL.
 	Retry time.Duration
 
 	// Name tells people who has the lease.
@@ -275,7 +274,7 @@ func (o *LeaseOptions) resolve() LeaseOptions {
 	return r
 }
 
-// ClockOptions are the settings of a [Clock]. Every zero field is its default.
+// ClockOptions are the optional settings of a [Clock].
 type ClockOptions struct {
 	// MaxOffset is how far ahead of the time a stamp of another node may lie.
 	// If zero, 500 * time.Millisecond; if negative, stamps may lie anywhere.

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Purge forgets the deletions among keys, which else are kept for good. It
-// tells each of them to all replicas, waits for grace, and then has the
-// replicas forget them, but for those that were written meanwhile. A key whose
-// deletion some replica could not be told stays for the next time, and the
-// error says why.
+// Purge forgets the deletions among keys, which otherwise are kept for good. It
+// tells each deletion to all replicas, waits for grace, and then has the
+// replicas forget them, except those of keys that were written meanwhile. A key
+// whose deletion some replica could not be told stays for the next time, and
+// the error says why.
 //
-// What was under way when all replicas had the deletion has to be over after
-// grace, or a value may come back: calls of all clients and their requests, and
-// hints that a [Handoff] keeps. Clocks must differ by less, too. So grace is
-// mostly an hour or a day.
+// The calls of all clients that were under way when all replicas had the
+// deletion, their requests, and the hints that a [Handoff] keeps have to be
+// over after grace, or a value may come back. Clocks must differ by less than
+// grace, too. So grace is mostly an hour or a day.
 //
 // The replicas need a method
 //
@@ -89,8 +89,8 @@ func (c *Cluster[K, S]) readAll(ctx context.Context, key K) (s S, err error) {
 	return s, nil
 }
 
-// tellAll merges s into all replicas, those too that have answered with it:
-// that may be a hint.
+// tellAll merges s into all replicas, also into those that have answered with
+// it: they may have it as a hint.
 func (c *Cluster[K, S]) tellAll(ctx context.Context, key K, s S) error {
 	if !c.enter() {
 		return ErrClosed
@@ -132,8 +132,9 @@ func (m *Memory[K, S]) Purge(_ context.Context, key K, s S) error {
 	return nil
 }
 
-// Purge forgets what is kept of key if s covers it, and so does the target. It
-// returns an [errors.ErrUnsupported] if the target cannot.
+// Purge has the target forget the state of key if s covers it, and forgets the
+// hint of key if s covers that. It returns an [errors.ErrUnsupported] if the
+// target has no Purge.
 func (h *Handoff[K, S]) Purge(ctx context.Context, key K, s S) error {
 	target, ok := h.target.(purger[K, S])
 	if !ok {

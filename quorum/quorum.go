@@ -26,12 +26,13 @@ package quorum
 // Invariants, checked under the tag invariants after each answer:
 //
 //	I1 ok and failed have no replica in common.
-//	I2 Each that answered was asked, or was known to hold the state before.
-//	I3 The vote is what the system says of ok and failed, unless it waits for
-//	   all, and never changes once decided.
+//	I2 Each replica that answered was asked, or was known to hold the state
+//	   before.
+//	I3 The vote is what the system says of ok and failed, unless the op waits
+//	   for all replicas, and never changes once decided.
 //
-// Lock order: mu of an op, then mu of a latency. Replicas, Join and Covers are
-// called under neither.
+// Lock order: Multi.mu, then Clock.mu; no other two are held together. A
+// Cluster and a Handoff call Replicas, Join and Covers under none.
 //
 // Why not a context that ends with the call, as errgroup has: it cancels the
 // writes that a quorum did not need, and those replicas then lack every write
@@ -51,8 +52,8 @@ import (
 )
 
 // A State is what replicas hold under a key: a value of a join-semilattice. The
-// zero S is the least of all, and what a key has that was never written. States
-// are not changed once they were handed over.
+// zero S is the least of all, and the state of a key that was never written.
+// States are not changed once they were handed over.
 //
 // [LWW] is one; a set that grows and a counter per node are others.
 type State[S any] interface {
@@ -86,7 +87,7 @@ type Cluster[K comparable, S State[S]] struct {
 	replicas []Replica[K, S]
 	opts     Options
 	topo     topology
-	sloppy   error     // why reads can miss writes at any level, or nil
+	sloppy   error     // says that hints count as written: reads at any level can miss those; or nil
 	base     time.Time // readings count from here
 	read     *plan     // of Options.Read
 	write    *plan     // of Options.Write
@@ -143,7 +144,7 @@ func New[K comparable, S State[S]](replicas []Replica[K, S], opts *Options) (*Cl
 	return c, nil
 }
 
-// place finds out where the replicas are.
+// place checks the replicas, and fills in the topology.
 func (c *Cluster[K, S]) place() error {
 	n := len(c.replicas)
 	if n < 1 || n > maxReplicas {
@@ -176,7 +177,7 @@ func (c *Cluster[K, S]) place() error {
 	return nil
 }
 
-// choose returns instead if it is set, else the system of l.
+// choose returns the system instead if it is set, and otherwise that of l.
 func (c *Cluster[K, S]) choose(l Level, instead System) (System, error) {
 	if instead.node == nil {
 		return c.topo.system(l)
@@ -276,9 +277,9 @@ func (c *Cluster[K, S]) Load(ctx context.Context, key K, calls ...Call) (S, erro
 	}
 	s, held, ok := o.join(c.opts.Repair != RepairOff)
 
-	// All that answered agree, or those behind are told. An atomic read is done
-	// when a write quorum holds the result; that all agree is not enough, since
-	// another read quorum may know nothing of it.
+	// The replicas that answered agree, or those behind are told. An atomic
+	// read is done when a write quorum holds the result. That all agree is not
+	// enough: another read quorum may know nothing of it.
 	sure := !call.atomic || c.write.system.Has(held)
 	agreed := ok&^held == 0
 	if sure && (agreed || c.opts.Repair == RepairOff) {
@@ -409,8 +410,8 @@ func (c *Cluster[K, S]) Close(ctx context.Context) error {
 		return nil
 	}
 
-	// A write may start a repair as it ends. What takes longer than both is a
-	// replica that does not heed its context.
+	// A write may start a repair as it ends. A request that takes longer than
+	// both is at a replica that does not heed its context.
 	timer := time.NewTimer(time.Duration(plus(int64(c.opts.writeTimeout()), int64(c.opts.writeTimeout()))))
 	defer timer.Stop()
 	err := context.DeadlineExceeded

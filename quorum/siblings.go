@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// How much a key has room for. A [Multi] does not go beyond the first two; many
-// at once can, but not beyond the third.
+// A [Multi] keeps a key within maxValues values and maxNodes nodes. Several at
+// once can exceed these; Validate refuses a state of more than maxListed.
 const (
 	maxValues = 100
 	maxNodes  = 500
@@ -63,7 +63,7 @@ func (s Siblings[V]) Covers(o Siblings[V]) bool {
 }
 
 // Join returns the values of s and o that the other one does not know to be
-// replaced. Of a write, replaced or not, it knows what either one knows.
+// replaced. It knows of each write what either one knows.
 func (s Siblings[V]) Join(o Siblings[V]) Siblings[V] {
 	switch {
 	case s.Covers(o):
@@ -72,9 +72,10 @@ func (s Siblings[V]) Join(o Siblings[V]) Siblings[V] {
 		return o
 	}
 
+	// Merge the values, which are in the order of their stamps.
 	var j Siblings[V]
 	for i, k := 0, 0; i < len(s.Stamps) || k < len(o.Stamps); {
-		var next int // which of the two comes first, or 0
+		var next int // -1 if the value of s comes first, 1 if that of o, 0 if they are one
 		switch {
 		case i == len(s.Stamps):
 			next = 1
@@ -120,9 +121,9 @@ func (s *Siblings[V]) see(stamp Stamp) {
 	}
 }
 
-// without returns s with the values replaced of which seen knows. It notes as
-// replaced only what s has: a context that somebody made up can replace nothing
-// that is written later.
+// without returns s less the values of which seen knows: they are replaced. It
+// notes as replaced only writes that s has, so that a context that somebody
+// made up can replace nothing that is written later.
 func (s Siblings[V]) without(seen Siblings[V]) Siblings[V] {
 	rest := Siblings[V]{Seen: slices.Clone(s.Seen)}
 	for i, t := range s.Stamps {

@@ -33,7 +33,7 @@ type Slot[V any] struct {
 
 	Value   V        // the value of the key
 	Version uint64   // the number of updates that made it
-	Updates []Ballot // of the last update of each of 16 proposers, the latest first; never changed
+	Updates []Ballot // of the last update of each of the last 16 proposers, latest first; never changed in place
 }
 
 // Prepare promises to refuse ballots below b, unless a greater one has been
@@ -48,7 +48,8 @@ func (s *Slot[V]) Prepare(b Ballot) Slot[V] {
 // Accept replaces s by p, unless a ballot above p.Accepted was promised. It
 // returns the ballot that is promised then: p.Promised if p was accepted, which
 // is greater than p.Accepted, so that the proposer may come with that one
-// without asking. A p with another order is refused.
+// without asking. A p whose Promised is not greater than its Accepted is
+// refused.
 func (s *Slot[V]) Accept(p Slot[V]) Ballot {
 	if p.Accepted.Compare(s.Promised) >= 0 && p.Promised.Compare(p.Accepted) > 0 {
 		*s = p

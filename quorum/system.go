@@ -40,7 +40,7 @@ func (v *Vote) UnmarshalText(text []byte) error {
 }
 
 // A System says which sets of replicas are quorums. A set that contains a
-// quorum is one too. Systems are values that never change, and safe for
+// quorum is a quorum too. Systems are values that never change, and safe for
 // concurrent use by multiple goroutines. The zero System has no quorum.
 type System struct{ *node }
 
@@ -133,6 +133,7 @@ func (s System) Has(set Set) bool {
 	return s.has(set)
 }
 
+// has is System.Has for a node.
 func (n *node) has(set Set) bool {
 	sum := 0
 	switch {
@@ -251,8 +252,8 @@ func choose(from Set, k int, yield func(Set) bool) bool {
 		return yield(0)
 	}
 
-	// The highest member of the subset is fixed, from low to high: numbers with
-	// a lower highest bit are smaller. Too few below it are not worth a try.
+	// Fix the highest member of the subset, from low to high: numbers with a
+	// lower highest bit are smaller. A member with too few below it is skipped.
 	rest := from
 	for lower := Set(0); rest != 0; rest &= rest - 1 {
 		top := rest & -rest
@@ -312,7 +313,7 @@ func Intersect(r, w System) bool {
 		return true
 	}
 	if r.flat() && w.flat() {
-		// Two sets meet if all that there is has no room for both.
+		// Two quorums meet if the replicas have no room for both side by side.
 		return r.need+w.need > (r.members | w.members).Len()
 	}
 	both := r.members & w.members
@@ -351,8 +352,8 @@ func disjoint(r, w *node, ofR, ofW, rest Set, alike *[maxReplicas]Set) bool {
 		return true
 	}
 
-	// Of those that are alike, it matters only how many are given to r: the
-	// first ones are.
+	// Of those that are alike, it matters only how many are given to r: give it
+	// the first ones, and when one goes to w, so do the others.
 	next := rest & -rest
 	others := rest & alike[rest.lowest()]
 	return disjoint(r, w, ofR|next, ofW, rest&^next, alike) || disjoint(r, w, ofR, ofW|others, rest&^others, alike)

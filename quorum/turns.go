@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Turns let calls of one key come one after the other, and remember something
-// of each key. A lock could not be given up when a context ends.
+// turns let the calls of one key run one after the other, and remember a memo
+// of each key. Waiting for a mutex could not end with a context.
 type turns[K comparable, T any] struct {
 	keep int // how many keys are remembered although nobody uses them
 
@@ -20,7 +20,7 @@ type turns[K comparable, T any] struct {
 type turn[T any] struct {
 	free  chan struct{} // of capacity 1
 	users int           // that hold or wait; protected by turns.mu
-	memo  T             // of the user
+	memo  T             // owned by the user that holds the token
 }
 
 // enter waits until key has no other user.
@@ -53,8 +53,8 @@ func (s *turns[K, T]) enter(ctx context.Context, key K) (*turn[T], error) {
 	return nil, err
 }
 
-// isReflexive reports whether key is equal to itself, as NaN is not: that could
-// never be found again, nor removed.
+// isReflexive reports whether key is equal to itself. NaN is not: a map could
+// never find it again, nor remove it.
 func isReflexive[K comparable](key K) bool {
 	same := key
 	return key == same
@@ -66,8 +66,8 @@ func (s *turns[K, T]) leave(key K, t *turn[T]) {
 	s.quit(key, t)
 }
 
-// quit counts a user of t less, and forgets t if nobody uses it and there are
-// many.
+// quit counts one user of t less, and forgets t if it has none and more than
+// keep keys are remembered.
 func (s *turns[K, T]) quit(key K, t *turn[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
