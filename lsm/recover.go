@@ -71,8 +71,8 @@ func (db *DB) recover(files listing) error {
 }
 
 // replay reads the manifest, and the logs from the oldest that it names, each
-// of which names the next, up to the one that has no seal. It returns that and
-// the one before, if there is one.
+// of which names the next, up to the one that has no seal. It returns this last
+// one, and the one before, if there is one.
 func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err error) {
 	fail := func(err error) (*logReader, *logReader, *resumption, error) { return nil, nil, nil, err }
 	m, err := readManifest(db.opts.FS, db.dir, slices.Max(files.manifests))
@@ -83,7 +83,7 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 	db.logs.nextNo = max(m.nextFile, files.top+1)
 	db.commits.seq = m.flushed
 	db.installed.manifest = m
-	db.installed.levels = [numLevels][]tableMeta{} // a version has them
+	db.installed.levels = [numLevels][]tableMeta{} // the tableSet has them
 	db.installed.bad = true                        // it is not appended to (M4)
 	if err := db.openTables(m); err != nil {
 		return fail(err)
@@ -110,18 +110,26 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 		}
 	}
 
-	// Files outside the chain are removed when the new manifest is durable.
+	r.remove, err = db.strays(files, m, r.chain)
+	return before, last, r, err
+}
+
+// strays returns the names of the files that are neither in the chain of logs
+// nor named by m, and of all manifests. They are removed when the new manifest
+// is durable.
+func (db *DB) strays(files listing, m manifest, chain []uint64) (names []string, err error) {
 	for _, no := range files.logs {
-		if slices.Contains(r.chain, no) {
+		if slices.Contains(chain, no) {
 			continue
 		}
 		if no >= m.oldest.no {
 			if err := db.checkStray(no); err != nil {
-				return fail(err)
+				return nil, err
 			}
 		}
-		r.remove = append(r.remove, logName(no))
+		names = append(names, logName(no))
 	}
+
 	named := map[uint64]bool{}
 	for _, tables := range m.levels {
 		for i := range tables {
@@ -130,13 +138,13 @@ func (db *DB) replay(files listing) (before, last *logReader, r *resumption, err
 	}
 	for _, no := range files.tables {
 		if !named[no] {
-			r.remove = append(r.remove, tableName(no))
+			names = append(names, tableName(no))
 		}
 	}
 	for _, no := range files.manifests {
-		r.remove = append(r.remove, manifestName(no))
+		names = append(names, manifestName(no))
 	}
-	return before, last, r, nil
+	return names, nil
 }
 
 // openTables opens the tables that a manifest names.
@@ -170,7 +178,7 @@ func (db *DB) flushReplayed(r *resumption, next logRef) error {
 		return nil
 	}
 
-	// Those that stayed before come first.
+	// Memtables that lacked room before come first.
 	for len(db.state.Load().imms) > 0 {
 		mem := db.state.Load().imms[0]
 		t, err := db.writeTable(mem, nil)
@@ -298,35 +306,47 @@ func (db *DB) rewrite(r *logReader) (*logFile, error) {
 	return l, nil
 }
 
-// complete begins a log after the last one, if that holds anything, or if all
-// of them are folded, writes a new manifest, and then removes files that
-// nothing refers to. It returns the log to write. After an error it can be
-// called again.
-func (l *rotation) complete(r *resumption) (*logFile, error) {
+// makeFirst fills in r.next, unless an attempt before did: the last log if it
+// goes on, and otherwise a new one.
+func (l *rotation) makeFirst(r *resumption) error {
 	db := l.db
-	switch {
-	case r.next != nil: // made by an attempt before
-	case r.goOn && !r.fold:
+	if r.next != nil {
+		return nil
+	}
+	if r.goOn && !r.fold {
 		// Without room the log counts as full, and commits wait for the next.
 		err := allocate(r.last.f, r.last.off, db.opts.LogSize)
 		if err == nil {
 			r.last.size = db.opts.LogSize
 		}
 		if err != nil && !lacksRoom(err) {
-			return nil, err
+			return err
 		}
 		r.next = r.last
 		r.last = nil
-	default:
-		size := db.opts.LogSize
-		if r.fold {
-			size = db.foldedSize()
-		}
-		next, err := l.create(size)
-		if err != nil {
-			return nil, err
-		}
-		r.next = next
+		return nil
+	}
+
+	size := db.opts.LogSize
+	if r.fold {
+		size = db.foldedSize()
+	}
+	next, err := l.create(size)
+	if err != nil {
+		return err
+	}
+	r.next = next
+	return nil
+}
+
+// complete begins a log after the last one, if that holds anything, or if all
+// of them are folded, writes a new manifest, and then removes files that
+// nothing refers to. It returns the log to write. After an error it can be
+// called again.
+func (l *rotation) complete(r *resumption) (*logFile, error) {
+	db := l.db
+	if err := l.makeFirst(r); err != nil {
+		return nil, err
 	}
 
 	// The seal of an attempt before may be there: it has the same bytes.
@@ -352,8 +372,8 @@ func (l *rotation) complete(r *resumption) (*logFile, error) {
 		return nil, err
 	}
 
-	// The new manifest is durable: nothing needs these files any more. What
-	// cannot be removed comes here again at the next Open.
+	// The new manifest is durable: nothing needs these files any more. A file
+	// that cannot be removed is a stray of the next Open.
 	for _, no := range r.chain[:len(r.chain)-len(kept)] {
 		r.remove = append(r.remove, logName(no))
 	}
