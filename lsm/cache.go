@@ -10,7 +10,7 @@ import (
 
 // A Cache keeps blocks of tables in memory: indexes, filters, and data. Several
 // databases can share one. It is safe for concurrent use by multiple
-// goroutines. Use [NewCache] to make one.
+// goroutines. Use [NewCache].
 //
 // Each table has a slot for each of its blocks. To find a block is to load the
 // pointer in its slot, so that readers take no lock. The blocks also stand in a

@@ -20,9 +20,9 @@ type Codec interface {
 	// block is stored as it is.
 	Encode(dst, src []byte) []byte
 
-	// Decode appends the n bytes to dst that src is another form of. If there
-	// is no such form, or not of n bytes, it returns an error. It should
-	// allocate as it goes, since n may be a lie of up to 1 GiB.
+	// Decode appends to dst the n bytes that src encodes. If src is not an
+	// encoding, or not of n bytes, it returns an error. It should allocate as
+	// it goes, since n may be a lie of up to 1 GiB.
 	Decode(dst, src []byte, n int) ([]byte, error)
 }
 

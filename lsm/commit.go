@@ -94,8 +94,10 @@ func (g *group) finish() *group {
 // batches holds batches for Set and Delete.
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
+// takeBatch returns an empty batch.
 func takeBatch() *Batch { return batches.Get().(*Batch) }
 
+// giveBatch gives b back, unless it has become large.
 func giveBatch(b *Batch) {
 	b.Reset()
 	if cap(b.data) <= asyncBytes {
@@ -177,7 +179,8 @@ func (p *pipeline) admitLocked(ctx context.Context, size, n int64, old *memtable
 			return nil
 		}
 
-		// Others begin no memtable before one that is longer than that.
+		// A commit that is longer than a memtable waits until all of them are
+		// flushed: until then others begin none.
 		if db.largeGrowth(growth) && !large {
 			large = true
 			db.flush.large++
@@ -209,7 +212,8 @@ func (p *pipeline) admitLocked(ctx context.Context, size, n int64, old *memtable
 	}
 }
 
-// stallLocked waits for a change, of memory if that is short, or else of logs.
+// stallLocked waits for a change, of memory if that is short, and otherwise of
+// logs.
 func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, short bool) error {
 	logs := &p.db.logs
 	flush := &p.db.flush
@@ -232,7 +236,7 @@ func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, sh
 	if err == nil {
 		return nil
 	}
-	logs.wanted = 0 // others that wait say again how much they need
+	logs.wanted = 0 // every other commit that waits sets it again
 	if short && *cause == nil {
 		cause = &p.db.compactions.err // a merge has the turn, and cannot write its edit
 	}
@@ -338,8 +342,8 @@ func (p *pipeline) joinLocked(ctx context.Context, g *group) error {
 	}
 }
 
-// leave stops waiting for g. If the lead had come to the last commit that
-// waited, it goes on without.
+// leave stops waiting for g. If the baton has come to the last commit that
+// waited, a goroutine in the background leads in its place.
 func (p *pipeline) leave(ctx context.Context, g *group) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -366,8 +370,8 @@ func (p *pipeline) leadInBackground(g *group) {
 	p.db.logs.background.Go(func() { _ = p.lead(g) }) // ends when g is written; a failure is in failed
 }
 
-// lead writes g, the open group. The lead was given to the caller, which gives
-// it on.
+// lead writes g, the open group. The caller is the leader, and lead passes that
+// on.
 func (p *pipeline) lead(g *group) error {
 	p.gather(g)
 
@@ -503,8 +507,8 @@ func (p *pipeline) write(g *group, seq uint64) (n int64, err error) {
 		return log.off - start, nil
 	}
 
-	// A mark says that records before it are durable, which one record says of
-	// itself.
+	// A mark says that the records before it are durable. For a single record
+	// the next one says so.
 	several := log.unsynced > 1
 	begin := p.db.now()
 	if err := log.sync(); err != nil {

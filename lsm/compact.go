@@ -23,7 +23,8 @@ import (
 //	    below can have its key.
 //	P3  A sequence becomes 0 where that changes no answer: of the oldest version
 //	    of a key, if there is none below and all snapshots see it.
-//	P4  What cannot be read ends a job, and leaves its inputs as they are.
+//	P4  A table that cannot be read ends a job, and leaves its inputs as they
+//	    are.
 type compactor struct {
 	running []*compaction
 	manual  []*request
@@ -79,7 +80,8 @@ func (db *DB) nextCompactionLocked() *compaction {
 		return nil
 	}
 
-	// Half of the processors are enough, but for what slows commits down.
+	// Jobs on half of the processors are enough, except for level 0 when it
+	// slows commits down.
 	v := db.state.Load().tables
 	var job *compaction
 	if len(db.compactions.running) < max(1, runtime.GOMAXPROCS(0)/2) {
@@ -158,7 +160,7 @@ func (db *DB) compact(job *compaction) error {
 		}
 	}
 
-	// What an edit may name stays on the disk, whatever comes.
+	// Once the edit was begun it may name the tables: their files stay.
 	begun, err := db.installCompaction(job, c, out, begin)
 	switch {
 	case err != nil && begun:
@@ -173,7 +175,7 @@ func (db *DB) compact(job *compaction) error {
 	return err
 }
 
-// changedTables calls what tests look at tables with.
+// changedTables calls the hook with which tests look at the tables.
 func (db *DB) changedTables() {
 	if db.lim.after == nil {
 		return
@@ -243,7 +245,7 @@ func (db *DB) countLocked(job *compaction, out *output, took time.Duration) {
 type request struct {
 	lo, hi []byte
 	seq    uint64 // older content goes to the bottom
-	mark   uint64 // tables at the bottom with lower numbers are written again
+	mark   uint64 // tables of the bottom with lower numbers are written again
 	err    error  // of a job
 }
 

@@ -57,8 +57,9 @@ func (t *item) clear() {
 	t.value = nil
 }
 
-// A memCursor is a cursor over a memtable, which may change meanwhile. What it
-// shows has been there before: what comes later has sequences above its own.
+// A memCursor is a cursor over a memtable, which may change meanwhile. The
+// versions that it shows were there before: later ones have sequences above its
+// own.
 type memCursor struct {
 	item
 	m   *memtable

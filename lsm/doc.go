@@ -73,7 +73,7 @@
 //
 // # Complexity
 //
-//	Get          O(t + log n)  1 allocation, of the value; t filters, of up to 4 tables and 6 levels; reads one block, or none
+//	Get          O(t + log n)  1 allocation, of the value; t filters, of 6 levels and 4 tables, more if merges lag; reads one block, or none
 //	Set, Delete  O(log n)      0 amortized; key + value + 29 to 34 bytes a version until it is in a table, where it takes about 9
 //	Scan         O(t log n)    a few, then none; O(log t) a step, both ways
 //	Open         O(all logs)   at least 64 KiB, and 16 bytes a block of tables; takes 2 LogSize of disk

@@ -8,24 +8,24 @@ import (
 )
 
 var (
-	// ErrNotFound is returned by [DB.Get], [DB.AppendGet], and those of a
-	// [Snapshot] or [Table], when the key has no value.
+	// ErrNotFound is returned by [DB.Get], [DB.AppendGet], and the same methods
+	// of a [Snapshot] and a [Table], when the key has no value.
 	ErrNotFound = errors.New("lsm: not found")
 
-	// ErrClosed is returned by all methods of a [DB], [Snapshot] and
-	// [Iterator] after Close, by those of the other two after Close of the DB,
+	// ErrClosed is returned by all methods of a [DB], a [Snapshot] and an
+	// [Iterator] that return an error, after Close or after Close of the DB,
 	// and by those of a [TableWriter] after Finish.
 	ErrClosed = errors.New("lsm: closed")
 
 	// ErrLocked is returned by [Open] when the database is open already.
 	ErrLocked = errors.New("lsm: locked")
 
-	// ErrReadOnly is returned by what commits, and by [DB.Sync], [DB.Flush] and
-	// [DB.Compact] if they have anything to do, when the database was opened
-	// with Options.ReadOnly, or when a write or sync of its log has failed.
-	// Then it wraps the error of the file system that caused it, and whether
-	// commits that had not returned are in the database is known when it is
-	// opened again.
+	// ErrReadOnly is returned by everything that commits, and by [DB.Sync],
+	// [DB.Flush] and [DB.Compact] if they have anything to do, when the
+	// database was opened with Options.ReadOnly, or when a write or sync of its
+	// log has failed. Then it wraps the error of the file system that caused
+	// it, and only the next Open knows whether commits that had not returned
+	// are in the database.
 	ErrReadOnly = errors.New("lsm: read-only")
 
 	// ErrStalled is returned by a commit that waited in vain for space,
@@ -42,12 +42,13 @@ var (
 	ErrTooLarge = errors.New("lsm: too large")
 
 	// ErrVersion is returned by [Open], [OpenTable], and the methods of a
-	// [Table], when another version of this package wrote something that this
-	// one does not know, or with a [Codec] that was not given.
+	// [Table], for files in which another version of this package wrote
+	// something that this one does not know, or with a [Codec] that was not
+	// given.
 	ErrVersion = errors.New("lsm: unknown version of the format")
 
-	// ErrCorrupt is returned by [Open], [OpenTable], and what reads a [DB],
-	// [Snapshot], [Iterator] or [Table], as a [*CorruptError], when the
+	// ErrCorrupt is returned by [Open], [OpenTable], and everything that reads
+	// a [DB], [Snapshot], [Iterator] or [Table], as a [*CorruptError], when the
 	// database or table is damaged.
 	ErrCorrupt = errors.New("lsm: corrupt")
 )
@@ -87,8 +88,10 @@ type versionError struct {
 	what string
 }
 
+// Error names the file and the part.
 func (e *versionError) Error() string {
 	return fmt.Sprintf("%v: %s has %s", ErrVersion, e.file, e.what)
 }
 
+// Unwrap returns [ErrVersion].
 func (e *versionError) Unwrap() error { return ErrVersion }

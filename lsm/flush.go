@@ -217,8 +217,8 @@ func (p *pipeline) empty(ctx context.Context) error {
 			return err
 		}
 
-		// The group has no operation. To write it is to go on in the log to
-		// which it is bound.
+		// A group may have no operation: the leader writes it by going on to
+		// the log to which it is bound.
 		if g := p.open; g.log != nil && g.log.no != p.db.logs.leading.Load() {
 			if g.count == 0 {
 				g.first = p.seq + 1
@@ -256,8 +256,9 @@ func (p *pipeline) flushedLocked(ctx context.Context) error {
 	return nil
 }
 
-// waitForJobLocked is waitLocked for one who waits for a job until the timer
-// ends: then it goes on, unless a job has failed and is tried again.
+// waitForJobLocked is waitLocked for a caller that waits for a job. When the
+// timer ends, it is set again, unless a job has failed and is tried again: then
+// that is the error.
 func (p *pipeline) waitForJobLocked(ctx context.Context, timer *time.Timer) error {
 	err := p.waitLocked(ctx, timer.C)
 	if err == nil {
@@ -329,9 +330,9 @@ func (db *DB) installTable(mem *memtable, t *dbTable, begin int64) error {
 	return nil
 }
 
-// edit writes the edit c until that succeeds: after a failure it may be there.
-// It puts errors where commits that wait look for the cause. The caller has the
-// turn.
+// edit writes the edit c, again until that succeeds: after a failure the edit
+// may be there or not. It sets cause to the errors, where commits that wait
+// look for them. The caller has the turn.
 func (db *DB) edit(next manifest, c *change, after *tableSet, cause *error) error {
 	for delay := minBackoff; ; delay = backoff(delay, minBackoff, maxBackoff) {
 		err := db.installed.install(next, c, after)
@@ -359,8 +360,8 @@ func added(level int, t *dbTable) *change {
 	return &change{added: []placedTable{{level, t}}}
 }
 
-// retireLocked notes that after, the version that has become the current one,
-// has other tables than the one before.
+// retireLocked notes which tables have come, and which have gone, with after,
+// the tableSet that has become the current one by the change c.
 func (db *DB) retireLocked(c *change, after *tableSet) {
 	for _, t := range c.added {
 		if !hasTable(c.removed, t) {
@@ -447,9 +448,9 @@ func (db *DB) fill(out *output, mem *memtable, seqs []uint64, keepDeletes bool) 
 	return err
 }
 
-// stripOf returns how many of the snapshots seqs, which ascend, do not see what
-// has the sequence seq. Of the versions of a key for which that is the same
-// number, nobody sees but the newest.
+// stripOf returns the number of snapshots that do not see a version of sequence
+// seq. seqs are their sequences, which ascend. Of the versions of a key that
+// have one such number, no snapshot sees any but the newest.
 func stripOf(seqs []uint64, seq uint64) int {
 	n := 0
 	for n < len(seqs) && seqs[n] < seq {

@@ -9,11 +9,11 @@ import (
 	"sync/atomic"
 )
 
-// descriptors bound how many tables of a database have an open file: those that
-// were not used lately are closed, and opened again when they are read.
+// descriptors bound how many tables of a database have an open file: the files
+// that were not used lately are closed, and opened again when they are read.
 type descriptors struct {
 	limit  int
-	misses atomic.Uint64 // blocks that were read
+	misses atomic.Uint64 // data blocks that were not in the cache
 
 	mu   sync.Mutex // protects all below; held to open and close, not to read
 	list []*handle  // those with an open file

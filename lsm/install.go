@@ -12,8 +12,8 @@ import (
 )
 
 // An installer has the state of the files of a database, and the manifest in
-// which it lies. Who has the token of turn uses it, or Open and Close when
-// there is no other goroutine.
+// which it lies. It is owned by the goroutine that has the token of turn, or by
+// Open and Close when there is no other goroutine.
 type installer struct {
 	db       *DB
 	turn     chan struct{} // taken before pipeline.mu, and held while files are written
@@ -47,9 +47,9 @@ func (s *installer) take() bool {
 // give gives the turn to the next one.
 func (s *installer) give() { <-s.turn }
 
-// install makes next the state, which has perhaps a later oldest log, and other
-// tables than the one before: after, by the change c. After an error nobody
-// knows whether it is.
+// install makes next the state. Its tables are after: those of the state before
+// with the change c. After an error nobody knows which of the two states the
+// files have.
 func (s *installer) install(next manifest, c *change, after *tableSet) error {
 	body := c.appendTo(next.appendFields(nil))
 	end := s.end + editHeadLen + padded(int64(len(body)))
@@ -124,7 +124,7 @@ func (s *installer) replace(next manifest, v *tableSet) error {
 		return err
 	}
 
-	// Those before may have their names still.
+	// The manifests before may still have their names.
 	last := len(s.tried) - 1
 	s.db.discard(s.tried[:last]...)
 	s.tried = slices.Clone(s.tried[last:])

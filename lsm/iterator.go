@@ -11,9 +11,9 @@ import (
 )
 
 // An Iterator moves over the keys of a range in the order of [bytes.Compare],
-// forth and back, and shows the values that they had when it was made. No move
-// leaves the range. It is not safe for concurrent use. Use [DB.Scan],
-// [DB.Prefix], [Snapshot.Scan], [Snapshot.Prefix] or [Table.Scan] to make one.
+// forward and back, and shows the values that they had when it was made. No
+// move leaves the range. It is not safe for concurrent use. Use [DB.Scan],
+// [DB.Prefix], [Snapshot.Scan], [Snapshot.Prefix] or [Table.Scan].
 //
 //	it := db.Scan(lo, hi)
 //	for key, value := range it.All() {
@@ -27,7 +27,7 @@ import (
 // collector.
 type Iterator struct {
 	lo, hi  []byte // hi is beyond all keys if it is nil
-	where   int8   // is it at an entry, or where else
+	where   int8   // isNew, atEntry, …: the place of the iterator
 	key     []byte
 	value   []byte
 	err     error
@@ -111,7 +111,7 @@ func (s *Snapshot) Scan(lo, hi []byte) *Iterator {
 	}
 	it := s.r.db.scan(lo, hi, s.r.seq)
 	if s.ended() != nil {
-		_ = it.Close() // what it sees may be gone
+		_ = it.Close() // a race with Close of s: versions may be gone
 		return closedIterator()
 	}
 	runtime.KeepAlive(s)
@@ -187,7 +187,7 @@ func (it *Iterator) addSources(s *readState, seq uint64) {
 	}
 }
 
-// addMemtable adds a memtable, unless it is empty.
+// addMemtable adds a memtable.
 func (it *Iterator) addMemtable(m *memtable, seq uint64) {
 	p := it.m
 	p.mem = append(p.mem, memCursor{m: m, seq: seq})
@@ -366,8 +366,8 @@ func (it *Iterator) settleBack() bool {
 	}
 }
 
-// passed notes that so many deletes in a row were passed up to at, for the
-// tables that may have them: what readers pass often is merged.
+// passed notes that n deletes in a row were passed up to at, for the tables
+// that may have them: a table whose deletes are passed often is merged.
 func (it *Iterator) passed(at *item, n int) {
 	if at == nil || it.db == nil {
 		return

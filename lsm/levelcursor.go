@@ -231,7 +231,7 @@ func (c *levelCursor) firstOf(i int) int {
 }
 
 // same reports whether entries i and j of the block at hand have one key. If
-// one is damaged, they do not: whoever looks at it next finds that.
+// one is damaged, they do not: the next step to it finds that.
 func (c *levelCursor) same(i, j int) bool {
 	if c.d.head(i) != c.d.head(j) {
 		return false

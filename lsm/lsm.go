@@ -19,10 +19,10 @@ package lsm
 // for a disk under the lock.
 //
 // There is one lock, pipeline.mu, which protects the fields of rotation too,
-// and those of all jobs. No operation of the file system runs under it. Who
-// writes an edit has the turn of the installer, which is taken before; the
-// locks of the cache and of the descriptors are taken after it, and hold no
-// other.
+// and those of all jobs. No operation of the file system runs under it. A
+// goroutine that writes an edit has the turn of the installer, and takes it
+// before the lock. The locks of the cache and of the descriptors are taken
+// last: under them no other is.
 //
 //	I1  visible <= seq, and operations in between are in the open group or in
 //	    that of the leader.
@@ -54,7 +54,7 @@ import (
 )
 
 // A DB is an open database. It is safe for concurrent use by multiple
-// goroutines. Use [Open] to make one.
+// goroutines. Use [Open].
 type DB struct {
 	dir   string // does not depend on the working directory
 	opts  Options
@@ -131,6 +131,7 @@ func (db *DB) Delete(key []byte) error {
 	return db.applyPooled(b)
 }
 
+// applyPooled applies a batch from the pool, and gives it back.
 func (db *DB) applyPooled(b *Batch) error {
 	err := db.Apply(context.Background(), b)
 	giveBatch(b)
@@ -192,8 +193,8 @@ func (db *DB) Flush(ctx context.Context) error {
 }
 
 // Close waits for the commits that have begun, makes everything durable, and
-// releases the files. What is in memory becomes a table if it takes more than a
-// 32nd of Options.Memory. Afterwards, and for commits that begin meanwhile, all
+// releases the files. The memtable becomes a table if it takes more than a 32nd
+// of Options.Memory. Afterwards, and for commits that begin meanwhile, all
 // methods return [ErrClosed], and so does Close. An error says that Async or
 // NoSync commits may be lost if power fails, or that the database was read-only
 // already because of a failure.

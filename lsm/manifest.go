@@ -42,7 +42,7 @@ type manifest struct {
 	flushed  uint64 // the last sequence that is in tables, which is before the first in that log
 	nextFile uint64 // numbers of all files are below
 
-	levels [numLevels][]tableMeta // in the order of a [version]; only of one that was read, or is written
+	levels [numLevels][]tableMeta // in the order of a [tableSet]; only in a manifest that was read, or is being written
 }
 
 // A tableMeta is what a manifest knows of a table.
@@ -60,7 +60,7 @@ const (
 	editHeadLen        = 32
 	maxManifestLen     = 1 << 30
 	maxFileNo          = 1 << 62   // names with higher numbers are not ours: numbers must not overflow
-	maxEdit            = 1 << 62   // and neither those of edits
+	maxEdit            = 1 << 62   // nor must those of edits
 	maxSeq             = 1<<56 - 1 // entries have it beside their kind
 	maxFlushed         = 1 << 55   // what is read is lower, so that maxSeq is never reached
 
@@ -90,7 +90,7 @@ func parseName(name, prefix, suffix string) (no uint64, ok bool) {
 	digits := strings.TrimSuffix(strings.TrimPrefix(name, prefix), suffix)
 	no, _ = strconv.ParseUint(digits, 10, 64)
 
-	// What is no number is not the name of the number 0, which stands for it.
+	// A name without a number is parsed as 0, and is not the name of 0.
 	if no > maxFileNo || prefix+fmt.Sprintf("%06d", no)+suffix != name {
 		return 0, false
 	}
@@ -141,7 +141,7 @@ func (m *manifest) encode() []byte {
 // salt returns the salt of the checksums.
 func (m *manifest) salt() uint64 { return fileSalt(m.id, m.no, m.nonce) }
 
-// appendFields appends the fields of m but for those of tables.
+// appendFields appends the fields of m, except those of tables.
 func (m *manifest) appendFields(b []byte) []byte {
 	b = appendField(b, tagOldest, binary.LittleEndian.AppendUint64(binary.AppendUvarint(nil, m.oldest.no), m.oldest.nonce))
 	b = appendField(b, tagFlushed, binary.AppendUvarint(nil, m.flushed))
@@ -192,6 +192,7 @@ func parseTableMeta(b []byte) (level int, t tableMeta, err error) {
 		return 0, t, err
 	}
 
+	// A number that is not valid leaves nothing for the next one.
 	var ok bool
 	t.no, b, _ = cutUvarint(b, math.MaxUint64)
 	t.size, b, ok = cutUvarint(b, maxTableLen)
@@ -422,6 +423,7 @@ func (r *manifestReader) fields(b []byte, snapshot bool) error {
 	return nil
 }
 
+// damaged returns the error of a field that cannot be decoded.
 func (r *manifestReader) damaged() error { return corrupt(r.name, r.end, "a field is damaged") }
 
 // field applies a field of an edit.

@@ -135,7 +135,8 @@ func (m *MemFS) Inject(f func(FSOp) error) {
 func (m *MemFS) before(kind, name string) error {
 	m.mu.Lock()
 	m.ops++
-	op, f := FSOp{Kind: kind, Name: name, N: m.ops}, m.inject
+	op := FSOp{Kind: kind, Name: name, N: m.ops}
+	f := m.inject
 	m.mu.Unlock()
 	if f == nil {
 		return nil

@@ -29,7 +29,7 @@ import (
 //	M1  Items of a node ascend, and lie within its fences, which are the refs
 //	    to the left and right of it in its ancestors.
 //	M2  skip is the length of the common prefix of the keys of both fences, or
-//	    0 if there are less than two.
+//	    0 if there are fewer than two.
 //	M3  The first ref of an inner node is not looked at; items to the left of
 //	    everything belong to its first child.
 //	M4  Only an empty tree has an empty leaf.
@@ -94,6 +94,7 @@ func (p perm) insert(i int) perm {
 	return (low | perm(p.len())<<(4+4*i) | p>>(4+4*i)<<(8+4*i)) + 1
 }
 
+// A node is a node of a memtable.
 type node struct {
 	perm  atomic.Uint64
 	next  atomic.Pointer[node]
@@ -129,6 +130,7 @@ func (m *memtable) newNode(inner bool, lo, hi uint32) *node {
 	return n
 }
 
+// commonPrefix returns how many bytes a and b have in common at their start.
 func commonPrefix(a, b []byte) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
@@ -151,6 +153,7 @@ func head(b []byte) uint64 {
 	return h
 }
 
+// newMemtable returns an empty memtable.
 func newMemtable() *memtable {
 	m := &memtable{arena: newArena(), order: fanout}
 	m.root.Store(m.newNode(false, 0, 0))
@@ -364,6 +367,7 @@ func (m *memtable) addItem(n *node, i int, ref uint32, kid *node) {
 	m.stepped()
 }
 
+// stepped calls step, if it is set.
 func (m *memtable) stepped() {
 	if m.step != nil {
 		m.step()

@@ -14,13 +14,14 @@ type merging struct {
 	m      merger
 	levels []levelCursor
 	out    *output
-	steps  int // until it looks whether the database closes
+	steps  int // keys so far: each quitSteps it looks whether the database closes
 
 	// Tables of the levels below to, from the first that does not end before
 	// the key at hand.
 	below [numLevels][]*dbTable
 
-	// Of the level after to, what the table at hand overlaps.
+	// Tables of the level after to, from the first that does not end before
+	// the key at hand, and the bytes of those that the output at hand overlaps.
 	next    []*dbTable
 	overlap int64
 
@@ -37,7 +38,7 @@ type heldVersion struct {
 }
 
 const (
-	quitSteps  = 1 << 10 // versions between two looks
+	quitSteps  = 1 << 10 // keys between two looks
 	maxOverlap = 10      // tables of the level after that an output overlaps, at most
 )
 

@@ -26,8 +26,8 @@ func (db *DB) discard(names ...string) {
 	db.removal.names = append(db.removal.names, names...)
 }
 
-// removeObsolete removes the files that nothing refers to, and closes them
-// before. What cannot be removed is tried again the next time.
+// removeObsolete closes and removes the files that nothing refers to. A file
+// that cannot be removed is tried again the next time.
 func (db *DB) removeObsolete() {
 	mu := &db.commits.mu
 	mu.Lock()

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Open opens the database in dir, or makes one there. A nil opts means the
-// defaults.
+// Open opens the database in dir, or makes one there. If opts is nil, the
+// defaults are used.
 //
 // After a crash the database has the state after some commit, and all commits
 // before: no Sync commit that had returned is missing, and after a crash of the
@@ -39,7 +39,7 @@ type limits struct {
 	base     int64           // bytes of the first level after 0 that is used; if zero, 64 MiB
 }
 
-// noLimits are those of all but tests.
+// noLimits are the limits outside of tests.
 var noLimits = limits{versions: math.MaxInt, edits: 64 << 10, trigger: defaultTables}
 
 // openWith is Open with a source of nonces, and with limits.
@@ -81,8 +81,8 @@ func openWith(dir string, opts *Options, nonce func() uint64, lim limits) (*DB, 
 	return db, nil
 }
 
-// openError adds the subject to the error of a failed Open, unless it says that
-// itself.
+// openError adds the subject to the error of a failed Open, unless the error
+// has one.
 func openError(dir string, err error) error {
 	var path *fs.PathError
 	switch {
@@ -185,7 +185,7 @@ func (db *DB) release() error {
 		}
 	}
 	for _, z := range db.readers.zombies {
-		_ = z.close() // and that too
+		_ = z.close() // it was only read
 	}
 	_ = db.installed.close() // it is synced, or has failed
 

@@ -63,20 +63,20 @@ type Options struct {
 	Durability Durability
 
 	// Memory is a budget of memory, between 1 MiB and 4 GiB. If zero, 128 MiB.
-	// New keys and values take an eighth of it, with what it takes to find
-	// them, and then become a table; while tables are written, commits go on
-	// until they take half. Then commits wait, and fail with [ErrStalled] if
-	// that lasts longer than StallTimeout. A batch that is longer than that
-	// takes what it needs, alone. The other half is for blocks of tables, if
-	// Cache is nil.
+	// New keys and values become a table when they take an eighth of it, with
+	// the trees that find them; while tables are written, commits go on until
+	// all of these take half. Then commits wait, and fail with [ErrStalled] if
+	// that lasts longer than StallTimeout. A batch that is longer than an
+	// eighth takes the memory that it needs, alone. The other half is for
+	// blocks of tables, if Cache is nil.
 	Memory int64
 
 	// Cache is where blocks of tables are kept. If nil, a cache of half of
 	// Memory.
 	Cache *Cache
 
-	// MaxOpenFiles is how many tables have an open file at a time, at least 1.
-	// If zero, 500.
+	// MaxOpenFiles is the number of tables that have an open file at a time, at
+	// least 1. If zero, 500.
 	MaxOpenFiles int
 
 	// ReadOnly opens a database that exists and changes no file of it. Several
@@ -101,7 +101,7 @@ type Options struct {
 	// zero, 10 * time.Second.
 	StallTimeout time.Duration
 
-	// Codec makes blocks of new tables shorter. Tables that have it can be
+	// Codec makes blocks of new tables shorter. Tables that have a codec can be
 	// opened with no other, and those that have none with any: a database may
 	// get a codec later, and then keeps it. If nil, none.
 	Codec Codec
@@ -170,19 +170,19 @@ func (o *Options) resolve() Options {
 
 // TableOptions are the optional settings of a [TableWriter] and a [Table].
 type TableOptions struct {
-	// FilterBits is how many bits of the filter a key takes, at most 64. The
-	// filter answers most questions about keys that are not there: all but one
-	// in a hundred for 10 bits, one in a thousand for 16. If zero, 10. If
-	// negative, the table has no filter.
+	// FilterBits is the number of bits that a key takes in the filter, at most
+	// 64. The filter answers most questions about keys that are not there: all
+	// but one in a hundred for 10 bits, one in a thousand for 16. If zero, 10.
+	// If negative, the table has no filter.
 	FilterBits int
 
-	// BlockSize is how many bytes of keys and values are read at a time:
-	// between 64 and 1 MiB. If zero, 8 KiB. All versions of one key are in one
-	// block, so a block may be longer.
+	// BlockSize is the number of bytes of keys and values that are read at a
+	// time, between 64 and 1 MiB. If zero, 8 KiB. All versions of one key are
+	// in one block, so a block may be longer.
 	BlockSize int
 
-	// Codec makes blocks shorter; BlockSize is that before. A table that has it
-	// can be opened with no other. If nil, none.
+	// Codec makes blocks shorter; BlockSize is the size before that. A table
+	// that has a codec can be opened with no other. If nil, none.
 	Codec Codec
 }
 

@@ -15,7 +15,7 @@ type output struct {
 	opts   TableOptions
 	tables []*dbTable // that are written, synced and open
 	bytes  int64      // of these
-	held   bool       // the table at hand has what a snapshot sees alone
+	held   bool       // the table at hand has a version that only a snapshot sees
 
 	no  uint64 // of the table at hand
 	f   File   // nil if there is none
@@ -32,6 +32,7 @@ type fileWriter struct {
 	begun int64 // bytes that the system writes
 }
 
+// Write appends b to the file.
 func (w *fileWriter) Write(b []byte) (int, error) {
 	n, err := w.f.WriteAt(b, w.off)
 	w.off += int64(n)
@@ -43,8 +44,8 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 }
 
 const (
-	outputLen = 64 << 10 // of a table that is written at once
-	rangeLen  = 1 << 20  // and that the system begins to write at once
+	outputLen = 64 << 10 // bytes of a table that are written at once
+	rangeLen  = 1 << 20  // bytes that the system begins to write at once
 )
 
 // emit adds a version of a key to the table at hand, or begins one.

@@ -10,8 +10,8 @@ import (
 
 const (
 	growth        = 10   // of a level, to the next one
-	manyDeletes   = 10   // a table of which one in so many versions is a delete is merged early
-	manySkips     = 1000 // and one of which readers have passed so many deletes, and as many as it has entries
+	manyDeletes   = 10   // a table is merged early if one in so many of its versions is a delete
+	manySkips     = 1000 // or if readers have passed so many deletes of it, and as many more as it has entries
 	urgent        = 2    // score from which level 0 comes first, and beside others
 	defaultTables = 4    // of level 0 that are merged
 )
@@ -22,9 +22,9 @@ type levelScore struct {
 	score float64
 }
 
-// base returns the level into which those of level 0 go, if none before it has
-// tables, and how long each level from there on may be. The last level is as
-// long as it is, and each other one a tenth of the next.
+// base returns the level into which tables of level 0 go, if none before it has
+// tables, and how long each level from there on may be. The last level may have
+// its length, and each other one a tenth of the next.
 func (v *tableSet) base(least int64) (base int, targets [numLevels]int64) {
 	base = numLevels - 1
 	targets[base] = v.size(base)
@@ -91,7 +91,8 @@ func (db *DB) pickLevelLocked(v *tableSet, level int) *compaction {
 		return db.pickFirstLocked(v)
 	}
 
-	// The table of which the merge writes least of the next level again.
+	// Prefer the table that overlaps least of the next level for its size: the
+	// merge writes that again.
 	type candidate struct {
 		t     *dbTable
 		ratio float64
@@ -235,8 +236,8 @@ func (c *compaction) free(others []*compaction) bool {
 }
 
 // movable reports whether the tables of a job can go to the other level as they
-// are: they share no key, and the merge after that does not become too long.
-// What is deleted is merged where that removes it.
+// are: they share no key, and the merge after that does not become too long. A
+// table with deletes is merged into the last level, since that removes them.
 func (db *DB) movable(v *tableSet, job *compaction) bool {
 	sorted := slices.Clone(job.inputs)
 	slices.SortFunc(sorted, func(a, b placedTable) int { return bytes.Compare(a.smallest, b.smallest) })

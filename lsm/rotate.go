@@ -35,8 +35,8 @@ type rotation struct {
 	makeAgain int64         // when the next attempt is due, if nobody waits
 	makeDelay time.Duration // of the next attempt, if the last one failed
 	waiting   int           // commits that wait for next
-	pending   *resumption
-	begun     atomic.Uint64
+	pending   *resumption   // the work of Open that lacked room, or nil
+	begun     atomic.Uint64 // log files that were begun
 	leading   atomic.Uint64 // number of current
 	stalls    uint64        // commits that have waited
 
@@ -51,9 +51,10 @@ const (
 )
 
 // reserveLocked reserves room for size bytes of operations in the log of g, the
-// open group. If g has no log yet, it is bound to tail or, if that is full, to
-// next, and to the memtable. If that is full, g gets a new one, and next: a log
-// belongs to one memtable.
+// open group, and reports whether there was room. If g has no log yet, it is
+// bound to the memtable, and to tail or, if that lacks room, to next. full says
+// that the memtable is full: then g gets a new one, and next with it, because a
+// log belongs to one memtable.
 func (l *rotation) reserveLocked(g *group, size int64, full bool) bool {
 	if g.log == nil {
 		size += groupExtra
@@ -227,7 +228,7 @@ func (l *rotation) peekNumber() uint64 {
 	return l.nextNo
 }
 
-// resume finishes the work that Open could not.
+// resume finishes the work for which Open lacked room.
 func (l *rotation) resume(r *resumption) error {
 	log, err := l.complete(r)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A readerSet is who reads old states of a database: snapshots, which keep
-// versions of keys, and iterators, which keep files.
-// pipeline.mu protects it.
+// A readerSet holds the readers of old states of a database: snapshots, which
+// keep versions of keys, and iterators, which keep files. pipeline.mu protects
+// it.
 //
 //	S1  A snapshot takes its sequence and comes into the list at once, so that
 //	    no job which begins later drops a version that it sees. A job that has
@@ -25,8 +25,9 @@ type readerSet struct {
 	zombies     []zombie    // tables that only pinned sets have
 }
 
-// A reader is a snapshot or an iterator. It is apart from what the user holds,
-// so that one that was forgotten can be taken out.
+// A reader is a snapshot or an iterator, as the database knows it. The user
+// holds another value, so that the garbage collector finds one that was
+// forgotten.
 type reader struct {
 	db       *DB
 	seq      uint64
@@ -38,7 +39,7 @@ type reader struct {
 	released atomic.Bool // its user has closed it
 }
 
-// A zombie is a table that sets had from one to before another.
+// A zombie is a table that the sets from born to before died have.
 type zombie struct {
 	*dbTable
 	died uint64
@@ -133,7 +134,7 @@ func (r *readerSet) freeLocked() (free []*dbTable) {
 }
 
 // A Snapshot shows the database as it was at one time. It is safe for
-// concurrent use by multiple goroutines. Use [DB.Snapshot] to make one.
+// concurrent use by multiple goroutines. Use [DB.Snapshot].
 //
 // Old values of keys that have changed since take space until the snapshot is
 // closed. One that is not referred to any more is closed by the garbage
@@ -196,8 +197,8 @@ func (s *Snapshot) Has(key []byte) (bool, error) {
 	return ok, err
 }
 
-// lookUp looks for key. What it has found counts only if the snapshot is open
-// still: versions may have gone since.
+// lookUp looks for key. The answer counts only if the snapshot is still open
+// afterwards: a race with Close, after which versions may go.
 func (s *Snapshot) lookUp(dst, key []byte, value bool) ([]byte, bool, error) {
 	if err := s.ended(); err != nil {
 		return dst, false, err

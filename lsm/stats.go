@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Stats are counters and sizes of a [DB]. Each counter is exact, and they are
-// read together.
+// Stats are counters and sizes of a [DB]. Each counter is exact, but they are
+// read one after another, so two of them may differ by what happened in
+// between.
 type Stats struct {
 	Commits    uint64        // since the database was opened
 	BatchBytes uint64        // of their changes: the sum of Batch.Size
@@ -21,10 +22,10 @@ type Stats struct {
 	Merges     uint64        // jobs that have merged tables
 	Moves      uint64        // jobs that have moved tables to another level as they are
 	Merged     uint64        // bytes of tables that merges have written
-	Misses     uint64        // blocks of tables that were read from files, but by merges and long scans
+	Misses     uint64        // data blocks that were read from files, except by merges and long scans
 	Stalls     uint64        // commits that waited for the next log, or for memory
 	Slowed     uint64        // commits that waited since they would have had to stall later
-	SlowedFor  time.Duration // that they waited, in sum
+	SlowedFor  time.Duration // the sum of their waits
 
 	Memory       int64         // bytes that keys and values take in memory, with the trees that find them
 	Tables       int           // tables now
@@ -32,13 +33,13 @@ type Stats struct {
 	Bottom       int64         // of these, in the last level that has a table
 	Cached       int64         // bytes of tables in the cache, with those of other databases that share it
 	Readers      int           // snapshots and iterators that are open
-	OldestReader time.Duration // since when the oldest is
+	OldestReader time.Duration // since the oldest of them was made
 	Pinned       int64         // bytes of tables that are there only for iterators
 	Sequence     uint64        // operations since the database was made, and copies of them by Open
 }
 
-// Sub returns the counters since prev was taken; what stands from Memory on is
-// that of s.
+// Sub returns the change of the counters since prev, and the current sizes,
+// from Memory on.
 func (s Stats) Sub(prev Stats) Stats {
 	s.Commits -= prev.Commits
 	s.BatchBytes -= prev.BatchBytes
@@ -67,9 +68,10 @@ func (s Stats) WriteAmplification() float64 {
 	return float64(s.LogBytes+s.Flushed+s.Merged) / float64(s.BatchBytes)
 }
 
-// SpaceAmplification returns how many times the bytes of the last level all
-// tables take, those that iterators keep too: about 1.1 if all is merged, and
-// more if much was overwritten or deleted since. It is 0 without a table.
+// SpaceAmplification returns the bytes of all tables, with those that iterators
+// keep, divided by the bytes of the last level that has any: about 1.1 if all
+// is merged, and more if much was overwritten or deleted since. It is 0 without
+// a table.
 func (s Stats) SpaceAmplification() float64 {
 	if s.Bottom == 0 {
 		return 0
@@ -139,7 +141,8 @@ func (db *DB) event(e Event) {
 	}
 }
 
-// failure is event of an error, if it is one.
+// failure calls Options.OnEvent with err, unless that is nil or comes from
+// Close.
 func (db *DB) failure(err error) {
 	if err != nil && !errors.Is(err, errQuit) && !errors.Is(err, ErrClosed) {
 		db.event(Event{Kind: "failure", Err: err})

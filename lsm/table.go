@@ -12,7 +12,7 @@ import (
 
 // A Table is a sorted file of keys and values that a [TableWriter] has written
 // and that does not change. It is safe for concurrent use by multiple
-// goroutines. Use [OpenTable] to make one.
+// goroutines. Use [OpenTable].
 //
 // A Table keeps its index and its filter in memory, some 2 bytes a key, and
 // reads one block for each key that is there, and for one in a hundred that is
@@ -56,8 +56,8 @@ const (
 
 // OpenTable opens the table in r, which is size bytes long. r stays open as
 // long as the Table is in use, and the caller closes it. If r has a method
-// Name, as [os.File] has, errors say that name. Of opts, which may be nil, only
-// the Codec matters. It panics if opts are not valid.
+// Name, as [os.File] has, errors say that name. If opts is nil, the defaults
+// are used; only the Codec matters. It panics if opts is not valid.
 //
 // A table that was damaged gives an error that is [ErrCorrupt], here or where
 // the damage is met, and one of a later version or another codec [ErrVersion].

@@ -8,11 +8,11 @@ import (
 	"sort"
 )
 
-// numLevels is how many levels of tables there are. Tables of level 0 come from
-// memory, and may overlap. Of each other level, a key lies in at most one.
+// numLevels is the number of levels of tables. Tables of level 0 come from
+// memory, and may overlap. A key lies in at most one table of each other level.
 const numLevels = 7
 
-// A tableSet is the tables of a database at a time. It does not change, but for
+// A tableSet is the tables of a database at a time. It does not change, except
 // pins.
 //
 //	V1  Level 0 is in order of age: all sequences of a table are above those of
@@ -21,7 +21,7 @@ const numLevels = 7
 //	V3  Of one key, what lies in a level is newer than what lies in a later
 //	    one.
 type tableSet struct {
-	id     uint64 // that of the one before and 1
+	id     uint64 // one more than that of the set before
 	levels [numLevels][]*dbTable
 	pins   int // iterators and others that read it; protected by pipeline.mu
 }

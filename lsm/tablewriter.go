@@ -10,7 +10,7 @@ import (
 )
 
 // A TableWriter writes a [Table]. It is not safe for concurrent use. Use
-// [NewTableWriter] to make one.
+// [NewTableWriter].
 //
 // It keeps one block, and 8 bytes a key for the filter, in memory. Its writes
 // are not synced.
@@ -28,13 +28,13 @@ type TableWriter struct {
 
 	hashes  []uint64 // of keys
 	buf     []byte
-	encoded []byte // the last block that Options.Codec has made shorter
+	encoded []byte // the last block as opts.Codec has encoded it
 	err     error  // of all further calls
 }
 
-// NewTableWriter returns a writer of a table to w, which it writes block by
-// block and does not close. A nil opts means the defaults. It panics if opts
-// are not valid.
+// NewTableWriter returns a TableWriter that writes to w, block by block, and
+// does not close it. If opts is nil, the defaults are used. It panics if opts
+// is not valid.
 func NewTableWriter(w io.Writer, opts *TableOptions) *TableWriter {
 	return newTableWriter(w, opts, rand.Uint64())
 }

@@ -67,8 +67,8 @@ func (db *DB) pressLocked() {
 	t.rate.Store(max(1, int64(drain*math.Exp2(3-6*min(p, 1)))))
 }
 
-// pressureLocked returns how much there is to do, from 0 on, and how fast that
-// becomes less; 0 if that is not known.
+// pressureLocked returns how much there is to do: nothing up to 0, and the most
+// from 1 on. drain is how fast that becomes less; 0 if it is not known.
 func (db *DB) pressureLocked() (p, drain float64) {
 	s := db.state.Load()
 	size := float64(db.opts.Memory / 8)
@@ -81,7 +81,7 @@ func (db *DB) pressureLocked() (p, drain float64) {
 		return p, drain // nothing is merged
 	}
 
-	// What is in level 0 delays reads, and what is too much in others is space.
+	// Tables of level 0 delay reads, and the excess of other levels is space.
 	tables := float64(len(s.tables.levels[0])-calmTables) / fullTables
 	if tables > p {
 		p, drain = tables, db.throttle.merges
