@@ -226,7 +226,7 @@ func TestTrapCostOfBytes(t *testing.T) {
 	}
 	large := mustSnapshot(t, &Options{MaxPoints: 1 << 21})
 	if err := large.UnmarshalBinary(data); err != nil {
-		t.Errorf("with MaxPoints of 2^21: %v", err)
+		t.Errorf("with MaxPoints of 2^21: %v, want no error", err)
 	}
 
 	// A wrong fingerprint is found before points are made.

@@ -146,7 +146,7 @@ func TestKetamaDrained(t *testing.T) {
 	}
 
 	if _, err := NewKetama(Node{Name: "a", Weight: math.MaxUint32}); err != nil {
-		t.Errorf("a weight of 2^32-1: %v", err)
+		t.Errorf("a weight of 2^32-1: %v, want no error", err)
 	}
 	if _, err := NewKetama(Node{Name: "a", Weight: 1 << 32}); !errors.Is(err, ErrWeight) {
 		t.Errorf("a weight of 2^32: %v, want %v", err, ErrWeight)
@@ -254,7 +254,7 @@ func TestKetamaErrors(t *testing.T) {
 		many[i].Name = strconv.Itoa(i)
 	}
 	if _, err := NewKetama(many...); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("%d servers: %v", len(many), err)
+		t.Errorf("%d servers: %v, want ErrTooLarge", len(many), err)
 	}
 
 	s, err := NewKetama()
