@@ -18,7 +18,7 @@ func TestVerifyInclusionBehind(t *testing.T) {
 	leaf, other := SHA256.Leaf([]byte("a")), SHA256.Leaf([]byte("b"))
 	root := SHA256.Node(other, leaf)
 	if err := VerifyInclusion(nil, []Hash{other}, 1, 2, leaf, root); err != nil {
-		t.Errorf("leaf 1 of 2: %v", err)
+		t.Errorf("leaf 1 of 2: %v, want no error", err)
 	}
 	for size := range uint64(2) {
 		if err := VerifyInclusion(nil, []Hash{other}, 1, size, leaf, root); !errors.Is(err, ErrProof) {

@@ -54,7 +54,7 @@ func TestStored(t *testing.T) {
 			t.Errorf("%s: AppendBinary = %x, %v, want %x behind the text", name, got, err, b)
 		}
 		if err := f[1].UnmarshalBinary(b); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v, want no error", name, err)
 		}
 		if got := mustMarshal(t, f[1]); !bytes.Equal(got, b) {
 			t.Errorf("%s: written again %x, want %x", name, got, b)

@@ -106,14 +106,14 @@ func TestDiffWrongMarks(t *testing.T) {
 		got := map[string]Delta{}
 		d.yield = func(one Delta, err error) bool {
 			if err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: %v, want no error", name, err)
 			}
 			got[one.Key] = one
 			return true
 		}
 		for len(d.todo) > 0 {
 			if err := d.exchange(t.Context(), p); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatalf("%s: %v, want no error", name, err)
 			}
 		}
 

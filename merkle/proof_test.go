@@ -50,7 +50,7 @@ func TestInclusion(t *testing.T) {
 				t.Fatalf("AppendInclusion(%d, %d) = %v, %v, want %v", i, size, p, err, want)
 			}
 			if err := VerifyInclusion(nil, p, uint64(i), uint64(size), leaves[i], root); err != nil {
-				t.Fatalf("leaf %d of %d: %v", i, size, err)
+				t.Fatalf("leaf %d of %d: %v, want no error", i, size, err)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func TestConsistency(t *testing.T) {
 				t.Fatalf("AppendConsistency(%d, %d) = %v, %v, want %v", old, size, p, err, want)
 			}
 			if err := VerifyConsistency(nil, p, uint64(old), uint64(size), slowRoot(d[:old]), root); err != nil {
-				t.Fatalf("from %d to %d: %v", old, size, err)
+				t.Fatalf("from %d to %d: %v, want no error", old, size, err)
 			}
 		}
 	}
@@ -196,7 +196,7 @@ func TestRangeProofs(t *testing.T) {
 					t.Fatalf("AppendRangeProof(%d, %d, %d) = %v, %v, want %v", lo, hi, size, p, err, want)
 				}
 				if err := VerifyRange(nil, p, uint64(lo), uint64(size), leaves[lo:hi], root); err != nil {
-					t.Fatalf("leaves [%d, %d) of %d: %v", lo, hi, size, err)
+					t.Fatalf("leaves [%d, %d) of %d: %v, want no error", lo, hi, size, err)
 				}
 			}
 		}
@@ -219,7 +219,7 @@ func TestMultiProofs(t *testing.T) {
 				t.Fatalf("AppendMultiProof(%v, %d) = %v, %v, want %v", indices, size, p, err, want)
 			}
 			if err := VerifyMulti(nil, p, indices, uint64(size), hashes, root); err != nil {
-				t.Fatalf("leaves %v of %d: %v", indices, size, err)
+				t.Fatalf("leaves %v of %d: %v, want no error", indices, size, err)
 			}
 			for other := 1; other < 1<<size && size <= 6; other++ {
 				wrong, _, _ := indicesOf(other, leaves)
@@ -316,7 +316,7 @@ func TestHuge(t *testing.T) {
 				t.Fatalf("AppendInclusion(%d, %d) has %d hashes, %v", index, size, len(p), err)
 			}
 			if err := VerifyInclusion(nil, p, index, size, leaf, root); err != nil {
-				t.Errorf("leaf %d of %d: %v", index, size, err)
+				t.Errorf("leaf %d of %d: %v, want no error", index, size, err)
 			}
 			indices := []uint64{index}
 			p, err = AppendMultiProof(nil, r, nil, indices, size)
@@ -324,7 +324,7 @@ func TestHuge(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := VerifyMulti(nil, p, indices, size, []Hash{leaf}, root); err != nil {
-				t.Errorf("leaf %d of %d by a multi-proof: %v", index, size, err)
+				t.Errorf("leaf %d of %d by a multi-proof: %v, want no error", index, size, err)
 			}
 		}
 		for _, lo := range []uint64{0, size/2 - 1, size - 3} {
@@ -333,7 +333,7 @@ func TestHuge(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := VerifyRange(nil, p, lo, size, []Hash{leaf, leaf, leaf}, root); err != nil {
-				t.Errorf("leaves [%d, %d) of %d: %v", lo, lo+3, size, err)
+				t.Errorf("leaves [%d, %d) of %d: %v, want no error", lo, lo+3, size, err)
 			}
 		}
 		for _, old := range append(sizes[:i:i], 1, 2, 3, size-1, size) {
@@ -346,7 +346,7 @@ func TestHuge(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := VerifyConsistency(nil, p, old, size, oldRoot, root); err != nil {
-				t.Errorf("from %d to %d: %v", old, size, err)
+				t.Errorf("from %d to %d: %v, want no error", old, size, err)
 			}
 		}
 	}

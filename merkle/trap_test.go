@@ -134,7 +134,7 @@ func TestTrapMultiProof(t *testing.T) {
 		}
 	}
 	if err := VerifyMulti(nil, nil, []uint64{0, 1, 2, 3}, 4, leaves, root); err != nil {
-		t.Errorf("all leaves: %v", err)
+		t.Errorf("all leaves: %v, want no error", err)
 	}
 }
 
