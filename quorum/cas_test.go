@@ -372,7 +372,7 @@ func TestTrapFailedReadVanishes(t *testing.T) {
 			}
 			_, _, err := newCAS(t, as, nil).Update(ctx, "k", add(7))
 			if !errors.Is(err, ErrIndeterminate) {
-				t.Fatalf("Update = %v", err)
+				t.Fatalf("Update = %v, want ErrIndeterminate", err)
 			}
 			synctest.Wait() // it fails before the first has accepted, perhaps
 			for _, f := range list[:2] {
@@ -423,7 +423,7 @@ func TestCASContext(t *testing.T) {
 		start := time.Now()
 		wg.Wait()
 		if _, _, err := c.Get(short, "k"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Get: %v", err)
+			t.Errorf("Get: %v, want DeadlineExceeded", err)
 		}
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("they took %v, want a second", took)
@@ -473,7 +473,7 @@ func TestCASPause(t *testing.T) {
 		limit, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, _, err := c.Update(limit, "k", add(1)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Update = %v", err)
+			t.Errorf("Update = %v, want DeadlineExceeded", err)
 		}
 		if longest != int64(time.Second) {
 			t.Errorf("a pause of up to %v, want a second", time.Duration(longest))

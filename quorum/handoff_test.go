@@ -31,7 +31,7 @@ func wantHints(t testing.TB, what string, h *Handoff[string, LWW[int]], want int
 func TestHandoff(t *testing.T) {
 	target, h := newHandoff(nil)
 	if err := h.Merge(ctx, "k", at(1)); err != nil {
-		t.Errorf("Merge = %v", err)
+		t.Errorf("Merge = %v, want no error", err)
 	}
 	wantHints(t, "nothing missed", h, 0)
 
@@ -58,7 +58,7 @@ func TestHandoff(t *testing.T) {
 	}
 	before := target.merges.Load()
 	if err := h.Flush(ctx); err != nil {
-		t.Errorf("Flush = %v", err)
+		t.Errorf("Flush = %v, want no error", err)
 	}
 	wantHints(t, "flushed", h, 0)
 	if n := target.merges.Load() - before; n != 2 || target.holds() != 4 {
@@ -72,7 +72,7 @@ func TestHandoff(t *testing.T) {
 	target.err = errDown
 	_ = h.Merge(ctx, "k", at(5))
 	if err := h.Flush(ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("Flush with an ended context = %v", err)
+		t.Errorf("Flush with an ended context = %v, want Canceled", err)
 	}
 }
 
@@ -215,10 +215,10 @@ func TestTrapHintAfterDelete(t *testing.T) {
 
 	list[0].err = nil
 	if _, err := d.Delete(ctx, "k", At(All)); err != nil {
-		t.Errorf("Delete = %v", err)
+		t.Errorf("Delete = %v, want no error", err)
 	}
 	if err := h.Flush(ctx); err != nil {
-		t.Errorf("Flush = %v", err)
+		t.Errorf("Flush = %v, want no error", err)
 	}
 	if s, _ := list[0].Memory.Load(ctx, "k"); !s.Deleted {
 		t.Errorf("the replica holds %+v, want the deletion", s)

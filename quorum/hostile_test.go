@@ -79,7 +79,7 @@ func TestForever(t *testing.T) {
 			t.Errorf("b.Acquire = %v, want its deadline", err)
 		}
 		if err := a.Renew(ctx); err != nil {
-			t.Errorf("a.Renew = %v", err)
+			t.Errorf("a.Renew = %v, want no error", err)
 		}
 		err := a.Do(ctx, func(ctx context.Context, again uint64) error {
 			if again != token {
@@ -88,7 +88,7 @@ func TestForever(t *testing.T) {
 			return ctx.Err()
 		})
 		if err != nil {
-			t.Errorf("a.Do = %v", err)
+			t.Errorf("a.Do = %v, want no error", err)
 		}
 		acquire(t, b)
 
@@ -124,7 +124,7 @@ func TestLeaseShared(t *testing.T) {
 		for i := range 4 {
 			wg.Go(func() {
 				if err := l.Do(ctx, work(time.Duration(i)*time.Minute)); err != nil {
-					t.Errorf("Do for %d minutes = %v", i, err)
+					t.Errorf("Do for %d minutes = %v, want no error", i, err)
 				}
 			})
 		}
@@ -139,12 +139,12 @@ func TestLeaseShared(t *testing.T) {
 
 		err := l.Do(ctx, func(ctx context.Context, token uint64) error {
 			if err := l.Do(ctx, work(time.Minute)); err != nil {
-				t.Errorf("the inner Do = %v", err)
+				t.Errorf("the inner Do = %v, want no error", err)
 			}
 			return work(time.Minute)(ctx, token)
 		})
 		if err != nil {
-			t.Errorf("the outer Do = %v", err)
+			t.Errorf("the outer Do = %v, want no error", err)
 		}
 		wantHeld(t, "in the end", l, false)
 	})
@@ -168,7 +168,7 @@ func TestLeaseSharedFails(t *testing.T) {
 		wg.Go(func() {
 			err := l.Do(limit, func(context.Context, uint64) error { return nil })
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Do that cannot begin = %v", err)
+				t.Errorf("Do that cannot begin = %v, want DeadlineExceeded", err)
 			}
 		})
 		synctest.Wait()
@@ -189,7 +189,7 @@ func TestLeaseSharedFails(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		if err := l.Do(ended, nil); !errors.Is(err, context.Canceled) {
-			t.Errorf("Do with an ended context = %v", err)
+			t.Errorf("Do with an ended context = %v, want Canceled", err)
 		}
 		wantHeld(t, "after a Do that did not begin", l, true)
 
@@ -259,7 +259,7 @@ func TestLeaseRetryLong(t *testing.T) {
 				return ctx.Err()
 			})
 			if err != nil {
-				t.Errorf("Retry %v: Do = %v", retry, err)
+				t.Errorf("Retry %v: Do = %v, want no error", retry, err)
 			}
 		})
 	}
@@ -321,7 +321,7 @@ func TestLeaseReleased(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		if err := l.Release(ended); !errors.Is(err, context.Canceled) {
-			t.Errorf("Release with an ended context = %v", err)
+			t.Errorf("Release with an ended context = %v, want Canceled", err)
 		}
 		wantHeld(t, "released in vain", l, false)
 		if token, err := l.Acquire(ended); token != 0 || !errors.Is(err, context.Canceled) {
@@ -334,7 +334,7 @@ func TestLeaseReleased(t *testing.T) {
 		newer := Grant{Holder: l.id, Token: 1000, TTL: time.Hour}
 		_, _, _ = l.cas.Update(ctx, l.key, func(Grant, uint64) (Grant, error) { return newer, nil })
 		if err := l.Release(ctx); err != nil {
-			t.Errorf("Release = %v", err)
+			t.Errorf("Release = %v, want no error", err)
 		}
 		if got, _, err := l.cas.Get(ctx, l.key); got != newer || err != nil {
 			t.Errorf("the grant is %+v, %v, want the newer one, %+v", got, err, newer)
@@ -476,7 +476,7 @@ func TestHandoffNested(t *testing.T) {
 	}
 	rs[0] = NewHandoff(NewHandoff(replicas(stubs(1))[0], nil), nil)
 	if _, err := New(rs, nil); err != nil {
-		t.Errorf("New with hints that do not count = %v", err)
+		t.Errorf("New with hints that do not count = %v, want no error", err)
 	}
 }
 
@@ -704,17 +704,17 @@ func TestNoLattice(t *testing.T) {
 		}
 		for range 5 {
 			if err := c.Merge(ctx, "k", vain{1}); err != nil {
-				t.Errorf("Merge = %v", err)
+				t.Errorf("Merge = %v, want no error", err)
 			}
 			if _, err := c.Load(ctx, "k", Atomic()); err != nil {
-				t.Errorf("Load = %v", err)
+				t.Errorf("Load = %v, want no error", err)
 			}
 			if _, err := c.Repair(ctx, "k"); err != nil {
-				t.Errorf("Repair = %v", err)
+				t.Errorf("Repair = %v, want no error", err)
 			}
 		}
 		if err := c.Close(ctx); err != nil {
-			t.Errorf("Close = %v", err)
+			t.Errorf("Close = %v, want no error", err)
 		}
 	}
 }
@@ -772,7 +772,7 @@ func TestStatesFail(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if err := c.Close(ctx); err != nil {
-			t.Errorf("Close = %v", err)
+			t.Errorf("Close = %v, want no error", err)
 		}
 
 		rs = []Replica[string, bomb]{
@@ -814,7 +814,7 @@ func TestReplicaPanics(t *testing.T) {
 	}
 	o.release()
 	if err := c.Close(ctx); err != nil {
-		t.Errorf("Close = %v", err)
+		t.Errorf("Close = %v, want no error", err)
 	}
 }
 

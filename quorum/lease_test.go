@@ -155,7 +155,7 @@ func TestLeaseRenew(t *testing.T) {
 		time.Sleep(time.Hour)
 		wantHeld(t, "a, after an hour", a, false)
 		if err := a.Renew(ctx); err != nil {
-			t.Errorf("Renew when nobody else came: %v", err)
+			t.Errorf("Renew when nobody else came: %v, want no error", err)
 		}
 		wantHeld(t, "a, renewed late", a, true)
 	})
@@ -373,7 +373,7 @@ func TestLeaseDo(t *testing.T) {
 			return ctx.Err()
 		})
 		if err != nil {
-			t.Errorf("Do over a short failure = %v", err)
+			t.Errorf("Do over a short failure = %v, want no error", err)
 		}
 
 		// A long one does.
@@ -405,7 +405,7 @@ func TestLeaseDo(t *testing.T) {
 			t.Errorf("Do = %v, want the end of the caller's context", err)
 		}
 		if err := l.Do(limit, nil); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Do with an ended context = %v", err)
+			t.Errorf("Do with an ended context = %v, want DeadlineExceeded", err)
 		}
 	})
 }

@@ -106,11 +106,11 @@ func TestMulti(t *testing.T) {
 	seen := wantValues(t, "merged", b, 6, 12)
 	b.put(t, "k", 7, seen)
 	if err := a.Delete(ctx, "k", seen); err != nil {
-		t.Errorf("Delete = %v", err)
+		t.Errorf("Delete = %v, want no error", err)
 	}
 	seen = wantValues(t, "deleted too late", a, 7)
 	if err := a.Delete(ctx, "k", seen); err != nil {
-		t.Errorf("Delete = %v", err)
+		t.Errorf("Delete = %v, want no error", err)
 	}
 	wantValues(t, "deleted", b)
 }
@@ -243,18 +243,18 @@ func TestTrapContextMadeUp(t *testing.T) {
 	claim := Stamp{math.MaxInt64, math.MaxUint32, 1}
 	for _, seen := range []Siblings[int]{sibs(nil, []Stamp{claim}), sibs([]Stamp{claim}, nil)} {
 		if err := d.Delete(ctx, "k", seen); err != nil {
-			t.Errorf("Delete = %v", err)
+			t.Errorf("Delete = %v, want no error", err)
 		}
 		d.put(t, "k", 2, seen)
 		d.put(t, "k", 3, Siblings[int]{})
 		got := wantValues(t, "after the claim", d, 2, 3)
 		if err := d.Delete(ctx, "k", got); err != nil {
-			t.Errorf("Delete = %v", err)
+			t.Errorf("Delete = %v, want no error", err)
 		}
 		d.put(t, "k", 1, Siblings[int]{})
 		got = wantValues(t, "the next one", d, 1)
 		if err := d.Delete(ctx, "k", got); err != nil {
-			t.Errorf("Delete = %v", err)
+			t.Errorf("Delete = %v, want no error", err)
 		}
 	}
 }
@@ -376,7 +376,7 @@ func TestMultiDeleteTold(t *testing.T) {
 	list[1].before = nil
 	list[2].before = nil
 	if err := d.Delete(ctx, "k", seen); err != nil {
-		t.Errorf("Delete = %v", err)
+		t.Errorf("Delete = %v, want no error", err)
 	}
 	for i, s := range list {
 		if got, _ := s.Load(ctx, "k"); len(got.Values) != 0 {
@@ -454,7 +454,7 @@ func TestMultiRefused(t *testing.T) {
 	}
 
 	if err := d.Close(ctx); err != nil {
-		t.Errorf("Close = %v", err)
+		t.Errorf("Close = %v, want no error", err)
 	}
 	if _, err := d.Put(ctx, "k", 1, Siblings[int]{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Put after Close = %v, want ErrClosed", err)
@@ -486,7 +486,7 @@ func TestMultiClosed(t *testing.T) {
 		t.Errorf("Put = %v, want that it is indeterminate, since closed", err)
 	}
 	if err := <-done; err != nil {
-		t.Errorf("Close = %v", err)
+		t.Errorf("Close = %v, want no error", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func TestPurgeFails(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		if err := d.Purge(ended, time.Second, "k"); !errors.Is(err, context.Canceled) {
-			t.Errorf("Purge with an ended context = %v", err)
+			t.Errorf("Purge with an ended context = %v, want Canceled", err)
 		}
 		limit, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -99,7 +99,7 @@ func TestPurgeFails(t *testing.T) {
 		// One that forgets nothing, and one that fails to.
 		d.c.replicas[0] = struct{ Replica[string, LWW[int]] }{list[0]}
 		if err := d.Purge(ctx, time.Second, "k"); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("Purge at a replica without the method = %v", err)
+			t.Errorf("Purge at a replica without the method = %v, want ErrUnsupported", err)
 		}
 		d.c.replicas[0] = &purgeFails{list[0]}
 		var e *Error
@@ -108,7 +108,7 @@ func TestPurgeFails(t *testing.T) {
 		}
 		_ = d.Close(ctx)
 		if err := d.Purge(ctx, time.Second, "k"); !errors.Is(err, ErrClosed) {
-			t.Errorf("Purge after Close = %v", err)
+			t.Errorf("Purge after Close = %v, want ErrClosed", err)
 		}
 	})
 }
@@ -158,7 +158,7 @@ func TestPurgeHints(t *testing.T) {
 		}
 		h.target = list[0]
 		if err := d.Purge(ctx, time.Second, "k"); err != nil {
-			t.Errorf("Purge = %v", err)
+			t.Errorf("Purge = %v, want no error", err)
 		}
 		wantHints(t, "purged", h, 0)
 		if list[0].Len()+list[1].Len()+list[2].Len() != 0 {
@@ -175,11 +175,11 @@ func TestPurgeHints(t *testing.T) {
 		wantHints(t, "a newer one", h, 1)
 		h.target = struct{ Replica[string, LWW[int]] }{list[0]}
 		if err := h.Purge(ctx, "k", at(9)); !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("Purge of a target that cannot = %v", err)
+			t.Errorf("Purge of a target that cannot = %v, want ErrUnsupported", err)
 		}
 		h.target = &purgeFails{list[0]}
 		if err := h.Purge(ctx, "k", at(9)); !errors.Is(err, errDown) {
-			t.Errorf("Purge of a target that fails = %v", err)
+			t.Errorf("Purge of a target that fails = %v, want errDown", err)
 		}
 		wantHints(t, "not purged", h, 1)
 
@@ -189,7 +189,7 @@ func TestPurgeHints(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := d.Purge(ctx, time.Second, "k"); !errors.Is(err, ErrLevel) {
-			t.Errorf("Purge beside hints that count = %v", err)
+			t.Errorf("Purge beside hints that count = %v, want ErrLevel", err)
 		}
 	})
 }
