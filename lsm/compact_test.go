@@ -70,7 +70,7 @@ func checkedLimits(t interface {
 ) limits {
 	lim.after = func(v *tableSet) {
 		if err := checkLevels(v); err != nil {
-			t.Errorf("after a change of tables: %v", err)
+			t.Errorf("after a change of tables: %v, want no error", err)
 		}
 	}
 	return lim

@@ -338,11 +338,11 @@ func closeAnywhereRound(t *testing.T, n int) (more bool) {
 	m.Inject(nil)
 	for _, c := range []CrashConfig{{}, {Keep: 1}, {Keep: 0.5, Seed: uint64(n)}} {
 		if _, err := checkCrash(m.CrashClone(c), s.acked.Load(), s.begun.Load(), 1, false); err != nil {
-			t.Errorf("Close at step %d, then a crash %+v: %v", n, c, err)
+			t.Errorf("Close at step %d, then a crash %+v: %v, want no error", n, c, err)
 		}
 	}
 	if err := m.leaks(); err != nil {
-		t.Errorf("Close at step %d: %v", n, err)
+		t.Errorf("Close at step %d: %v, want no error", n, err)
 	}
 	return true
 }

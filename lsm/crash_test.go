@@ -179,7 +179,7 @@ func crashRound(t *testing.T, seed uint64, steps []step, first int, saw *sight) 
 	c := &crasher{s: new(script), saw: saw, rng: rand.New(rand.NewPCG(seed, 9))}
 	err := c.run(steps, first)
 	if err = errors.Join(err, c.failed); err != nil {
-		t.Errorf("seed %d, steps %d: %v", seed, steps, err)
+		t.Errorf("seed %d, steps %d: %v, want no error", seed, steps, err)
 	}
 }
 
@@ -515,7 +515,7 @@ func TestKill(t *testing.T) {
 		for range opens {
 			db, err := Open(dir, &Options{ReadOnly: round%2 == 0})
 			if err != nil {
-				t.Fatalf("round %d: %v", round, err)
+				t.Fatalf("round %d: %v, want no error", round, err)
 			}
 			if i, err := readScript(db); err != nil || i < acked {
 				t.Fatalf("round %d: commit %d is the last, want at least %d: %v", round, i, acked, err)

@@ -74,11 +74,11 @@ func faultRound(t *testing.T, n int64, failure error, forever bool) (more bool) 
 	}
 	m.Inject(nil)
 	if err := m.leaks(); err != nil {
-		t.Errorf("%s: %v", at, err)
+		t.Errorf("%s: %v, want no error", at, err)
 	}
 	for _, c := range []CrashConfig{{}, {Keep: 0.5, Seed: uint64(n)}, {Keep: 1}} {
 		if _, err := checkCrash(m.CrashClone(c), s.acked.Load(), s.begun.Load(), 1, false); err != nil {
-			t.Errorf("%s: after a crash %+v: %v", at, c, err)
+			t.Errorf("%s: after a crash %+v: %v, want no error", at, c, err)
 		}
 	}
 
@@ -86,7 +86,7 @@ func faultRound(t *testing.T, n int64, failure error, forever bool) (more bool) 
 	// will never have it.
 	deep := n%4 == 0 || errors.Is(failure, syscall.EIO) && !forever
 	if _, err := checkKill(m, s.acked.Load(), s.kept.Load(), s.begun.Load(), 1, deep); err != nil {
-		t.Errorf("%s: after a reopen: %v", at, err)
+		t.Errorf("%s: after a reopen: %v, want no error", at, err)
 	}
 	return more
 }
@@ -274,7 +274,7 @@ func stallRound(t *testing.T, failure error) {
 	s.begun.Add(-1) // it has not happened
 	time.AfterFunc(30*time.Second, func() { m.Inject(nil) })
 	if err := s.commit(db, Sync); err != nil {
-		t.Errorf("when there is space again: %v", err)
+		t.Errorf("when there is space again: %v, want no error", err)
 	}
 	wantLast(t, "when there is space again", db, s.begun.Load())
 	closeDB(t, db)
@@ -524,7 +524,7 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 	old := db
 	o.FS = disk
 	if db, err = Open("db", o); err != nil {
-		t.Fatalf("reserve %t, large %d: Open on a full disk: %v", reserve, large, err)
+		t.Fatalf("reserve %t, large %d: Open on a full disk: %v, want no error", reserve, large, err)
 	}
 	for i := range n {
 		wantHas(t, "opened on a full disk", db, fmt.Sprint(i), true)
@@ -538,7 +538,7 @@ func fullDiskRound(t *testing.T, reserve bool, large int) {
 	}
 	time.AfterFunc(time.Second/2, func() { disk.full.Store(false) })
 	if err := db.Set([]byte("more"), make([]byte, large)); err != nil {
-		t.Errorf("when there is space: %v", err)
+		t.Errorf("when there is space: %v, want no error", err)
 	}
 	closeDB(t, db)
 	closeDB(t, old)

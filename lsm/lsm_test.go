@@ -144,7 +144,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("Get of a long key: got %v, want ErrNotFound", err)
 	}
 	if err := db.Set(long[1:], nil); err != nil {
-		t.Errorf("Set of the longest key: %v", err)
+		t.Errorf("Set of the longest key: %v, want no error", err)
 	}
 	if ok, err := db.Has(long[1:]); !ok {
 		t.Errorf("Has of the longest key: got %t, %v, want true", ok, err)

@@ -25,7 +25,7 @@ func TestValidate(t *testing.T) {
 		{ErrorIfMissing: true, ReadOnly: true},
 	} {
 		if err := o.Validate(); err != nil {
-			t.Errorf("%+v: %v", o, err)
+			t.Errorf("%+v: %v, want no error", o, err)
 		}
 	}
 

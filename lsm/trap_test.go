@@ -76,7 +76,7 @@ func TestTrapFailedCommitHoldsQueue(t *testing.T) {
 			t.Error(err)
 		}
 		if err := db.Close(); !errors.Is(err, syscall.EIO) {
-			t.Errorf("Close: %v", err)
+			t.Errorf("Close: %v, want EIO", err)
 		}
 	})
 }
@@ -104,10 +104,10 @@ func TestTrapSyncRetried(t *testing.T) {
 
 	for range 3 {
 		if err := s.commit(db, Sync); !errors.Is(err, syscall.EIO) {
-			t.Errorf("a commit after a failed sync: %v", err)
+			t.Errorf("a commit after a failed sync: %v, want EIO", err)
 		}
 		if err := s.sync(db); !errors.Is(err, syscall.EIO) {
-			t.Errorf("Sync after a failed sync: %v", err)
+			t.Errorf("Sync after a failed sync: %v, want EIO", err)
 		}
 	}
 
@@ -303,7 +303,7 @@ func TestTrapKilledThenPowerLoss(t *testing.T) {
 		after := k.CrashClone(CrashConfig{})
 		closeDB(t, db)
 		if db, err = Open("db", &Options{FS: after, LogSize: minLogSize}); err != nil {
-			t.Errorf("killed before sync %d: %v", i, err)
+			t.Errorf("killed before sync %d: %v, want no error", i, err)
 			continue
 		}
 		if v, _ := db.Get([]byte("last")); shown > 0 && string(v) != fmt.Sprint(shown) {
@@ -483,15 +483,15 @@ func TestTrapLeakInFailedOpen(t *testing.T) {
 			if err == nil {
 				_ = db.Close() // it may be what fails
 			} else if !errors.Is(err, syscall.EMFILE) {
-				t.Errorf("operation %d: %v", n, err)
+				t.Errorf("operation %d: %v, want EMFILE", n, err)
 			}
 
 			m.Inject(nil)
 			if err := m.leaks(); err != nil {
-				t.Errorf("operation %d: %v", n, err)
+				t.Errorf("operation %d: %v, want no error", n, err)
 			}
 			if db, err = Open("db", &Options{FS: m, LogSize: minLogSize}); err != nil {
-				t.Fatalf("operation %d, then Open: %v", n, err)
+				t.Fatalf("operation %d, then Open: %v, want no error", n, err)
 			}
 			closeDB(t, db)
 		}
