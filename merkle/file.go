@@ -126,7 +126,7 @@ func readAt(r io.ReaderAt, b []byte, off int64) error {
 }
 
 // A FileHasher computes the name of a file that is written to it. Use
-// [NewFileHasher]; Write to the zero FileHasher panics. It is not safe for
+// [NewFileHasher]; methods of a zero FileHasher panic. It is not safe for
 // concurrent use, and must not be copied.
 type FileHasher struct {
 	file  File

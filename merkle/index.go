@@ -13,7 +13,7 @@ import (
 // its value, that finds the keys in which two replicas differ. One side calls
 // [Index.Diff], the other answers with [Index.Respond]; what they exchange is
 // in proportion to the differences, not to the sets. Use [NewIndex]; methods of
-// the zero Index panic.
+// a zero Index panic.
 //
 // It is safe for concurrent use by multiple goroutines, and must not be copied.
 type Index struct {

@@ -28,8 +28,9 @@ func (s Stamp) Compare(t Stamp) int {
 func (s Stamp) Time() time.Time { return time.Unix(0, s.Wall) }
 
 // A Clock makes stamps that grow, and that are greater than all that it has
-// observed, although the clocks of machines differ: a hybrid logical clock. It
-// is safe for concurrent use by multiple goroutines.
+// observed, although the clocks of machines differ: a hybrid logical clock. Use
+// [NewClock]; methods of a zero Clock panic. It is safe for concurrent use by
+// multiple goroutines.
 type Clock struct {
 	node uint32
 	opts ClockOptions

@@ -30,8 +30,9 @@ type Options struct {
 
 	// Hedge is how long a read waits for a replica before it asks one more. If
 	// zero, twice the median latency of that replica, or its 90th percentile if
-	// that is more, and at least a millisecond; if negative, a read asks more
-	// replicas only when some fail.
+	// that is more, and at least a millisecond; or 50 * time.Millisecond while
+	// its latency is not known. If negative, a read asks more replicas only
+	// when some fail.
 	Hedge time.Duration
 
 	// Zones are the zones of the replicas, in their order.
