@@ -12,6 +12,7 @@ import (
 // check panics if an invariant of the implementation notes does not hold.
 // It runs only under the tag invariants.
 func (s *Snapshot) check() {
+	// Count the points of each node, which are in order.
 	last := len(s.points) - 1
 	counts := make([]int32, len(s.nodes))
 	for i := range last {
@@ -31,6 +32,7 @@ func (s *Snapshot) check() {
 		panic(fmt.Sprintf("consistenthash: I2 violated: %v points of %v", counts, s.counts))
 	}
 
+	// Count the zones with more than r nodes anew.
 	s.checkTable()
 	for r, n := range s.larger {
 		size := make([]int, s.zones)

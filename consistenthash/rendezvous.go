@@ -118,6 +118,7 @@ func (r *Rendezvous) AppendN(dst []string, key string, n int) []string {
 	h := r.snap.Hash(key)
 	k := factor(h)
 	var last rival
+
 	for done := range min(n, len(r.names)) {
 		// Find the best of those that the last one beats: a pass over all nodes
 		// for each of the list, since lists are short.

@@ -227,6 +227,7 @@ func (w *walk) next() int32 {
 			w.pos = 0
 		}
 	}
+
 	for {
 		// Walk on until a node of this round turns up.
 		for w.pos == len(w.order) {
