@@ -262,6 +262,8 @@ func (d *differ) take(a ask, p piece, own fingerprint) error {
 			a.print = own
 		}
 		a.whole = a.whole || p.lo != a.lo || p.hi != a.hi // a.print is not that of a part
+
+		// The rest of the range is asked about again.
 		a.have = nil
 		a.lo = p.lo
 		a.hi = p.hi

@@ -83,6 +83,7 @@ func SumFile(ctx context.Context, r io.ReaderAt, size int64, opts *FileOptions) 
 
 // sumChunks sets hashes to those of the chunks from chunk first on.
 func (f File) sumChunks(ctx context.Context, r io.ReaderAt, first uint64, hashes []Hash) error {
+	// Each goroutine takes the next chunk, until none is left.
 	c, ctx := newCrew(ctx)
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(hashes)) {
