@@ -69,6 +69,8 @@ func NewLease[K comparable](cas *CAS[K, Grant], key K, opts *LeaseOptions) (*Lea
 		return nil, err
 	}
 	o := opts.resolve()
+
+	// Readings count from here.
 	start := time.Now()
 	now := func() time.Duration { return time.Since(start) }
 	if o.Now != nil {

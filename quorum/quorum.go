@@ -158,12 +158,15 @@ func (c *Cluster[K, S]) place() error {
 			c.sloppy = fmt.Errorf("%w: reads can miss writes that replica %d keeps as hints", ErrLevel, i)
 		}
 	}
+
+	// Without zones all replicas are near.
 	c.topo.all = First(n)
 	c.topo.near = c.topo.all
 	if len(c.opts.Zones) == 0 {
 		return nil
 	}
 
+	// With zones those of the caller's are.
 	if len(c.opts.Zones) != n {
 		return fmt.Errorf("quorum: Options.Zones must be one for each of %d replicas, got %d", n, len(c.opts.Zones))
 	}
