@@ -219,6 +219,7 @@ func (d *dataBlock) search(key []byte, seq uint64) (int, error) {
 	want := head4(rest)
 	lo, hi := 0, d.n
 	for lo < hi {
+		// Heads decide unless they are equal: then the entries do.
 		mid := int(uint(lo+hi) / 2)
 		got := d.head(mid)
 		before := got < want

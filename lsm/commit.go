@@ -215,6 +215,7 @@ func (p *pipeline) admitLocked(ctx context.Context, size, n int64, old *memtable
 // stallLocked waits for a change, of memory if that is short, and otherwise of
 // logs.
 func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, short bool) error {
+	// A commit that waits makes the job try at once, also after a failure.
 	logs := &p.db.logs
 	flush := &p.db.flush
 	cause := &logs.makeErr
@@ -236,6 +237,8 @@ func (p *pipeline) stallLocked(ctx context.Context, timeout <-chan time.Time, sh
 	if err == nil {
 		return nil
 	}
+
+	// The commit gives up, and says what the job has failed with.
 	logs.wanted = 0 // every other commit that waits sets it again
 	if short && *cause == nil {
 		cause = &p.db.compactions.err // a merge has the turn, and cannot write its edit

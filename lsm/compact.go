@@ -192,6 +192,8 @@ func (db *DB) installCompaction(job *compaction, c *change, out *output, begin i
 		return false, errQuit
 	}
 	defer db.installed.give()
+
+	// The database may have begun to close, or failed, before the turn came.
 	mu := &db.commits.mu
 	mu.Lock()
 	quit := db.logs.quitting || db.commits.failed != nil
@@ -205,11 +207,14 @@ func (db *DB) installCompaction(job *compaction, c *change, out *output, begin i
 	if err := db.installed.fits(after, 0); err != nil {
 		return false, err
 	}
+
+	// From here on the files may have the new tables.
 	begun = true
 	if err := db.edit(next, c, after, &db.compactions.err); err != nil {
 		return begun, err
 	}
 
+	// The edit is durable: readers find the tables, and the old ones go.
 	mu.Lock()
 	defer mu.Unlock()
 	s := *db.state.Load()

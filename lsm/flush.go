@@ -239,6 +239,8 @@ func (p *pipeline) flushedLocked(ctx context.Context) error {
 	if len(imms) == 0 {
 		return nil
 	}
+
+	// The newest of them is flushed last.
 	f := &p.db.flush
 	f.waiting++
 	defer func() { f.waiting-- }()

@@ -55,6 +55,8 @@ func (c *levelCursor) open(at int) bool {
 	if c.t != nil && c.at == at && c.index != nil {
 		return true
 	}
+
+	// The block and the bytes read ahead are of the table before.
 	c.at = at
 	c.t = c.tables[at]
 	c.d = dataBlock{}
@@ -76,6 +78,8 @@ func (c *levelCursor) load(block int) bool {
 	if c.d.n > 0 && c.block == block {
 		return true
 	}
+
+	// Blocks in order make a run; a merge reads all of them.
 	c.run++
 	if block != c.block+1 {
 		c.run = 0
@@ -258,6 +262,8 @@ func (c *levelCursor) seekGE(key []byte) {
 	if !c.open(at) {
 		return
 	}
+
+	// The table has a key from key on, and so has one of its blocks.
 	block := c.index.search(key)
 	if block == c.index.n {
 		c.fail(c.badIndex())

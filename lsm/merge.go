@@ -211,6 +211,7 @@ func (m *merger) pass(move func(cursor)) {
 func (m *merger) turn(back bool) {
 	winner := m.heap[0]
 	key := bytes.Clone(winner.at.key)
+
 	for i := range m.sources {
 		s := &m.sources[i]
 		switch {

@@ -140,6 +140,10 @@ func (db *DB) pickStaleLocked(v *tableSet) *compaction {
 			return db.pickFirstLocked(v)
 		}
 	}
+
+	// A table with many deletes is merged into the next level; one of the last
+	// level, or with versions held for a snapshot, only when no snapshot needs
+	// what it has.
 	oldest := db.readers.oldestSeqLocked()
 	for level := 1; level < numLevels; level++ {
 		for _, t := range v.levels[level] {
@@ -164,6 +168,8 @@ func (db *DB) requestedLocked(r *request, v *tableSet) *compaction {
 	if slices.ContainsFunc(v.levels[0], old) {
 		return db.pickFirstLocked(v)
 	}
+
+	// Then one level after the other, down to the last.
 	for level := 1; level < numLevels-1; level++ {
 		for _, t := range v.levels[level] {
 			if old(t) {
@@ -173,6 +179,9 @@ func (db *DB) requestedLocked(r *request, v *tableSet) *compaction {
 			}
 		}
 	}
+
+	// Tables of the last level that are older than the request are written
+	// again, unless all their sequences are 0: then nothing is left to drop.
 	for _, t := range v.levels[numLevels-1] {
 		if r.has(t) && t.no < r.mark && t.maxSeq > 0 {
 			if job := db.jobLocked(v, numLevels-1, numLevels-1, []*dbTable{t}, false); job != nil {
@@ -251,6 +260,8 @@ func (db *DB) movable(v *tableSet, job *compaction) bool {
 		if job.to+1 == numLevels {
 			continue
 		}
+
+		// The next merge writes again all of what it overlaps there.
 		n := int64(0)
 		for _, below := range overlapping(v.levels[job.to+1], t.smallest, t.largest) {
 			n += int64(below.tableMeta.size)

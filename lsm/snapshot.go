@@ -230,6 +230,8 @@ func (db *DB) leave(r *reader, forgotten bool) {
 	if r.gone {
 		return // Close of the database came first
 	}
+
+	// Versions and files that r alone has kept may go.
 	r.gone = true
 	oldest := r.tables == nil && db.readers.oldestSeqLocked() == r.seq
 	db.readers.dropLocked(r)

@@ -165,6 +165,8 @@ func (t *tableFile) parseFooter(b []byte) error {
 		at:     t.size - footerLen,
 	}
 
+	// The checksum is that of this footer alone, at its place; the version
+	// comes before the fields that it may have changed the meaning of.
 	offsets := f.offsets()
 	switch {
 	case string(b[:8]) != tableMagic:

@@ -130,6 +130,7 @@ func (w *TableWriter) finish() error {
 		}
 	}
 
+	// No ranges are written yet: the filter begins where they would.
 	w.foot.ranges = w.off
 	w.foot.filter = w.off
 	if len(w.hashes) > 0 {

@@ -95,6 +95,7 @@ func (v *tableVerifier) block(i int) error {
 		return err
 	}
 
+	// Entries lie one after the other, without gaps.
 	size := 0
 	for j := range d.n {
 		e, err := d.entry(j)
@@ -115,6 +116,8 @@ func (v *tableVerifier) block(i int) error {
 	if v.t.index.search(v.key) != i {
 		return v.t.blame(v.t.index.start(i), errors.New("the last key is not in its block"))
 	}
+
+	// The properties count blocks, and know the longest.
 	v.got.numbers[propBlocks]++
 	raw := blockHeadLen + len(d.heads) + len(d.offsets) + len(d.prefix) + len(d.entries)
 	v.got.numbers[propLargestRaw] = max(v.got.numbers[propLargestRaw], uint64(raw))
