@@ -82,7 +82,7 @@ func (r *Rendezvous) largest(h uint64) int {
 	// Two maxima at once, of the even and of the odd places: their chains of
 	// operations do not wait for each other.
 	var most0, most1 uint64
-	var node0, node1 int // the places of the maxima; node1 is one less
+	var node0, node1 int // the places of the maxima; node1 is the place less 1
 	i := 0
 	for ; i+2 <= len(b); i += 2 {
 		u0 := score(h, k, b[i])

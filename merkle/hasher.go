@@ -19,9 +19,9 @@ const (
 	nodePrefix = 0x01
 )
 
-// A Hasher is the hash function of a tree. A nil *Hasher is [SHA256] everywhere
-// in this package. It is safe for concurrent use by multiple goroutines and
-// must not be copied.
+// A Hasher is the hash function of a tree. A nil *Hasher is [SHA256], wherever
+// the package takes one. It is safe for concurrent use by multiple goroutines
+// and must not be copied.
 type Hasher struct {
 	newHash func() hash.Hash // nil: SHA-256
 	workers sync.Pool        // of *worker

@@ -46,9 +46,9 @@ func (t *memo[V]) take() Ballot {
 	return b
 }
 
-// NewCAS returns a CAS on acceptors, of which there are 1 to 64. It returns an
-// error if opts is not valid, or if two quorums need not have an acceptor in
-// common.
+// NewCAS returns a CAS on acceptors, of which there are 1 to 64. If opts is
+// nil, the defaults are used. It returns an error if opts is not valid, or if
+// two quorums need not have an acceptor in common.
 func NewCAS[K comparable, V any](acceptors []Acceptor[K, V], opts *CASOptions) (*CAS[K, V], error) {
 	n := len(acceptors)
 	if n < 1 || n > maxReplicas {

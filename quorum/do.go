@@ -27,8 +27,8 @@ type Answer[T any] struct {
 //
 // Do returns as soon as a quorum has become impossible, with an [*Error] that
 // is an [ErrUnavailable] and wraps the errors of f; f itself knows what it
-// changed. The zero System is an [ErrLevel]. An error of opts.Validate is
-// returned as it is. Do panics if f is nil.
+// changed. The zero System is an [ErrLevel]. If opts is nil, the defaults are
+// used; an error of opts.Validate is returned as it is. Do panics if f is nil.
 //
 // The context of f ends when Do returns, and the goroutine when f does: f reads
 // what it wants to return, such as the body of an answer, before it returns,

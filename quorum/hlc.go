@@ -84,8 +84,8 @@ func (c *Clock) Observe(s Stamp) error {
 	return nil
 }
 
-// plus returns a + b, or math.MaxInt64 if the sum is greater. No caller adds
-// two negative numbers whose sum wraps around.
+// plus returns a + b, or math.MaxInt64 if the sum is greater. A sum below
+// math.MinInt64 wraps around: only the text of an error can have one.
 func plus(a, b int64) int64 {
 	if b > 0 && a > math.MaxInt64-b {
 		return math.MaxInt64

@@ -61,8 +61,8 @@ type Lease[K comparable] struct {
 // not run equally fast.
 const leaseMargin = 8
 
-// NewLease returns a Lease that cas keeps under key. It returns an error if
-// opts is not valid. Nothing is sent.
+// NewLease returns a Lease that cas keeps under key. If opts is nil, the
+// defaults are used. It returns an error if opts is not valid. Nothing is sent.
 func NewLease[K comparable](cas *CAS[K, Grant], key K, opts *LeaseOptions) (*Lease[K], error) {
 	cas.mustUse()
 	if err := opts.Validate(); err != nil {

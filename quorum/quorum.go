@@ -104,9 +104,10 @@ type Cluster[K comparable, S State[S]] struct {
 }
 
 // New returns a cluster of replicas, of which there are 1 to 64, each listed
-// once: one that is listed twice would count as two. It returns an error if
-// opts is not valid, if a level needs more replicas or zones than there are, or
-// if reads can miss writes and AllowStale is not set.
+// once: one that is listed twice would count as two. If opts is nil, the
+// defaults are used. It returns an error if opts is not valid, if a level needs
+// more replicas or zones than there are, or if reads can miss writes and
+// AllowStale is not set.
 func New[K comparable, S State[S]](replicas []Replica[K, S], opts *Options) (*Cluster[K, S], error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
