@@ -295,6 +295,7 @@ func TestIteratorClosed(t *testing.T) {
 	isError(t, "an iterator that outlives its snapshot", err, nil)
 	equal(t, "its keys", len(got), len(model))
 	equal(t, "a move after Close", late.First() || late.Last() || late.Next() || late.Prev(), false)
+	equal(t, "a search after Close", late.SeekGE(nil) || late.SeekLT([]byte{255}), false)
 	isError(t, "Err after Close", late.Err(), ErrClosed)
 	isError(t, "Close after Close", late.Close(), ErrClosed)
 
@@ -303,6 +304,7 @@ func TestIteratorClosed(t *testing.T) {
 	snap = db.Snapshot()
 	must(t, db.Close())
 	equal(t, "a move after the database was closed", it.Next() || it.First() || it.Valid(), false)
+	equal(t, "a search after the database was closed", it.SeekGE(nil) || it.SeekLT([]byte{255}), false)
 	isError(t, "Err after the database was closed", it.Err(), ErrClosed)
 	isError(t, "Close after the database was closed", it.Close(), ErrClosed)
 	isError(t, "Scan after the database was closed", db.Scan(nil, nil).Close(), ErrClosed)

@@ -139,6 +139,9 @@ import (
 // Floor, Ceiling, Lower, Higher, Min and Max take none either. The methods that
 // change the map lock one leaf of about 30 neighboring entries. An empty map
 // has room for 57 already.
+//
+// In the terms of the Go memory model, a method that changes the map
+// synchronizes before each method that observes the change, loops included.
 type ConcurrentMap[K, V any] struct {
 	order[K, V]
 	root atomic.Pointer[guide[K, V]]
