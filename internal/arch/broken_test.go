@@ -198,6 +198,7 @@ package lru
 
 const invariants = false
 `,
+	"docs/guarantees.md":                "| law | test |\n|---|---|\n| a key is not missed | [TestHas](../bloom/bloom_test.go) |\n",
 	"docs/topics.md":                    "| topic | package | example | program | shown |\n|---|---|---|---|---|\n| demo | bloom | | [demo](../examples/demo/main.go) | `another` |\n| 1 filter | bloom | [Example](../bloom/example_test.go) | | `f.Has()` |\n",
 	"examples/README.md":                "# Examples\n\n## demo\n\n```text\na line\nanother\n```\n",
 	"examples/demo/testdata/golden.txt": "before\na line\n\nanother\n",
@@ -371,6 +372,7 @@ var breaches = []breach{
 	{"Faults", "internal/arch/faults/bloom.txt", ">>>>\n", "", "internal/arch/faults/bloom.txt: a change without end"},
 	{"Faults", "internal/arch/faults/bloom.txt", "file bloom.go", "filed bloom.go", "internal/arch/faults/bloom.txt:3: want # test"},
 	{"Faults", "internal/arch/faults/bloom.txt", "", "", "bloom/doc.go:11: TestHas catches no fault"},
+	{"Faults", "docs/guarantees.md", "TestHas", "TestHasNot", "docs/guarantees.md:3: TestHasNot catches no fault"},
 
 	{"Unfinished", "bloom/bloom.go", "protects nothing yet", "TODO: use it", "bloom/bloom.go:17: TODO in a comment"},
 	{"Unfinished", "examples/demo/main.go", "// Demo shows", "/*\nFIXME\n*/\n// Demo shows", "examples/demo/main.go:4: FIXME in a comment"},

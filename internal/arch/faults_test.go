@@ -122,6 +122,7 @@ func checkFaults(t *tree, report reporter) {
 			}
 		}
 		t.checkProved(dir, caught, report)
+		t.checkListed(dir, caught, report)
 	}
 }
 
@@ -139,6 +140,21 @@ func (t *tree) checkProved(dir string, caught map[string]bool, report reporter) 
 		for _, name := range testName.FindAllString(line, -1) {
 			if !caught[name] && !strings.HasPrefix(name, "Fuzz") {
 				report(fmt.Sprintf("%s/doc.go:%d", dir, from+i), "%s catches no fault of %s", name, faultFile(dir))
+			}
+		}
+	}
+}
+
+// checkListed is checkProved for the list of guarantees, whose tests are links
+// to their files.
+func (t *tree) checkListed(dir string, caught map[string]bool, report reporter) {
+	const list = "docs/guarantees.md"
+	text, _ := t.read(list)
+	link := regexp.MustCompile(`\[(Test\w+)\]\(\.\./` + dir + `/`)
+	for i, line := range strings.Split(text, "\n") {
+		for _, m := range link.FindAllStringSubmatch(line, -1) {
+			if !caught[m[1]] {
+				report(fmt.Sprintf("%s:%d", list, i+1), "%s catches no fault of %s", m[1], faultFile(dir))
 			}
 		}
 	}
