@@ -13,7 +13,9 @@ type Options struct {
 	// Seed changes the hashes of keys, so that two filters err on different
 	// keys. If zero, a key hashes to the same value in every filter. Filters
 	// can be united only if their seeds are equal. A seed is stored with the
-	// filter, and no secret: see the package comment.
+	// filter, and no secret: see the package comment. Draw it from all numbers
+	// of 64 bits: those below n give a run of n integers the same hashes, in
+	// another order.
 	Seed uint64
 
 	// Foldable rounds the size up, by at most 1 in 8, to 8 to 16 lines times a
