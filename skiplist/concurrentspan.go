@@ -172,6 +172,7 @@ type tour[K, V any] struct {
 	s    state          // of leaf when it was read
 	from *guide[K, V]   // that the way led through, which may be old
 	slot int            // of leaf in from
+	far  bool           // the map has more than farLen entries
 
 	order ordering // of leaf
 }
@@ -183,7 +184,9 @@ type tour[K, V any] struct {
 func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
 	switch {
 	case w.leaf == nil:
-		w.arrive(w.m.start(&w.b))
+		x, i := w.m.start(&w.b)
+		w.far = w.m.Len() > farLen
+		w.arrive(x, i)
 	case w.leaf.last || w.b.endsBefore(w.m.compare, w.leaf.high):
 		return nil, nil
 	default:
@@ -194,6 +197,7 @@ func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
 			w.arrive(w.m.seek(w.m, w.b.lo, closed))
 		}
 	}
+	w.fetch(w.slot + 1)
 	return w.leaf, w.read()
 }
 
@@ -201,7 +205,9 @@ func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
 func (w *tour[K, V]) back() (leaf *logLeaf[K, V], slots []uint8) {
 	switch {
 	case w.leaf == nil:
-		w.arrive(w.m.end(&w.b))
+		x, i := w.m.end(&w.b)
+		w.far = w.m.Len() > farLen
+		w.arrive(x, i)
 	case w.leaf.first || w.b.hasLo && w.m.compare(w.leaf.low, w.b.lo) <= 0:
 		return nil, nil
 	default:
@@ -212,6 +218,7 @@ func (w *tour[K, V]) back() (leaf *logLeaf[K, V], slots []uint8) {
 			w.arrive(w.m.seek(w.m, w.b.hi, open))
 		}
 	}
+	w.fetch(w.slot - 1)
 	return w.leaf, w.read()
 }
 
@@ -221,6 +228,20 @@ func (w *tour[K, V]) arrive(x *guide[K, V], i int) {
 	w.s = w.leaf.load()
 	w.from = x
 	w.slot = i
+	w.fetch(i)
+}
+
+// farLen is the number of entries from which on most leaves are in none of the
+// near caches.
+const farLen = 1 << 14
+
+// fetch has the processor load the leaf in slot i of the guide, if there is
+// one, all lines at once and beside what comes next: a loop that finds its
+// lines one by one waits for each.
+func (w *tour[K, V]) fetch(i int) {
+	if w.far && i >= 0 && i < w.from.n {
+		w.from.leaves[i].Load().touch()
+	}
 }
 
 // beside goes to the leaf in slot i of the guide that the last search came

@@ -5,6 +5,7 @@ package skiplist
 import (
 	"encoding/binary"
 	"math/bits"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -77,6 +78,15 @@ func (b *logLeaf[K, V]) storeLocked(s state) {
 func (b *logLeaf[K, V]) retireLocked() {
 	b.storeLocked(b.loadLocked() | dead)
 	step()
+}
+
+// touch loads something of each line of the slots in order, which no goroutine
+// writes to any more.
+func (b *logLeaf[K, V]) touch() {
+	for i := 0; i < int(b.base); i += 8 {
+		runtime.KeepAlive(b.keys[i])
+		runtime.KeepAlive(b.vals[i])
+	}
 }
 
 // between sets the bounds of b, which is not published, to those of lo below

@@ -71,7 +71,8 @@ type store[K any] struct {
 	pop    func(start, n int) (done int)             // takes the first key, and inserts another
 }
 
-// sum keeps the compiler from dropping a loop.
+// sum keeps the compiler from dropping a loop. A loop adds up in a variable of
+// its own first: to write to memory at each step would take longer than a step.
 var sum int
 
 func oursStore[K int64 | string]() store[K] {
@@ -102,14 +103,16 @@ func oursStore[K int64 | string]() store[K] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for _, value := range m.All() {
-					sum += value
+					total += value
 					if visited++; visited == n {
 						break
 					}
 				}
 			}
+			sum += total
 			return visited
 		},
 		nth: func(start, n, size int) (found int) {

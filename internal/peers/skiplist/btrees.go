@@ -44,13 +44,15 @@ func tidwallStore[K int64 | string]() store[K] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				m.Scan(func(_ K, value int) bool {
-					sum += value
+					total += value
 					visited++
 					return visited < n
 				})
 			}
+			sum += total
 			return visited
 		},
 		nth: func(start, n, size int) (found int) {
@@ -108,13 +110,15 @@ func googleStore[K int64 | string]() store[K] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				m.Ascend(func(it item[K]) bool {
-					sum += it.value
+					total += it.value
 					visited++
 					return visited < n
 				})
 			}
+			sum += total
 			return visited
 		},
 		clone: func(probes []K, start, n int) (done int) {
@@ -165,14 +169,16 @@ func btreemapStore[K int64 | string]() store[K] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for _, value := range m.Ascend(btreemap.Min[K](), btreemap.Max[K]()) {
-					sum += value
+					total += value
 					if visited++; visited == n {
 						break
 					}
 				}
 			}
+			sum += total
 			return visited
 		},
 	}
@@ -208,12 +214,14 @@ func sliceStore[K int64 | string]() store[K] {
 			}
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for _, it := range list[:min(len(list), n-visited)] {
-					sum += it.value
+					total += it.value
 					visited++
 				}
 			}
+			sum += total
 			return visited
 		},
 	}

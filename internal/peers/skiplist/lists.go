@@ -45,12 +45,14 @@ func huanduStore() store[int64] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for e := m.Front(); e != nil && visited < n; e = e.Next() {
-					sum += e.Value.(int)
+					total += e.Value.(int)
 					visited++
 				}
 			}
+			sum += total
 			return visited
 		},
 	}
@@ -101,11 +103,13 @@ func workivaStore() store[int64] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for it := m.IterAtPosition(0); visited < n && it.Next(); visited++ {
-					sum += it.Value().(*workivaEntry).value
+					total += it.Value().(*workivaEntry).value
 				}
 			}
+			sum += total
 			return visited
 		},
 	}
@@ -139,11 +143,13 @@ func godsStore() store[int64] {
 			return done
 		},
 		scan: func(n int) (visited int) {
+			total := 0
 			for visited < n {
 				for it := m.Iterator(); visited < n && it.Next(); visited++ {
-					sum += it.Value().(int)
+					total += it.Value().(int)
 				}
 			}
+			sum += total
 			return visited
 		},
 	}
