@@ -172,7 +172,7 @@ type tour[K, V any] struct {
 	s    state          // of leaf when it was read
 	from *guide[K, V]   // that the way led through, which may be old
 	slot int            // of leaf in from
-	far  bool           // the map has more than farLen entries
+	far  bool           // touch leaves ahead
 
 	order ordering // of leaf
 }
@@ -185,7 +185,7 @@ func (w *tour[K, V]) forward() (leaf *logLeaf[K, V], slots []uint8) {
 	switch {
 	case w.leaf == nil:
 		x, i := w.m.start(&w.b)
-		w.far = w.m.Len() > farLen
+		w.far = w.m.isFar()
 		w.arrive(x, i)
 	case w.leaf.last || w.b.endsBefore(w.m.compare, w.leaf.high):
 		return nil, nil
@@ -206,7 +206,7 @@ func (w *tour[K, V]) back() (leaf *logLeaf[K, V], slots []uint8) {
 	switch {
 	case w.leaf == nil:
 		x, i := w.m.end(&w.b)
-		w.far = w.m.Len() > farLen
+		w.far = w.m.isFar()
 		w.arrive(x, i)
 	case w.leaf.first || w.b.hasLo && w.m.compare(w.leaf.low, w.b.lo) <= 0:
 		return nil, nil
@@ -230,10 +230,6 @@ func (w *tour[K, V]) arrive(x *guide[K, V], i int) {
 	w.slot = i
 	w.fetch(i)
 }
-
-// farLen is the number of entries from which on most leaves are in none of the
-// near caches.
-const farLen = 1 << 14
 
 // fetch has the processor load the leaf in slot i of the guide, if there is
 // one, all lines at once and beside what comes next: a loop that finds its

@@ -80,6 +80,13 @@ func (b *logLeaf[K, V]) retireLocked() {
 	step()
 }
 
+// farLen is the number of entries from which on most leaves are in none of the
+// near caches.
+const farLen = 1 << 14
+
+// isFar reports whether it pays to touch a leaf before it is read or locked.
+func (m *ConcurrentMap[K, V]) isFar() bool { return m.len.Load() > farLen }
+
 // touch loads something of each line of the slots in order, which no goroutine
 // writes to any more.
 func (b *logLeaf[K, V]) touch() {

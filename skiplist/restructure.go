@@ -23,6 +23,9 @@ func (m *ConcurrentMap[K, V]) lockLeaf(key K) hold[K, V] {
 	for {
 		x, i := m.seek(m, key, closed)
 		b := x.leaf(i)
+		if m.isFar() {
+			b.touch() // while the lock waits for its line
+		}
 		lock(&b.mu)
 		if b.loadLocked()&dead == 0 {
 			return hold[K, V]{b, x}
