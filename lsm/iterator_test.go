@@ -316,6 +316,24 @@ func TestIteratorClosed(t *testing.T) {
 	isError(t, "Close of a snapshot of what is closed", db.Snapshot().Close(), ErrClosed)
 }
 
+// TestIteratorManyLevels checks that an iterator has room for a table of each
+// level, and several of level 0.
+func TestIteratorManyLevels(t *testing.T) {
+	for _, first := range []int{0, 1, 3} {
+		var set tableSet
+		for level := range numLevels {
+			for range max(1, first) {
+				set.levels[level] = append(set.levels[level], new(dbTable))
+			}
+		}
+		set.levels[0] = set.levels[0][:first]
+		it := &Iterator{m: new(iteratorParts)}
+		it.addSources(&readState{mem: newMemtable(), imms: []*memtable{newMemtable()}, tables: &set}, 1)
+		equal(t, "cursors of tables", len(it.m.levels), first+numLevels-1)
+		equal(t, "cursors of memtables", len(it.m.mem), 2)
+	}
+}
+
 // TestScanBesideClose checks a scan of a snapshot that is closed meanwhile:
 // what it would show may be gone, so it shows nothing, and holds nothing.
 func TestScanBesideClose(t *testing.T) {
