@@ -386,6 +386,98 @@ func TestFileWriterRanges(t *testing.T) {
 	}
 	want := []int64{0, rangeLen, rangeLen, rangeLen * 3 / 2, rangeLen * 5 / 2, 3 * rangeLen}
 	equal(t, "ranges", fmt.Sprint(f.ranges), fmt.Sprint(want))
+
+	// Not every file can begin to write early.
+	w = &fileWriter{f: struct{ File }{f}}
+	n, err := w.Write(make([]byte, 2*rangeLen))
+	isError(t, "Write to a file that is no RangeSyncer", err, nil)
+	equal(t, "bytes written", n, 2*rangeLen)
+}
+
+// TestPickStale checks which tables are merged because of their deletes: those
+// of which a tenth are, and of the last level only if no snapshot needs them.
+func TestPickStale(t *testing.T) {
+	db := memDB(t, Options{Durability: NoSync})
+	set(t, db, "key", "old", NoSync)
+	snap := db.Snapshot()
+	set(t, db, "key", "new", NoSync)
+
+	// The snapshot has sequence 1.
+	const last = numLevels - 1
+	for _, c := range []struct {
+		level            int
+		entries, deletes uint64
+		maxSeq           uint64
+		to               int // level, or 0 for no job
+	}{
+		{3, 20, 2, 1, 4},
+		{3, 21, 2, 1, 0},
+		{3, 20, 0, 1, 0},
+		{3, 20, 2, 2, 4},
+		{last, 20, 2, 1, last},
+		{last, 20, 2, 2, 0},
+	} {
+		table := &dbTable{tableMeta: tableMeta{
+			no: 9, size: 1, entries: c.entries, deletes: c.deletes, maxSeq: c.maxSeq, smallest: []byte("a"), largest: []byte("z"),
+		}}
+		var v tableSet
+		v.levels[c.level] = []*dbTable{table}
+		db.commits.mu.Lock()
+		job := db.pickStaleLocked(&v)
+		db.commits.mu.Unlock()
+		got := 0
+		if job != nil {
+			got = job.to
+		}
+		equal(t, fmt.Sprintf("level for %d deletes of %d up to sequence %d on level %d", c.deletes, c.entries, c.maxSeq, c.level), got, c.to)
+	}
+	must(t, snap.Close())
+}
+
+// TestMergingBottom checks which keys have no table below that may have them.
+func TestMergingBottom(t *testing.T) {
+	m := merging{job: &compaction{to: 2}}
+	for level, bounds := range map[int]string{3: "dfkm", 5: "ppqq"} {
+		for i := 0; i < len(bounds); i += 2 {
+			m.below[level] = append(m.below[level], &dbTable{tableMeta: tableMeta{smallest: []byte(bounds[i : i+1]), largest: []byte(bounds[i+1 : i+2])}})
+		}
+	}
+	for _, c := range []struct {
+		key  string
+		want bool
+	}{{"c", true}, {"d", false}, {"e", false}, {"f", false}, {"g", true}, {"k", false}, {"n", true}, {"p", false}, {"pp", true}, {"q", false}, {"r", true}} {
+		equal(t, "bottom of "+c.key, m.bottom([]byte(c.key)), c.want)
+	}
+}
+
+// TestCloseWithoutLastLog checks that Close says so if it cannot make the log
+// in which it ends.
+func TestCloseWithoutLastLog(t *testing.T) {
+	m := NewMemFS()
+	db := memDB(t, Options{FS: m})
+	set(t, db, "key", "value", Sync)
+	db.idle()
+	db.commits.mu.Lock()
+	next := db.logs.next
+	db.logs.next = nil
+	db.commits.mu.Unlock()
+	if next != nil {
+		must(t, next.f.Close())
+	}
+	m.Inject(func(op FSOp) error {
+		if op.Kind == "create" && filepath.Ext(op.Name) == ".wal" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	isError(t, "Close", db.Close(), syscall.EIO)
+
+	// What was committed is there.
+	m.Inject(nil)
+	db = memDB(t, Options{FS: m})
+	got, err := db.Get([]byte("key"))
+	must(t, err)
+	equal(t, "the value", string(got), "value")
 }
 
 // TestFilterDamaged checks that a filter which is damaged is not taken for one
