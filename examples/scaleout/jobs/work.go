@@ -40,13 +40,13 @@ func jobID(n int) string { return fmt.Sprintf("%05d", n) }
 
 // newShift starts a server with a queue. stop is to be called also after an
 // error.
-func (c *config) newShift(ctx context.Context) (s *shift, stop func() error, err error) {
+func (c *config) newShift(ctx context.Context) (*shift, func() error, error) {
 	dir, err := os.MkdirTemp("", "jobs-")
 	if err != nil {
 		return nil, func() error { return nil }, err
 	}
-	s = &shift{jobs: c.jobs, accepted: map[string]bool{}, failures: map[string][]time.Time{}, claims: map[string][]time.Time{}}
-	stop = func() (err error) {
+	s := &shift{jobs: c.jobs, accepted: map[string]bool{}, failures: map[string][]time.Time{}, claims: map[string][]time.Time{}}
+	stop := func() (err error) {
 		if s.q != nil {
 			s.q.close()
 		}

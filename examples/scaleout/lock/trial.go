@@ -39,13 +39,13 @@ type trial struct {
 const processes = 4
 
 // start starts all. stop is to be called also after an error.
-func (c *config) start(ctx context.Context, w io.Writer) (t *trial, stop func() error, err error) {
-	t = &trial{c: c, w: w, processes: map[string]*os.Process{}, looks: map[string][]look{}}
+func (c *config) start(ctx context.Context, w io.Writer) (*trial, func() error, error) {
+	t := &trial{c: c, w: w, processes: map[string]*os.Process{}, looks: map[string][]look{}}
 	root, err := os.MkdirTemp("", "lock-")
 	if err != nil {
 		return nil, func() error { return nil }, err
 	}
-	stop = func() error { return t.stop(root) }
+	stop := func() error { return t.stop(root) }
 	if err := os.Chmod(root, 0o755); err != nil { // for a server that runs as another user
 		return nil, stop, err
 	}
