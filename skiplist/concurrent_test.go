@@ -529,3 +529,57 @@ func TestPopsConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestTouchBesideWriter checks, under -race, that to touch a leaf reads no slot
+// that a writer may be writing.
+func TestTouchBesideWriter(t *testing.T) {
+	var b logLeaf[int, int]
+	for b.base = range uint8(leafSlots) {
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := int(b.base); i < leafSlots; i++ {
+				b.keys[i] = i
+				b.vals[i] = i
+			}
+		})
+		b.touch()
+		writer.Wait()
+	}
+}
+
+// TestLoopsFar checks loops over a map that is so large that leaves are touched
+// ahead, beside a writer: they have all keys that stay.
+func TestLoopsFar(t *testing.T) {
+	const stay = farLen + 2000
+	m := NewConcurrentMap[int, int]()
+	for key := range stay {
+		m.Store(2*key, key)
+	}
+	if !m.isFar() {
+		t.Fatalf("isFar of %d entries = false, want true", m.Len())
+	}
+
+	// Odd keys come and go, even ones are overwritten.
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	writer.Go(func() {
+		for i := range 2 * farLen {
+			key := i * 7919 % (2 * farLen)
+			m.Store(key, i)
+			if key%2 == 1 && i%3 > 0 {
+				m.Delete(key)
+			}
+		}
+	})
+	for name, loop := range map[string]iter.Seq2[int, int]{"All": m.All(), "Backward": m.Backward()} {
+		even := 0
+		for key := range loop {
+			if key%2 == 0 {
+				even++
+			}
+		}
+		if even != stay {
+			t.Errorf("%s has %d keys that stay, want %d", name, even, stay)
+		}
+	}
+}
